@@ -70,6 +70,7 @@ impl Lease<'_> {
         ResultsBatch {
             id: self.item.id,
             fence: self.item.fence,
+            batch: 0,
             records: Vec::new(),
             total: None,
             done: false,
@@ -88,6 +89,8 @@ pub(crate) struct Batches<'a> {
     records: Vec<Value>,
     total: Option<u64>,
     sent: Instant,
+    /// Batches sent.
+    number: u64,
     /// Work done, and how much of it the service knows.
     tokens: TokenCounts,
     known: TokenCounts,
@@ -103,6 +106,7 @@ impl<'a> Batches<'a> {
             records: Vec::new(),
             total: None,
             sent: Instant::now(),
+            number: 0,
             tokens: nothing,
             known: nothing,
             error: None,
@@ -122,7 +126,9 @@ impl<'a> Batches<'a> {
     }
 
     fn send(&mut self, batch: ResultsBatch) -> Result<(), ClientError> {
+        self.number += 1;
         let batch = ResultsBatch {
+            batch: self.number,
             records: std::mem::take(&mut self.records),
             total: self.total,
             seconds: self.sent.elapsed().as_secs_f64(),

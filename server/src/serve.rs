@@ -58,16 +58,27 @@ pub struct Server {
     publications: Publications,
 }
 
+/// Takes the port: what comes first, so that a taken one leaves nothing behind.
+///
+/// # Errors
+/// [`ServeError::PortInUse`] or [`ServeError::Listen`].
+pub async fn bind(listen: SocketAddr) -> Result<TcpListener, ServeError> {
+    TcpListener::bind(listen).await.map_err(|error| match error.kind() {
+        std::io::ErrorKind::AddrInUse => ServeError::PortInUse(listen),
+        _ => ServeError::Listen(listen, error),
+    })
+}
+
 impl Server {
-    /// Binds the port, opens store, blobs and task files, and makes the first accounts. Nothing is left behind when it fails.
+    /// Opens store, blobs and task files, and makes the first accounts. `program` is started as the local worker.
     ///
     /// # Errors
     /// [`ServeError`].
-    pub async fn open(mut config: Config, program: Option<PathBuf>) -> Result<Self, ServeError> {
-        let listener = TcpListener::bind(config.listen).await.map_err(|error| match error.kind() {
-            std::io::ErrorKind::AddrInUse => ServeError::PortInUse(config.listen),
-            _ => ServeError::Listen(config.listen, error),
-        })?;
+    pub async fn open(
+        mut config: Config,
+        listener: TcpListener,
+        program: Option<PathBuf>,
+    ) -> Result<Self, ServeError> {
         config.listen = listener.local_addr()?;
         if config.public_url.is_empty() {
             config.public_url = format!("http://{}", config.listen);

@@ -210,6 +210,7 @@ fn a_port_in_use_is_named_and_leaves_nothing_behind() {
     assert!(!dir.exists());
     let port = address.rsplit(':').next().expect("a port");
     cli::run(cli::command(["demo", "--once", "--port", port, "--dir"]).arg(&dir)).exits(1).says(&[&says]);
+    assert!(!dir.exists());
 }
 
 #[test]

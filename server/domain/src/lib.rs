@@ -9,6 +9,7 @@ mod id;
 mod language;
 mod state;
 mod strict_toml;
+mod text;
 mod time;
 mod units;
 
@@ -28,5 +29,6 @@ pub use id::{CheckpointId, EvaluationId, IdError, ReleaseId, RunId, TokenId, Use
 pub use language::Language;
 pub use state::StateError;
 pub use strict_toml::{TomlError, nearest, parse_toml};
+pub use text::Text;
 pub use time::{Clock, Entropy, Timestamp};
 pub use units::{Step, Tokens};

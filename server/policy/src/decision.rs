@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sekisho_domain::{Language, Sha256, canonical_json};
+use sekisho_domain::{Language, Sha256, Text, canonical_json};
 use serde::{Deserialize, Serialize};
 
 use crate::PolicySet;
@@ -94,26 +94,6 @@ impl Code {
         self != Self::OutputsForbidden
             && !self.as_str().starts_with("level-")
             && !self.as_str().starts_with("lineage-")
-    }
-}
-
-/// One sentence in both languages.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Text {
-    /// English.
-    pub en: String,
-    /// Japanese.
-    pub ja: String,
-}
-
-impl Text {
-    /// The sentence in one language.
-    #[must_use]
-    pub fn get(&self, language: Language) -> &str {
-        match language {
-            Language::En => &self.en,
-            Language::Ja => &self.ja,
-        }
     }
 }
 

@@ -18,7 +18,7 @@ mod rules;
 mod set;
 
 pub use cases::{BASE_CASES, CaseOutcome, run_cases};
-pub use decision::{Code, Decision, Finding, PolicyRef, Text, Verdict};
+pub use decision::{Code, Decision, Finding, PolicyRef, Verdict};
 pub use facts::{Facts, FactsError, Folder, Regression, ReleasedFile};
 pub use rules::licenses::Owed;
 pub use set::{Gate, LevelRule, LicenseClass, LicenseRule, PolicySet, SetError, license_text};

@@ -3,7 +3,8 @@
 use sekisho_domain::Language;
 use sekisho_domain::lineage::InputStage;
 
-use crate::decision::{Decision, Finding, Text};
+use sekisho_domain::Text;
+use crate::decision::{Decision, Finding};
 
 /// A sentence with `{placeholders}`.
 pub(crate) struct Template {

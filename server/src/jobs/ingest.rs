@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use sekisho_domain::checkpoint::CheckpointState;
 use sekisho_domain::run::RunState;
+use sekisho_domain::{Step, Text};
 use sekisho_store::{Checkpoint, Verification};
 use sekisho_weights::{Inspected, Refusal};
 
@@ -62,9 +63,14 @@ async fn accept(app: &App, checkpoint: &Checkpoint, path: &Path, found: &Inspect
     let place = match place {
         Ok(place) => place,
         Err(error) => {
-            let reason = format!(
-                "The checkpoint is sound but could not be kept: {error}. Free some space and hand it over again."
-            );
+            let reason = Text {
+                en: format!(
+                    "The checkpoint is sound but could not be kept: {error}. Free some space and hand it over again."
+                ),
+                ja: format!(
+                    "チェックポイントは正常ですが、保存できませんでした（{error}）。空きを確保して、もう一度登録してください。"
+                ),
+            };
             app.store.set_refused(checkpoint.id, &reason, app.now()).await?;
             return Ok(());
         }
@@ -82,11 +88,25 @@ async fn refuse(app: &App, checkpoint: &Checkpoint, path: &Path, refusal: &Refus
         code = refusal.code(),
         "checkpoint refused"
     );
-    app.store.set_refused(checkpoint.id, &refusal.to_string(), app.now()).await?;
+    let mut reason = Text { en: refusal.to_string(), ja: refusal.ja() };
+    if matches!(refusal, Refusal::Nan { .. })
+        && let Some(step) = last_good(app, checkpoint).await?
+    {
+        reason.en += &format!(" The last good checkpoint is step {step}.");
+        reason.ja += &format!("直前の正常なチェックポイントはステップ{step}です。");
+    }
+    app.store.set_refused(checkpoint.id, &reason, app.now()).await?;
     if checkpoint.owned && path.starts_with(app.staging_dir()) {
         fs_err::tokio::remove_dir_all(path).await.map_err(WebError::internal)?;
     }
     Ok(())
+}
+
+/// The newest verified checkpoint of the run before this one: where to go on from after NaN.
+async fn last_good(app: &App, checkpoint: &Checkpoint) -> Result<Option<Step>, WebError> {
+    let all = app.store.checkpoints_of_run(checkpoint.run).await?;
+    let good = |c: &&Checkpoint| c.state == CheckpointState::Verified && c.step < checkpoint.step;
+    Ok(all.iter().filter(good).map(|c| c.step).max())
 }
 
 /// Moves an upload, or copies a folder, to its place under the store's own checkpoints; the same content is kept once.

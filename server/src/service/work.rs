@@ -6,7 +6,7 @@ use sekisho_domain::wire::{
     Claim, ClaimedItems, Heartbeat, HeartbeatAnswer, HeldItem, ItemFailure, ResultsAccepted, ResultsBatch,
     SourceFile, WorkItem,
 };
-use sekisho_store::{RecordChunk, WorkRow};
+use sekisho_store::{Progress, RecordChunk, WorkRow};
 
 use crate::{App, WebError};
 
@@ -128,10 +128,14 @@ pub async fn results(app: &App, batch: &ResultsBatch) -> Result<ResultsAccepted,
     }
     let chunk = new_records(app, &row, batch).await?;
     let accepted = chunk.as_ref().map_or(0, |c| c.items.len() as u64);
-    let finished = app
-        .store
-        .record_progress(held, chunk.as_ref(), batch.total, batch.seconds, batch.tokens, app.now())
-        .await?;
+    let progress = Progress {
+        batch: batch.batch,
+        chunk: chunk.as_ref(),
+        total: batch.total,
+        seconds: batch.seconds,
+        tokens: batch.tokens,
+    };
+    let finished = app.store.record_progress(held, progress, app.now()).await?;
     if !batch.environment.is_empty() {
         app.store.merge_environment(row.evaluation, &batch.environment, app.now()).await?;
     }

@@ -1,7 +1,7 @@
 use async_trait::async_trait;
 use sekisho_domain::checkpoint::CheckpointState;
 use sekisho_domain::manifest::FileEntry;
-use sekisho_domain::{CheckpointId, RunId, Sha256, Step, Timestamp, Tokens};
+use sekisho_domain::{CheckpointId, RunId, Sha256, Step, Text, Timestamp, Tokens};
 
 use crate::StoreError;
 
@@ -21,7 +21,7 @@ pub struct Checkpoint {
     /// Where it stands.
     pub state: CheckpointState,
     /// Why it was refused.
-    pub refusal: Option<String>,
+    pub refusal: Option<Text>,
     /// Folder with its files.
     pub path: String,
     /// Whether the folder is the store's own copy.
@@ -89,5 +89,5 @@ pub trait CheckpointRepository: Send + Sync {
         now: Timestamp,
     ) -> Result<(), StoreError>;
     /// received, verifying or verified (its bytes have changed) → refused.
-    async fn set_refused(&self, id: CheckpointId, reason: &str, now: Timestamp) -> Result<(), StoreError>;
+    async fn set_refused(&self, id: CheckpointId, reason: &Text, now: Timestamp) -> Result<(), StoreError>;
 }

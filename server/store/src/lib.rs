@@ -22,7 +22,7 @@ pub use checkpoints::{Checkpoint, CheckpointRepository, Verification};
 pub use error::StoreError;
 pub use evaluations::{Evaluation, EvaluationRepository, RecordChunk, ScoreRow};
 pub use people::{ApiToken, LoginLink, PeopleRepository, Session, User};
-pub use queue::{MAX_ATTEMPTS, NewWork, QueueRepository, WorkRow};
+pub use queue::{MAX_ATTEMPTS, NewWork, Progress, QueueRepository, WorkRow};
 pub use releases::{Approval, Comment, PublishStep, Release, ReleaseRepository, StepState};
 pub use runs::{Run, RunRepository};
 

@@ -64,6 +64,21 @@ pub struct WorkRow {
     pub updated: Timestamp,
 }
 
+/// What a batch says of the work on an item.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Progress<'a> {
+    /// The batch's number under its lease, from 1; 0 is not numbered.
+    pub batch: u64,
+    /// New answers; their blob is written already.
+    pub chunk: Option<&'a RecordChunk>,
+    /// Items in all, once known.
+    pub total: Option<u64>,
+    /// Wall seconds since the last batch.
+    pub seconds: f64,
+    /// Tokens since the last batch.
+    pub tokens: TokenCounts,
+}
+
 /// The lease queue of work items.
 #[expect(clippy::too_many_arguments, reason = "six, and the receiver")]
 #[async_trait]
@@ -88,17 +103,14 @@ pub trait QueueRepository: Send + Sync {
         lease_seconds: i64,
         now: Timestamp,
     ) -> Result<Vec<WorkItemId>, StoreError>;
-    /// Records progress under a fence: a new record chunk (its blob is written already), the total once known, time and tokens.
-    /// [`StoreError::LeaseLost`] when the fence is old. Answers the number of items answered so far. A chunk all of whose items are
-    /// there already is a repetition and changes nothing (its blob can be deleted); one that repeats only some of them is a
-    /// [`StoreError::Conflict`], so that no item is ever in two chunks.
+    /// Records progress under a fence. [`StoreError::LeaseLost`] when the fence is old. Answers the number of items answered so far.
+    /// A batch whose number was taken before, or a chunk all of whose items are there already, is a repetition and changes nothing
+    /// (its blob can be deleted); a chunk that repeats only some of them is a [`StoreError::Conflict`], so that no item is ever in
+    /// two chunks.
     async fn record_progress(
         &self,
         held: HeldItem,
-        chunk: Option<&RecordChunk>,
-        total: Option<u64>,
-        seconds: f64,
-        tokens: TokenCounts,
+        progress: Progress<'_>,
         now: Timestamp,
     ) -> Result<u64, StoreError>;
     /// running → finished with its scores (entry, primary), in one transaction; moves the evaluation when it was the last. Said again

@@ -1,7 +1,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-use sekisho_server::{Config, Server};
+use sekisho_server::{Config, Server, bind};
 use tokio::sync::watch;
 
 use crate::commands::serve::wait_for_signal;
@@ -24,19 +24,21 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args, printer: &Printer) -> anyhow::Result<ExitStatus> {
     let dir = std::path::absolute(&args.dir)?;
-    fs_err::create_dir_all(&dir).map_err(Failed::user)?;
-    printer.say(&format!("Sekisho demo in {}", dir.display()));
-    input::write(&dir, printer)?;
     tokio::runtime::Runtime::new()?.block_on(walk(args, dir, printer))
 }
 
 async fn walk(args: &Args, dir: PathBuf, printer: &Printer) -> anyhow::Result<ExitStatus> {
+    let listener = bind(SocketAddr::from((Ipv4Addr::LOCALHOST, args.port))).await.map_err(Failed::user)?;
+    fs_err::create_dir_all(&dir).map_err(Failed::user)?;
+    printer.say(&format!("Sekisho demo in {}", dir.display()));
+    input::write(&dir, printer)?;
     let mut config = Config::defaults(&dir)?;
-    config.set_listen(SocketAddr::from((Ipv4Addr::LOCALHOST, args.port)));
+    config.set_listen(listener.local_addr()?);
     config.data_dir = dir.join(input::DATA);
     config.tasks_dir = dir.join(input::TASKS);
     config.suite = input::SUITE.to_owned();
-    let server = Server::open(config, Some(std::env::current_exe()?)).await.map_err(Failed::user)?;
+    let program = std::env::current_exe()?;
+    let server = Server::open(config, listener, Some(program)).await.map_err(Failed::user)?;
     let app = server.app.clone();
     let people = road::people(&app).await?;
     let (stop, stopped) = watch::channel(false);

@@ -1,7 +1,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use sekisho_server::{Config, Server};
+use sekisho_server::{Config, Server, bind};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
@@ -31,7 +31,9 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> anyhow::Result<ExitStatus> 
     let config = configure(args).map_err(Failed::user)?;
     tokio::runtime::Runtime::new()?.block_on(async {
         let dir = config.dir.clone();
-        let server = Server::open(config, Some(std::env::current_exe()?)).await.map_err(Failed::user)?;
+        let listener = bind(config.listen).await.map_err(Failed::user)?;
+        let program = std::env::current_exe()?;
+        let server = Server::open(config, listener, Some(program)).await.map_err(Failed::user)?;
         printer.say(&format!("Sekisho serves at {}", server.app.config.public_url));
         printer.say(&format!("  data   {}", dir.display()));
         printer.say(&format!("  admin  SEKISHO_TOKEN=$(cat {})", dir.join("admin-token").display()));

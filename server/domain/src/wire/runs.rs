@@ -94,8 +94,11 @@ pub struct CheckpointView {
     pub tokens: Tokens,
     /// Where it stands.
     pub state: CheckpointState,
-    /// Why it was refused.
+    /// Why it was refused, in English.
     pub refusal: Option<String>,
+    /// Why it was refused, in Japanese.
+    #[serde(default)]
+    pub refusal_ja: Option<String>,
     /// Identity of weights and configuration, once verified.
     pub digest: Option<Sha256>,
     /// Identity of the weights alone.

@@ -104,6 +104,9 @@ pub struct ResultsBatch {
     pub id: WorkItemId,
     /// Its fencing token.
     pub fence: u64,
+    /// Its number under this lease, from 1: a batch that is sent twice counts once. 0 is not numbered.
+    #[serde(default)]
+    pub batch: u64,
     /// Per-item records in the contract's format. An item that the server has already is ignored.
     #[serde(default)]
     pub records: Vec<serde_json::Value>,

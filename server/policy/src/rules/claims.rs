@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use sekisho_domain::lineage::{Gating, InputKind, ReleaseSection, Visibility};
 
-use crate::decision::{Code, Findings, Text, Weight};
+use sekisho_domain::Text;
+use crate::decision::{Code, Findings, Weight};
 use crate::expression::resolve;
 use crate::lineage::Usage;
 use crate::messages;

@@ -2,7 +2,8 @@
 
 use sekisho_domain::Sha256;
 
-use crate::decision::{Code, Findings, Text, Weight};
+use sekisho_domain::Text;
+use crate::decision::{Code, Findings, Weight};
 use crate::facts::ReleasedFile;
 use crate::messages;
 use crate::rules::Case;

@@ -89,7 +89,7 @@ fn claimed_twice<'a>(usages: impl Iterator<Item = &'a Usage<'a>>, findings: &mut
     }
 }
 
-fn add(findings: &mut Findings, usage: &Usage<'_>, code: Code, level: &str, text: crate::Text) {
+fn add(findings: &mut Findings, usage: &Usage<'_>, code: Code, level: &str, text: sekisho_domain::Text) {
     let derivation = usage.derivation(&format!("level {level}"));
     findings.add(Weight::Violation, code, text, usage.name, derivation);
 }

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sekisho_domain::lineage::InputKind;
 
-use crate::decision::{Code, Findings, Text, Weight};
+use sekisho_domain::Text;
+use crate::decision::{Code, Findings, Weight};
 use crate::expression::resolve;
 use crate::lineage::{Through, Usage};
 use crate::messages;

@@ -3,7 +3,8 @@
 use jiff::civil::Date;
 use sekisho_domain::lineage::Waiver;
 
-use crate::decision::{Code, Findings, Text, Weight};
+use sekisho_domain::Text;
+use crate::decision::{Code, Findings, Weight};
 use crate::messages;
 
 /// Turns waived violations into warnings. A waiver that lifts nothing is itself a warning: it may hide a slip.

@@ -176,7 +176,7 @@ fn view(
             format!("sekisho checkpoint show {}", checkpoint.id),
             format!("GET /api/v1/checkpoints/{}", checkpoint.id),
         ],
-        refusal: checkpoint.refusal.clone(),
+        refusal: checkpoint.refusal.as_ref().map(|refusal| refusal.get(frame.lang).to_owned()),
         readouts: readouts(&frame, &checkpoint, &facts.scored),
         facts: fact_rows(&frame, &checkpoint),
         files: found.map(file_rows).unwrap_or_default(),

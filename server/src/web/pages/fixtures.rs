@@ -11,7 +11,7 @@ use sekisho_domain::release::ReleaseState;
 use sekisho_domain::run::{EventKind, MetricRow, RunEvent, RunState};
 use sekisho_domain::score::{Interval, ResultEntry, TokenCounts};
 use sekisho_domain::user::Role;
-use sekisho_domain::{Language, Sha256, Step, Timestamp, Tokens, UserId};
+use sekisho_domain::{Language, Sha256, Step, Text, Timestamp, Tokens, UserId};
 use sekisho_store::{
     Approval, Checkpoint, Comment, Evaluation, NewWork, PublishStep, Release, Run, ScoreRow, StepState, User,
     Verification, WorkRow,
@@ -109,9 +109,10 @@ fn checkpoint(run: &str, step: u64, state: CheckpointState) -> Checkpoint {
 }
 
 pub(crate) fn refused_checkpoint() -> Checkpoint {
-    let sentence = "Tensor model.norm.weight holds 1 NaN or Inf values. It will be neither evaluated nor released. The last good checkpoint is step 59,000.";
+    let en = "Tensor model.norm.weight holds 1 NaN or Inf values. It will be neither evaluated nor released. The last good checkpoint is step 59,000.";
+    let ja = "テンソル model.norm.weight にNaNまたはInfが1個あります。このチェックポイントは評価・公開の対象外です。直前の正常なチェックポイントはステップ59,000です。";
     Checkpoint {
-        refusal: Some(sentence.to_owned()),
+        refusal: Some(Text { en: en.to_owned(), ja: ja.to_owned() }),
         ..checkpoint("v4-8b-exp2", 60_000, CheckpointState::Refused)
     }
 }

@@ -285,7 +285,7 @@ fn checkpoint_rows(frame: &Frame, facts: &Facts, tasks: &[TaskRun]) -> Vec<Check
         scores: tasks.iter().map(|run| task_cell(frame, s, run)).collect(),
         at: frame.stamp(&s.checkpoint.created),
         ago: frame.ago(&s.checkpoint.created),
-        refusal: s.checkpoint.refusal.clone(),
+        refusal: s.checkpoint.refusal.as_ref().map(|refusal| refusal.get(lang).to_owned()),
     };
     facts.scored.iter().enumerate().rev().map(row).collect()
 }

@@ -1,6 +1,6 @@
 use async_trait::async_trait;
 use sekisho_domain::checkpoint::CheckpointState;
-use sekisho_domain::{CheckpointId, RunId, Sha256, StateError, Step, Timestamp, Tokens};
+use sekisho_domain::{CheckpointId, RunId, Sha256, StateError, Step, Text, Timestamp, Tokens};
 use serde_json::json;
 use sqlx::sqlite::{SqliteQueryResult, SqliteRow};
 
@@ -15,8 +15,8 @@ impl CheckpointRepository for SqliteStore {
         let mut transaction = self.begin().await?;
         sqlx::query(
             "INSERT INTO checkpoints
-                 (id, run_id, step, tokens, state, refusal, path, owned, digest, verification, created, updated)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+                 (id, run_id, step, tokens, state, refusal, path, owned, digest, verification, created, updated, refusal_ja)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
              ON CONFLICT (run_id, step) WHERE state <> 'refused' DO NOTHING",
         )
         .bind(checkpoint.id.to_string())
@@ -24,13 +24,14 @@ impl CheckpointRepository for SqliteStore {
         .bind(int(checkpoint.step.0)?)
         .bind(int(checkpoint.tokens.0)?)
         .bind(checkpoint.state.as_str())
-        .bind(&checkpoint.refusal)
+        .bind(checkpoint.refusal.as_ref().map(|refusal| &refusal.en))
         .bind(&checkpoint.path)
         .bind(checkpoint.owned)
         .bind(found.map(|found| found.digest.hex()))
         .bind(found.map(|found| json!(found).to_string()))
         .bind(checkpoint.created.unix_ms())
         .bind(checkpoint.updated.unix_ms())
+        .bind(checkpoint.refusal.as_ref().map(|refusal| &refusal.ja))
         .execute(&mut *transaction)
         .await?;
         let kept = sqlx::query(
@@ -122,11 +123,12 @@ impl CheckpointRepository for SqliteStore {
         self.moved(&result, id, "accepting it", "received, verifying").await
     }
 
-    async fn set_refused(&self, id: CheckpointId, reason: &str, now: Timestamp) -> Result<(), StoreError> {
+    async fn set_refused(&self, id: CheckpointId, reason: &Text, now: Timestamp) -> Result<(), StoreError> {
         let query = sqlx::query(
-            "UPDATE checkpoints SET state = 'refused', refusal = $2, updated = $3 WHERE id = $1 AND state <> 'refused'",
+            "UPDATE checkpoints SET state = 'refused', refusal = $2, refusal_ja = $3, updated = $4
+             WHERE id = $1 AND state <> 'refused'",
         );
-        let query = query.bind(id.to_string()).bind(reason).bind(now.unix_ms());
+        let query = query.bind(id.to_string()).bind(&reason.en).bind(&reason.ja).bind(now.unix_ms());
         let result = query.execute(&self.write).await?;
         self.moved(&result, id, "refusing it", "received, verifying, verified").await
     }
@@ -162,11 +164,17 @@ fn checkpoint(row: &SqliteRow) -> Result<Checkpoint, StoreError> {
         step: Step(fields.count("step")?),
         tokens: Tokens(fields.count("tokens")?),
         state: fields.parse("state")?,
-        refusal: fields.get("refusal")?,
+        refusal: refusal(&fields)?,
         path: fields.get("path")?,
         owned: fields.get("owned")?,
         verification: fields.json_optional("verification")?,
         created: fields.time("created")?,
         updated: fields.time("updated")?,
     })
+}
+
+/// Rows from before the Japanese sentence was kept have the English one alone.
+fn refusal(fields: &Fields<'_>) -> Result<Option<Text>, StoreError> {
+    let (en, ja): (Option<String>, Option<String>) = (fields.get("refusal")?, fields.get("refusal_ja")?);
+    Ok(en.map(|en| Text { ja: ja.unwrap_or_else(|| en.clone()), en }))
 }

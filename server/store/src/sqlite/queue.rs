@@ -13,7 +13,7 @@ use sqlx::sqlite::SqliteRow;
 use super::fields::Fields;
 use super::{SqliteStore, evaluations, int};
 use crate::queue::{MAX_ATTEMPTS, retry_after};
-use crate::{Evaluation, NewWork, QueueRepository, RecordChunk, StoreError, WorkRow};
+use crate::{Evaluation, NewWork, Progress, QueueRepository, RecordChunk, StoreError, WorkRow};
 
 #[async_trait]
 impl QueueRepository for SqliteStore {
@@ -32,7 +32,7 @@ impl QueueRepository for SqliteStore {
         if let Some(checkpoint) = next_checkpoint(&mut transaction, pool, loaded, now).await? {
             let rows = sqlx::query(
                 "UPDATE work_items
-                 SET state = 'running', attempt = attempt + 1, fence = fence + 1, worker = $1, lease_until = $2, updated = $3,
+                 SET state = 'running', attempt = attempt + 1, fence = fence + 1, batch = 0, worker = $1, lease_until = $2, updated = $3,
                      error = CASE WHEN state = 'running' THEN worker || ' stopped answering' ELSE error END
                  WHERE id IN (
                      SELECT id FROM work_items
@@ -91,15 +91,15 @@ impl QueueRepository for SqliteStore {
     async fn record_progress(
         &self,
         held: HeldItem,
-        chunk: Option<&RecordChunk>,
-        total: Option<u64>,
-        seconds: f64,
-        tokens: TokenCounts,
+        progress: Progress<'_>,
         now: Timestamp,
     ) -> Result<u64, StoreError> {
         let mut transaction = self.begin().await?;
         let row = under_fence(&mut transaction, held).await?;
-        let new = match chunk {
+        if progress.batch > 0 && progress.batch <= last_batch(&mut transaction, held).await? {
+            return Ok(row.finished);
+        }
+        let new = match progress.chunk {
             Some(chunk) => add_chunk(&mut transaction, held.id, chunk).await?,
             None => Some(0),
         };
@@ -108,16 +108,17 @@ impl QueueRepository for SqliteStore {
         sqlx::query(
             "UPDATE work_items
              SET finished = finished + $2, total = COALESCE($3, total), seconds = seconds + $4, prompt = prompt + $5,
-                 prefilled = prefilled + $6, generated = generated + $7, updated = $8
+                 prefilled = prefilled + $6, generated = generated + $7, batch = MAX(batch, $8), updated = $9
              WHERE id = $1",
         )
         .bind(held.id.to_string())
         .bind(int(new)?)
-        .bind(total.map(int).transpose()?)
-        .bind(seconds)
-        .bind(int(tokens.prompt)?)
-        .bind(int(tokens.prefilled)?)
-        .bind(int(tokens.generated)?)
+        .bind(progress.total.map(int).transpose()?)
+        .bind(progress.seconds)
+        .bind(int(progress.tokens.prompt)?)
+        .bind(int(progress.tokens.prefilled)?)
+        .bind(int(progress.tokens.generated)?)
+        .bind(int(progress.batch)?)
         .bind(now.unix_ms())
         .execute(&mut *transaction)
         .await?;
@@ -270,6 +271,13 @@ async fn under_fence(connection: &mut SqliteConnection, held: HeldItem) -> Resul
     let row = query.fetch_optional(connection).await?.as_ref().map(work).transpose()?;
     row.filter(|row| row.fence == held.fence && matches!(row.state, WorkState::Running | WorkState::Finished))
         .ok_or(StoreError::LeaseLost(held.id))
+}
+
+/// The number of the last batch that was taken under this lease.
+async fn last_batch(connection: &mut SqliteConnection, held: HeldItem) -> Result<u64, StoreError> {
+    let query = sqlx::query("SELECT id, batch FROM work_items WHERE id = $1").bind(held.id.to_string());
+    let row = query.fetch_one(connection).await?;
+    Fields::of("work_items", &["id"], &row).count("batch")
 }
 
 async fn running(connection: &mut SqliteConnection, held: HeldItem) -> Result<WorkRow, StoreError> {

@@ -1,5 +1,5 @@
 use sekisho_domain::checkpoint::CheckpointState as State;
-use sekisho_domain::{CheckpointId, Sha256};
+use sekisho_domain::{CheckpointId, Sha256, Text};
 
 use super::{at, checkpoint, id, run, verification};
 use crate::{Checkpoint, Store, StoreError};
@@ -57,12 +57,10 @@ async fn examined(store: &dyn Store, received: &Checkpoint) {
 }
 
 async fn refused_and_mended(store: &dyn Store, received: &Checkpoint) {
-    store.set_refused(received.id, "テンソル lm_head.weight にNaN", at(20)).await.expect("refuse");
+    let reason = Text { en: "NaN in lm_head.weight".to_owned(), ja: "テンソル lm_head.weight にNaN".to_owned() };
+    store.set_refused(received.id, &reason, at(20)).await.expect("refuse");
     let refused = store.checkpoint(received.id).await.expect("lookup").expect("is there");
-    assert_eq!(
-        (refused.state, refused.refusal.as_deref()),
-        (State::Refused, Some("テンソル lm_head.weight にNaN"))
-    );
+    assert_eq!((refused.state, refused.refusal), (State::Refused, Some(reason)));
     let error = store.set_verified(received.id, "", false, &verification(Sha256::of("x")), at(21)).await;
     assert!(matches!(error, Err(StoreError::Conflict(_))), "{error:?}");
     let mended = Checkpoint { id: id(5), created: at(21), ..received.clone() };

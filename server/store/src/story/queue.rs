@@ -8,7 +8,7 @@ use sekisho_domain::{EvaluationId, Sha256, WorkItemId};
 
 use super::evaluations::entry;
 use super::{a_checkpoint, an_evaluation, at, evaluation, id, work};
-use crate::{MAX_ATTEMPTS, NewWork, RecordChunk, Store, StoreError, WorkRow};
+use crate::{MAX_ATTEMPTS, NewWork, Progress, RecordChunk, Store, StoreError, WorkRow};
 
 fn held(row: &WorkRow) -> HeldItem {
     HeldItem { id: row.work.id, fence: row.fence }
@@ -57,8 +57,8 @@ pub(crate) async fn work_is_done(store: &dyn Store) {
             .expect("finish");
     }
     assert_eq!(store.scores(evaluation).await.expect("scores").len(), 1, "said twice, done once");
-    let late =
-        store.record_progress(held(&leased[0]), None, Some(9), 1.0, TokenCounts::default(), at(32)).await;
+    let more = Progress { total: Some(9), seconds: 1.0, ..Progress::default() };
+    let late = store.record_progress(held(&leased[0]), more, at(32)).await;
     assert_eq!(late.expect("the same batch again"), 3);
     assert_eq!(item(store, 100).await.total, Some(3), "nothing changes after the end");
 
@@ -89,7 +89,8 @@ async fn progress(store: &dyn Store, held: HeldItem) {
         items: items.to_vec(),
     };
     let send = async |chunk: &RecordChunk| {
-        store.record_progress(held, Some(chunk), Some(3), 0.5, tokens, at(20)).await
+        let progress = Progress { chunk: Some(chunk), total: Some(3), seconds: 0.5, tokens, batch: 0 };
+        store.record_progress(held, progress, at(20)).await
     };
     assert_eq!(send(&chunk("one", &[4, 2])).await.expect("new"), 2);
     assert_eq!(send(&chunk("one again", &[4, 2])).await.expect("repeated"), 2);
@@ -102,6 +103,13 @@ async fn progress(store: &dyn Store, held: HeldItem) {
     let row = store.work(held.id).await.expect("lookup").expect("is there");
     assert_eq!((row.finished, row.total, row.seconds), (3, Some(3), 1.0), "a repetition costs nothing");
     assert_eq!(row.tokens, TokenCounts { prompt: 200, prefilled: 80, generated: 10 });
+
+    let timed = Progress { batch: 1, seconds: 2.0, tokens, ..Progress::default() };
+    for _ in 0..2 {
+        assert_eq!(store.record_progress(held, timed, at(21)).await.expect("taken"), 3);
+    }
+    let row = store.work(held.id).await.expect("lookup").expect("is there");
+    assert_eq!((row.seconds, row.tokens.prompt), (3.0, 300), "a numbered batch counts once");
 }
 
 /// A worker dies; another takes over; the dead one comes back.
@@ -109,8 +117,8 @@ pub(crate) async fn a_dead_worker_loses_its_lease(store: &dyn Store) {
     let evaluation = an_evaluation(store, 1, Sha256::of("a"), 2).await;
     let dead = claim(store, "dead", 0).await;
     let chunk = RecordChunk { work: id(100), blob: "kept".to_owned(), items: vec![0, 1] };
-    let tokens = TokenCounts::default();
-    store.record_progress(held(&dead[0]), Some(&chunk), None, 0.0, tokens, at(5)).await.expect("progress");
+    let answered = Progress { chunk: Some(&chunk), batch: 1, ..Progress::default() };
+    store.record_progress(held(&dead[0]), answered, at(5)).await.expect("progress");
     let lost = store.heartbeat("dead", &[held(&dead[1])], 30, at(20)).await.expect("heartbeat");
     assert_eq!(lost, [], "the second item is held until 50");
     assert_eq!(claim(store, "alive", 29).await, [], "nothing is free while the leases run");
@@ -123,10 +131,8 @@ pub(crate) async fn a_dead_worker_loses_its_lease(store: &dyn Store) {
 
     let stale = held(&dead[0]);
     let other = RecordChunk { work: id(100), blob: "late".to_owned(), items: vec![2] };
-    let refused = store
-        .record_progress(stale, Some(&other), None, 0.0, tokens, at(31))
-        .await
-        .expect_err("an old fence");
+    let late = Progress { chunk: Some(&other), batch: 2, ..Progress::default() };
+    let refused = store.record_progress(stale, late, at(31)).await.expect_err("an old fence");
     assert_eq!(
         refused.to_string(),
         "the lease on work item 00000000000000000000000100 has passed to another worker; its results are not taken"
