@@ -17,7 +17,7 @@ use sekisho_weights::{Refusal, write_atomic};
 
 use crate::client::{self, Client, ClientError};
 use crate::lease::{Batches, Lease};
-use crate::{EvalError, Model, Task, environment, run_task};
+use crate::{EvalError, Model, Prompts, Settings, Task, environment, run_tasks};
 
 /// Between two claims while nothing waits.
 const POLL: Duration = Duration::from_secs(1);
@@ -97,6 +97,7 @@ pub struct Worker {
     options: WorkerOptions,
     pool: rayon::ThreadPool,
     loaded: Option<Model>,
+    prompts: Prompts,
 }
 
 impl Worker {
@@ -109,7 +110,7 @@ impl Worker {
         if let Some(threads) = options.threads {
             pool = pool.num_threads(threads);
         }
-        Ok(Self { client: Client::new(server, token)?, options, pool: pool.build()?, loaded: None })
+        Ok(Self { client: Client::new(server, token)?, options, pool: pool.build()?, loaded: None, prompts: Prompts::new() })
     }
 
     /// Works until it is asked to stop, or has been idle for too long.
@@ -160,14 +161,14 @@ impl Worker {
     fn work(&mut self, item: &WorkItem) {
         let name = format!("{}/{}", item.run.profile, item.run.task);
         tracing::info!(item = %item.id, checkpoint = %item.checkpoint, "{name}: begun");
-        let Self { client, options, pool, loaded } = self;
+        let Self { client, options, pool, loaded, prompts } = self;
         let lease =
             Lease { client, worker: &options.name, item, stop: &options.stop, lost: AtomicBool::new(false) };
         let result = std::thread::scope(|scope| {
             let (done, ended) = mpsc::channel();
             let lease = &lease;
             scope.spawn(move || lease.beat(&ended));
-            let run = || pool.install(|| answer(lease, &options.cache, loaded));
+            let run = || pool.install(|| answer(lease, &options.cache, loaded, prompts));
             let result = catch_unwind(AssertUnwindSafe(run));
             drop(done);
             result
@@ -191,7 +192,12 @@ impl Worker {
 }
 
 /// Answers what is still unanswered of an item; says how it ended.
-fn answer(lease: &Lease<'_>, cache: &Path, loaded: &mut Option<Model>) -> Result<&'static str, ItemError> {
+fn answer(
+    lease: &Lease<'_>,
+    cache: &Path,
+    loaded: &mut Option<Model>,
+    prompts: &mut Prompts,
+) -> Result<&'static str, ItemError> {
     let item = lease.item;
     let definition =
         TaskDefinition::from_toml(&format!("the definition of {}", item.run.task), &item.definition)
@@ -211,12 +217,13 @@ fn answer(lease: &Lease<'_>, cache: &Path, loaded: &mut Option<Model>) -> Result
         bos: item.bos,
         data: &data,
         finished: &finished,
-        sharing: true,
     };
+    let settings = Settings::default();
     let mut batches = Batches::new(lease);
-    match run_task(model, &task, &mut batches) {
-        Ok(spent) => {
-            let environment = environment(model, &BTreeSet::from([spent.bos]), rayon::current_num_threads());
+    match run_tasks(model, &[task], settings, prompts, &mut batches) {
+        Ok((spent, _)) => {
+            let bos = spent.iter().map(|spent| spent.bos).collect();
+            let environment = environment(model, &bos, rayon::current_num_threads(), settings);
             batches.finish(environment)?;
             Ok("finished")
         }
