@@ -1,6 +1,6 @@
 //! From texts to token ids, by the rules of the harnesses.
 
-use sekisho_bench::{BosRule, Encoding, Item, Request, TaskDefinition};
+use sekisho_bench::{BosRule, Encoding, Item, Request, TaskDefinition, Truncation};
 use sekisho_domain::evaluation::Bos;
 use sekisho_model::Tokenizer;
 
@@ -63,7 +63,10 @@ impl<'a> Encoder<'a> {
     pub(crate) fn item(&self, item: &Item) -> Result<EncodedItem, EvalError> {
         match &item.request {
             Request::Choices { .. } => self.choices(&item.request),
-            Request::Generate { prompt, max_new_tokens, .. } => self.generation(prompt, *max_new_tokens),
+            Request::Continuation { .. } | Request::Rolling { .. } => {
+                Err(EvalError::NotAsked { task: self.definition.name() })
+            }
+            Request::Generate { max_new_tokens, .. } => self.generation(item, *max_new_tokens),
         }
     }
 
@@ -88,15 +91,32 @@ impl<'a> Encoder<'a> {
         Ok(encoded)
     }
 
-    /// lm-eval cuts a prompt from the left so that the answer fits; llm-jp-eval cuts nothing.
-    fn generation(&self, prompt: &str, max_new_tokens: u32) -> Result<EncodedItem, EvalError> {
+    /// Cuts a prompt by the task's rule so that the answer fits.
+    fn generation(&self, item: &Item, max_new_tokens: u32) -> Result<EncodedItem, EvalError> {
+        let prompt = &item.request.contexts()[0];
         let mut input = self.with_first(self.tokenizer.encode(prompt, false)?);
         let prompt_tokens = vec![input.len() as u64];
         let room = self.longest.saturating_sub(max_new_tokens as usize).max(1);
-        let cuts =
-            self.definition.encoding == Encoding::Pair && !self.definition.profile.starts_with("llm-jp-eval");
-        let dropped = if cuts { input.len().saturating_sub(room) } else { 0 };
-        input.drain(..dropped);
+        let mut dropped = 0;
+        match self.definition.truncation {
+            Truncation::None => {}
+            Truncation::Left => {
+                dropped = input.len().saturating_sub(room);
+                input.drain(..dropped);
+            }
+            Truncation::DropShots => {
+                let whole = input.len();
+                let start = item.examples.first().map_or(0, |first| first.start);
+                for example in &item.examples {
+                    if input.len() <= room {
+                        break;
+                    }
+                    let shorter = format!("{}{}", &prompt[..start], &prompt[example.end..]);
+                    input = self.with_first(self.tokenizer.encode(&shorter, false)?);
+                }
+                dropped = whole.saturating_sub(input.len());
+            }
+        }
         if input.is_empty() {
             input.push(self.prefix_token()?);
         }

@@ -29,6 +29,12 @@ pub enum EvalError {
         /// `profile/task`.
         task: String,
     },
+    /// A kind of request that this engine does not answer.
+    #[error("{task} asks for the log-likelihood of a continuation or of a whole text, which this engine does not answer yet")]
+    NotAsked {
+        /// `profile/task`.
+        task: String,
+    },
     /// A task without items.
     #[error("{task} has no items to ask; check --limit and its data file")]
     Empty {

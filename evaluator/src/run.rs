@@ -224,7 +224,7 @@ impl<'a, 'w> Runner<'a, 'w> {
                     done.map_or(Ok(()), |done| self.answer_text(done))?;
                     self.generate(BATCH - 1)?;
                 }
-                Request::Choices { .. } => {
+                Request::Choices { .. } | Request::Continuation { .. } | Request::Rolling { .. } => {
                     let normaliser = *normaliser.get_or_insert_with(|| log_sum_exp(logits));
                     let value = f64::from(logits[targets[*target] as usize]) - normaliser;
                     if !value.is_finite() {
@@ -249,7 +249,7 @@ impl<'a, 'w> Runner<'a, 'w> {
         }
         let sequences = &self.encoded[ask.item].sequences;
         let choice_tokens = sequences.iter().map(|s| s.targets.len() as u64).collect();
-        let answer = Answer::Choices { loglikelihoods: std::mem::take(values), choice_tokens };
+        let answer = Answer::Choices { loglikelihoods: std::mem::take(values), choice_tokens, greedy: None };
         self.keep(ask.item, answer)
     }
 

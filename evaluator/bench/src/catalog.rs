@@ -5,18 +5,8 @@ use serde::Deserialize;
 use crate::definition::{TaskDefinition, join};
 use crate::error::TaskError;
 
-/// The task definitions of this build: `tasks/<profile>/<task>.toml`.
-const TASKS: [(&str, &str); 5] = [
-    ("llm-jp-eval@1.3/jcommonsenseqa.toml", include_str!("../tasks/llm-jp-eval@1.3/jcommonsenseqa.toml")),
-    ("llm-jp-eval@1.3/jemhopqa.toml", include_str!("../tasks/llm-jp-eval@1.3/jemhopqa.toml")),
-    ("llm-jp-eval@1.3/niilc.toml", include_str!("../tasks/llm-jp-eval@1.3/niilc.toml")),
-    ("lm-eval@0.4/openbookqa.toml", include_str!("../tasks/lm-eval@0.4/openbookqa.toml")),
-    ("lm-eval@0.4/xwinograd_jp.toml", include_str!("../tasks/lm-eval@0.4/xwinograd_jp.toml")),
-];
-
-/// The suites of this build.
-const SUITES: [(&str, &str); 1] =
-    [("suites/llm-jp-eval-dev100.toml", include_str!("../tasks/suites/llm-jp-eval-dev100.toml"))];
+/// The files below `tasks/`: `<profile>/<task>.toml` and `suites/<name>.toml`. The build script lists them.
+const FILES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/tasks.rs"));
 
 /// A named list of tasks, for example what is run on every checkpoint.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -51,10 +41,12 @@ impl Catalog {
     #[must_use]
     pub fn builtin() -> Self {
         let mut catalog = Self::empty();
-        for (file, text) in TASKS {
+        let (suites, tasks): (Vec<_>, Vec<_>) =
+            FILES.iter().partition(|(file, _)| file.starts_with("suites/"));
+        for (file, text) in tasks {
             catalog.add(file, text).expect("a test reads every definition of the build");
         }
-        for (file, text) in SUITES {
+        for (file, text) in suites {
             catalog.add_suite(file, text).expect("a test reads every suite of the build");
         }
         catalog

@@ -44,7 +44,7 @@ fn compare_choices(model: &Model, (name, file, prefix, shots, bos): Case, most: 
         assert_eq!(row["id"], format!("{prefix}{item}"));
         assert_eq!(json!(record.prompt_sha256), row["prompt_sha256"], "{id}");
         assert_eq!(json!(record.prompt_tokens), row["prompt_tokens"], "{id}");
-        let Answer::Choices { loglikelihoods, choice_tokens } = &record.answer else {
+        let Answer::Choices { loglikelihoods, choice_tokens, .. } = &record.answer else {
             panic!("{id}: choices")
         };
         assert_eq!(json!(choice_tokens), row["continuation_tokens"], "{id}");

@@ -48,6 +48,7 @@ fn compare(definition: &TaskDefinition, golden_task: &str, golden_file: &str, sh
         let answer = Answer::Choices {
             loglikelihoods: numbers("loglikelihood").filter_map(Value::as_f64).collect(),
             choice_tokens: numbers("continuation_tokens").filter_map(Value::as_u64).collect(),
+            greedy: None,
         };
         let record =
             Record::new(definition, &run, item, answer, vec![1], 0).expect("an answer of the right kind");
