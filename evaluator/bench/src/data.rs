@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use sekisho_domain::Sha256;
@@ -7,6 +8,7 @@ use sekisho_domain::wire::SourceFile;
 use crate::definition::{SourceRef, Split, TaskDefinition};
 use crate::error::TaskError;
 use crate::prompt::Renderer;
+use crate::reader::Row;
 use crate::splits::Files;
 
 /// What an engine is asked.
@@ -141,14 +143,37 @@ pub fn load(
     let files = Files::read(definition, &definition.sources_for(run)?, accept, read)?;
     let rows = files.rows(definition, split);
     let mut renderer = Renderer::new(definition, run, &files)?;
-    let limit = run.limit.map_or(rows.len(), |limit| usize::try_from(limit).unwrap_or(usize::MAX));
     // Examples are drawn item by item: the order is the harness's, and nothing is drawn for what is not asked.
-    let order = renderer.order(rows.len()).into_iter().take(limit);
-    let items = order.map(|index| renderer.item(index, rows[index]));
+    let order = limited(definition, run, &rows, renderer.order(rows.len()))?;
+    let items = order.into_iter().map(|index| renderer.item(index, rows[index]));
     Ok(TaskData {
         items: items.collect::<Result<_, _>>()?,
         shots: definition.shots_of(run),
         split,
         sources: files.sources(),
     })
+}
+
+/// The first items of a run: of the whole task, or of each of its sub-tasks, as lm-eval limits a group.
+fn limited(
+    definition: &TaskDefinition,
+    run: &TaskRun,
+    rows: &[&Row],
+    mut order: Vec<usize>,
+) -> Result<Vec<usize>, TaskError> {
+    let Some(limit) = run.limit else { return Ok(order) };
+    let Some(field) = &definition.subtask else {
+        order.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+        return Ok(order);
+    };
+    let mut taken: BTreeMap<String, u64> = BTreeMap::new();
+    let mut kept = Vec::new();
+    for index in order {
+        let taken = taken.entry(rows[index].text(field)?).or_default();
+        *taken += 1;
+        if *taken <= limit {
+            kept.push(index);
+        }
+    }
+    Ok(kept)
 }
