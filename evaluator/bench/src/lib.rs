@@ -29,6 +29,7 @@ mod template;
 
 pub mod bleu;
 pub mod chrf;
+pub mod compare;
 pub mod correlation;
 pub mod python_random;
 pub mod stats;

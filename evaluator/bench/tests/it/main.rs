@@ -1,6 +1,7 @@
 //! The crate against real data and the results of the real harnesses.
 
 mod catalog;
+mod compare;
 mod identity;
 mod llm_jp_eval;
 mod lm_eval;
