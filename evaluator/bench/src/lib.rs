@@ -18,6 +18,7 @@ mod dataset;
 mod definition;
 mod error;
 mod metric;
+mod ngram;
 mod prompt;
 mod python_text;
 mod reader;
@@ -28,6 +29,10 @@ mod splits;
 mod step;
 mod template;
 
+pub mod bleu;
+pub mod chrf;
+pub mod compare;
+pub mod correlation;
 pub mod python_random;
 pub mod stats;
 
