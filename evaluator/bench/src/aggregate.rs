@@ -9,7 +9,11 @@ use serde_json::{Value, json};
 use crate::definition::{SourceRef, StandardError, TaskDefinition};
 use crate::metric::{Metric, Reported};
 use crate::record::Record;
+use crate::statistic::Statistic;
 use crate::stats;
+
+/// Replicates of a bootstrapped standard error: what the JP harness takes for BLEU; lm-eval takes up to 100,000.
+const REPLICATES: usize = 1_000;
 
 /// The score of every metric over these records, each with the mark of the primary metric.
 ///
@@ -26,23 +30,20 @@ pub fn aggregate(
     let by_item: BTreeMap<u64, &Record> = records.iter().map(|record| (record.item, record)).collect();
     let truncated = by_item.values().filter(|record| record.truncated > 0).count() as u64;
     let fingerprint = fingerprint(definition, run, sources, bos);
+    let records: Vec<&Record> = by_item.into_values().collect();
     let entry = |reported: &Reported| {
-        let name = reported.to_string();
-        let values: Vec<f64> = by_item.values().filter_map(|record| record.score.get(&name).copied()).collect();
-        let interval = interval(reported.metric, &values)?;
+        let statistic = Statistic::new(&reported.to_string(), &records);
+        let interval = interval(definition, reported.metric, &statistic, &records)?;
         let entry = ResultEntry {
             profile: definition.profile.clone(),
             task: definition.task.clone(),
             split: run.split.clone(),
-            metric: name,
+            metric: reported.to_string(),
             value: interval.value,
-            stderr: match definition.stderr {
-                StandardError::None => None,
-                StandardError::Sample | StandardError::Pooled => stats::standard_error(&values),
-            },
+            stderr: standard_error(definition.stderr, &statistic, &records),
             low: interval.low,
             high: interval.high,
-            n: values.len() as u64,
+            n: statistic.len() as u64,
             shots: definition.shots_of(run),
             truncated,
             fingerprint,
@@ -54,8 +55,55 @@ pub fn aggregate(
     definition.reported().iter().filter_map(entry).collect()
 }
 
-fn interval(metric: Metric, values: &[f64]) -> Option<Interval> {
-    if metric.is_proportion() { stats::wilson(values) } else { stats::bootstrap_mean(values) }
+/// The score with its 95 % interval: of clusters where items share something, Wilson's of a proportion, else bootstrap.
+fn interval(
+    definition: &TaskDefinition,
+    metric: Metric,
+    statistic: &Statistic,
+    records: &[&Record],
+) -> Option<Interval> {
+    let n = statistic.len();
+    match statistic {
+        Statistic::Mean(values) if definition.cluster.is_some() => {
+            stats::cluster_bootstrap(values, &groups(records))
+        }
+        Statistic::Mean(values) if metric.is_proportion() => stats::wilson(values),
+        Statistic::Mean(values) => stats::bootstrap_mean(values),
+        // llm-jp-eval counts a correlation that is not defined as 0.
+        Statistic::Correlation(..) if n > 0 && statistic.over(&(0..n).collect::<Vec<_>>()).is_none() => {
+            Some(Interval { value: 0.0, low: 0.0, high: 0.0 })
+        }
+        _ => stats::bootstrap_statistic(n, |drawn| statistic.over(drawn)),
+    }
+}
+
+/// The harness's own standard error.
+fn standard_error(rule: StandardError, statistic: &Statistic, records: &[&Record]) -> Option<f64> {
+    match (rule, statistic) {
+        (StandardError::None, _) | (_, Statistic::Weighted(..) | Statistic::Correlation(..)) => None,
+        (StandardError::Sample, Statistic::Mean(values)) => stats::standard_error(values),
+        (StandardError::Pooled, Statistic::Mean(values)) => pooled(values, &groups(records)),
+        (_, Statistic::Perplexity(_) | Statistic::Bleu(_) | Statistic::Chrf(_)) => {
+            let score = |drawn: &[usize]| statistic.over(drawn).unwrap_or(0.0);
+            stats::bootstrap_standard_error(statistic.len(), REPLICATES, score)
+        }
+    }
+}
+
+/// lm-eval's error of a group: over its tasks, each with its own.
+fn pooled(values: &[f64], groups: &[Option<&str>]) -> Option<f64> {
+    let mut tasks: BTreeMap<Option<&str>, Vec<f64>> = BTreeMap::new();
+    for (value, group) in values.iter().zip(groups) {
+        tasks.entry(*group).or_default().push(*value);
+    }
+    let errors: Vec<f64> =
+        tasks.values().map(|values| stats::standard_error(values).unwrap_or_default()).collect();
+    let sizes: Vec<usize> = tasks.values().map(Vec::len).collect();
+    stats::pooled_standard_error(&errors, &sizes)
+}
+
+fn groups<'r>(records: &[&'r Record]) -> Vec<Option<&'r str>> {
+    records.iter().map(|record| record.group.as_deref()).collect()
 }
 
 /// Parts of a definition that change no score: they describe, name files by place, or say how sure a score is.

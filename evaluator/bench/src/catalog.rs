@@ -4,6 +4,7 @@ use serde::Deserialize;
 
 use crate::definition::{TaskDefinition, join};
 use crate::error::TaskError;
+use crate::means::MeanDefinition;
 
 /// The files below `tasks/`: `<profile>/<task>.toml` and `suites/<name>.toml`. The build script lists them.
 const FILES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/tasks.rs"));
@@ -21,6 +22,9 @@ pub struct Suite {
     /// What it runs, in order.
     #[serde(rename = "task")]
     pub tasks: Vec<TaskRun>,
+    /// The means that its harness reports.
+    #[serde(default, rename = "mean")]
+    pub means: Vec<MeanDefinition>,
 }
 
 /// Every task definition and suite that is known.
@@ -81,6 +85,9 @@ impl Catalog {
             let message = format!("suite \"{}\" is defined already; give it another name", suite.name);
             return Err(TaskError::Definition { file: file.to_owned(), message });
         }
+        if let Some(message) = suite.means.iter().find_map(|mean| mean.contradiction(&suite)) {
+            return Err(TaskError::Definition { file: file.to_owned(), message });
+        }
         for run in &mut suite.tasks {
             let definition = self.find(&run.profile, &run.task)?;
             definition.sources_for(run)?;
@@ -115,7 +122,15 @@ impl Catalog {
             .copied()
             .filter(|full| *full == name || bare(full) == name)
             .max_by_key(|full| version_numbers(full))
-            .ok_or_else(|| unknown("profile", name, String::new(), &known))
+            .ok_or_else(|| {
+                let mut error = unknown("profile", name, String::new(), &known);
+                // A slip in the name is more likely than one in the version, which need not be written.
+                if let (TaskError::Unknown { hint, .. }, false) = (&mut error, name.contains('@')) {
+                    let names: Vec<String> = known.iter().map(|full| bare(full)).collect();
+                    *hint = near(name, names.iter().map(String::as_str));
+                }
+                error
+            })
     }
 
     /// The versioned names of all profiles, in the order in which they were added.
@@ -160,12 +175,15 @@ fn version_numbers(profile: &str) -> Vec<u64> {
 }
 
 fn unknown(kind: &'static str, name: &str, place: String, known: &[&str]) -> TaskError {
-    let hint = nearest(name, known.iter().copied()).map(|near| format!(", did you mean \"{near}\"?"));
     TaskError::Unknown {
         kind,
         name: name.to_owned(),
         place,
-        hint: hint.unwrap_or_default(),
+        hint: near(name, known.iter().copied()),
         known: join(known.iter().copied()),
     }
+}
+
+fn near<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    nearest(name, known).map_or_else(String::new, |near| format!(", did you mean \"{near}\"?"))
 }

@@ -17,6 +17,7 @@ mod data;
 mod dataset;
 mod definition;
 mod error;
+mod means;
 mod metric;
 mod ngram;
 mod prompt;
@@ -26,6 +27,7 @@ mod record;
 mod score;
 mod shots;
 mod splits;
+mod statistic;
 mod step;
 mod template;
 
@@ -46,6 +48,7 @@ pub use definition::{
     SourceRef, Split, SplitRule, StandardError, TaskDefinition, Truncation,
 };
 pub use error::TaskError;
+pub use means::{Category, MeanDefinition, NamedMean, means};
 pub use metric::{Metric, Reported};
 pub use reader::Reader;
 pub use record::{PerContext, Record};

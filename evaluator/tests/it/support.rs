@@ -54,10 +54,10 @@ pub(crate) fn load_model(dir: &Path) -> Model {
 pub(crate) fn catalog() -> Catalog {
     let mut catalog = Catalog::builtin();
     for (file, text) in [
-        ("o_hellaswag.toml", include_str!("../../bench/tests/tasks/o_hellaswag.toml")),
-        ("o_jcommonsenseqa.toml", include_str!("../../bench/tests/tasks/o_jcommonsenseqa.toml")),
-        ("o_winogrande.toml", include_str!("../../bench/tests/tasks/o_winogrande.toml")),
-        ("o_xwino_ja.toml", include_str!("../../bench/tests/tasks/o_xwino_ja.toml")),
+        ("o_hellaswag.toml", include_str!("../../../tests/oracle/tasks/o_hellaswag.toml")),
+        ("o_jcommonsenseqa.toml", include_str!("../../../tests/oracle/tasks/o_jcommonsenseqa.toml")),
+        ("o_winogrande.toml", include_str!("../../../tests/oracle/tasks/o_winogrande.toml")),
+        ("o_xwino_ja.toml", include_str!("../../../tests/oracle/tasks/o_xwino_ja.toml")),
     ] {
         catalog.add(file, text).expect("a valid definition");
     }

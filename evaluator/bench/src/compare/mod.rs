@@ -180,7 +180,7 @@ fn metrics_of(task: &Task<'_>, catalog: &Catalog) -> Vec<String> {
     let mut metrics: Vec<String> = Vec::new();
     if let Ok(definition) = catalog.find(task.profile, task.task) {
         metrics.push(definition.primary.to_string());
-        metrics.extend(definition.metrics.iter().map(ToString::to_string));
+        metrics.extend(definition.reported().iter().map(ToString::to_string));
     }
     metrics.extend(task.a.iter().flat_map(|record| record.score.keys().cloned()));
     let mut seen = std::collections::BTreeSet::new();

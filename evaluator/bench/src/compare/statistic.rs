@@ -1,45 +1,7 @@
-use serde_json::Value;
-
-use crate::bleu::{self, Tokenize};
-use crate::chrf;
-use crate::correlation::{pearson, spearman};
+use crate::metric::Metric;
 use crate::record::Record;
-use crate::score::Answer;
-use crate::stats::{self, Paired, mean};
-
-/// A metric over the items of one task: what is kept of each item, and how a score comes of some of them.
-enum Statistic {
-    /// The mean of the items' values.
-    Mean(Vec<f64>),
-    /// exp of the mean negative log-likelihood.
-    Perplexity(Vec<f64>),
-    /// n-gram counts.
-    Bleu(Vec<bleu::Counts>),
-    /// n-gram counts.
-    Chrf(Vec<chrf::Counts>),
-    /// Predicted and gold numbers, and the coefficient.
-    Correlation(Vec<(f64, f64)>, fn(&[f64], &[f64]) -> Option<f64>),
-}
-
-impl Statistic {
-    fn over(&self, items: &[usize]) -> Option<f64> {
-        let values = |values: &[f64]| mean(&items.iter().map(|item| values[*item]).collect::<Vec<_>>());
-        match self {
-            Self::Mean(all) => values(all),
-            Self::Perplexity(all) => values(all).map(|mean| (-mean).exp()),
-            Self::Bleu(counts) => Some(items.iter().map(|item| &counts[*item]).sum::<bleu::Counts>().score()),
-            Self::Chrf(counts) => Some(items.iter().map(|item| &counts[*item]).sum::<chrf::Counts>().score()),
-            Self::Correlation(pairs, coefficient) => {
-                let (x, y): (Vec<f64>, Vec<f64>) = items.iter().map(|item| pairs[*item]).unzip();
-                coefficient(&x, &y)
-            }
-        }
-    }
-
-    fn means(&self) -> Option<&[f64]> {
-        if let Self::Mean(values) = self { Some(values) } else { None }
-    }
-}
+use crate::statistic::{self, Statistic};
+use crate::stats::{self, Paired};
 
 /// A metric of both sides, over the items that have it on both.
 pub(super) struct Compared {
@@ -54,17 +16,10 @@ pub(super) struct Compared {
 impl Compared {
     /// None where no item has the metric on both sides, or a side has no score.
     pub(super) fn new(metric: &str, a: &[&Record], b: &[&Record]) -> Option<Self> {
-        let (a, b, n) = match metric {
-            "perplexity" => both(a, b, log_likelihood, Statistic::Perplexity),
-            "bleu" => both(a, b, |record| bleu_counts(record, Tokenize::V13a), Statistic::Bleu),
-            "bleu_intl" => both(a, b, |record| bleu_counts(record, Tokenize::International), Statistic::Bleu),
-            "bleu_char" => both(a, b, |record| bleu_counts(record, Tokenize::Char), Statistic::Bleu),
-            "chrf" => both(a, b, |record| chrf_counts(record, 0), Statistic::Chrf),
-            "chrf++" => both(a, b, |record| chrf_counts(record, 2), Statistic::Chrf),
-            "pearson" => both(a, b, numbers, |pairs| Statistic::Correlation(pairs, pearson)),
-            "spearman" => both(a, b, numbers, |pairs| Statistic::Correlation(pairs, spearman)),
-            _ => both(a, b, |record| record.score.get(metric).copied(), Statistic::Mean),
-        };
+        let both = |(a, b): &(&&Record, &&Record)| Statistic::has(metric, a) && Statistic::has(metric, b);
+        let (a, b): (Vec<&Record>, Vec<&Record>) = a.iter().zip(b).filter(both).unzip();
+        let n = a.len();
+        let (a, b) = (Statistic::new(metric, &a), Statistic::new(metric, &b));
         let all: Vec<usize> = (0..n).collect();
         let (a_score, b_score) = (a.over(&all)?, b.over(&all)?);
         Some(Self { metric: metric.to_owned(), n, a_score, b_score, a, b })
@@ -90,54 +45,11 @@ impl Compared {
 
     /// What a value is divided by where it enters a mean over tasks.
     pub(super) fn scale(&self) -> f64 {
-        match self.a {
-            Statistic::Bleu(_) | Statistic::Chrf(_) => 100.0,
-            _ => 1.0,
-        }
+        statistic::metric(&self.metric).map_or(1.0, Metric::scale)
     }
 }
 
-/// Whether less of the metric is better.
+/// Whether less of the metric is better; of a metric of another program this is not known, and more is taken for better.
 pub(super) fn lower_is_better(metric: &str) -> bool {
-    metric.ends_with("perplexity") || metric == "bits_per_byte"
-}
-
-fn both<T>(
-    a: &[&Record],
-    b: &[&Record],
-    of: impl Fn(&Record) -> Option<T>,
-    statistic: impl Fn(Vec<T>) -> Statistic,
-) -> (Statistic, Statistic, usize) {
-    let (a, b): (Vec<T>, Vec<T>) = a.iter().zip(b).filter_map(|(a, b)| Some((of(a)?, of(b)?))).unzip();
-    let n = a.len();
-    (statistic(a), statistic(b), n)
-}
-
-fn bleu_counts(record: &Record, tokenize: Tokenize) -> Option<bleu::Counts> {
-    Some(bleu::Counts::of(record.prediction.as_str()?, record.gold.as_str()?, tokenize))
-}
-
-fn chrf_counts(record: &Record, word_order: usize) -> Option<chrf::Counts> {
-    Some(chrf::Counts::of(record.prediction.as_str()?, record.gold.as_str()?, word_order))
-}
-
-/// Of a continuation that was scored alone.
-fn log_likelihood(record: &Record) -> Option<f64> {
-    match &record.answer {
-        Answer::Choices { loglikelihoods, .. } if loglikelihoods.len() == 1 => {
-            loglikelihoods.first().copied()
-        }
-        _ => None,
-    }
-}
-
-/// An answer that is not a number counts as −2, as in llm-jp-eval.
-fn numbers(record: &Record) -> Option<(f64, f64)> {
-    let number = |value: &Value| {
-        value
-            .as_f64()
-            .or_else(|| value.as_str()?.trim().parse().ok())
-            .filter(|number: &f64| number.is_finite())
-    };
-    Some((number(&record.prediction).unwrap_or(-2.0), number(&record.gold)?))
+    statistic::metric(metric).is_some_and(|metric| !metric.higher_is_better())
 }
