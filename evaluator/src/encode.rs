@@ -1,7 +1,7 @@
 //! From texts to token ids, by the rules of the harnesses.
 
 use rayon::prelude::*;
-use sekisho_bench::{BosRule, Encoding, Item, Request, TaskDefinition};
+use sekisho_bench::{BosRule, Encoding, Item, Request, TaskDefinition, Truncation};
 use sekisho_domain::evaluation::Bos;
 use sekisho_model::Tokenizer;
 use serde::{Deserialize, Serialize};
@@ -71,8 +71,9 @@ impl<'a> Encoder<'a> {
 
     fn item(&self, item: &Item) -> Result<EncodedItem, EvalError> {
         match &item.request {
-            Request::Choices { .. } => self.choices(&item.request),
-            Request::Generate { prompt, max_new_tokens, .. } => self.generation(prompt, *max_new_tokens),
+            Request::Choices { .. } | Request::Continuation { .. } => self.choices(&item.request),
+            Request::Rolling { text } => self.rolling(text),
+            Request::Generate { max_new_tokens, .. } => self.generation(item, *max_new_tokens),
         }
     }
 
@@ -104,20 +105,51 @@ impl<'a> Encoder<'a> {
         (Sequence { input, targets }, dropped as u64)
     }
 
-    /// lm-eval cuts a prompt from the left so that the answer fits; llm-jp-eval cuts nothing.
-    fn generation(&self, prompt: &str, max_new_tokens: u32) -> Result<EncodedItem, EvalError> {
+    /// A text in windows of the model's length that share no target; the first begins with the prefix token, the last is filled
+    /// up with tokens of the one before (lm-eval's `get_rolling_token_windows` and `make_disjoint_window`).
+    fn rolling(&self, text: &str) -> Result<EncodedItem, EvalError> {
+        let prefix = self.prefix_token()?;
+        let ids = self.with_first(self.tokenizer.encode(text, false)?);
+        let mut sequences = Vec::new();
+        let mut start = 0;
+        while start < ids.len() {
+            let end = ids.len().min(start + self.longest);
+            let targets = ids[start..end].to_vec();
+            let before = (self.longest + 1 - targets.len()).min(start + 1);
+            let context = std::iter::once(prefix).chain(ids[..end - 1].iter().copied());
+            let input = context.skip(start + 1 - before).take(before + targets.len() - 1).collect();
+            sequences.push(Sequence { input, targets });
+            start = end;
+        }
+        Ok(EncodedItem { sequences, prompt_tokens: vec![ids.len() as u64], truncated: 0 })
+    }
+
+    /// Cuts a prompt by the task's rule so that the answer fits.
+    fn generation(&self, item: &Item, max_new_tokens: u32) -> Result<EncodedItem, EvalError> {
+        let prompt = &item.request.contexts()[0];
         let mut input = self.with_first(self.tokenizer.encode(prompt, false)?);
-        let prompt_tokens = vec![input.len() as u64];
+        let whole = input.len();
         let room = self.longest.saturating_sub(max_new_tokens as usize).max(1);
-        let cuts =
-            self.definition.encoding == Encoding::Pair && !self.definition.profile.starts_with("llm-jp-eval");
-        let dropped = if cuts { input.len().saturating_sub(room) } else { 0 };
-        input.drain(..dropped);
+        match self.definition.truncation {
+            Truncation::None => {}
+            Truncation::Left => drop(input.drain(..whole.saturating_sub(room))),
+            Truncation::DropShots => {
+                let start = item.examples.first().map_or(0, |first| first.start);
+                let mut shorter = item.examples.iter();
+                while input.len() > room
+                    && let Some(example) = shorter.next()
+                {
+                    let prompt = format!("{}{}", &prompt[..start], &prompt[example.end..]);
+                    input = self.with_first(self.tokenizer.encode(&prompt, false)?);
+                }
+            }
+        }
+        let truncated = (whole - input.len()) as u64;
         if input.is_empty() {
             input.push(self.prefix_token()?);
         }
         let sequence = Sequence { input, targets: Vec::new() };
-        Ok(EncodedItem { sequences: vec![sequence], prompt_tokens, truncated: dropped as u64 })
+        Ok(EncodedItem { sequences: vec![sequence], prompt_tokens: vec![whole as u64], truncated })
     }
 
     /// Ids of a context as the harness encodes it by itself; white space at its end belongs to the continuation

@@ -26,6 +26,11 @@ impl<'a> Question<'a> {
         })
     }
 
+    /// Whether it matters that its targets are the likeliest tokens.
+    pub(crate) fn wants_greedy(&self) -> bool {
+        matches!(self.item.request, Request::Continuation { .. })
+    }
+
     pub(crate) fn generates(&self) -> bool {
         matches!(self.item.request, Request::Generate { .. })
     }
@@ -36,6 +41,15 @@ impl<'a> Question<'a> {
     }
 }
 
+/// What was read for one target.
+#[derive(Clone, Copy)]
+pub(crate) struct Target {
+    /// Its log-probability.
+    pub(crate) value: f64,
+    /// Whether no other token is likelier; meaningful where [`Question::wants_greedy`] says so.
+    pub(crate) likeliest: bool,
+}
+
 /// What has been read for each question.
 pub(crate) struct Tally {
     open: Vec<Option<Reads>>,
@@ -44,6 +58,8 @@ pub(crate) struct Tally {
 /// The log-likelihoods of a question's sequences, and the positions still to be read.
 struct Reads {
     sums: Vec<f64>,
+    /// Whether every target so far was the likeliest token.
+    greedy: bool,
     left: usize,
 }
 
@@ -51,6 +67,7 @@ impl Tally {
     pub(crate) fn new(questions: &[Question<'_>]) -> Self {
         let reads = |question: &Question<'_>| Reads {
             sums: vec![0.0; question.encoded.sequences.len()],
+            greedy: true,
             left: question.encoded.sequences.iter().map(|s| s.targets.len()).sum(),
         };
         Self { open: questions.iter().map(|question| (!question.generates()).then(|| reads(question))).collect() }
@@ -62,10 +79,11 @@ impl Tally {
         self.close(number, question)
     }
 
-    /// Adds a target's log-probability; answers the question with its last one.
-    pub(crate) fn add(&mut self, ask: Ask, value: f64, question: &Question<'_>) -> Option<Answer> {
+    /// Adds a target's log-probability, and whether it is the likeliest token; answers the question with its last one.
+    pub(crate) fn add(&mut self, ask: Ask, target: Target, question: &Question<'_>) -> Option<Answer> {
         let reads = self.open[ask.question].as_mut()?;
-        reads.sums[ask.sequence] += value;
+        reads.sums[ask.sequence] += target.value;
+        reads.greedy &= target.likeliest;
         reads.left -= 1;
         if reads.left > 0 {
             return None;
@@ -74,9 +92,15 @@ impl Tally {
     }
 
     fn close(&mut self, number: usize, question: &Question<'_>) -> Option<Answer> {
-        let Reads { sums, .. } = self.open[number].take()?;
-        let choice_tokens = question.encoded.sequences.iter().map(|s| s.targets.len() as u64).collect();
-        Some(Answer::Choices { loglikelihoods: sums, choice_tokens })
+        let Reads { sums, greedy, .. } = self.open[number].take()?;
+        let lengths = question.encoded.sequences.iter().map(|s| s.targets.len() as u64);
+        // The windows of a rolling text are one text.
+        let (loglikelihoods, choice_tokens) = match question.item.request {
+            Request::Rolling { .. } => (vec![sums.iter().sum()], vec![lengths.sum()]),
+            _ => (sums, lengths.collect()),
+        };
+        let greedy = question.wants_greedy().then(|| vec![greedy]);
+        Some(Answer::Choices { loglikelihoods, choice_tokens, greedy })
     }
 }
 

@@ -4,37 +4,31 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-/// A part of an evaluation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Phase {
-    /// Rendering and tokenising the prompts, or finding them in the cache.
+/// A part of an evaluation, as [`Timing`] describes it.
+#[derive(Clone, Copy)]
+pub(crate) enum Phase {
     Encode,
-    /// Building the trie.
     Plan,
-    /// Running its edges.
     Prefill,
-    /// Logits and log-likelihoods at the positions that are read.
     Logits,
-    /// Generating, stop strings included.
     Decode,
-    /// Scoring and keeping records.
     Records,
 }
 
 /// Wall time of each part.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Timing {
-    /// [`Phase::Encode`], in seconds.
+    /// Rendering and tokenising the prompts, or finding them in the cache; seconds, as all of them.
     pub encode: f64,
-    /// [`Phase::Plan`], in seconds.
+    /// Building the trie.
     pub plan: f64,
-    /// [`Phase::Prefill`], in seconds.
+    /// Running its edges.
     pub prefill: f64,
-    /// [`Phase::Logits`], in seconds.
+    /// Logits and log-likelihoods at the positions that are read.
     pub logits: f64,
-    /// [`Phase::Decode`], in seconds.
+    /// Generating, stop strings included.
     pub decode: f64,
-    /// [`Phase::Records`], in seconds.
+    /// Scoring and keeping records.
     pub records: f64,
 }
 

@@ -12,7 +12,7 @@ use sekisho_model::{Edge, Extended, Kv};
 use crate::EvalError;
 use crate::generate::{Generated, Generator, Wish, likeliest};
 use crate::plan::{Plan, Read};
-use crate::questions::{Question, Tally, record};
+use crate::questions::{Question, Tally, Target, record};
 use crate::run::{Model, Spent, Task, Watch};
 use crate::timing::{Phase, Timing};
 
@@ -54,7 +54,7 @@ pub(crate) struct Walk<'a, 'w> {
 struct Row {
     /// Logarithm of the softmax denominator, where a target is asked for.
     normaliser: f64,
-    /// The likeliest token, where a generation begins.
+    /// The likeliest token, where a generation begins or a target must be it.
     likeliest: Option<u32>,
     finite: bool,
 }
@@ -63,11 +63,16 @@ impl Row {
     fn of(read: &Read, logits: &[f32], questions: &[Question<'_>]) -> Self {
         // A sum over the vocabulary may step over a NaN; the logits themselves are looked at.
         let finite = logits.iter().all(|logit| logit.is_finite());
-        let generates =
-            |wanted: bool| read.asks.iter().any(|(ask, _)| questions[ask.question].generates() == wanted);
+        let any = |wanted: &dyn Fn(&Question<'_>) -> bool| {
+            read.asks.iter().any(|(ask, _)| wanted(&questions[ask.question]))
+        };
         Self {
-            normaliser: if generates(false) { log_sum_exp(logits) } else { 0.0 },
-            likeliest: if generates(true) { likeliest(logits) } else { None },
+            normaliser: if any(&|question| !question.generates()) { log_sum_exp(logits) } else { 0.0 },
+            likeliest: if any(&|question| question.generates() || question.wants_greedy()) {
+                likeliest(logits)
+            } else {
+                None
+            },
             finite,
         }
     }
@@ -223,7 +228,8 @@ impl<'a, 'w> Walk<'a, 'w> {
             if !value.is_finite() {
                 return Err(self.not_finite(ask.question));
             }
-            if let Some(answer) = self.tally.add(*ask, value, question) {
+            let target = Target { value, likeliest: row.likeliest == Some(token) };
+            if let Some(answer) = self.tally.add(*ask, target, question) {
                 self.keep(ask.question, answer)?;
             }
         }

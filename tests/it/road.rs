@@ -40,7 +40,7 @@ fn tasks(folder: &Path) -> PathBuf {
     fs_err::create_dir_all(tasks.join("suites")).expect("a folder");
     fs_err::write(tasks.join("suites/road.toml"), SUITE).expect("written");
     fs_err::write(tasks.join("suites/short.toml"), SHORT_SUITE).expect("written");
-    let oracles = concat!(env!("CARGO_MANIFEST_DIR"), "/../evaluator/bench/tests/tasks/o_xwino_ja.toml");
+    let oracles = concat!(env!("CARGO_MANIFEST_DIR"), "/oracle/tasks/o_xwino_ja.toml");
     fs_err::copy(oracles, tasks.join("o_xwino_ja.toml")).expect("copied");
     tasks
 }

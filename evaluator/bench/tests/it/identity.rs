@@ -39,7 +39,9 @@ fn a_fingerprint_changes_with_every_setting_that_may_change_a_score() {
         ("version = 1", "version = 2"),
         ("質問：{question}", "問：{question}"),
         ("max_new_tokens = 15", "max_new_tokens = 16"),
-        ("strip = true", "strip = false"),
+        (", \"strip\"]", "]"),
+        ("\"nfkc\"", "\"lowercase\""),
+        ("truncation = \"none\"", "truncation = \"left\""),
         ("[\"char_f1\"]", "[\"char_f1\", \"exact_match\"]"),
     ] {
         let text = definition.toml().replace(from, to);
@@ -82,6 +84,8 @@ fn a_record_is_the_contracts_line_and_reads_back() {
         index: 7,
         request: Request::Generate { prompt: "問".into(), stop: vec!["\n\n".into()], max_new_tokens: 15 },
         gold: Gold::Text("東京".into()),
+        group: None,
+        examples: Vec::new(),
     };
     let answer = Answer::Text { output: " 東京\n".into(), stop: Some("\n\n".into()) };
     let text = Record::new(&generated, &run(&generated, "dev"), &item, answer, vec![3], 0).expect("fits");
@@ -92,8 +96,10 @@ fn a_record_is_the_contracts_line_and_reads_back() {
             continuations: vec![" は".into()],
         },
         gold: Gold::Choice { index: 1, texts: vec!["甲".into(), "乙".into()] },
+        group: None,
+        examples: Vec::new(),
     };
-    let answer = Answer::Choices { loglikelihoods: vec![-2.5, -1.25], choice_tokens: vec![2, 2] };
+    let answer = Answer::Choices { loglikelihoods: vec![-2.5, -1.25], choice_tokens: vec![2, 2], greedy: None };
     let choice = Record::new(&chosen, &run(&chosen, "test"), &item, answer, vec![4, 5], 1).expect("fits");
     let lines = [
         json!({

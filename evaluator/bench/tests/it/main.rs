@@ -1,8 +1,11 @@
 //! The crate against real data and the results of the real harnesses.
 
 mod catalog;
+mod compare;
 mod identity;
+mod jp_harness;
 mod llm_jp_eval;
 mod lm_eval;
 mod refusals;
 mod support;
+mod translation;

@@ -67,7 +67,7 @@ fn malformed_data_is_named_with_file_and_line() {
             "demo/qa, line 1: field \"answer\" is missing; did the definition mean \"anser\"?",
         ),
         (JSONL, good.replace("\"1\"", "[1]"), "demo/qa, line 1: field \"answer\" is a list, not a text"),
-        (r#"{ format = "json" }"#, "[\n{},\n".to_owned(), "demo/qa, line 3: not a JSON array of objects"),
+        (r#"{ format = "json" }"#, "[\n{},\n".to_owned(), "demo/qa, line 3: not JSON"),
         (r#"{ format = "json" }"#, "[{}]".to_owned(), "demo/qa, record 1: field \"question\" is missing"),
         (xml, "<r>\n<q><t>一</t></r>".to_owned(), "demo/qa, line 2: not well-formed XML"),
         (xml, "<r>\n<q><t>一</t></q></r>".to_owned(), "demo/qa, line 2: field \"answer\" is missing"),
@@ -173,11 +173,11 @@ fn contradictions_in_a_definition_are_refused() {
             "primary = \"acc\"",
             "qa.toml: the primary metric acc is not among metrics",
         ),
-        ("\"char_f1\"]", "\"acc\"]", "qa.toml: metric acc cannot judge a request of kind \"generate\""),
+        ("\"char_f1\"]", "\"acc_norm\"]", "qa.toml: metric acc_norm cannot judge a request of kind \"generate\""),
         ("\"char_f1\"]", "\"char_f2\"]", "qa.toml:11:27: unknown variant `char_f2`"),
         ("max_new_tokens", "max_tokens", "qa.toml"),
         ("{question}", "{question", "qa.toml:18:20: a single \"{\" in"),
-        ("prompt", "shots = { default = 2 }\nprompt", "qa.toml: shots.default needs shots.from"),
+        ("prompt", "shots = { default = 2 }\nprompt", "qa.toml: shots.default needs shots.from or shots.literal"),
         ("prompt", shots, "qa.toml: shots.from is \"train\", but no source gives that split"),
         (
             "prompt",
@@ -224,7 +224,7 @@ request = { kind = "choices", choices = "c", delimiter = " ", gold = "g" }"#;
     let score = |answer| {
         sekisho_bench::score(&definition, &data.items[0], &answer).map_err(|error| error.to_string())
     };
-    let choices = |loglikelihoods| Answer::Choices { loglikelihoods, choice_tokens: vec![1, 1] };
+    let choices = |loglikelihoods| Answer::Choices { loglikelihoods, choice_tokens: vec![1, 1], greedy: None };
     assert_eq!(
         score(choices(vec![-2.0, -1.0])).expect("well-formed").score["acc"].to_bits(),
         1.0_f64.to_bits()

@@ -286,10 +286,12 @@ fn record(run: &TaskRun, item: &Item) -> Record {
             Answer::Choices {
                 loglikelihoods: texts.iter().map(|t| -(t.chars().count() as f64)).collect(),
                 choice_tokens: vec![1; texts.len()],
+                greedy: None,
             },
             serde_json::json!(if right { *index } else { index + 1 }),
             serde_json::json!(index),
         ),
+        Gold::Length { .. } => unreachable!("no page shows a rolling text"),
         Gold::Text(gold) => (
             Answer::Text { output: format!("{gold}\n\n<b>質問"), stop: Some("\n\n".to_owned()) },
             serde_json::json!(if right { gold.as_str() } else { "九州" }),
@@ -302,6 +304,9 @@ fn record(run: &TaskRun, item: &Item) -> Record {
         task: run.task.clone(),
         split: run.split.clone(),
         item: item.index,
+        group: None,
+        words: None,
+        bytes: None,
         prompt_sha256: item.request.sha256(),
         prompt_tokens: vec![212].into(),
         truncated: 0,
@@ -320,6 +325,8 @@ pub(super) fn items(run: &TaskRun) -> Vec<Item> {
     (0..3)
         .map(|index| Item {
             index,
+            group: None,
+            examples: Vec::new(),
             request: if run.task == "jcommonsenseqa" {
                 Request::Choices {
                     contexts: vec![prompt.clone()],

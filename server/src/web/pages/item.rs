@@ -157,7 +157,7 @@ fn letter(index: usize) -> String {
 }
 
 fn choices(record: &Record, item: Option<&Item>) -> Vec<ChoiceRow> {
-    let Answer::Choices { loglikelihoods, choice_tokens } = &record.answer else { return Vec::new() };
+    let Answer::Choices { loglikelihoods, choice_tokens, .. } = &record.answer else { return Vec::new() };
     let texts = match item.map(|item| &item.gold) {
         Some(Gold::Choice { texts, .. }) => texts.as_slice(),
         _ => &[],
