@@ -1,3 +1,5 @@
+use std::f64::consts::LN_2;
+
 use serde_json::Value;
 
 use crate::bleu::{self, Tokenize};
@@ -13,6 +15,8 @@ enum Statistic {
     Mean(Vec<f64>),
     /// exp of the mean negative log-likelihood.
     Perplexity(Vec<f64>),
+    /// Log-likelihoods of texts and the words or bytes they are divided by, and what is made of the nats per unit.
+    Rolling(Vec<(f64, f64)>, fn(f64) -> f64),
     /// n-gram counts.
     Bleu(Vec<bleu::Counts>),
     /// n-gram counts.
@@ -27,6 +31,12 @@ impl Statistic {
         match self {
             Self::Mean(all) => values(all),
             Self::Perplexity(all) => values(all).map(|mean| (-mean).exp()),
+            Self::Rolling(texts, metric) => {
+                let sum =
+                    |(sum, units): (f64, f64), item: &usize| (sum + texts[*item].0, units + texts[*item].1);
+                let (likelihood, units) = items.iter().fold((0.0, 0.0), sum);
+                (units > 0.0).then(|| metric(-likelihood / units))
+            }
             Self::Bleu(counts) => Some(items.iter().map(|item| &counts[*item]).sum::<bleu::Counts>().score()),
             Self::Chrf(counts) => Some(items.iter().map(|item| &counts[*item]).sum::<chrf::Counts>().score()),
             Self::Correlation(pairs, coefficient) => {
@@ -56,6 +66,16 @@ impl Compared {
     pub(super) fn new(metric: &str, a: &[&Record], b: &[&Record]) -> Option<Self> {
         let (a, b, n) = match metric {
             "perplexity" => both(a, b, log_likelihood, Statistic::Perplexity),
+            "word_perplexity" | "byte_perplexity" => both(
+                a,
+                b,
+                |record| rolling(record, metric, f64::ln),
+                |texts| Statistic::Rolling(texts, f64::exp),
+            ),
+            "bits_per_byte" => {
+                let (nats, bits) = (|bits| bits * LN_2, |nats| nats / LN_2);
+                both(a, b, |record| rolling(record, metric, nats), |texts| Statistic::Rolling(texts, bits))
+            }
             "bleu" => both(a, b, |record| bleu_counts(record, Tokenize::V13a), Statistic::Bleu),
             "bleu_intl" => both(a, b, |record| bleu_counts(record, Tokenize::International), Statistic::Bleu),
             "bleu_char" => both(a, b, |record| bleu_counts(record, Tokenize::Char), Statistic::Bleu),
@@ -129,6 +149,14 @@ fn log_likelihood(record: &Record) -> Option<f64> {
         }
         _ => None,
     }
+}
+
+/// Log-likelihood of a text and the number of its words or bytes, which its own score says: `nats` gives the nats per unit
+/// of that score.
+fn rolling(record: &Record, metric: &str, nats: impl Fn(f64) -> f64) -> Option<(f64, f64)> {
+    let (likelihood, score) = (log_likelihood(record)?, record.score.get(metric)?);
+    let units = (-likelihood / nats(*score)).round();
+    units.is_finite().then_some((likelihood, units))
 }
 
 /// An answer that is not a number counts as −2, as in llm-jp-eval.

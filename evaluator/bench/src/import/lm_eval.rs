@@ -215,7 +215,10 @@ impl<'a> Samples<'a> {
         for sample in samples {
             for metric in metrics(sample) {
                 let name = name(metric, filter(sample), self.filters.len() > 1);
-                if let Some(value) = item_value(metric, &sample[metric], &mut line) {
+                // The perplexity of a long text without spaces overflows.
+                if let Some(value) =
+                    item_value(metric, &sample[metric], &mut line).filter(|value| value.is_finite())
+                {
                     score.insert(name, json!(value));
                 }
             }

@@ -162,6 +162,19 @@ fn imported_runs_are_compared_item_by_item() {
     assert_eq!(counts, json!({"shared": 38, "other_prompt": 0, "only_a": 0, "only_b": 0}));
     let row = comparison.rows.iter().find(|row| row.metric == "perplexity").expect("a perplexity");
     assert_eq!((row.n, row.difference.value < 0.0), (7, row.b < row.a));
+    // Scores of a corpus are the harness's own, not means over items.
+    for (step, side) in [("step-0320", 0), ("step-0800", 1)] {
+        let results: Value = serde_json::from_slice(&Run::of(step).0[0].1).expect("JSON");
+        let mut compared = 0;
+        for row in comparison.rows.iter().filter(|row| row.task == "f_rolling" || row.metric == "perplexity")
+        {
+            let stated = &results["results"][&row.task][format!("{},none", row.metric)];
+            let (value, stated) = ([row.a, row.b][side], stated.as_f64().expect("a number"));
+            assert!((value / stated - 1.0).abs() < 1e-9, "{}: {value}, lm-eval says {stated}", row.metric);
+            compared += 1;
+        }
+        assert_eq!(compared, 4);
+    }
 }
 
 #[test]

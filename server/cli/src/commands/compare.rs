@@ -2,8 +2,9 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use sekisho_bench::Record;
-use sekisho_bench::compare::{Comparison, Counts, Row, Side, compare};
+use sekisho_bench::compare::{Comparison, Counts, Row, Side, compare, p_value};
 use sekisho_bench::import::{Line, Origin};
+use sekisho_domain::score::Interval;
 use serde::Serialize;
 
 use super::tasks;
@@ -120,19 +121,15 @@ fn say_counts(counts: Counts, printer: &Printer) {
 fn table(comparison: &Comparison, printer: &Printer) -> anyhow::Result<()> {
     let mut rows: Vec<Vec<String>> = comparison.rows.iter().map(row).collect();
     if let Some(mean) = &comparison.mean {
-        rows.push(vec![
-            format!("mean of {} tasks", mean.tasks),
-            String::new(),
-            String::new(),
-            String::new(),
-            format!("{:.3}", mean.a),
-            format!("{:.3}", mean.b),
-            format!("{:+.3}", mean.difference.value),
-            format!("[{:.3}, {:.3}]", mean.difference.low, mean.difference.high),
-            format!("{:.3}", mean.p),
-            String::new(),
-            side(comparison.verdict.better),
-        ]);
+        let names = [format!("mean of {} tasks", mean.tasks), String::new(), String::new(), String::new()];
+        let corrected = String::new();
+        rows.push(cells(
+            names,
+            [mean.a, mean.b],
+            mean.difference,
+            [p_value(mean.p), corrected],
+            comparison.verdict.better,
+        ));
     }
     let header =
         ["task", "split", "metric", "n", "A", "B", "B − A", "95% interval", "p", "corrected", "better"];
@@ -140,26 +137,34 @@ fn table(comparison: &Comparison, printer: &Printer) -> anyhow::Result<()> {
 }
 
 fn row(row: &Row) -> Vec<String> {
-    vec![
-        format!("{}/{}", row.profile, row.task),
-        row.split.clone(),
-        row.metric.clone(),
-        row.n.to_string(),
-        format!("{:.3}", row.a),
-        format!("{:.3}", row.b),
-        format!("{:+.3}", row.difference.value),
-        format!("[{:.3}, {:.3}]", row.difference.low, row.difference.high),
-        format!("{:.3}", row.p),
-        format!("{:.3}", row.p_corrected),
-        side(row.better),
-    ]
+    let names =
+        [format!("{}/{}", row.profile, row.task), row.split.clone(), row.metric.clone(), row.n.to_string()];
+    cells(names, [row.a, row.b], row.difference, [p_value(row.p), p_value(row.p_corrected)], row.better)
 }
 
-fn side(side: Option<Side>) -> String {
-    match side {
+fn cells(
+    names: [String; 4],
+    scores: [f64; 2],
+    difference: Interval,
+    p: [String; 2],
+    better: Option<Side>,
+) -> Vec<String> {
+    let mut cells: Vec<String> = names.into();
+    cells.extend(scores.map(number));
+    let sign = if difference.value < 0.0 { "" } else { "+" };
+    cells.push(format!("{sign}{}", number(difference.value)));
+    cells.push(format!("[{}, {}]", number(difference.low), number(difference.high)));
+    cells.extend(p);
+    let better = match better {
         Some(Side::A) => "A",
         Some(Side::B) => "B",
         None => "—",
-    }
-    .to_owned()
+    };
+    cells.push(better.to_owned());
+    cells
+}
+
+/// Three decimals; perplexities can be too long for that.
+fn number(value: f64) -> String {
+    if value.abs() < 1e6 { format!("{value:.3}") } else { format!("{value:.3e}") }
 }

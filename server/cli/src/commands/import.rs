@@ -215,7 +215,7 @@ struct Task<'a> {
     task: &'a str,
     split: &'a str,
     n: usize,
-    /// Metric → mean over the items.
+    /// Metric → mean over the items, where that is the score.
     scores: BTreeMap<&'a str, f64>,
 }
 
@@ -229,7 +229,10 @@ impl<'a> Summary<'a> {
             (&'a String, &'a String, &'a String),
             Vec<&'a sekisho_bench::Record>,
         )| {
-            let metrics = records.iter().flat_map(|record| record.score.keys());
+            // A perplexity is no mean of its items'.
+            let is_mean =
+                |metric: &&String| !metric.ends_with("perplexity") && metric.as_str() != "bits_per_byte";
+            let metrics = records.iter().flat_map(|record| record.score.keys()).filter(is_mean);
             let mean = |metric: &'a String| {
                 let values: Vec<f64> = records.iter().filter_map(|r| r.score.get(metric).copied()).collect();
                 Some((metric.as_str(), sekisho_bench::stats::mean(&values)?))
