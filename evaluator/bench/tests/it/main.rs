@@ -3,6 +3,7 @@
 mod catalog;
 mod compare;
 mod identity;
+mod import;
 mod jp_harness;
 mod llm_jp_eval;
 mod lm_eval;
