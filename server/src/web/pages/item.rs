@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use sekisho_bench::{Answer, Gold, Item, PerContext, Record};
+use sekisho_domain::Language;
 
 use crate::web::format;
 use crate::web::frame::Frame;
@@ -21,19 +22,54 @@ pub(super) struct ItemView {
     pub(super) before: String,
     /// Why there is no text.
     pub(super) no_text: Option<&'static str>,
-    pub(super) gold: String,
-    pub(super) prediction: String,
-    pub(super) output: Option<String>,
-    pub(super) stop: Option<String>,
-    pub(super) choices: Vec<ChoiceRow>,
+    /// Of each context, for whoever may not see it: the contract allows ids, digests and scores.
+    pub(super) prompt_sha256: Vec<String>,
+    /// Gold and prediction; none where the reader may not see the benchmark's content.
+    pub(super) answer: Option<AnswerView>,
     pub(super) scores: Vec<(String, String)>,
     pub(super) prompt_tokens: u64,
     pub(super) truncated: u64,
 }
 
+/// What was right and what the model answered.
+pub(super) struct AnswerView {
+    pub(super) gold: String,
+    pub(super) prediction: String,
+    pub(super) output: Option<String>,
+    pub(super) stop: Option<String>,
+    pub(super) choices: Vec<ChoiceRow>,
+}
+
+/// Why there is no text of an item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NoText {
+    /// The benchmark may not be handed on and the reader is nobody known: neither text nor answer is shown.
+    MembersOnly,
+    /// The task's definition is not on this server.
+    NoDefinition,
+    /// The task's files are not on this server.
+    NoData,
+    /// The files have changed since the item was asked.
+    DataChanged,
+}
+
+impl NoText {
+    fn reason(self, lang: Language) -> &'static str {
+        match self {
+            Self::MembersOnly => lang.t("samples.members_only"),
+            Self::NoDefinition => lang.t("samples.no_definition"),
+            Self::NoData => lang.t("samples.no_data"),
+            Self::DataChanged => lang.t("samples.data_changed"),
+        }
+    }
+}
+
 /// A choice with its log-likelihood.
 pub(super) struct ChoiceRow {
+    /// `B` and the choice itself.
     pub(super) text: String,
+    /// Context and continuation, where every choice has its own context (XWinograd): what was compared.
+    pub(super) pair: Option<(String, String)>,
     pub(super) loglikelihood: String,
     pub(super) tokens: u64,
     pub(super) is_chosen: bool,
@@ -74,40 +110,45 @@ impl Outcome {
 }
 
 /// The item with its text, if the reader may see it and the data on disk are still those that were asked.
-pub(super) fn view(
-    frame: &Frame,
-    record: &Record,
-    metric: &str,
-    text: Result<&Item, &'static str>,
-) -> ItemView {
-    let lang = frame.lang;
-    let text = text.and_then(|item| {
-        let same = item.request.sha256() == record.prompt_sha256;
-        if same { Ok(item) } else { Err(lang.t("samples.data_changed")) }
-    });
-    let prompt = text.map(|item| item.request.contexts().last().cloned().unwrap_or_default());
-    let (before, question) = folded(prompt.as_deref().unwrap_or(""));
-    let (output, stop) = match &record.answer {
-        Answer::Text { output, stop } => (Some(output.clone()), stop.clone()),
-        Answer::Choices { .. } => (None, None),
-    };
+pub(super) fn view(frame: &Frame, record: &Record, metric: &str, text: Result<&Item, NoText>) -> ItemView {
+    let same = |item: &&Item| item.request.sha256() == record.prompt_sha256;
+    let text = text.and_then(|item| Some(item).filter(same).ok_or(NoText::DataChanged));
+    let contexts = text.map_or(&[][..], |item| item.request.contexts());
+    // With a context of its own for every choice the choices show them.
+    let prompt = if let [prompt] = contexts { prompt.as_str() } else { "" };
+    let (before, question) = folded(prompt);
     ItemView {
         number: record.item,
         outcome: Outcome::of(record, metric),
         question,
         before,
-        no_text: text.err(),
-        gold: value_text(&record.gold, text.ok()),
-        prediction: value_text(&record.prediction, text.ok()),
-        output: output.filter(|_| text.is_ok()).map(|output| visible(&output)),
-        stop: stop.map(|stop| visible(&stop)),
-        choices: choices(record, text.ok()),
+        no_text: text.err().map(|why| why.reason(frame.lang)),
+        prompt_sha256: each(&record.prompt_sha256),
+        answer: (text != Err(NoText::MembersOnly)).then(|| answer(record, text.ok())),
         scores: scores(&record.score),
-        prompt_tokens: match &record.prompt_tokens {
-            PerContext::One(tokens) => *tokens,
-            PerContext::Each(tokens) => tokens.iter().sum(),
-        },
+        prompt_tokens: each(&record.prompt_tokens).iter().sum(),
         truncated: record.truncated,
+    }
+}
+
+fn each<T: Clone>(values: &PerContext<T>) -> Vec<T> {
+    match values {
+        PerContext::One(value) => vec![value.clone()],
+        PerContext::Each(values) => values.clone(),
+    }
+}
+
+fn answer(record: &Record, item: Option<&Item>) -> AnswerView {
+    let (output, stop) = match &record.answer {
+        Answer::Text { output, stop } => (Some(visible(output)), stop.as_deref().map(visible)),
+        Answer::Choices { .. } => (None, None),
+    };
+    AnswerView {
+        gold: value_text(&record.gold, item),
+        prediction: value_text(&record.prediction, item),
+        output,
+        stop,
+        choices: choices(record, item),
     }
 }
 
@@ -162,9 +203,17 @@ fn choices(record: &Record, item: Option<&Item>) -> Vec<ChoiceRow> {
         Some(Gold::Choice { texts, .. }) => texts.as_slice(),
         _ => &[],
     };
+    let own_contexts = item.filter(|item| item.request.contexts().len() > 1);
+    let pairs = own_contexts.map(|item| item.request.pairs()).unwrap_or_default();
+    let pair = |i: usize| pairs.get(i).map(|(context, continuation)| (visible(context), visible(continuation)));
+    let text = |i: usize| match texts.get(i) {
+        Some(text) if pairs.is_empty() => format!("{} {text}", letter(i)),
+        _ => letter(i),
+    };
     let is = |value: &serde_json::Value, i: usize| value.as_u64() == Some(i as u64);
     let row = |(i, value): (usize, &f64)| ChoiceRow {
-        text: format!("{} {}", letter(i), texts.get(i).map_or("", |text| text.as_str())),
+        text: text(i),
+        pair: pair(i),
         loglikelihood: format!("{value:.3}").replace('-', "\u{2212}"),
         tokens: choice_tokens.get(i).copied().unwrap_or(0),
         is_chosen: is(&record.prediction, i),

@@ -7,7 +7,7 @@ use axum::extract::{Path, State};
 use axum::http::header;
 use axum::response::{IntoResponse as _, Response};
 use sekisho_bench::Catalog;
-use sekisho_domain::evaluation::{TaskRun, WorkState};
+use sekisho_domain::evaluation::TaskRun;
 use sekisho_domain::run::{MetricRow, RunEvent, RunState};
 use sekisho_store::Run;
 
@@ -15,7 +15,7 @@ use super::axis::Against;
 use super::parts::{self, Choice, Figure, Readout, ScoreCell, SortHead};
 use super::run_curves::Curves;
 use super::scored::{self, Scored};
-use crate::service::runs;
+use crate::service::{evaluations, runs};
 use crate::web::format;
 use crate::web::frame::Frame;
 use crate::web::i18n::Words as _;
@@ -99,10 +99,7 @@ pub(crate) async fn show(
     let run = runs::find(&app, &key).await?;
     let mut checkpoints = app.store.checkpoints_of_run(run.id).await?;
     checkpoints.sort_by_key(|c| c.step);
-    let mut scored = Vec::with_capacity(checkpoints.len());
-    for checkpoint in checkpoints {
-        scored.push(Scored::load(&app, checkpoint, run.suite.as_deref()).await?);
-    }
+    let scored = Scored::load_all(&app, checkpoints, evaluations::suite_of(&app, &run)).await?;
     let facts = Facts {
         rows: app.store.metrics(run.id).await?,
         events: app.store.events(run.id).await?,
@@ -128,7 +125,7 @@ fn view(frame: &Frame, catalog: &Catalog, facts: &Facts) -> RunView {
     RunView {
         name: facts.run.name.clone(),
         state: facts.run.state,
-        topics: topics(facts),
+        topics: format!("run:{}", facts.run.id),
         alarm: alarm(frame, facts),
         readouts: readouts(frame, facts),
         axes: Against::ALL.into_iter().map(|a| axis_choice(frame, a, against)).collect(),
@@ -160,17 +157,6 @@ fn head(frame: &Frame, catalog: &Catalog, run: &TaskRun) -> SortHead {
         href: String::new(),
         sorted: "",
     }
-}
-
-/// What the browser listens to: the run, and the checkpoints that are still being examined or evaluated.
-fn topics(facts: &Facts) -> String {
-    let open = facts.scored.iter().filter(|s| {
-        let state = s.evaluation.as_ref().map(|e| e.state);
-        !matches!(state, Some(WorkState::Finished | WorkState::Failed))
-    });
-    let mut topics = vec![format!("run:{}", facts.run.id)];
-    topics.extend(open.rev().take(20).map(|s| format!("checkpoint:{}", s.checkpoint.id)));
-    topics.join(",")
 }
 
 fn alarm(frame: &Frame, facts: &Facts) -> Option<String> {

@@ -8,7 +8,7 @@ use sekisho_domain::Language;
 use sekisho_domain::evaluation::TaskRun;
 use sekisho_store::{Checkpoint, Evaluation, WorkRow};
 
-use super::item::{self, ItemView, Outcome};
+use super::item::{self, ItemView, NoText, Outcome};
 use super::parts::{self, Choice, Pager};
 use crate::service::{checkpoints, evaluations};
 use crate::web::format;
@@ -47,7 +47,7 @@ struct Facts<'a> {
     metric: String,
     records: Vec<Record>,
     /// The items with their texts, or why there are none.
-    items: Result<Vec<Item>, &'static str>,
+    items: Result<Vec<Item>, NoText>,
 }
 
 /// `GET /evals/{id}/samples?work=…&show=right|partial|wrong&page=2`.
@@ -101,11 +101,11 @@ async fn texts(
     frame: &Frame,
     definition: Option<&TaskDefinition>,
     run: &TaskRun,
-) -> Result<Result<Vec<Item>, &'static str>, WebError> {
-    let Some(definition) = definition else { return Ok(Err(frame.t("samples.no_definition"))) };
-    if !definition.redistributable && frame.user.is_none() {
-        return Ok(Err(frame.t("samples.members_only")));
+) -> Result<Result<Vec<Item>, NoText>, WebError> {
+    if frame.user.is_none() && !evaluations::is_redistributable(app, run) {
+        return Ok(Err(NoText::MembersOnly));
     }
+    let Some(definition) = definition else { return Ok(Err(NoText::NoDefinition)) };
     let (app, definition, run) = (app.clone(), definition.clone(), run.clone());
     let read = move || {
         // Whatever lies there now is read; each item is shown only if its prompt is the one that was asked.
@@ -119,7 +119,7 @@ async fn texts(
         load(&definition, &run, &accept, &bytes).ok().map(|data| data.items)
     };
     let items = tokio::task::spawn_blocking(read).await.map_err(WebError::internal)?;
-    Ok(items.ok_or(frame.t("samples.no_data")))
+    Ok(items.ok_or(NoText::NoData))
 }
 
 fn view(frame: Frame, facts: &Facts<'_>) -> SamplesPage {
@@ -133,7 +133,7 @@ fn view(frame: Frame, facts: &Facts<'_>) -> SamplesPage {
     let pager = Pager::new(&frame, number, PAGE, kept.len());
     let text = |record: &Record| match &facts.items {
         Ok(items) => {
-            items.iter().find(|item| item.index == record.item).ok_or(lang.t("samples.data_changed"))
+            items.iter().find(|item| item.index == record.item).ok_or(NoText::DataChanged)
         }
         Err(reason) => Err(*reason),
     };
