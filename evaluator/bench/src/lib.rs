@@ -18,6 +18,7 @@ mod definition;
 mod error;
 mod extract;
 mod metric;
+mod ngram;
 mod prompt;
 mod python_text;
 mod reader;
@@ -26,6 +27,9 @@ mod score;
 mod splits;
 mod template;
 
+pub mod bleu;
+pub mod chrf;
+pub mod correlation;
 pub mod python_random;
 pub mod stats;
 

@@ -3,8 +3,8 @@
 use sekisho_domain::Language;
 use sekisho_domain::lineage::InputStage;
 
-use sekisho_domain::Text;
 use crate::decision::{Decision, Finding};
+use sekisho_domain::Text;
 
 /// A sentence with `{placeholders}`.
 pub(crate) struct Template {

@@ -6,3 +6,4 @@ mod llm_jp_eval;
 mod lm_eval;
 mod refusals;
 mod support;
+mod translation;

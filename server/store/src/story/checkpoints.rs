@@ -57,7 +57,8 @@ async fn examined(store: &dyn Store, received: &Checkpoint) {
 }
 
 async fn refused_and_mended(store: &dyn Store, received: &Checkpoint) {
-    let reason = Text { en: "NaN in lm_head.weight".to_owned(), ja: "テンソル lm_head.weight にNaN".to_owned() };
+    let reason =
+        Text { en: "NaN in lm_head.weight".to_owned(), ja: "テンソル lm_head.weight にNaN".to_owned() };
     store.set_refused(received.id, &reason, at(20)).await.expect("refuse");
     let refused = store.checkpoint(received.id).await.expect("lookup").expect("is there");
     assert_eq!((refused.state, refused.refusal), (State::Refused, Some(reason)));
