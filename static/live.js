@@ -28,17 +28,26 @@ async function refresh() {
 // A part is replaced only when it differs. What the reader has opened stays open, tables keep their place, and the focus stays
 // where it was: each is found again by the nearest id above it, whatever has come before it meanwhile.
 function replace(old, part) {
-  if (!old || old.innerHTML === part.innerHTML) return;
+  if (!old || plain(old) === plain(part)) return;
   const open = known(old, "details", (details) => details.open);
   const places = known(old, ".scroll", (table) => [table.scrollLeft, table.scrollTop]);
   const focused = old.contains(document.activeElement) && document.activeElement;
   const focus = focused && [...named(old, focusable)].find(([, element]) => element === focused)?.[0];
   old.replaceWith(part);
+  part.dispatchEvent(new CustomEvent("fresh", { bubbles: true }));
   for (const [name, details] of named(part, "details")) details.open = open.get(name) ?? details.open;
   for (const [name, table] of named(part, ".scroll")) {
     [table.scrollLeft, table.scrollTop] = places.get(name) ?? [0, 0];
   }
   if (focus) named(part, focusable).get(focus)?.focus({ preventScroll: true });
+}
+
+// A part as the server made it: without what the reader has opened, and without the buttons that scripts have added.
+function plain(part) {
+  const copy = part.cloneNode(true);
+  for (const button of copy.querySelectorAll(".copy")) button.remove();
+  for (const details of copy.querySelectorAll("details")) details.removeAttribute("open");
+  return copy.innerHTML;
 }
 
 // The elements of a part by name: the nearest id above, what they say, and which of several alike.

@@ -11,7 +11,7 @@ use sekisho_store::{Progress, RecordChunk, WorkRow};
 use crate::{App, WebError};
 
 /// A worker says it is alive three times within this.
-const LEASE_SECONDS: i64 = 60;
+pub(crate) const LEASE_SECONDS: i64 = 60;
 
 /// Leases work to a worker. An item whose definition or data is missing fails at once, with the reason, and is not handed out.
 ///

@@ -205,7 +205,8 @@ fn choices(record: &Record, item: Option<&Item>) -> Vec<ChoiceRow> {
     };
     let own_contexts = item.filter(|item| item.request.contexts().len() > 1);
     let pairs = own_contexts.map(|item| item.request.pairs()).unwrap_or_default();
-    let pair = |i: usize| pairs.get(i).map(|(context, continuation)| (visible(context), visible(continuation)));
+    let pair =
+        |i: usize| pairs.get(i).map(|(context, continuation)| (visible(context), visible(continuation)));
     let text = |i: usize| match texts.get(i) {
         Some(text) if pairs.is_empty() => format!("{} {text}", letter(i)),
         _ => letter(i),
@@ -233,6 +234,41 @@ mod tests {
     #[test]
     fn line_ends_and_control_characters_are_seen() {
         assert_eq!(visible("答え\n\t<b>\u{1b}"), "答え⏎\n⇥<b>\\u{1b}");
+    }
+
+    #[test]
+    fn choices_with_contexts_of_their_own_show_what_was_compared() {
+        let contexts =
+            ["花瓶が台に当たったので花瓶が", "花瓶が台に当たったので台が"].map(ToOwned::to_owned).to_vec();
+        let request = sekisho_bench::Request::Choices {
+            contexts: contexts.clone(),
+            continuations: vec![" 割れた。".to_owned()],
+        };
+        let item = Item { index: 3, gold: Gold::Choice { index: 0, texts: contexts.clone() }, request };
+        let record = Record {
+            profile: "lm-eval@0.4".to_owned(),
+            task: "xwinograd_jp".to_owned(),
+            split: "test".to_owned(),
+            item: 3,
+            prompt_sha256: item.request.sha256(),
+            prompt_tokens: vec![8, 9].into(),
+            truncated: 0,
+            answer: Answer::Choices { loglikelihoods: vec![-2.0, -3.0], choice_tokens: vec![4, 4] },
+            prediction: 0.into(),
+            gold: 0.into(),
+            score: BTreeMap::from([("acc".to_owned(), 1.0)]),
+        };
+        let frame = crate::web::pages::fixtures::frame(Language::Ja, "/");
+        let shown = view(&frame, &record, "acc", Ok(&item));
+        assert_eq!((shown.question.as_str(), shown.no_text, shown.prompt_tokens), ("", None, 17));
+        let choices = shown.answer.expect("redistributable").choices;
+        let pairs: Vec<_> = choices.iter().filter_map(|choice| choice.pair.clone()).collect();
+        let expected = contexts.into_iter().map(|context| (context, " 割れた。".to_owned()));
+        assert_eq!(pairs, expected.collect::<Vec<_>>());
+        assert_eq!(choices[1].text, "B");
+        let closed = view(&frame, &record, "acc", Err(NoText::MembersOnly));
+        assert!(closed.answer.is_none() && closed.prompt_sha256.len() == 2);
+        assert!(closed.no_text.is_some_and(|reason| reason.contains("ログイン")));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use sekisho_domain::{CheckpointId, EvaluationId, Language, Sha256};
 use sekisho_store::{Checkpoint, Evaluation, ScoreRow, WorkRow};
 
 use super::parts::{ScoreCell, missing_reason};
+use crate::service::comparisons::Primary;
 use crate::service::evaluations::{self, SuiteScores};
 use crate::web::format;
 use crate::web::i18n::Words as _;
@@ -34,6 +35,8 @@ pub(super) struct Mean {
     pub(super) done: usize,
     /// Tasks of the suite.
     pub(super) of: usize,
+    /// Items of the tasks with a score.
+    pub(super) n: u64,
 }
 
 impl Mean {
@@ -117,6 +120,12 @@ impl Scored {
         self.work.iter().zip(&self.scores.tasks).map(|(w, s)| (&w.work.run, fingerprint(s))).collect()
     }
 
+    /// The primary scores, if every task has one.
+    pub(super) fn primary(&self) -> Option<Primary> {
+        let scores: Primary = self.scores.tasks.iter().cloned().collect::<Option<_>>()?;
+        (!scores.is_empty()).then_some(scores)
+    }
+
     /// The mean, or what there is of it.
     pub(super) fn mean(&self) -> Option<Mean> {
         let done: Vec<f64> = self.scores.tasks.iter().flatten().map(share).collect();
@@ -130,6 +139,7 @@ impl Scored {
             interval: exact.map(|mean| (mean.low, mean.high)),
             done: done.len(),
             of: self.work.len(),
+            n: self.scores.tasks.iter().flatten().map(|row| row.entry.n).sum(),
         })
     }
 

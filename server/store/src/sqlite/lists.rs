@@ -67,7 +67,10 @@ impl ListRepository for SqliteStore {
         rows.iter().map(summary).collect()
     }
 
-    async fn newest_scored(&self, asked: &[(RunId, String)]) -> Result<HashMap<RunId, Evaluation>, StoreError> {
+    async fn newest_scored(
+        &self,
+        asked: &[(RunId, String)],
+    ) -> Result<HashMap<RunId, Evaluation>, StoreError> {
         let query = sqlx::query(
             "SELECT * FROM (
                  SELECT evaluations.*, checkpoints.run_id,

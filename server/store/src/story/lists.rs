@@ -31,10 +31,10 @@ pub(crate) async fn lists_are_read_at_once(store: &dyn Store) {
 
     let mut found = store.checkpoints_by_id(&checkpoints).await.expect("checkpoints");
     found.sort_by_key(|c| c.step);
-    assert_eq!(found.iter().map(|c| (c.id, c.run_name.as_str())).collect::<Vec<_>>(), [
-        (id(1), "run-1"),
-        (id(3), "run-1")
-    ]);
+    assert_eq!(
+        found.iter().map(|c| (c.id, c.run_name.as_str())).collect::<Vec<_>>(),
+        [(id(1), "run-1"), (id(3), "run-1")]
+    );
     let of_all = store.evaluations_of_all(&[id(1), id(2), id(3)]).await.expect("evaluations");
     assert_eq!(of_all.iter().map(|e| e.id).collect::<Vec<_>>(), [second, first], "newest first");
     let items = store.work_of_all(&[first, second]).await.expect("work");
@@ -54,7 +54,11 @@ pub(crate) async fn lists_are_read_at_once(store: &dyn Store) {
 async fn sketches(store: &dyn Store) {
     ten_steps(store, id(1)).await;
     let sketches = store.loss_sketches(&[id(1), id(2)], 5).await.expect("sketches");
-    assert_eq!(sketches[&id(1)], [3.5, 5.5, 7.5, 9.5], "two steps a part, and a part without a loss is left out");
+    assert_eq!(
+        sketches[&id(1)],
+        [3.5, 5.5, 7.5, 9.5],
+        "two steps a part, and a part without a loss is left out"
+    );
     assert_eq!(sketches[&id(2)], [0.0; 0]);
 }
 
@@ -67,7 +71,7 @@ async fn queue(store: &dyn Store) {
     store.fail(held(0), &failure, at(11)).await.expect("fail");
     let health = store.queue_health(at(20)).await.expect("health");
     let expected =
-        QueueHealth { ready: 1, ready_since: before.ready_since, held: 1, last_lease: Some(at(70)) };
+        QueueHealth { ready: 1, ready_since: Some(at(2 - 100)), held: 1, last_lease: Some(at(70)) };
     assert_eq!(health, expected);
     let lost = store.queue_health(at(71)).await.expect("health");
     assert_eq!((lost.held, lost.last_lease), (0, Some(at(70))), "its worker has not been heard of");
@@ -76,7 +80,10 @@ async fn queue(store: &dyn Store) {
     let states: Vec<_> = open.iter().map(|(row, suite)| (row.state.as_str(), suite.as_str())).collect();
     assert_eq!(states, [("failed", "suite"), ("running", "suite"), ("waiting", "suite")]);
     assert_eq!(store.open_work(1).await.expect("work").len(), 1);
-    store.finish(held(1), &[(super::evaluations::entry("task-1", "acc", 0.5), true)], at(72)).await.expect("finish");
+    store
+        .finish(held(1), &[(super::evaluations::entry("task-1", "acc", 0.5), true)], at(72))
+        .await
+        .expect("finish");
 }
 
 async fn scored(store: &dyn Store) {
