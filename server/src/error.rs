@@ -143,6 +143,17 @@ impl From<StateError> for WebError {
     }
 }
 
+impl IntoResponse for WebError {
+    fn into_response(self) -> Response {
+        let body = serde_json::to_string(&self.problem()).unwrap_or_default();
+        let mut response = (self.status, body).into_response();
+        let kind = HeaderValue::from_static("application/problem+json");
+        response.headers_mut().insert(header::CONTENT_TYPE, kind);
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
