@@ -198,3 +198,26 @@ fn the_search_box_knows_ids_digests_names_and_steps() {
     assert_eq!(nothing.headers[CONTENT_TYPE], "text/html; charset=utf-8");
     assert!(nothing.text.contains("&#60;b&#62;") && nothing.text.contains("一致するものはありません"));
 }
+
+/// The loop that the README shows, as it stands there.
+#[test]
+fn the_readmes_loop_reports_from_python() {
+    let service = Service::start();
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+    let shown = |file: &str| -> String {
+        let text = fs_err::read_to_string(format!("{root}/{file}")).expect("the README");
+        let block = text.split("```python\n").nth(1).and_then(|rest| rest.split("```").next());
+        block.expect("a block of Python").to_owned()
+    };
+    assert_eq!(shown("README.md"), shown("README.ja.md"));
+    let rows = "def train():\n    for step in range(1, 4): yield {\"step\": step, \"tokens\": step * 512, \"loss\": 9.0 / step}\n";
+    let program = rows.to_owned() + &shown("README.md").replace("http://127.0.0.1:7070", service.url());
+    let mut python = std::process::Command::new("python3");
+    let output =
+        python.arg("-c").arg(program).env("SEKISHO_TOKEN", service.token()).output().expect("python3");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let rows = service.visitor().get("/api/v1/runs/v4-8b/metrics").has(200).json();
+    assert_eq!(json!([rows[2]["step"], rows[2]["loss"]]), json!([3, 3.0]));
+    let run = service.visitor().get("/api/v1/runs/v4-8b").has(200).json();
+    assert_eq!(json!([run["state"], run["planned_tokens"]]), json!(["running", 3_500_000_000_000_u64]));
+}
