@@ -32,7 +32,7 @@ fn a_score_arrives_on_an_open_page_while_something_on_it_has_the_focus() {
     let benchmark = Benchmark::write(folder.path(), 8, 40);
     let config = benchmark.config();
     let service = Service::with(Options { config, local_worker: true, ..Options::default() });
-    let model = |step: u64| {
+    let model = |step: u32| {
         let model = folder.path().join(format!("step-{step}"));
         Recipe { seed: step, ..Recipe::default() }.write(&model);
         model

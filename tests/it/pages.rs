@@ -28,7 +28,7 @@ impl Stage {
     }
 
     /// A checkpoint that differs from others by its seed, and its finished evaluation.
-    fn examined(&self, run: &str, step: u64, seed: u64) -> (Value, Value) {
+    fn examined(&self, run: &str, step: u64, seed: u32) -> (Value, Value) {
         let model = self.folder.path().join(format!("{run}-{step}"));
         Recipe { seed, ..Recipe::default() }.write(&model);
         let checkpoint = self.service.ingest(&model, run, step, step * 1000);
