@@ -114,7 +114,8 @@ fn every_error_has_the_frame_of_a_page_or_the_form_of_a_problem() {
     let refused = framed(visitor.get("/logout?lang=ja"), 405, "/logout では GET を使えません");
     assert_eq!(refused.headers[ALLOW], "POST");
     framed(visitor.post("/login?lang=en", &json!({})), 415, "Bad request");
-    framed(visitor.get("/checkpoints/x/propose"), 405, "POST");
+    let refused = framed(visitor.get("/checkpoints/x/propose?lang=en"), 405, "does not take GET.");
+    assert_eq!(refused.headers[ALLOW], "POST");
 
     visitor.post("/api/v1/evals/x", &json!({})).is_problem(405, "method-not-allowed");
     service.api().post("/api/v1/runs", &json!({ "name": 7 })).is_problem(422, "request");

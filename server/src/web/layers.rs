@@ -37,9 +37,7 @@ async fn dress(State(app): State<App>, mut request: Request, next: Next) -> Resp
         None => of_framework(&method, &uri, &mut response).await,
     };
     if let Some(error) = error {
-        let allow = response.headers_mut().remove(header::ALLOW);
         response = tell(&app, &uri, headers, error, &id, &nonce).await;
-        response.headers_mut().extend(allow.map(|allow| (header::ALLOW, allow)));
     }
     let kept = response.headers_mut();
     protect(kept, &nonce);
@@ -71,11 +69,10 @@ async fn of_framework(method: &Method, uri: &Uri, response: &mut Response) -> Op
         return None;
     }
     if status == StatusCode::METHOD_NOT_ALLOWED {
-        let allow = response.headers().get(header::ALLOW).and_then(|allow| allow.to_str().ok()).unwrap_or("");
-        let (path, allow) = (uri.path(), allow.replace(',', ", "));
-        let ja = Language::Ja.fill("error.method", &[("path", &path), ("method", method), ("allow", &allow)]);
-        let en = format!("{path} does not take {method}; it takes {allow}.");
-        return Some(WebError::of_status(status, en).or_ja(ja));
+        // axum adds the header `Allow` outside of this layer.
+        let path = uri.path();
+        let ja = Language::Ja.fill("error.method", &[("path", &path), ("method", method)]);
+        return Some(WebError::of_status(status, format!("{path} does not take {method}.")).or_ja(ja));
     }
     let body = to_bytes(std::mem::take(response.body_mut()), SENTENCE).await.unwrap_or_default();
     let sentence = String::from_utf8_lossy(&body).trim().to_owned();
