@@ -41,7 +41,9 @@ function offerCopies(part) {
         said.textContent = "";
       }, 1500);
     });
-    code.after(button);
+    // Beside a text that is cut where it does not fit, within any other: so it stays with the text where lines break.
+    if (code.classList.contains("digest")) code.after(button);
+    else code.append(button);
   }
 }
 

@@ -152,13 +152,17 @@ fn answer(record: &Record, item: Option<&Item>) -> AnswerView {
     }
 }
 
-/// Splits a long prompt into what is folded away and its last lines.
+/// Splits a long prompt into what is folded away and its last lines; these begin with a paragraph where one begins among them, so that
+/// no end of an example stands before the question.
 fn folded(prompt: &str) -> (String, String) {
     let lines: Vec<&str> = prompt.lines().collect();
     if lines.len() <= OPEN_LINES + 2 {
         return (String::new(), prompt.to_owned());
     }
-    let cut = lines.len() - OPEN_LINES;
+    let last = &lines[lines.len() - OPEN_LINES..];
+    // A question and the words that ask for its answer are often two paragraphs: the first break is the one that counts.
+    let paragraph = last.iter().position(|line| line.trim().is_empty()).filter(|at| at + 1 < OPEN_LINES / 2);
+    let cut = lines.len() - OPEN_LINES + paragraph.map_or(0, |at| at + 1);
     (lines[..cut].join("\n"), lines[cut..].join("\n"))
 }
 
@@ -276,6 +280,8 @@ mod tests {
         let prompt: Vec<String> = (0..30).map(|i| format!("line {i}")).collect();
         let (before, question) = folded(&prompt.join("\n"));
         assert_eq!((before.lines().count(), question.lines().count()), (22, 8));
+        let shots = format!("{}### 応答:\n2\n\n### 入力:\n質問\n選択肢\n\n### 応答:\n", "x\n".repeat(20));
+        assert!(folded(&shots).1.starts_with("### 入力:\n質問"), "{:?}", folded(&shots));
         assert_eq!(folded("short").0, "");
     }
 }
