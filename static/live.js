@@ -2,27 +2,69 @@
 
 const live = document.getElementById("live");
 const pause = 1500;
+const focusable = "a[href], button, summary, input, select, textarea, [tabindex]";
 let waiting = false;
+let fetching = false;
 
 async function refresh() {
   waiting = false;
-  const url = new URL(location.href);
-  url.searchParams.set("part", "live");
-  const answer = await fetch(url, { headers: { accept: "text/html" } });
-  if (!answer.ok) return;
-  const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
-  for (const part of fresh.querySelectorAll("#live > [id]")) replace(document.getElementById(part.id), part);
+  // An answer that is under way may be older than the change: it is followed by another.
+  if (fetching) return changed();
+  fetching = true;
+  try {
+    const url = new URL(location.href);
+    url.searchParams.set("part", "live");
+    const answer = await fetch(url, { headers: { accept: "text/html" } });
+    if (!answer.ok) return;
+    const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+    for (const part of fresh.querySelectorAll("#live > [id]")) replace(document.getElementById(part.id), part);
+  } catch {
+    // Offline: the stream says when the server is there again.
+  } finally {
+    fetching = false;
+  }
 }
 
-// A part is replaced only when it differs. What the reader has opened stays open, and tables keep their place.
+// A part is replaced only when it differs. What the reader has opened stays open, tables keep their place, and the focus stays
+// where it was: each is found again by the nearest id above it, whatever has come before it meanwhile.
 function replace(old, part) {
-  if (!old || old.innerHTML === part.innerHTML || old.contains(document.activeElement)) return;
-  const each = (root, selector) => [...root.querySelectorAll(selector)];
-  const open = each(old, "details").map((details) => details.open);
-  const places = each(old, ".scroll").map((table) => table.scrollLeft);
+  if (!old || plain(old) === plain(part)) return;
+  const open = known(old, "details", (details) => details.open);
+  const places = known(old, ".scroll", (table) => [table.scrollLeft, table.scrollTop]);
+  const focused = old.contains(document.activeElement) && document.activeElement;
+  const focus = focused && [...named(old, focusable)].find(([, element]) => element === focused)?.[0];
   old.replaceWith(part);
-  each(part, "details").forEach((details, i) => (details.open = open[i] ?? details.open));
-  each(part, ".scroll").forEach((table, i) => (table.scrollLeft = places[i] ?? 0));
+  part.dispatchEvent(new CustomEvent("fresh", { bubbles: true }));
+  for (const [name, details] of named(part, "details")) details.open = open.get(name) ?? details.open;
+  for (const [name, table] of named(part, ".scroll")) {
+    [table.scrollLeft, table.scrollTop] = places.get(name) ?? [0, 0];
+  }
+  if (focus) named(part, focusable).get(focus)?.focus({ preventScroll: true });
+}
+
+// A part as the server made it: without what the reader has opened, and without the buttons that scripts have added.
+function plain(part) {
+  const copy = part.cloneNode(true);
+  for (const button of copy.querySelectorAll(".copy")) button.remove();
+  for (const details of copy.querySelectorAll("details")) details.removeAttribute("open");
+  return copy.innerHTML;
+}
+
+// The elements of a part by name: the nearest id above, what they say, and which of several alike.
+function named(root, selector) {
+  const names = new Map();
+  for (const element of root.querySelectorAll(selector)) {
+    const own = element.getAttribute("href") ?? element.getAttribute("aria-label") ?? element.localName;
+    const name = `${element.closest("[id]")?.id} ${own}`;
+    let number = 0;
+    while (names.has(`${name} ${number}`)) number += 1;
+    names.set(`${name} ${number}`, element);
+  }
+  return names;
+}
+
+function known(root, selector, value) {
+  return new Map([...named(root, selector)].map(([name, element]) => [name, value(element)]));
 }
 
 function changed() {
@@ -33,5 +75,6 @@ function changed() {
 
 if (live) {
   const source = new EventSource(`/events?topics=${encodeURIComponent(live.dataset.topics)}`);
-  for (const kind of ["metrics", "event", "checkpoint", "score", "state"]) source.addEventListener(kind, changed);
+  // Opened, for the first time or again: what has happened since the page was made was not heard.
+  for (const kind of ["open", "metrics", "event", "checkpoint", "score", "state"]) source.addEventListener(kind, changed);
 }

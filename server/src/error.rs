@@ -1,8 +1,11 @@
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use sekisho_domain::StateError;
 use sekisho_domain::wire::Problem;
+use sekisho_domain::{Language, StateError, Text};
 use sekisho_store::StoreError;
+
+use crate::web::i18n::Words as _;
+use crate::web::pages;
 
 /// What a request can fail with. Under `/api` it is `application/problem+json`; pages turn the same value into HTML
 /// (`web::pages::error`), which they find in the response's extensions.
@@ -15,11 +18,25 @@ pub struct WebError {
     pub code: &'static str,
     /// Thing, rule and way on.
     pub detail: String,
+    /// The same in Japanese, where the catalogue has no sentence for the code because it names things.
+    pub ja: Option<String>,
 }
 
 impl WebError {
     fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, code, detail: detail.into() }
+        Self { status, code, detail: detail.into(), ja: None }
+    }
+
+    /// An answer of the framework, made before a handler was reached: 405, a body or a form that cannot be read.
+    pub(crate) fn of_status(status: StatusCode, detail: impl Into<String>) -> Self {
+        let code = match status {
+            StatusCode::METHOD_NOT_ALLOWED => "method-not-allowed",
+            StatusCode::PAYLOAD_TOO_LARGE => "too-large",
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => "content-type",
+            status if status.is_server_error() => "internal",
+            _ => "request",
+        };
+        Self::new(status, code, detail)
     }
 
     /// 400: the request itself is wrong.
@@ -43,7 +60,9 @@ impl WebError {
 
     /// 404: no such thing. `what` reads like `run "x"`.
     pub fn not_found(what: impl std::fmt::Display) -> Self {
-        Self::new(StatusCode::NOT_FOUND, "not-found", format!("There is no {what}."))
+        let what = what.to_string();
+        let ja = pages::error::missing_ja(&what);
+        Self::new(StatusCode::NOT_FOUND, "not-found", format!("There is no {what}.")).or_ja(ja)
     }
 
     /// 409: not possible in this state.
@@ -64,6 +83,32 @@ impl WebError {
             "internal",
             "The service failed on this request; nothing was changed. The server's log has the cause.",
         )
+    }
+
+    /// The same error with its sentence in Japanese too.
+    #[must_use]
+    pub fn or_ja(mut self, detail: impl Into<String>) -> Self {
+        self.ja = Some(detail.into());
+        self
+    }
+
+    /// The sentence in the reader's language: its own, that of the catalogue for its code, or the English one.
+    #[must_use]
+    pub fn told(&self, language: Language) -> String {
+        match (language, &self.ja) {
+            (Language::Ja, Some(ja)) => ja.clone(),
+            (Language::En, Some(_)) => self.detail.clone(),
+            (_, None) => {
+                let known = language.find(&format!("error_detail.{}", self.code));
+                known.map_or_else(|| self.detail.clone(), ToOwned::to_owned)
+            }
+        }
+    }
+
+    /// The sentence in both languages.
+    #[must_use]
+    pub fn text(&self) -> Text {
+        Text { en: self.told(Language::En), ja: self.told(Language::Ja) }
     }
 
     /// The RFC 9457 form.
@@ -93,7 +138,8 @@ impl From<StoreError> for WebError {
 
 impl From<StateError> for WebError {
     fn from(error: StateError) -> Self {
-        Self::conflict("wrong-state", format!("{error}."))
+        let ja = pages::error::wrong_state_ja(&error);
+        Self::conflict("wrong-state", format!("{error}.")).or_ja(ja)
     }
 }
 
@@ -105,5 +151,27 @@ impl IntoResponse for WebError {
         response.headers_mut().insert(header::CONTENT_TYPE, kind);
         response.extensions_mut().insert(self);
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing_is_named_in_both_languages() {
+        let run = WebError::not_found(format_args!("run \"{}\"", "v4"));
+        assert_eq!(run.detail, "There is no run \"v4\".");
+        assert_eq!(run.ja.as_deref(), Some("実験「v4」は見つかりません。"));
+        let page = WebError::not_found("page /nowhere");
+        assert_eq!(page.ja.as_deref(), Some("画面「/nowhere」は見つかりません。"));
+        let error = StateError {
+            kind: "release",
+            state: "in_review",
+            action: "publish",
+            allowed: "approved, publishing".to_owned(),
+        };
+        let ja = WebError::from(error).ja.expect("Japanese");
+        assert!(ja.contains("承認待ち") && ja.contains("承認済み、公開処理中"), "{ja}");
     }
 }

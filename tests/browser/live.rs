@@ -1,5 +1,7 @@
 use serde_json::json;
-use tests::service::Service;
+use tests::benchmark::Benchmark;
+use tests::checkpoints::Recipe;
+use tests::service::{Options, Service};
 use tests::webdriver::{Browser, Window};
 
 #[test]
@@ -21,4 +23,48 @@ fn a_runs_page_follows_the_run_without_being_loaded_again() {
     browser.wait_for_text("#live-state", "1,234");
     browser.wait_for_text("#live-state", "7.766");
     assert_eq!(browser.evaluate("return window.loadedOnce === true"), true, "the page was not loaded again");
+}
+
+#[test]
+fn a_score_arrives_on_an_open_page_while_something_on_it_has_the_focus() {
+    let Some(browser) = Browser::open(Window::default()) else { return };
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let benchmark = Benchmark::write(folder.path(), 8, 40);
+    let config = benchmark.config();
+    let service = Service::with(Options { config, local_worker: true, ..Options::default() });
+    let model = |step: u32| {
+        let model = folder.path().join(format!("step-{step}"));
+        Recipe { seed: step, ..Recipe::default() }.write(&model);
+        model
+    };
+    let first = service.ingest(&model(1), "mini", 1, 1000);
+    let _ = service.finished_evaluation(&first, 120);
+    browser.goto(&format!("{}/runs/mini", service.url()));
+    browser.wait_for_text("#live-checkpoints", "acc, 0-shot, n = 8");
+    // The focus is on a part that will change, the table of a figure is open, and a table is scrolled.
+    let _ = browser.evaluate(
+        "window.loadedOnce = true;
+         document.querySelector('#mean details').open = true;
+         document.querySelector('#live-checkpoints tbody th a').focus();
+         return true",
+    );
+    let href = browser.evaluate("return document.activeElement.getAttribute('href')");
+    assert!(href.as_str().is_some_and(|href| href.starts_with("/checkpoints/")), "{href}");
+
+    let second = service.ingest(&model(2), "mini", 2, 2000);
+    let _ = service.finished_evaluation(&second, 120);
+    browser.wait_until(
+        "the second score",
+        "return document.querySelectorAll('#live-checkpoints tbody .score').length >= 4
+             && document.querySelectorAll('#mean .drawing.on-wide .mark').length === 2",
+    );
+    assert_eq!(browser.evaluate("return window.loadedOnce === true"), true, "the page was not loaded again");
+    assert_eq!(
+        browser.evaluate("return document.activeElement.getAttribute('href')"),
+        href,
+        "the focus stays"
+    );
+    assert_eq!(browser.evaluate("return document.querySelector('#mean details').open"), true);
+    assert_eq!(browser.evaluate("return document.querySelector('#loss details')?.open ?? false"), false);
+    let _ = first;
 }

@@ -21,6 +21,8 @@ fn every_page_fits_the_desk_and_the_phone() {
         ("releases", "/releases".to_owned()),
         ("release", release),
         ("queue", "/queue".to_owned()),
+        ("search", "/search?q=tower".to_owned()),
+        ("error", "/nowhere".to_owned()),
     ];
     let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/artifacts"));
     let mut too_wide = Vec::new();
@@ -28,7 +30,8 @@ fn every_page_fits_the_desk_and_the_phone() {
         let Some(browser) = Browser::open(Window { width, ..Window::default() }) else { return };
         for (name, path) in &pages {
             for (lang, theme) in [("en", "light"), ("ja", "dark"), ("ja", "light"), ("en", "dark")] {
-                browser.goto(&format!("{}{path}?lang={lang}&theme={theme}", stage.service.url()));
+                let first = if path.contains('?') { '&' } else { '?' };
+                browser.goto(&format!("{}{path}{first}lang={lang}&theme={theme}", stage.service.url()));
                 browser.picture(&folder.join(format!("{name}-{width}-{lang}-{theme}.png")));
                 let sizes = browser.evaluate("return [document.documentElement.scrollWidth, innerWidth]");
                 if sizes[0].as_u64() > Some(u64::from(width)) {

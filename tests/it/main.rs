@@ -11,6 +11,7 @@ mod hub_interrupted;
 mod hub_publish;
 mod hub_refusals;
 mod kill;
+mod pages;
 mod permits;
 mod road;
 mod tidy;

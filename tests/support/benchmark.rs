@@ -45,6 +45,18 @@ impl Benchmark {
         Self { tasks, data, items }
     }
 
+    /// Lets its licence forbid that the items are handed on.
+    ///
+    /// # Panics
+    /// When the task file is not there.
+    pub fn forbid_redistribution(&self) {
+        let file = self.tasks.join("gates.toml");
+        let text = fs_err::read_to_string(&file).expect("the task file");
+        let closed = text.replace("redistributable = true", "redistributable = false");
+        assert_ne!(closed, text);
+        fs_err::write(file, closed).expect("written");
+    }
+
     /// `sekisho.toml` of a service that evaluates with it.
     #[must_use]
     pub fn config(&self) -> String {

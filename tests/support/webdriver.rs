@@ -107,6 +107,17 @@ impl Browser {
         });
     }
 
+    /// Waits until a script answers true.
+    pub fn wait_until(&self, what: &str, script: &str) {
+        until(what, PATIENCE, || (self.evaluate(script) == true).then_some(()));
+    }
+
+    /// Presses keys where the focus is.
+    pub fn press(&self, keys: &str) {
+        let focused = self.runtime.block_on(self.client.active_element()).expect("a focused element");
+        self.runtime.block_on(focused.send_keys(keys)).expect("pressed");
+    }
+
     /// How many such elements a person sees.
     #[must_use]
     pub fn count(&self, css: &str) -> usize {

@@ -2,10 +2,10 @@ use std::collections::{BTreeMap, HashMap};
 
 use sekisho_bench::stats::mean_of_tasks;
 use sekisho_bench::{Record, Suite};
-use sekisho_domain::evaluation::WorkState;
+use sekisho_domain::evaluation::{TaskRun, WorkState};
 use sekisho_domain::score::Interval;
 use sekisho_domain::{EvaluationId, WorkItemId};
-use sekisho_store::{Checkpoint, Evaluation, NewWork, ScoreRow};
+use sekisho_store::{Checkpoint, Evaluation, NewWork, Run, ScoreRow, WorkRow};
 
 use crate::{App, WebError};
 
@@ -90,6 +90,12 @@ pub async fn records(app: &App, work: WorkItemId) -> Result<Vec<Record>, WebErro
     Ok(by_item.into_values().collect())
 }
 
+/// Whether the content of a task's items may be handed on to anybody. What has no definition here may not.
+#[must_use]
+pub fn is_redistributable(app: &App, run: &TaskRun) -> bool {
+    app.catalog.find(&run.profile, &run.task).is_ok_and(|definition| definition.redistributable)
+}
+
 /// The primary scores of one checkpoint on one suite, and their mean when every task of the suite has one.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SuiteScores {
@@ -105,18 +111,33 @@ pub struct SuiteScores {
 /// When store or blobs fail.
 pub async fn suite_scores(app: &App, evaluation: &Evaluation) -> Result<SuiteScores, WebError> {
     let work = app.store.work_of(evaluation.id).await?;
-    let mut primary: HashMap<WorkItemId, ScoreRow> = HashMap::new();
-    for row in app.store.scores(evaluation.id).await? {
-        if row.primary {
-            primary.insert(row.work, row);
-        }
-    }
+    scores_of_work(app, &work, app.store.scores(evaluation.id).await?).await
+}
+
+/// The same from rows that were read already: the work items of one evaluation in suite order, and scores that hold theirs.
+///
+/// # Errors
+/// When store or blobs fail.
+pub async fn scores_of_work(
+    app: &App,
+    work: &[WorkRow],
+    scores: impl IntoIterator<Item = ScoreRow>,
+) -> Result<SuiteScores, WebError> {
+    let primary: HashMap<WorkItemId, ScoreRow> =
+        scores.into_iter().filter(|row| row.primary).map(|row| (row.work, row)).collect();
     let tasks: Vec<Option<ScoreRow>> = work.iter().map(|w| primary.get(&w.work.id).cloned()).collect();
     let mean = match tasks.iter().cloned().collect::<Option<Vec<ScoreRow>>>() {
         Some(complete) if !complete.is_empty() => mean(app, &complete).await?,
         _ => None,
     };
     Ok(SuiteScores { tasks, mean })
+}
+
+/// The suite that examines a run's checkpoints: its own, or the service's. Curves, boards and release pages show this one and no
+/// other beside it.
+#[must_use]
+pub fn suite_of<'a>(app: &'a App, run: &'a Run) -> &'a str {
+    run.suite.as_deref().unwrap_or(&app.config.suite)
 }
 
 /// The mean over tasks is computed once per set of scores and then remembered: it needs every record.

@@ -11,7 +11,7 @@ use sekisho_store::{Progress, RecordChunk, WorkRow};
 use crate::{App, WebError};
 
 /// A worker says it is alive three times within this.
-const LEASE_SECONDS: i64 = 60;
+pub(crate) const LEASE_SECONDS: i64 = 60;
 
 /// Leases work to a worker. An item whose definition or data is missing fails at once, with the reason, and is not handed out.
 ///
@@ -30,7 +30,7 @@ pub async fn claim(app: &App, claim: &Claim) -> Result<ClaimedItems, WebError> {
             Err(message) => {
                 let failure = ItemFailure { message, retry: false };
                 app.store.fail(held(&row), &failure, app.now()).await?;
-                changed(app, &row);
+                changed(app, &row).await?;
             }
         }
     }
@@ -123,7 +123,7 @@ pub async fn results(app: &App, batch: &ResultsBatch) -> Result<ResultsAccepted,
     let held = HeldItem { id: batch.id, fence: batch.fence };
     if let Some(failure) = &batch.failure {
         app.store.fail(held, failure, app.now()).await?;
-        changed(app, &row);
+        changed(app, &row).await?;
         return Ok(ResultsAccepted { accepted: 0, finished: row.finished });
     }
     let chunk = new_records(app, &row, batch).await?;
@@ -144,7 +144,7 @@ pub async fn results(app: &App, batch: &ResultsBatch) -> Result<ResultsAccepted,
     } else if batch.give_back {
         app.store.give_back(held, app.now()).await?;
     }
-    changed(app, &row);
+    changed(app, &row).await?;
     Ok(ResultsAccepted { accepted, finished })
 }
 
@@ -216,9 +216,13 @@ fn held(row: &WorkRow) -> HeldItem {
     HeldItem { id: row.work.id, fence: row.fence }
 }
 
-/// Tells the pages that show this item. The run's page hears through its checkpoint's topic.
-fn changed(app: &App, row: &WorkRow) {
+/// Tells the pages that show this item: the queue's, the evaluation's, the checkpoint's and the run's.
+async fn changed(app: &App, row: &WorkRow) -> Result<(), WebError> {
     app.events.publish("queue", "state");
     app.events.publish(format!("evaluation:{}", row.evaluation), "score");
     app.events.publish(format!("checkpoint:{}", row.checkpoint), "score");
+    if let Some(checkpoint) = app.store.checkpoint(row.checkpoint).await? {
+        app.events.publish(format!("run:{}", checkpoint.run), "score");
+    }
+    Ok(())
 }

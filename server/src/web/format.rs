@@ -37,7 +37,8 @@ pub(crate) fn scientific(value: f64) -> String {
 
 /// `14.3%`.
 pub(crate) fn percent(part: f64, whole: f64) -> String {
-    if whole > 0.0 { format!("{:.1}%", 100.0 * part / whole) } else { "—".to_owned() }
+    // Of nothing nothing is done.
+    format!("{:.1}%", if whole > 0.0 { 100.0 * part / whole } else { 0.0 })
 }
 
 /// `2,072,488`.

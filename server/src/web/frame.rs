@@ -9,6 +9,7 @@ use sekisho_store::User;
 
 use super::assets;
 use super::i18n::{self, Words as _};
+use super::pages::When;
 use crate::{App, Viewer, WebError};
 
 /// Light, dark, or as the browser prefers.
@@ -85,7 +86,7 @@ impl Frame {
             nonce: String::new(),
             user: viewer.and_then(Viewer::user).cloned(),
             csrf: viewer.map_or(String::new(), |v| v.csrf().to_owned()),
-            path: uri.path().to_owned(),
+            path: own_path(uri),
             now: app.now(),
             zone: TimeZone::system(),
             query,
@@ -127,9 +128,16 @@ impl Frame {
         self.query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
+    /// What stands in the search box: what was searched for.
+    pub(crate) fn searched(&self) -> &str {
+        if self.path == "/search" { self.param("q").unwrap_or_default() } else { "" }
+    }
+
     /// This page with one value of its query changed; an empty value removes it.
     pub(crate) fn with(&self, name: &str, value: &str) -> String {
-        let kept = self.query.iter().filter(|(key, _)| key != name && key != "part");
+        // Language and theme are remembered when they are chosen; a link that carried them would bring them back for ever.
+        let passing = ["part", "lang", "theme"];
+        let kept = self.query.iter().filter(|(key, _)| key != name && !passing.contains(&key.as_str()));
         let own = [(name.to_owned(), value.to_owned())];
         let all: Vec<String> = kept
             .chain(own.iter().filter(|(_, value)| !value.is_empty()))
@@ -162,6 +170,11 @@ impl Frame {
     /// A time as `2026-11-21 14:03 JST`.
     pub(crate) fn stamp(&self, at: &Timestamp) -> String {
         super::format::stamp(&self.zone, *at)
+    }
+
+    /// A time as pages show it.
+    pub(crate) fn when(&self, at: Timestamp) -> When {
+        When::new(self, at)
     }
 
     /// How long ago a time was.
@@ -213,6 +226,11 @@ pub(super) fn remembered(uri: &Uri) -> Vec<String> {
     lang.into_iter().chain(theme).map(set).collect()
 }
 
+/// The path, beginning with one slash: a browser reads a link to `//host` as one to another host, and `\` as a slash.
+fn own_path(uri: &Uri) -> String {
+    format!("/{}", uri.path().trim_start_matches(['/', '\\']))
+}
+
 fn pairs(uri: &Uri) -> Vec<(String, String)> {
     Query::try_from_uri(uri).map(|Query(pairs)| pairs).unwrap_or_default()
 }
@@ -247,6 +265,21 @@ mod tests {
         frame.query = vec![("x".to_owned(), "steps".to_owned()), ("part".to_owned(), "live".to_owned())];
         assert_eq!(frame.with("scale", "log & 関"), "/runs/v4?x=steps&scale=log%20%26%20%E9%96%A2");
         assert_eq!(frame.with("x", ""), "/runs/v4");
+        frame.query.push(("lang".to_owned(), "ja".to_owned()));
+        assert_eq!(
+            frame.with("theme", "dark"),
+            "/runs/v4?x=steps&theme=dark",
+            "a choice does not stick to links"
+        );
+        assert_eq!(frame.with("lang", "en"), "/runs/v4?x=steps&lang=en");
+    }
+
+    #[test]
+    fn no_path_leads_to_another_host() {
+        for path in ["//evil.example/", "///evil.example/", "/\\evil.example/"] {
+            let uri = Uri::builder().path_and_query(path).build().expect("URI");
+            assert_eq!(own_path(&uri), "/evil.example/", "{path}");
+        }
     }
 
     #[test]

@@ -1,11 +1,18 @@
 use axum::Router;
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
+
+use axum::body::to_bytes;
 use axum::extract::{FromRequestParts, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
+use futures::FutureExt as _;
+use sekisho_domain::Language;
 use tower_http::compression::CompressionLayer;
 
 use super::frame::{self, Frame, Nonce};
+use super::i18n::Words as _;
 use super::pages;
 use crate::{App, Viewer, WebError};
 
@@ -23,8 +30,13 @@ async fn dress(State(app): State<App>, mut request: Request, next: Next) -> Resp
     let nonce = random_hex(&app, 16);
     request.extensions_mut().insert(Nonce(nonce.clone()));
     let (method, uri, headers) = (request.method().clone(), request.uri().clone(), request.headers().clone());
-    let mut response = next.run(request).await;
-    if let Some(error) = response.extensions_mut().remove::<WebError>() {
+    let answered = AssertUnwindSafe(next.run(request)).catch_unwind().await;
+    let mut response = answered.unwrap_or_else(|panic| panicked(&*panic).into_response());
+    let error = match response.extensions_mut().remove::<WebError>() {
+        Some(error) => Some(error),
+        None => of_framework(&method, &uri, &mut response).await,
+    };
+    if let Some(error) = error {
         response = tell(&app, &uri, headers, error, &id, &nonce).await;
     }
     let kept = response.headers_mut();
@@ -36,6 +48,36 @@ async fn dress(State(app): State<App>, mut request: Request, next: Next) -> Resp
     let seconds = app.now().seconds_since(begun);
     tracing::info!(request = %id, %method, path = uri.path(), status = response.status().as_u16(), seconds, "answered");
     response
+}
+
+/// A fault of ours. The reader is told that it is one, the log has where it happened.
+fn panicked(panic: &(dyn Any + Send)) -> WebError {
+    let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
+    WebError::internal(format_args!("a handler panicked: {}", text.unwrap_or("without a message")))
+}
+
+/// Longest sentence of the framework that is passed on.
+const SENTENCE: usize = 4096;
+
+/// The error that an answer of the framework stands for: a method that a path has not got, a form or a body that cannot be read. They
+/// come as plain text, and get the form that their reader expects.
+async fn of_framework(method: &Method, uri: &Uri, response: &mut Response) -> Option<WebError> {
+    let status = response.status();
+    let kind = response.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+    let is_plain = kind.is_none_or(|kind| kind.starts_with(b"text/plain"));
+    if !is_plain || !(status.is_client_error() || status.is_server_error()) {
+        return None;
+    }
+    if status == StatusCode::METHOD_NOT_ALLOWED {
+        // axum adds the header `Allow` outside of this layer.
+        let path = uri.path();
+        let ja = Language::Ja.fill("error.method", &[("path", &path), ("method", method)]);
+        return Some(WebError::of_status(status, format!("{path} does not take {method}.")).or_ja(ja));
+    }
+    let body = to_bytes(std::mem::take(response.body_mut()), SENTENCE).await.unwrap_or_default();
+    let sentence = String::from_utf8_lossy(&body).trim().to_owned();
+    let known = status.canonical_reason().unwrap_or("Error").to_owned();
+    Some(WebError::of_status(status, if sentence.is_empty() { known } else { sentence }))
 }
 
 /// The error as a page, or as `application/problem+json` with the request's id where a program asked.

@@ -23,6 +23,7 @@ use crate::{App, WebError};
 pub fn router() -> Router<App> {
     use pages::{
         checkpoint, evaluation, leaderboard, login, overview, queue, release, releases, run, runs, samples,
+        search,
     };
     Router::new()
         .route("/", get(overview::show))
@@ -40,6 +41,7 @@ pub fn router() -> Router<App> {
         .route("/releases/{id}", get(release::show))
         .route("/releases/{id}/{action}", post(release::act))
         .route("/queue", get(queue::show))
+        .route("/search", get(search::show))
         .route("/login", get(login::show).post(login::sign_in))
         .route("/logout", post(login::sign_out))
         .route("/static/{digest}/{name}", get(assets::serve))

@@ -7,6 +7,7 @@ mod audit;
 mod checkpoints;
 mod error;
 mod evaluations;
+mod lists;
 mod people;
 mod queue;
 mod releases;
@@ -21,6 +22,7 @@ pub use audit::{AuditEntry, AuditRepository};
 pub use checkpoints::{Checkpoint, CheckpointRepository, Verification};
 pub use error::StoreError;
 pub use evaluations::{Evaluation, EvaluationRepository, RecordChunk, ScoreRow};
+pub use lists::{CheckpointSummary, ListRepository, QueueHealth};
 pub use people::{ApiToken, LoginLink, PeopleRepository, Session, User};
 pub use queue::{MAX_ATTEMPTS, NewWork, Progress, QueueRepository, WorkRow};
 pub use releases::{Approval, Comment, PublishStep, Release, ReleaseRepository, StepState};
@@ -35,6 +37,7 @@ pub trait Store:
     + ReleaseRepository
     + PeopleRepository
     + AuditRepository
+    + ListRepository
 {
 }
 
@@ -46,5 +49,6 @@ impl<T> Store for T where
         + ReleaseRepository
         + PeopleRepository
         + AuditRepository
+        + ListRepository
 {
 }

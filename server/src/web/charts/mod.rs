@@ -39,7 +39,7 @@ pub(crate) struct Axis {
     pub(crate) scale: Scale,
     /// How numbers are written.
     pub(crate) numbers: Numbers,
-    /// The range, where charts side by side share one; otherwise that of the data.
+    /// The least range, where charts side by side share one. What lies outside widens it.
     pub(crate) range: Option<(f64, f64)>,
 }
 
@@ -76,8 +76,10 @@ pub(crate) struct Point {
     pub(crate) y: f64,
     /// Ends of the interval, if it has one.
     pub(crate) interval: Option<(f64, f64)>,
-    /// Drawn hollow: it stands for less than the others (a mean over some of the tasks).
+    /// Drawn hollow: it stands for less than the others (a mean over some of the tasks). No line leads to it.
     pub(crate) hollow: bool,
+    /// Points are joined only with others of the same group: those that were made under the same settings.
+    pub(crate) group: usize,
     /// Shown when the pointer rests on it; empty for none.
     pub(crate) note: String,
 }

@@ -1,7 +1,7 @@
 use std::fmt::Write as _;
 
-use super::ticks::{Tick, rounded, ticks};
-use super::{Axis, Chart, Look, Point, Scale, Series, Size};
+use super::ticks::{Tick, readable, rounded, ticks};
+use super::{Chart, Look, Point, Scale, Series, Size};
 
 /// Where values lie on the paper.
 struct Mapping {
@@ -16,7 +16,7 @@ impl Mapping {
     fn px(&self, value: f64) -> f64 {
         let (low, high) = (self.scale.position(self.low), self.scale.position(self.high));
         let share = (self.scale.position(value) - low) / (high - low);
-        self.from + share.clamp(0.0, 1.0) * (self.to - self.from)
+        self.from + share * (self.to - self.from)
     }
 }
 
@@ -35,17 +35,22 @@ const LETTER: f64 = 12.0;
 /// Room for the numbers of the vertical axis.
 const LEFT: f64 = 46.0;
 
+/// Longest name that stands beside the end of its line. Where one is longer, all stand below the chart: none is ever cut.
+const LONGEST_AT_END: f64 = 150.0;
+
 pub(super) fn draw(chart: &Chart, size: Size) -> String {
-    let names_at_ends = size == Size::Wide;
-    let paper = paper(chart, size);
+    let names_at_ends = size == Size::Wide && longest_name(chart) <= LONGEST_AT_END;
+    let paper = paper(chart, size, names_at_ends);
     let (many_x, many_y) = match size {
         Size::Wide => (8, 6),
         Size::Narrow => (5, 5),
         Size::Small => (4, 4),
     };
-    let x = mapping(&chart.x, extent(chart, Direction::X), paper.left, paper.right);
+    let (low, high) = extent(chart, Direction::X);
+    let x = Mapping { scale: chart.x.scale, low, high, from: paper.left, to: paper.right };
     let (low, high) = extent(chart, Direction::Y);
-    let y = mapping(&chart.y, rounded(low, high, many_y), paper.bottom, paper.top);
+    let (low, high) = rounded(low, high, many_y);
+    let y = Mapping { scale: chart.y.scale, low, high, from: paper.bottom, to: paper.top };
     let x_ticks = ticks(chart.x.scale, chart.x.numbers, x.low, x.high, many_x);
     let y_ticks = ticks(chart.y.scale, chart.y.numbers, y.low, y.high, many_y);
     let mut out = String::with_capacity(16_384);
@@ -60,6 +65,8 @@ pub(super) fn draw(chart: &Chart, size: Size) -> String {
     for series in &chart.series {
         draw_series(&mut out, series, &x, &y);
     }
+    // Above the points, on a ground of their own.
+    reference_names(&mut out, chart, &paper, &y);
     if names_at_ends {
         end_names(&mut out, chart, &paper, &x, &y);
     } else {
@@ -69,18 +76,20 @@ pub(super) fn draw(chart: &Chart, size: Size) -> String {
     out
 }
 
-fn paper(chart: &Chart, size: Size) -> Paper {
+fn longest_name(chart: &Chart) -> f64 {
+    chart.series.iter().map(|s| text_width(&s.name)).fold(0.0, f64::max)
+}
+
+fn paper(chart: &Chart, size: Size, names_at_ends: bool) -> Paper {
     let (width, height) = match size {
         Size::Wide => (680.0, 320.0),
         Size::Narrow => (360.0, 270.0),
         Size::Small => (320.0, 190.0),
     };
-    let longest = chart.series.iter().map(|s| text_width(&s.name)).fold(0.0, f64::max);
-    let (right, below) = match size {
-        Size::Wide => (width - (longest + 22.0).clamp(14.0, 190.0), 0.0),
-        Size::Narrow | Size::Small => {
-            (width - 12.0, legend_places(chart, width).last().map_or(0.0, |last| 17.0 * (last.1 + 1) as f64))
-        }
+    let (right, below) = if names_at_ends {
+        (width - (longest_name(chart) + 22.0).max(14.0), 0.0)
+    } else {
+        (width - 12.0, legend_places(chart, width).last().map_or(0.0, |last| 17.0 * (last.1 + 1) as f64))
     };
     Paper { width, height: height + below, left: LEFT, right, top: 30.0, bottom: height - 40.0 }
 }
@@ -91,17 +100,12 @@ enum Direction {
     Y,
 }
 
-/// The axis's own range, or else that of the data.
-fn mapping(axis: &Axis, of_data: (f64, f64), from: f64, to: f64) -> Mapping {
-    let (low, high) = axis.range.unwrap_or(of_data);
-    Mapping { scale: axis.scale, low, high, from, to }
-}
-
-/// The range of all that is drawn, never empty.
+/// The range of all that is drawn, and of the axis's own range where it has one: a value that lay outside would be drawn where it is
+/// not. Never empty.
 fn extent(chart: &Chart, direction: Direction) -> (f64, f64) {
-    let scale = if direction == Direction::X { chart.x.scale } else { chart.y.scale };
+    let axis = if direction == Direction::X { &chart.x } else { &chart.y };
     let points = chart.series.iter().flat_map(|s| &s.points);
-    let values: Vec<f64> = match direction {
+    let mut values: Vec<f64> = match direction {
         Direction::X => points.map(|p| p.x).collect(),
         Direction::Y => points
             .flat_map(|p| [Some(p.y), p.interval.map(|i| i.0), p.interval.map(|i| i.1)])
@@ -109,9 +113,10 @@ fn extent(chart: &Chart, direction: Direction) -> (f64, f64) {
             .chain(chart.references.iter().map(|r| r.y))
             .collect(),
     };
-    let held = values.into_iter().filter(|v| scale.holds(*v));
+    values.extend(axis.range.into_iter().flat_map(|(low, high)| [low, high]));
+    let held = values.into_iter().filter(|v| axis.scale.holds(*v));
     let (low, high) = held.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
-    match scale {
+    match axis.scale {
         _ if low < high => (low, high),
         _ if !low.is_finite() => (1.0, 10.0),
         Scale::Log => (low / 2.0, low * 2.0),
@@ -121,31 +126,35 @@ fn extent(chart: &Chart, direction: Direction) -> (f64, f64) {
 
 fn axes(out: &mut String, chart: &Chart, paper: &Paper, x: (&Mapping, &[Tick]), y: (&Mapping, &[Tick])) {
     let Paper { left, right, top, bottom, .. } = *paper;
-    for tick in y.1 {
+    let readable_y = readable(chart.y.scale, y.1, |at| -y.0.px(at), |_| LETTER);
+    for (tick, is_written) in y.1.iter().zip(readable_y) {
         let at = y.0.px(tick.at);
         put(out, format_args!(r#"<path class="grid" d="M{left} {at:.1}H{right}"/>"#));
-        put(
-            out,
-            format_args!(
-                r#"<text class="num" x="{:.1}" y="{:.1}" text-anchor="end">{}</text>"#,
-                left - 7.0,
-                at + 4.0,
-                tick.label
-            ),
-        );
+        if is_written {
+            let (text_x, text_y) = (left - 7.0, at + 4.0);
+            put(
+                out,
+                format_args!(
+                    r#"<text class="num" x="{text_x:.1}" y="{text_y:.1}" text-anchor="end">{}</text>"#,
+                    tick.label
+                ),
+            );
+        }
     }
     put(out, format_args!(r#"<path class="axis" d="M{left} {bottom}H{right}"/>"#));
-    for tick in x.1 {
-        let at = x.0.px(tick.at);
+    let readable_x = readable(chart.x.scale, x.1, |at| x.0.px(at), |label| text_width(label) + 6.0);
+    for (tick, is_written) in x.1.iter().zip(readable_x) {
+        let (at, text_y) = (x.0.px(tick.at), bottom + 17.0);
         put(out, format_args!(r#"<path class="axis" d="M{at:.1} {bottom}v4"/>"#));
-        put(
-            out,
-            format_args!(
-                r#"<text class="num" x="{at:.1}" y="{:.1}" text-anchor="middle">{}</text>"#,
-                bottom + 17.0,
-                tick.label
-            ),
-        );
+        if is_written {
+            put(
+                out,
+                format_args!(
+                    r#"<text class="num" x="{at:.1}" y="{text_y:.1}" text-anchor="middle">{}</text>"#,
+                    tick.label
+                ),
+            );
+        }
     }
     put(
         out,
@@ -165,12 +174,18 @@ fn references(out: &mut String, chart: &Chart, paper: &Paper, y: &Mapping) {
     for reference in chart.references.iter().filter(|r| y.scale.holds(r.y)) {
         let at = y.px(reference.y);
         put(out, format_args!(r#"<path class="reference" d="M{} {at:.1}H{}"/>"#, paper.left, paper.right));
+    }
+}
+
+fn reference_names(out: &mut String, chart: &Chart, paper: &Paper, y: &Mapping) {
+    for reference in chart.references.iter().filter(|r| y.scale.holds(r.y)) {
+        let (x, at) = (paper.right - 4.0, y.px(reference.y));
+        // Under the line where there is no room above it.
+        let at = if at - 4.0 - LETTER < paper.top { at + LETTER + 2.0 } else { at - 4.0 };
         put(
             out,
             format_args!(
-                r#"<text class="reference-name" x="{:.1}" y="{:.1}" text-anchor="end">{}</text>"#,
-                paper.right - 4.0,
-                at - 4.0,
+                r#"<text class="reference-name" x="{x:.1}" y="{at:.1}" text-anchor="end">{}</text>"#,
                 escape(&reference.name)
             ),
         );
@@ -197,9 +212,10 @@ fn draw_series(out: &mut String, series: &Series, x: &Mapping, y: &Mapping) {
     let palette = series.palette % 8 + 1;
     let class = if series.look == Look::Faint { "faint" } else { "line" };
     put(out, format_args!(r#"<g class="series p{palette}">"#));
-    if shown.len() > 1 {
+    let joined: Vec<&Point> = shown.iter().copied().filter(|point| !point.hollow).collect();
+    for part in joined.chunk_by(|a, b| a.group == b.group).filter(|part| part.len() > 1) {
         let _ = write!(out, r#"<path class="{class}" d=""#);
-        for (i, point) in shown.iter().enumerate() {
+        for (i, point) in part.iter().enumerate() {
             let letter = if i == 0 { 'M' } else { 'L' };
             let _ = write!(out, "{letter}{:.1} {:.1}", x.px(point.x), y.px(point.y));
         }
@@ -367,7 +383,7 @@ fn escape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::web::charts::{Flag, Numbers, Reference};
+    use crate::web::charts::{Axis, Flag, Numbers, Reference};
 
     fn sample() -> Chart {
         let point = |x: f64, y: f64| Point {
@@ -375,6 +391,7 @@ mod tests {
             y,
             interval: Some((y - 0.05, y + 0.05)),
             hollow: x > 4e6,
+            group: 0,
             note: format!("{y} <&> \"{x}\""),
         };
         Chart {
@@ -413,6 +430,62 @@ mod tests {
     #[test]
     fn a_chart_is_drawn_the_same_every_time() {
         insta::assert_snapshot!(sample().svg(Size::Wide));
+    }
+
+    #[test]
+    fn a_value_outside_the_shared_range_widens_it() {
+        let mut chart = sample();
+        chart.y.range = Some((0.0, 0.2));
+        let heights = |chart: &Chart| -> Vec<String> {
+            let svg = chart.svg(Size::Small);
+            let marks = svg.split("cy=\"").skip(1);
+            marks.filter_map(|rest| rest.split('"').next()).map(ToOwned::to_owned).collect()
+        };
+        let found = heights(&chart);
+        assert_eq!(found.len(), 3);
+        assert!(found[0] != found[1] && found[1] != found[2], "{found:?}");
+        chart.references[0].y = 0.9;
+        assert_ne!(heights(&chart), found, "the reference line is in the range");
+    }
+
+    #[test]
+    fn lines_join_only_what_may_be_compared() {
+        let point = |x: f64, group: usize, hollow: bool| Point { x, y: x, group, hollow, ..Point::default() };
+        let mut chart = sample();
+        chart.series.truncate(1);
+        let lines = |points: Vec<Point>| {
+            let mut chart = chart.clone();
+            chart.series[0].points = points;
+            let svg = chart.svg(Size::Small);
+            let paths: Vec<usize> = svg
+                .split(r#"<path class="line" d=""#)
+                .skip(1)
+                .filter_map(|rest| rest.split('"').next().map(|d| d.matches(['M', 'L']).count()))
+                .collect();
+            // The last is the legend's.
+            paths[..paths.len() - 1].to_vec()
+        };
+        let incomplete = vec![point(1.0, 0, false), point(2.0, 0, true), point(3.0, 0, false)];
+        assert_eq!(lines(incomplete), [2], "past the point that stands for less");
+        let settings = [(1.0, 0), (2.0, 0), (3.0, 1), (4.0, 1), (5.0, 2)];
+        let settings = settings.map(|(x, group)| point(x, group, false)).to_vec();
+        assert_eq!(lines(settings), [2, 2], "and not across other settings");
+    }
+
+    #[test]
+    fn no_name_is_cut() {
+        let mut chart = sample();
+        for name in ["平滑化（半減期 最大4096ステップ）とても長い名前", "短い"] {
+            chart.series[0].name = name.to_owned();
+            for size in [Size::Wide, Size::Narrow] {
+                let svg = chart.svg(size);
+                let width: f64 = if size == Size::Wide { 680.0 } else { 360.0 };
+                let at = svg.find(&format!(">{name}<")).expect("named");
+                let x = svg[..at].rsplit("x=\"").next().and_then(|rest| rest.split('"').next());
+                let x: f64 = x.and_then(|x| x.parse().ok()).expect("a number");
+                assert!(x + text_width(name) <= width, "{name} ends at {}", x + text_width(name));
+            }
+        }
     }
 
     #[test]

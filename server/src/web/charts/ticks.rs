@@ -33,6 +33,8 @@ pub(crate) enum Numbers {
     Short,
     /// Billions without suffix, for an axis titled `[billion]`: `0.1`, `10`, `1,000`.
     Billions,
+    /// Millions without suffix, for an axis titled `[million]`: `0.05`, `1`, `500`.
+    Millions,
     /// `3e-4`.
     Scientific,
 }
@@ -118,6 +120,7 @@ fn label(numbers: Numbers, at: f64, step: f64) -> String {
         Numbers::Short => Tokens(at.round() as u64).short(),
         Numbers::Billions if at >= 1e12 => Tokens((at / 1e9).round() as u64).to_string(),
         Numbers::Billions => significant(at / 1e9),
+        Numbers::Millions => significant(at / 1e6),
         Numbers::Scientific if at == 0.0 => "0".to_owned(),
         Numbers::Scientific => format!("{at:.1e}").replace(".0e", "e"),
     }
@@ -130,9 +133,40 @@ fn plain(at: f64, step: f64) -> String {
     text.replace('-', "\u{2212}")
 }
 
+/// Three significant digits, without zeros at the end: `0.0001`, `0.25`, `120`.
 fn significant(value: f64) -> String {
-    let text = format!("{value:.3}");
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    if value == 0.0 {
+        return "0".to_owned();
+    }
+    let decimals = (2 - value.abs().log10().floor() as i32).clamp(0, 15) as usize;
+    let text = format!("{value:.decimals$}");
+    match text.contains('.') {
+        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
+        false => text,
+    }
+}
+
+/// Which labels are written, of ticks in ascending order at these places: those that touch no other. Powers of ten come first on a
+/// log scale, then from the left. `width` answers how long a label is.
+pub(super) fn readable(
+    scale: Scale,
+    ticks: &[Tick],
+    place: impl Fn(f64) -> f64,
+    width: impl Fn(&str) -> f64,
+) -> Vec<bool> {
+    let is_power = |tick: &Tick| (tick.at.log10() - tick.at.log10().round()).abs() < 1e-9;
+    let mut order: Vec<usize> = (0..ticks.len()).collect();
+    order.sort_by_key(|i| scale == Scale::Log && !is_power(&ticks[*i]));
+    let mut taken: Vec<(f64, f64)> = Vec::new();
+    let mut written = vec![false; ticks.len()];
+    for i in order {
+        let (at, half) = (place(ticks[i].at), width(&ticks[i].label) / 2.0);
+        written[i] = taken.iter().all(|(from, to)| at + half <= *from || at - half >= *to);
+        if written[i] {
+            taken.push((at - half, at + half));
+        }
+    }
+    written
 }
 
 #[cfg(test)]
@@ -155,8 +189,23 @@ mod tests {
         check(Log, N::Short, (1.0, 90_000.0), &["1", "10", "100", "1k", "10k"]);
         check(Log, N::Short, (51_200.0, 4e6), &["100k", "200k", "500k", "1M", "2M"]);
         check(Log, N::Billions, (8e8, 3.5e12), &["1", "10", "100", "1,000"]);
+        check(Log, N::Billions, (1e5, 2e9), &["0.0001", "0.001", "0.01", "0.1", "1"]);
+        check(Log, N::Millions, (51_200.0, 2.6e6), &["0.1", "0.2", "0.5", "1", "2"]);
+        check(Linear, N::Billions, (0.0, 1e9), &["0", "0.2", "0.4", "0.6", "0.8", "1"]);
         check(Log, N::Scientific, (1e-5, 3e-4), &["1e-5", "2e-5", "5e-5", "1e-4", "2e-4"]);
         check(Log, N::Short, (51_200.0, 61_000.0), &["52k", "54k", "56k", "58k", "60k"]);
+    }
+
+    #[test]
+    fn labels_that_would_touch_are_left_out_powers_of_ten_last() {
+        let found = ticks(Scale::Log, Numbers::Short, 51_200.0, 4e6, 6);
+        let written = |pixels: f64| -> Vec<String> {
+            let place = |at: f64| pixels * (at / 51_200.0).log10();
+            let keep = readable(Scale::Log, &found, place, |label| 8.0 * label.len() as f64);
+            found.iter().zip(keep).filter(|(_, keep)| *keep).map(|(tick, _)| tick.label.clone()).collect()
+        };
+        assert_eq!(written(300.0), ["100k", "200k", "500k", "1M", "2M"]);
+        assert_eq!(written(40.0), ["100k", "1M"]);
     }
 
     #[test]

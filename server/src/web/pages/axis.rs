@@ -52,17 +52,41 @@ impl Against {
         }
     }
 
-    /// The axis for a run that has come so far. From a billion tokens on its title carries the unit, as in the field's figures.
+    /// The axis for a run that has come so far. Its title carries the unit, as in the field's figures: billions of tokens from a
+    /// billion on, millions below.
     pub(super) fn axis(self, lang: Language, furthest: Tokens, range: Option<(f64, f64)>) -> Axis {
         let billions = furthest.0 >= 1_000_000_000;
         let (title, scale) = match self {
             Self::TokensLog if billions => (lang.t("axis.tokens_billion_log"), Scale::Log),
-            Self::TokensLog => (lang.t("axis.tokens_log"), Scale::Log),
+            Self::TokensLog => (lang.t("axis.tokens_million_log"), Scale::Log),
             Self::Tokens if billions => (lang.t("axis.tokens_billion"), Scale::Linear),
-            Self::Tokens => (lang.t("axis.tokens"), Scale::Linear),
+            Self::Tokens => (lang.t("axis.tokens_million"), Scale::Linear),
             Self::Steps => (lang.t("axis.steps"), Scale::Linear),
         };
-        let numbers = if billions && self != Self::Steps { Numbers::Billions } else { Numbers::Short };
+        let numbers = match self {
+            Self::Steps => Numbers::Short,
+            _ if billions => Numbers::Billions,
+            _ => Numbers::Millions,
+        };
         Axis { title: title.to_owned(), scale, numbers, range }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn titles_are_those_of_the_fields_figures() {
+        let title = |lang, against: Against, tokens| against.axis(lang, Tokens(tokens), None).title;
+        let (far, near) = (500_000_000_000, 51_200);
+        assert_eq!(title(Language::Ja, Against::default(), far), "学習トークン数 [B]（対数）");
+        assert_eq!(title(Language::En, Against::default(), far), "Trained tokens [billion, log]");
+        assert_eq!(title(Language::Ja, Against::default(), near), "学習トークン数 [M]（対数）");
+        assert_eq!(title(Language::En, Against::default(), near), "Trained tokens [million, log]");
+        assert_eq!(title(Language::En, Against::Tokens, far), "Trained tokens [billion]");
+        assert_eq!(Against::of(None).axis(Language::En, Tokens(near), None).scale, Scale::Log);
+        assert_eq!(Language::Ja.t("axis.mean"), "サブタスクスコアの平均");
+        assert_eq!(Language::En.t("axis.mean"), "Average of subtask scores");
     }
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use sekisho_domain::Sha256;
 use sekisho_domain::evaluation::TaskRun;
-use sekisho_store::ScoreRow;
+use sekisho_store::{ScoreRow, WorkRow};
 use serde::Serialize;
 
 use super::scored::{self, Mean, Scored};
@@ -24,16 +24,31 @@ pub(super) struct Board {
 #[derive(Clone, Debug)]
 pub(super) struct Row {
     pub(super) scored: Scored,
-    /// 1 for the best; none while tasks are missing or settings differ from those of the others.
-    pub(super) rank: Option<usize>,
+    /// Place among the ranked rows by mean, 1 for the highest; none while tasks are missing or settings differ.
+    pub(super) place: Option<usize>,
+    /// First and last place of the rows that tests cannot tell from this one.
+    pub(super) rank: Option<(usize, usize)>,
     pub(super) mean: Option<Mean>,
-    /// For each task whether its score was made under the settings of this column.
+    /// For each task whether its score, if there is one, was made under the settings of this column.
     pub(super) comparable: Vec<bool>,
 }
 
 impl Row {
+    /// The score in a column: that of the task as the column runs it, else that of the same task run otherwise.
     pub(super) fn score(&self, task: &TaskRun) -> Option<&ScoreRow> {
-        self.scored.score(task).ok()
+        self.scored.score(task).ok().or_else(|| self.scored.score(&self.otherwise(task)?.work.run).ok())
+    }
+
+    /// The same task with another split, limit or number of shots.
+    fn otherwise(&self, task: &TaskRun) -> Option<&WorkRow> {
+        let exact = self.scored.work.iter().any(|w| w.work.run == *task);
+        let same = |w: &&WorkRow| (&w.work.run.profile, &w.work.run.task) == (&task.profile, &task.task);
+        self.scored.work.iter().find(same).filter(|_| !exact)
+    }
+
+    /// What tests compare: the primary scores in the order of the columns.
+    pub(super) fn primary(&self, tasks: &[TaskRun]) -> Vec<ScoreRow> {
+        tasks.iter().filter_map(|task| self.scored.score(task).ok().cloned()).collect()
     }
 
     fn is_ranked(&self) -> bool {
@@ -73,37 +88,22 @@ impl Key {
 }
 
 impl Board {
-    /// Ranks the rows by mean. Only complete rows under the same settings get a rank; equal means share one.
-    pub(super) fn new(suite: &str, scored: Vec<Scored>) -> Self {
-        let tasks = scored::tasks(&scored);
+    /// Places the rows by mean. `tasks` are the columns. Only complete rows under the same settings get a place.
+    pub(super) fn new(suite: &str, tasks: Vec<TaskRun>, scored: Vec<Scored>) -> Self {
         let settings: Vec<Option<Sha256>> = tasks.iter().map(|task| usual_settings(&scored, task)).collect();
-        let row = |scored: Scored| {
-            let same = |(task, usual): (&TaskRun, &Option<Sha256>)| match scored.score(task) {
-                Ok(row) => Some(row.entry.fingerprint) == *usual,
-                Err(_) => true,
-            };
-            let comparable = tasks.iter().zip(&settings).map(same).collect();
-            // A row of an older, shorter suite is not complete under this one.
-            let mean = scored.mean().map(|mean| Mean { of: tasks.len(), ..mean });
-            Row { rank: None, mean, comparable, scored }
-        };
-        let mut rows: Vec<Row> = scored.into_iter().map(row).collect();
+        let mut rows: Vec<Row> = scored.into_iter().map(|scored| row(&tasks, &settings, scored)).collect();
         rows.sort_by(|a, b| {
             b.is_ranked().cmp(&a.is_ranked()).then_with(|| higher(mean_value(a), mean_value(b)))
         });
-        for i in 0..rows.len() {
-            let ties = i > 0 && mean_value(&rows[i]) == mean_value(&rows[i - 1]);
-            rows[i].rank =
-                rows[i].is_ranked().then(|| if ties { rows[i - 1].rank } else { Some(i + 1) }).flatten();
+        for (i, row) in rows.iter_mut().enumerate() {
+            row.place = row.is_ranked().then_some(i + 1);
         }
         Self { suite: suite.to_owned(), tasks, rows }
     }
 
-    /// Orders the rows; ranks stay what they are. Rows without the value come last in both directions.
+    /// Orders the rows; places stay what they are. Rows without a place stand last in both directions, and so do, among each kind,
+    /// those without the value.
     pub(super) fn sort(&mut self, key: Key, descending: bool) {
-        if key == Key::Mean && descending {
-            return;
-        }
         let tasks = self.tasks.clone();
         let value = |row: &Row| match key {
             Key::Mean => mean_value(row),
@@ -114,9 +114,57 @@ impl Board {
         self.rows.sort_by(|a, b| {
             let order = higher(value(a), value(b));
             let both = value(a).is_some() && value(b).is_some();
-            if descending || !both { order } else { order.reverse() }
+            let order = if descending || !both { order } else { order.reverse() };
+            b.is_ranked().cmp(&a.is_ranked()).then(order)
         });
     }
+
+    /// The positions of the ranked rows that are shown, by place.
+    pub(super) fn ranked(&self) -> Vec<usize> {
+        let mut ranked: Vec<usize> =
+            (0..self.rows.len()).filter(|row| self.rows[*row].place.is_some()).collect();
+        ranked.sort_by_key(|row| self.rows[*row].place);
+        ranked
+    }
+
+    /// Gives each ranked row the places of its group, the number of which stands in `groups` in the order of [`Self::ranked`].
+    pub(super) fn tie(&mut self, groups: &[usize]) {
+        let ranked = self.ranked();
+        let place = |i: usize| self.rows[ranked[i]].place.unwrap_or_default();
+        let ends = |group: usize| {
+            let mut of_group = (0..ranked.len()).filter(|i| groups.get(*i) == Some(&group)).map(place);
+            let first = of_group.next()?;
+            Some((first, of_group.last().unwrap_or(first)))
+        };
+        let ranks: Vec<_> = groups.iter().map(|group| ends(*group)).collect();
+        for (row, rank) in ranked.into_iter().zip(ranks) {
+            self.rows[row].rank = rank;
+        }
+    }
+}
+
+fn row(tasks: &[TaskRun], settings: &[Option<Sha256>], scored: Scored) -> Row {
+    let mut row = Row { place: None, rank: None, mean: None, comparable: Vec::new(), scored };
+    let same = |(task, usual): (&TaskRun, &Option<Sha256>)| match row.scored.score(task) {
+        Ok(score) => Some(score.entry.fingerprint) == *usual,
+        Err(_) => row.otherwise(task).is_none(),
+    };
+    row.comparable = tasks.iter().zip(settings).map(same).collect();
+    row.mean = mean(tasks, &row);
+    row
+}
+
+/// The mean over the columns. One over some of them, or of an evaluation with other tasks, is the plain mean of what stands in them.
+fn mean(tasks: &[TaskRun], row: &Row) -> Option<Mean> {
+    let scores: Vec<&ScoreRow> = tasks.iter().filter_map(|task| row.score(task)).collect();
+    let whole = row.scored.mean().filter(|mean| mean.is_complete());
+    if let Some(mean) = whole.filter(|mean| mean.of == tasks.len() && scores.len() == tasks.len()) {
+        return Some(mean);
+    }
+    let value = scores.iter().map(|score| scored::share(score)).sum::<f64>() / scores.len().max(1) as f64;
+    let n = scores.iter().map(|score| score.entry.n).sum();
+    let done = scores.len();
+    (done > 0).then_some(Mean { value, interval: None, done, of: tasks.len(), n })
 }
 
 fn mean_value(row: &Row) -> Option<f64> {
@@ -149,7 +197,10 @@ fn usual_settings(scored: &[Scored], task: &TaskRun) -> Option<Sha256> {
 /// A row of `/leaderboard.json`.
 #[derive(Serialize)]
 pub(super) struct RowView {
+    /// First place of the rows that tests cannot tell from this one.
     rank: Option<usize>,
+    /// Their last place.
+    rank_to: Option<usize>,
     run: String,
     checkpoint: String,
     step: u64,
@@ -199,7 +250,8 @@ fn row_view(board: &Board, row: &Row) -> RowView {
     };
     let interval = row.mean.and_then(|mean| mean.interval);
     RowView {
-        rank: row.rank,
+        rank: row.rank.map(|rank| rank.0),
+        rank_to: row.rank.map(|rank| rank.1),
         run: checkpoint.run_name.clone(),
         checkpoint: checkpoint.id.to_string(),
         step: checkpoint.step.0,
@@ -222,6 +274,7 @@ pub(super) fn csv(board: &Board) -> String {
         let whole = |value: Option<u64>| value.map_or_else(String::new, |v| v.to_string());
         let mut fields = vec![
             whole(view.rank.map(|rank| rank as u64)),
+            whole(view.rank_to.map(|rank| rank as u64)),
             quoted(&view.run),
             view.checkpoint.clone(),
             view.step.to_string(),
@@ -248,7 +301,7 @@ pub(super) fn csv(board: &Board) -> String {
 }
 
 fn csv_head(board: &Board) -> String {
-    let own = "rank,run,checkpoint,step,tokens,parameters,mean,mean_low,mean_high,tasks".to_owned();
+    let own = "rank,rank_to,run,checkpoint,step,tokens,parameters,mean,mean_low,mean_high,tasks".to_owned();
     let mut heads = vec![own];
     for task in &board.tasks {
         let name = quoted(&format!("{}/{}", task.profile, task.task));
@@ -268,44 +321,70 @@ mod tests {
     use super::super::fixtures;
     use super::*;
 
-    fn ranks(board: &Board) -> Vec<(String, Option<usize>)> {
-        board.rows.iter().map(|row| (row.scored.checkpoint.run_name.clone(), row.rank)).collect()
+    fn board() -> Board {
+        Board::new("suite", fixtures::board_tasks(), fixtures::board_rows())
+    }
+
+    fn places(board: &Board) -> Vec<(&str, Option<usize>)> {
+        board.rows.iter().map(|row| (row.scored.checkpoint.run_name.as_str(), row.place)).collect()
     }
 
     #[test]
-    fn complete_rows_are_ranked_and_others_stand_last_without_rank() {
-        let board = Board::new("suite", fixtures::board_rows());
+    fn complete_rows_have_a_place_and_others_stand_last_without() {
+        let board = board();
         let expected = [
             ("best", Some(1)),
             ("good", Some(2)),
-            ("tied", Some(2)),
+            ("tied", Some(3)),
             ("last", Some(4)),
             ("other-settings", None),
             ("half", None),
+            ("other-limit", None),
         ];
-        assert_eq!(ranks(&board), expected.map(|(name, rank)| (name.to_owned(), rank)));
-        let half = board.rows.last().and_then(|row| row.mean).expect("a mean");
+        assert_eq!(places(&board), expected);
+        let of = |name: &str| board.rows.iter().find(|row| row.scored.checkpoint.run_name == name);
+        let half = of("half").and_then(|row| row.mean).expect("a mean");
         assert_eq!((half.done, half.of, half.interval), (1, 2, None));
+        assert_eq!(of("half").map(|row| row.comparable.clone()), Some(vec![true, true]));
+        assert_eq!(of("other-settings").map(|row| row.comparable.clone()), Some(vec![false, false]));
+        let limit = of("other-limit").expect("is there");
+        assert_eq!(limit.comparable, [false, false], "the same tasks with another limit");
+        assert!(board.tasks.iter().all(|task| limit.score(task).is_some()), "its scores are shown");
     }
 
     #[test]
-    fn another_order_keeps_the_ranks_and_puts_missing_values_last() {
-        let mut board = Board::new("suite", fixtures::board_rows());
-        for descending in [true, false] {
-            board.sort(Key::Task(1), descending);
-            assert_eq!(board.rows.last().map(|r| r.scored.checkpoint.run_name.as_str()), Some("half"));
+    fn rows_that_tests_cannot_tell_apart_share_their_places() {
+        let mut board = board();
+        board.tie(&[0, 1, 1, 2]);
+        let ranks: Vec<_> = board.rows.iter().map(|row| row.rank).collect();
+        assert_eq!(ranks[..5], [Some((1, 1)), Some((2, 3)), Some((2, 3)), Some((4, 4)), None]);
+        board.sort(Key::Mean, false);
+        assert_eq!(board.rows[0].rank, Some((4, 4)));
+        board.tie(&[0, 0, 0, 0]);
+        assert!(board.rows[..4].iter().all(|row| row.rank == Some((1, 4))));
+    }
+
+    #[test]
+    fn another_order_keeps_the_places_and_the_ranked_rows_first() {
+        let mut board = board();
+        for (key, descending) in [(Key::Task(1), true), (Key::Task(1), false), (Key::Mean, false)] {
+            board.sort(key, descending);
+            let places: Vec<_> = board.rows.iter().map(|row| row.place.is_some()).collect();
+            assert_eq!(places, [true, true, true, true, false, false, false], "{key:?} {descending}");
         }
-        assert_eq!(board.rows[0].rank, Some(4));
+        assert_eq!(board.rows[0].place, Some(4));
         assert_eq!(Key::of("7", 2), None);
     }
 
     #[test]
     fn the_csv_has_one_line_a_row_and_no_formula() {
-        let board = Board::new("suite", fixtures::board_rows());
+        let mut board = board();
+        board.tie(&[0, 1, 1, 2]);
         let text = csv(&board);
         assert_eq!(text.lines().count(), board.rows.len() + 1);
         let fields = text.lines().next().map(|l| l.split(',').count());
         assert!(text.lines().all(|line| Some(line.split(',').count()) == fields), "{text}");
+        assert!(text.lines().nth(2).is_some_and(|line| line.starts_with("2,3,")), "{text}");
         assert_eq!([quoted("=1+1"), quoted("a,\"b")], ["'=1+1", "\"a,\"\"b\""]);
     }
 }

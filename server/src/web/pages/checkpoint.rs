@@ -10,7 +10,7 @@ use sekisho_store::{Checkpoint, Release, Verification};
 use serde::Deserialize;
 
 use super::error;
-use super::parts::{self, Readout, ScoreCell};
+use super::parts::{self, Readout, ScoreCell, When};
 use super::scored::Scored;
 use super::task_rows::{self, TaskRow};
 use crate::service::checkpoints;
@@ -64,7 +64,7 @@ struct ReleaseRow {
     href: String,
     name: String,
     state: &'static str,
-    ago: String,
+    when: When,
 }
 
 /// The form that proposes a release.
@@ -126,6 +126,9 @@ pub(crate) async fn propose(
                 announcement: fields.announcement,
             };
             let notice = error::told(frame.lang, &error);
+            // The links of the page lead to the page, not to the form's address, which cannot be opened.
+            let path = format!("/checkpoints/{}", facts.checkpoint.id);
+            let frame = Frame { path, query: Vec::new(), ..frame };
             let page = view(frame, &app.catalog, facts, form, Some(notice));
             Ok((error.status, parts::page(&page)?).into_response())
         }
@@ -145,11 +148,15 @@ fn proposal(fields: &ProposeFields) -> Proposal {
 
 async fn load(app: &App, key: &str) -> Result<Facts, WebError> {
     let checkpoint = checkpoints::find(app, key).await?;
-    let mut scored = Vec::new();
-    for evaluation in app.store.evaluations_of(checkpoint.id).await? {
-        let rows = app.store.scores(evaluation.id).await?;
-        scored.push((Scored::of_evaluation(app, checkpoint.clone(), evaluation).await?, rows));
-    }
+    let evaluations = app.store.evaluations_of(checkpoint.id).await?;
+    let all = app.store.scores_of_checkpoints(&[checkpoint.id]).await?;
+    let pairs = evaluations.into_iter().map(|evaluation| (checkpoint.clone(), Some(evaluation)));
+    let scored = Scored::of_evaluations(app, pairs.collect()).await?.into_iter().map(|scored| {
+        let id = scored.evaluation.as_ref().map(|evaluation| evaluation.id);
+        let rows = all.iter().filter(|row| Some(row.evaluation) == id).cloned().collect();
+        (scored, rows)
+    });
+    let scored = scored.collect();
     let releases = app.store.releases_of(checkpoint.id).await?;
     Ok(Facts { checkpoint, scored, releases })
 }
@@ -273,7 +280,7 @@ fn release_row(frame: &Frame, release: &Release) -> ReleaseRow {
         href: format!("/releases/{}", release.id),
         name: release.name.clone(),
         state: release.state.as_str(),
-        ago: frame.ago(&release.updated),
+        when: frame.when(release.updated),
     }
 }
 

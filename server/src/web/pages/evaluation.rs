@@ -89,7 +89,7 @@ fn readouts(frame: &Frame, evaluation: &Evaluation, scored: &Scored) -> Vec<Read
         None => Readout::new(lang.t("evaluation.items"), format::count(done), ""),
     };
     let mean = scored.mean().map_or_else(
-        || Readout::new(lang.t("run.mean_short"), "—", parts::missing_reason(lang, Some(evaluation.state))),
+        || Readout::missing(lang.t("run.mean_short"), parts::missing_reason(lang, Some(evaluation.state))),
         |mean| {
             let sub = mean.interval.map_or_else(
                 || lang.fill("score.tasks_done", &[("done", &mean.done), ("of", &mean.of)]),

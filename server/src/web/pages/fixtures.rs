@@ -13,12 +13,15 @@ use sekisho_domain::score::{Interval, ResultEntry, TokenCounts};
 use sekisho_domain::user::Role;
 use sekisho_domain::{Language, Sha256, Step, Text, Timestamp, Tokens, UserId};
 use sekisho_store::{
-    Approval, Checkpoint, Comment, Evaluation, NewWork, PublishStep, Release, Run, ScoreRow, StepState, User,
-    Verification, WorkRow,
+    Approval, Checkpoint, CheckpointSummary, Comment, Evaluation, NewWork, PublishStep, QueueHealth, Release,
+    Run, ScoreRow, StepState, User, Verification, WorkRow,
 };
 
+use super::queue::Counts;
 use super::run::Facts;
+use super::runs::About;
 use super::scored::Scored;
+use crate::service::comparisons::Comparison;
 use crate::service::evaluations::SuiteScores;
 use crate::web::frame::{Frame, Theme};
 
@@ -252,9 +255,40 @@ pub(super) fn run_facts(checkpoints: u64) -> Facts {
             event(EventKind::Spike, 12_300, "1.95 → 4.2, 7.1σ"),
             event(EventKind::Resumed, 31_000, "node failure, down 1 h 42 min"),
         ],
+        suite: "llm-jp-eval-dev100".to_owned(),
+        change: Some(Comparison { difference: 0.006, low: -0.01, high: 0.022, p: 0.21 }),
         run,
         scored: found,
     }
+}
+
+/// What a list says of that run: twenty minutes ago a checkpoint came that has no scores yet.
+pub(super) fn about(facts: &Facts) -> About {
+    About {
+        losses: facts.rows.iter().step_by(10).filter_map(|row| row.loss).collect(),
+        checkpoints: Some(CheckpointSummary {
+            number: 6,
+            last_step: Step(59_000),
+            last_received: now().plus_seconds(-1200),
+        }),
+        newest_scored: facts.scored.last().cloned(),
+    }
+}
+
+/// A queue in which so much has been waiting for ten minutes.
+pub(super) fn counts(waiting: u64, running: u64, failed: u64) -> Counts {
+    let health = QueueHealth {
+        ready: waiting,
+        ready_since: (waiting > 0).then(|| now().plus_seconds(-600)),
+        held: running,
+        last_lease: (running > 0).then(|| now().plus_seconds(45)),
+    };
+    Counts { waiting, running, failed, health }
+}
+
+/// Columns of the board.
+pub(super) fn board_tasks() -> Vec<TaskRun> {
+    suite()[..2].to_vec()
 }
 
 /// Rows of a board: ranked, tied, under other settings, and half done.
@@ -264,7 +298,12 @@ pub(super) fn board_rows() -> Vec<Scored> {
         row.checkpoint.run_name = name.to_owned();
         row
     };
+    let mut other_limit = pair("other-limit", Some(0.5), 0.4, "limit");
+    for row in &mut other_limit.work {
+        row.work.run.limit = None;
+    }
     vec![
+        other_limit,
         pair("half", None, 0.9, "usual"),
         pair("last", Some(0.2), 0.2, "usual"),
         pair("good", Some(0.5), 0.4, "usual"),

@@ -7,13 +7,14 @@ use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse as _, Response};
 use sekisho_bench::Catalog;
-use sekisho_domain::evaluation::WorkState;
-use sekisho_domain::{CheckpointId, Language, RunId};
+use sekisho_domain::evaluation::{TaskRun, WorkState};
+use sekisho_domain::{CheckpointId, EvaluationId, Language, RunId};
 use sekisho_store::{Checkpoint, Evaluation};
 
 use super::board::{self, Board, Key, Row};
-use super::parts::{self, Choice, ScoreCell, SortHead};
+use super::parts::{self, Cell, Choice, Pager, ScoreCell, SortHead, When};
 use super::scored::{self, Scored};
+use crate::service::comparisons;
 use crate::web::charts;
 use crate::web::format;
 use crate::web::frame::Frame;
@@ -22,6 +23,8 @@ use crate::{App, WebError};
 
 /// Evaluations that are looked at; older ones are reached from their runs.
 const EVALUATIONS: u32 = 2000;
+/// Rows on a page. Rows are compared with those on their page, so this bounds the number of tests.
+const PAGE: usize = 25;
 
 #[derive(Template)]
 #[template(path = "leaderboard/leaderboard.html")]
@@ -40,25 +43,27 @@ struct BoardView {
     definition: String,
     heads: Vec<SortHead>,
     rows: Vec<RowView>,
+    pager: Pager,
     csv: String,
     json: String,
 }
 
 struct RowView {
-    rank: Option<usize>,
-    reason: &'static str,
+    /// `1`, `2–4`.
+    rank: Option<String>,
+    /// Why there is none.
+    reason: String,
     run: String,
     run_href: String,
     checkpoint_href: String,
     step: String,
     tokens: String,
     tokens_exact: String,
-    parameters: String,
+    parameters: Cell,
     mean: ScoreCell,
     whisker: String,
     scores: Vec<ScoreCell>,
-    at: String,
-    ago: String,
+    when: When,
 }
 
 /// What the query asks for.
@@ -68,26 +73,36 @@ struct Asked {
     descending: bool,
 }
 
-/// `GET /leaderboard?suite=…&all=1&sort=mean&order=asc`.
+/// `GET /leaderboard?suite=…&all=1&sort=mean&order=asc&page=2`.
 pub(crate) async fn show(State(app): State<App>, frame: Frame) -> Result<Response, WebError> {
-    let (suites, board, notice) = load(&app, &frame).await?;
-    let page = view(&app.catalog, frame, &suites, board.as_ref(), notice);
-    parts::page(&page)
+    let shown = load(&app, &frame).await?;
+    parts::page(&view(&app.catalog, frame, shown))
 }
 
 /// `GET /leaderboard.csv`: the same rows in the same order.
 pub(crate) async fn csv(State(app): State<App>, frame: Frame) -> Result<Response, WebError> {
-    let (_, board, _) = load(&app, &frame).await?;
-    let text = board.as_ref().map_or_else(String::new, board::csv);
+    let board = load(&app, &frame).await?.board;
+    let text = board.map_or_else(String::new, |(board, _)| board::csv(&board));
     Ok(([(header::CONTENT_TYPE, "text/csv; charset=utf-8")], text).into_response())
 }
 
 /// `GET /leaderboard.json`: the same rows in the same order.
 pub(crate) async fn json(State(app): State<App>, frame: Frame) -> Result<Response, WebError> {
-    let (_, board, _) = load(&app, &frame).await?;
-    let suite = board.as_ref().map(|b| b.suite.clone());
-    let items = board.as_ref().map(board::json).unwrap_or_default();
+    let board = load(&app, &frame).await?.board;
+    let suite = board.as_ref().map(|(board, _)| board.suite.clone());
+    let items = board.as_ref().map(|(board, _)| board::json(board)).unwrap_or_default();
     Ok(axum::Json(serde_json::json!({ "suite": suite, "items": items })).into_response())
+}
+
+/// What a page of the leaderboard is made from.
+#[derive(Default)]
+struct Shown {
+    /// Suites that have results, the newest first.
+    suites: Vec<String>,
+    /// The rows of one page of the board that is asked for, and where that page lies.
+    board: Option<(Board, Pager)>,
+    /// What of the question was ignored, or what is left out.
+    notice: Option<String>,
 }
 
 fn asked(frame: &Frame) -> Asked {
@@ -98,49 +113,67 @@ fn asked(frame: &Frame) -> Asked {
     }
 }
 
-/// The suites that have results, the board that is asked for, and what of the question was ignored.
-async fn load(app: &App, frame: &Frame) -> Result<(Vec<String>, Option<Board>, Option<String>), WebError> {
+async fn load(app: &App, frame: &Frame) -> Result<Shown, WebError> {
     let asked = asked(frame);
     let mut by_suite: BTreeMap<String, Vec<Evaluation>> = BTreeMap::new();
-    let mut newest_first = Vec::new();
-    for evaluation in app.store.evaluations(EVALUATIONS).await? {
-        if !newest_first.contains(&evaluation.suite) {
-            newest_first.push(evaluation.suite.clone());
+    let mut suites = Vec::new();
+    let evaluations = app.store.evaluations(EVALUATIONS).await?;
+    let is_cut = evaluations.len() >= EVALUATIONS as usize;
+    for evaluation in evaluations {
+        if !suites.contains(&evaluation.suite) {
+            suites.push(evaluation.suite.clone());
         }
         by_suite.entry(evaluation.suite.clone()).or_default().push(evaluation);
     }
     let wanted = frame.param("suite");
     let known = wanted.filter(|suite| by_suite.contains_key(*suite));
-    let Some(suite) = known.map(ToOwned::to_owned).or_else(|| newest_first.first().cloned()) else {
-        return Ok((Vec::new(), None, None));
+    let Some(suite) = known.map(ToOwned::to_owned).or_else(|| suites.first().cloned()) else {
+        return Ok(Shown::default());
     };
     let evaluations = by_suite.remove(&suite).unwrap_or_default();
-    let mut board = Board::new(&suite, scored_rows(app, evaluations, asked.all).await?);
+    let newest = evaluations.first().map(|evaluation| evaluation.id);
+    let scored = scored_rows(app, evaluations, asked.all).await?;
+    let tasks = columns(app, &suite, newest).await?;
+    let mut board = Board::new(&suite, tasks, scored);
     let key = asked.sort.as_deref().map(|code| Key::of(code, board.tasks.len()));
     board.sort(key.flatten().unwrap_or(Key::Mean), asked.descending);
+    let number = frame.param("page").and_then(|n| n.parse().ok()).unwrap_or(1);
+    let pager = Pager::new(frame, number, PAGE, board.rows.len());
+    board.rows = board.rows.drain(pager.from..pager.to).collect();
+    let primary: Vec<_> = board.ranked().iter().map(|row| board.rows[*row].primary(&board.tasks)).collect();
+    board.tie(&comparisons::ties(app, &primary).await?);
     let ignored = match (wanted, key) {
         (Some(wanted), _) if known.is_none() => Some(("suite", wanted.to_owned())),
         (_, Some(None)) => Some(("sort", asked.sort.unwrap_or_default())),
         _ => None,
     };
+    let cut = is_cut.then(|| frame.fill("board.cut", "n", format::count(u64::from(EVALUATIONS))));
     let notice =
         ignored.map(|(name, value)| frame.lang.fill("board.ignored", &[("name", &name), ("value", &value)]));
-    Ok((newest_first, Some(board), notice))
+    Ok(Shown { suites, board: Some((board, pager)), notice: notice.or(cut) })
+}
+
+/// The tasks of the suite as this server knows it, or as its newest evaluation was run. An older evaluation with other tasks has no
+/// say: it would make every newer row incomplete.
+async fn columns(app: &App, suite: &str, newest: Option<EvaluationId>) -> Result<Vec<TaskRun>, WebError> {
+    if let Ok(suite) = app.catalog.suite(suite) {
+        return Ok(suite.tasks.clone());
+    }
+    let Some(newest) = newest else { return Ok(Vec::new()) };
+    Ok(app.store.work_of(newest).await?.into_iter().map(|row| row.work.run).collect())
 }
 
 /// One row a run, its latest evaluated checkpoint, unless all are asked for.
 async fn scored_rows(app: &App, evaluations: Vec<Evaluation>, all: bool) -> Result<Vec<Scored>, WebError> {
-    let mut checkpoints: BTreeMap<CheckpointId, (Checkpoint, Evaluation)> = BTreeMap::new();
-    for evaluation in evaluations {
-        if let Some(checkpoint) = app.store.checkpoint(evaluation.checkpoint).await? {
-            checkpoints.entry(checkpoint.id).or_insert((checkpoint, evaluation));
-        }
-    }
+    let ids: Vec<CheckpointId> = evaluations.iter().map(|evaluation| evaluation.checkpoint).collect();
+    let found = app.store.checkpoints_by_id(&ids).await?;
+    let mut checkpoints: BTreeMap<CheckpointId, Checkpoint> = found.into_iter().map(|c| (c.id, c)).collect();
     let mut latest: BTreeMap<RunId, (Checkpoint, Evaluation)> = BTreeMap::new();
     let mut rows = Vec::new();
-    for (checkpoint, evaluation) in checkpoints.into_values() {
+    for evaluation in evaluations {
+        let Some(checkpoint) = checkpoints.remove(&evaluation.checkpoint) else { continue };
         if all {
-            rows.push((checkpoint, evaluation));
+            rows.push((checkpoint, Some(evaluation)));
             continue;
         }
         let finished = |e: &Evaluation| e.state == WorkState::Finished;
@@ -149,48 +182,37 @@ async fn scored_rows(app: &App, evaluations: Vec<Evaluation>, all: bool) -> Resu
             _ => drop(latest.insert(checkpoint.run, (checkpoint, evaluation))),
         }
     }
-    rows.extend(latest.into_values());
-    let mut scored = Vec::with_capacity(rows.len());
-    for (checkpoint, evaluation) in rows {
-        scored.push(Scored::of_evaluation(app, checkpoint, evaluation).await?);
-    }
-    Ok(scored)
+    rows.extend(latest.into_values().map(|(checkpoint, evaluation)| (checkpoint, Some(evaluation))));
+    Scored::of_evaluations(app, rows).await
 }
 
-fn view(
-    catalog: &Catalog,
-    frame: Frame,
-    suites: &[String],
-    board: Option<&Board>,
-    notice: Option<String>,
-) -> LeaderboardPage {
+fn view(catalog: &Catalog, frame: Frame, shown: Shown) -> LeaderboardPage {
     let asked = asked(&frame);
-    let chosen = board.map_or("", |b| b.suite.as_str());
+    let chosen = shown.board.as_ref().map_or("", |(board, _)| board.suite.as_str());
+    let first = parts::unpaged(&frame);
     let suite = |name: &String| Choice {
         label: suite_title(catalog, &frame, name),
-        href: frame.with("suite", name),
+        href: first.with("suite", name),
         current: name == chosen,
     };
     let which = [("", "board.latest"), ("1", "board.all")].map(|(value, key)| Choice {
         label: frame.t(key).to_owned(),
-        href: frame.with("all", value),
+        href: first.with("all", value),
         current: asked.all == (value == "1"),
     });
     LeaderboardPage {
-        how: vec![format!("GET {}", data_link(&frame, "json"))],
-        suites: suites.iter().map(suite).collect(),
+        how: vec![format!("GET {}", data_link(&frame, "json")), format!("GET {}", data_link(&frame, "csv"))],
+        suites: shown.suites.iter().map(suite).collect(),
         which: which.to_vec(),
-        notice,
-        board: board.map(|board| board_view(catalog, &frame, &asked, board)),
+        notice: shown.notice,
+        board: shown.board.map(|(board, pager)| board_view(catalog, &frame, &asked, &board, pager)),
         frame,
     }
 }
 
 /// The same rows as CSV or JSON. Language and theme are the reader's, not the data's.
 fn data_link(frame: &Frame, kind: &str) -> String {
-    let mut data = Frame { path: format!("/leaderboard.{kind}"), ..frame.clone() };
-    data.query.retain(|(name, _)| name != "lang" && name != "theme");
-    data.with("", "")
+    Frame { path: format!("/leaderboard.{kind}"), ..frame.clone() }.with("", "")
 }
 
 fn suite_title(catalog: &Catalog, frame: &Frame, name: &str) -> String {
@@ -201,7 +223,7 @@ fn suite_title(catalog: &Catalog, frame: &Frame, name: &str) -> String {
     }
 }
 
-fn board_view(catalog: &Catalog, frame: &Frame, asked: &Asked, board: &Board) -> BoardView {
+fn board_view(catalog: &Catalog, frame: &Frame, asked: &Asked, board: &Board, pager: Pager) -> BoardView {
     let tasks: Vec<String> = board.tasks.iter().map(|t| t.task.clone()).collect();
     let splits: Vec<String> = board.tasks.iter().map(|t| parts::run_note(frame.lang, t)).collect();
     let same = splits.iter().all(|s| Some(s) == splits.first());
@@ -215,6 +237,7 @@ fn board_view(catalog: &Catalog, frame: &Frame, asked: &Asked, board: &Board) ->
             .fill("board.definition", &[("n", &tasks.len()), ("tasks", &tasks.join(", ")), ("how", &how)]),
         heads: heads(catalog, frame, asked, board),
         rows: board.rows.iter().map(|row| row_view(frame, board, row)).collect(),
+        pager,
         csv: data_link(frame, "csv"),
         json: data_link(frame, "json"),
     }
@@ -241,8 +264,9 @@ fn heads(catalog: &Catalog, frame: &Frame, asked: &Asked, board: &Board) -> Vec<
         head(Key::Mean, frame.t("run.mean_short"), frame.t("score.interval").to_owned(), String::new()),
     ];
     for (i, task) in board.tasks.iter().enumerate() {
-        let entry = board.rows.iter().find_map(|row| row.score(task)).map(|row| &row.entry);
-        let sub = entry.map_or_else(String::new, |e| format!("{}, {}-shot", e.metric, e.shots));
+        let ranked = board.rows.iter().filter(|row| row.place.is_some()).chain(&board.rows);
+        let entry = ranked.into_iter().find_map(|row| row.score(task)).map(|row| &row.entry);
+        let sub = entry.map_or_else(String::new, parts::head_note);
         let title =
             format!("{} ({})", scored::title(frame.lang, catalog, task), parts::run_note(frame.lang, task));
         heads.push(head(Key::Task(i), &task.task, sub, title));
@@ -253,7 +277,7 @@ fn heads(catalog: &Catalog, frame: &Frame, asked: &Asked, board: &Board) -> Vec<
 /// This page ordered by that column, and in the other direction when it is so already.
 fn sort_link(frame: &Frame, key: Key, ascending: bool) -> String {
     let mut sorted = frame.clone();
-    sorted.query.retain(|(name, _)| name != "order" && name != "sort");
+    sorted.query.retain(|(name, _)| !["order", "sort", "page"].contains(&name.as_str()));
     if ascending {
         sorted.query.push(("order".to_owned(), "asc".to_owned()));
     }
@@ -262,20 +286,23 @@ fn sort_link(frame: &Frame, key: Key, ascending: bool) -> String {
 
 fn row_view(frame: &Frame, board: &Board, row: &Row) -> RowView {
     let checkpoint = &row.scored.checkpoint;
-    let differs = row.comparable.iter().any(|same| !same);
     RowView {
-        rank: row.rank,
-        reason: frame.t(if differs { "board.not_comparable" } else { "board.incomplete" }),
+        rank: row.rank.map(
+            |(first, last)| {
+                if first == last { first.to_string() } else { format!("{first}–{last}") }
+            },
+        ),
+        reason: reason(frame, board, row),
         run: checkpoint.run_name.clone(),
         run_href: format!("/runs/{}", checkpoint.run_name),
         checkpoint_href: format!("/checkpoints/{}", checkpoint.id),
         step: checkpoint.step.to_string(),
         tokens: checkpoint.tokens.short(),
         tokens_exact: checkpoint.tokens.to_string(),
-        parameters: checkpoint
-            .verification
-            .as_ref()
-            .map_or_else(|| "—".to_owned(), |v| format::short(v.parameters)),
+        parameters: Cell::of(
+            checkpoint.verification.as_ref().map(|v| format::short(v.parameters)),
+            frame.t("missing.unverified"),
+        ),
         mean: mean_cell(frame, row),
         whisker: whisker(row),
         scores: board
@@ -284,21 +311,46 @@ fn row_view(frame: &Frame, board: &Board, row: &Row) -> RowView {
             .zip(&row.comparable)
             .map(|(task, same)| score_cell(frame, row, task, *same))
             .collect(),
-        at: frame.stamp(&row.scored.evaluation.as_ref().map_or(checkpoint.updated, |e| e.updated)),
-        ago: frame.ago(&row.scored.evaluation.as_ref().map_or(checkpoint.updated, |e| e.updated)),
+        when: frame.when(row.scored.evaluation.as_ref().map_or(checkpoint.updated, |e| e.updated)),
     }
+}
+
+/// Why a row has no rank: which tasks were run under other settings, or how many are missing.
+fn reason(frame: &Frame, board: &Board, row: &Row) -> String {
+    let other: Vec<String> = board
+        .tasks
+        .iter()
+        .zip(&row.comparable)
+        .filter(|(_, same)| !**same)
+        .map(|(task, _)| match row.scored.work.iter().find(|w| w.work.run.task == task.task) {
+            Some(own) if own.work.run != *task => {
+                format!("{} ({})", task.task, parts::run_note(frame.lang, &own.work.run))
+            }
+            _ => task.task.clone(),
+        })
+        .collect();
+    if !other.is_empty() {
+        return frame.fill("board.not_comparable", "tasks", other.join(", "));
+    }
+    let (done, of) = row.mean.map_or((0, board.tasks.len()), |mean| (mean.done, mean.of));
+    frame.lang.fill("board.incomplete", &[("done", &done), ("of", &of)])
 }
 
 /// `0.412 ± 0.039`.
 fn mean_cell(frame: &Frame, row: &Row) -> ScoreCell {
     let cell = row.scored.mean_cell(frame.lang);
-    match row.mean {
-        Some(scored::Mean { interval: Some((low, high)), value, .. }) => ScoreCell {
-            note: format!("{} {}", format::score(value), format::interval(low, high)),
+    let Some(mean) = row.mean else { return cell };
+    let cell = ScoreCell { value: format::score(mean.value), missing: None, ..cell };
+    match mean.interval {
+        Some((low, high)) => ScoreCell {
+            note: format!("{} {}", format::score(mean.value), format::interval(low, high)),
             interval: format!("± {}", format::score((high - low) / 2.0)),
             ..cell
         },
-        _ => cell,
+        None => ScoreCell {
+            interval: frame.lang.fill("score.tasks_done", &[("done", &mean.done), ("of", &mean.of)]),
+            ..cell
+        },
     }
 }
 
@@ -309,30 +361,33 @@ fn whisker(row: &Row) -> String {
     }
 }
 
-fn score_cell(
-    frame: &Frame,
-    row: &Row,
-    task: &sekisho_domain::evaluation::TaskRun,
-    comparable: bool,
-) -> ScoreCell {
-    match row.scored.score(task) {
-        Ok(score) => ScoreCell {
+fn score_cell(frame: &Frame, row: &Row, task: &TaskRun, comparable: bool) -> ScoreCell {
+    match row.score(task) {
+        Some(score) => ScoreCell {
             interval: format!("± {}", format::score((score.entry.high - score.entry.low) / 2.0)),
             href: Some(format!("/evals/{}/samples?work={}", score.evaluation, score.work)),
             mark: if comparable { String::new() } else { frame.t("board.settings_differ").to_owned() },
             ..ScoreCell::of(frame.lang, &score.entry)
         },
-        Err(state) => ScoreCell::missing(parts::missing_reason(frame.lang, state)),
+        None => {
+            let state = row.scored.score(task).err().flatten();
+            ScoreCell::missing(parts::missing_reason(frame.lang, state))
+        }
     }
 }
 
 #[cfg(test)]
 pub(super) fn samples(frame: &Frame) -> Vec<String> {
     let catalog = Catalog::builtin();
-    let board = Board::new("llm-jp-eval-dev100", super::fixtures::board_rows());
-    let suites = ["llm-jp-eval-dev100".to_owned(), "demo".to_owned()];
-    let full = view(&catalog, frame.clone(), &suites, Some(&board), Some("sort".to_owned()));
-    let empty = view(&catalog, frame.clone(), &[], None, None);
+    let mut board =
+        Board::new("llm-jp-eval-dev100", super::fixtures::board_tasks(), super::fixtures::board_rows());
+    board.tie(&[0, 1, 1, 2]);
+    let pager = Pager::new(frame, 1, PAGE, board.rows.len() + PAGE);
+    let suites = ["llm-jp-eval-dev100", "demo"].map(ToOwned::to_owned).to_vec();
+    let shown = Shown { suites, board: Some((board, pager)), notice: Some("sort".to_owned()) };
+    let full = view(&catalog, frame.clone(), shown);
+    assert_eq!(full.board.as_ref().and_then(|b| b.rows[1].rank.clone()).as_deref(), Some("2–3"));
+    let empty = view(&catalog, frame.clone(), Shown::default());
     [full, empty].map(|page| page.render().expect("renders")).to_vec()
 }
 

@@ -12,6 +12,7 @@ pub(crate) mod releases;
 pub(crate) mod run;
 pub(crate) mod runs;
 pub(crate) mod samples;
+pub(crate) mod search;
 
 mod axis;
 mod board;
@@ -23,6 +24,8 @@ mod review;
 mod run_curves;
 mod scored;
 mod task_rows;
+
+pub(crate) use parts::When;
 
 #[cfg(test)]
 pub(crate) mod fixtures;
@@ -49,6 +52,7 @@ mod tests {
             run::samples(frame),
             runs::samples(frame),
             samples::samples(frame),
+            search::samples(frame),
         ]
         .concat()
     }
@@ -77,6 +81,7 @@ mod tests {
                     assert!(!page.contains(forbidden), "{title}: {}", around(&page, forbidden));
                 }
                 assert_tables(&page, title);
+                assert_reasons(&page, title);
                 assert_balanced(&page, title);
             }
         }
@@ -85,6 +90,37 @@ mod tests {
     fn around(page: &str, text: &str) -> String {
         let at = page.find(text).unwrap_or(0);
         page.chars().skip(page[..at].chars().count().saturating_sub(80)).take(200).collect()
+    }
+
+    /// A dash stands only where its reason stands beside it; a time says when it is to programs too; every script carries the nonce.
+    fn assert_reasons(page: &str, title: &str) {
+        let page = page.split("<div class=\"card-text\">").next().unwrap_or(page);
+        let dashes: Vec<&str> = page.split('—').collect();
+        for (before, after) in dashes.iter().zip(dashes.iter().skip(1)) {
+            let cell = before.rsplit("<span class=\"missing\" title=\"").next().unwrap_or("");
+            assert!(
+                cell.ends_with("<span aria-hidden=\"true\">")
+                    && !cell.starts_with('"')
+                    && cell.matches('<').count() == 1,
+                "{title}: a dash without reason: …{} — {}",
+                before.chars().rev().take(80).collect::<Vec<_>>().into_iter().rev().collect::<String>(),
+                after.chars().take(40).collect::<String>()
+            );
+        }
+        for time in page.split("<time").skip(1) {
+            assert!(time.starts_with(" datetime=\"20"), "{title}: <time{}", &time[..40.min(time.len())]);
+        }
+        for script in page.split("<script").skip(1) {
+            let tag = script.split('>').next().unwrap_or(script);
+            assert!(
+                tag.contains("nonce=\"n0nce\"") && tag.contains("src=\"/static/"),
+                "{title}: <script{tag}>"
+            );
+        }
+        for tag in page.split('<').skip(1).filter_map(|rest| rest.split('>').next()) {
+            let handler = tag.split_whitespace().find(|word| word.starts_with("on") && word.contains('='));
+            assert!(handler.is_none() || tag.starts_with('/'), "{title}: {handler:?} in <{tag}>");
+        }
     }
 
     /// Every table of ours has a caption and heads with a scope; every drawing says in words what it shows.

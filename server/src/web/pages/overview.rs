@@ -1,14 +1,18 @@
 //! `/`: what waits for the reader, then what runs.
 
+use std::collections::BTreeSet;
+
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 use sekisho_domain::checkpoint::CheckpointState;
 use sekisho_domain::release::ReleaseState;
 use sekisho_domain::user::Role;
+use sekisho_domain::{RunId, Step};
 use sekisho_store::{Checkpoint, Release};
 
-use super::parts::{self, Readout};
+use super::parts::{self, Readout, When};
+use super::queue::Counts;
 use super::runs::{self, RunRow};
 use crate::service::releases;
 use crate::web::format;
@@ -18,6 +22,9 @@ use crate::{App, WebError};
 
 /// Runs on the page; all are under `/runs`.
 const RUNS: u32 = 10;
+/// Refused checkpoints that are looked through, and those that are shown.
+const REFUSED_READ: usize = 50;
+const REFUSED: usize = 5;
 /// Releases that are looked through for what waits.
 const RELEASES: u32 = 200;
 
@@ -38,7 +45,7 @@ struct Waiting {
     href: String,
     what: String,
     why: &'static str,
-    ago: String,
+    when: When,
 }
 
 /// `GET /`.
@@ -51,12 +58,37 @@ pub(crate) async fn show(State(app): State<App>, frame: Frame) -> Result<Respons
         let seen = frame.user.as_ref().is_some_and(approved);
         waiting.extend(release_waits(&frame, release, seen));
     }
-    for checkpoint in app.store.checkpoints_in(CheckpointState::Refused).await?.iter().rev().take(5) {
-        waiting.push(refused(&frame, checkpoint));
+    if may_hand_over(&frame) {
+        waiting.extend(unmended(&app).await?.iter().map(|checkpoint| refused(&frame, checkpoint)));
     }
-    let counts = app.store.queue_counts().await?;
+    let counts = Counts::load(&app).await?;
     let runs = runs::rows(&app, &frame, app.store.runs(RUNS).await?).await?;
-    parts::page(&view(frame, waiting, runs, counts, &all))
+    parts::page(&view(frame, waiting, runs, &counts, &all))
+}
+
+/// Whether a refused checkpoint is anything that this reader can do something about.
+fn may_hand_over(frame: &Frame) -> bool {
+    frame.user.as_ref().is_some_and(|user| user.has(Role::Contributor) || user.has(Role::Admin))
+}
+
+/// The newest refused checkpoints, apart from those whose step has a verified one by now: handed over again, mended.
+async fn unmended(app: &App) -> Result<Vec<Checkpoint>, WebError> {
+    let mut refused = app.store.checkpoints_in(CheckpointState::Refused).await?;
+    refused.reverse();
+    let runs: BTreeSet<RunId> = refused.iter().take(REFUSED_READ).map(|c| c.run).collect();
+    let mut mended: BTreeSet<(RunId, Step)> = BTreeSet::new();
+    for run in runs {
+        let all = app.store.checkpoints_of_run(run).await?;
+        let good = all.iter().filter(|c| c.state == CheckpointState::Verified);
+        mended.extend(good.map(|c| (c.run, c.step)));
+    }
+    refused.truncate(REFUSED_READ);
+    refused.retain(|c| !mended.contains(&(c.run, c.step)));
+    // One line a step, however often it was refused.
+    let mut seen = BTreeSet::new();
+    refused.retain(|c| seen.insert((c.run, c.step)));
+    refused.truncate(REFUSED);
+    Ok(refused)
 }
 
 /// Whether a release waits for this reader: for their approval, or because it was returned to them.
@@ -73,7 +105,7 @@ fn release_waits(frame: &Frame, release: &Release, seen: bool) -> Option<Waiting
         href: format!("/releases/{}", release.id),
         what: release.name.clone(),
         why: frame.t(why),
-        ago: frame.ago(&release.updated),
+        when: frame.when(release.updated),
     })
 }
 
@@ -86,7 +118,7 @@ fn refused(frame: &Frame, checkpoint: &Checkpoint) -> Waiting {
             frame.lang.fill("run.at_step", &[("step", &checkpoint.step)])
         ),
         why: frame.t("overview.refused"),
-        ago: frame.ago(&checkpoint.updated),
+        when: frame.when(checkpoint.updated),
     }
 }
 
@@ -94,12 +126,9 @@ fn view(
     frame: Frame,
     waiting: Vec<Waiting>,
     runs: Vec<RunRow>,
-    counts: (u64, u64, u64),
+    counts: &Counts,
     all: &[Release],
 ) -> OverviewPage {
-    let (queued, running, failed) = counts;
-    let queue =
-        [("work_state.waiting", queued), ("work_state.running", running), ("work_state.failed", failed)];
     let number = |states: &[ReleaseState]| all.iter().filter(|r| states.contains(&r.state)).count() as u64;
     let open = [ReleaseState::Draft, ReleaseState::Frozen, ReleaseState::PolicyChecked];
     let releases = [
@@ -110,12 +139,16 @@ fn view(
     ];
     let readout = |(key, n): (&str, u64)| Readout::new(frame.t(key), format::count(n), "");
     OverviewPage {
-        how: vec!["GET /api/v1/runs".to_owned()],
+        how: vec![
+            "sekisho run list".to_owned(),
+            "sekisho release list".to_owned(),
+            "GET /api/v1/runs".to_owned(),
+        ],
         waiting,
         runs,
-        queue: queue.map(readout).to_vec(),
+        queue: counts.readouts(&frame),
         releases: releases.map(readout).to_vec(),
-        alarm: (queued > 0 && running == 0).then(|| frame.lang.fill("overview.no_worker", &[("n", &queued)])),
+        alarm: counts.alarm(&frame),
         frame,
     }
 }
@@ -124,15 +157,17 @@ fn view(
 pub(super) fn samples(frame: &Frame) -> Vec<String> {
     use super::fixtures;
     let facts = fixtures::run_facts(5);
-    let runs = || vec![runs::row(frame, &facts.run, &facts.rows, 5, facts.scored.last())];
+    let runs = || vec![runs::row(frame, &facts.run, &fixtures::about(&facts))];
     let approver = fixtures::user("ueda", fixtures::id("ueda"), &[Role::Approver]);
     let reader = Frame { user: Some(approver), csrf: "c".to_owned(), ..frame.clone() };
     let mut waiting: Vec<Waiting> = release_waits(&reader, &fixtures::release(), false).into_iter().collect();
     assert_eq!(waiting.len(), 1);
     assert!(release_waits(&reader, &fixtures::release(), true).is_none());
     waiting.push(refused(&reader, &fixtures::refused_checkpoint()));
-    let full = view(reader, waiting, runs(), (12, 0, 1), &[fixtures::release()]);
-    let quiet = view(frame.clone(), Vec::new(), runs(), (0, 2, 0), &[]);
-    let empty = view(frame.clone(), Vec::new(), Vec::new(), (0, 0, 0), &[]);
+    assert!(!may_hand_over(&reader) && !may_hand_over(frame), "an approver hands nothing over");
+    let idle = fixtures::counts(12, 0, 1);
+    let full = view(reader, waiting, runs(), &idle, &[fixtures::release()]);
+    let quiet = view(frame.clone(), Vec::new(), runs(), &fixtures::counts(0, 2, 0), &[]);
+    let empty = view(frame.clone(), Vec::new(), Vec::new(), &Counts::default(), &[]);
     [full, quiet, empty].map(|page| page.render().expect("renders")).to_vec()
 }

@@ -3,9 +3,9 @@
 use askama::Template;
 use askama::filters::HtmlSafe;
 use axum::response::{Html, IntoResponse as _, Response};
-use sekisho_domain::Language;
 use sekisho_domain::evaluation::{TaskRun, WorkState};
 use sekisho_domain::score::ResultEntry;
+use sekisho_domain::{Language, Timestamp};
 
 use crate::WebError;
 use crate::web::format;
@@ -44,6 +44,11 @@ impl ScoreCell {
         Self { missing: Some(reason.to_owned()), ..Self::default() }
     }
 
+    /// A number without an interval.
+    pub(super) fn plain(value: String) -> Self {
+        Self { value, ..Self::default() }
+    }
+
     /// A task's score.
     pub(super) fn of(lang: Language, entry: &ResultEntry) -> Self {
         Self {
@@ -75,6 +80,52 @@ pub(super) fn missing_reason(lang: Language, state: Option<WorkState>) -> &'stat
     }
 }
 
+/// A value, or why there is none: a dash always has a reason.
+#[derive(Clone, Debug, PartialEq, Eq, Template)]
+#[template(path = "_partials/cell.html")]
+pub(super) struct Cell {
+    pub(super) value: String,
+    pub(super) missing: Option<&'static str>,
+}
+
+impl HtmlSafe for Cell {}
+
+impl Cell {
+    /// No value, and why.
+    pub(super) const fn missing(reason: &'static str) -> Self {
+        Self { value: String::new(), missing: Some(reason) }
+    }
+
+    /// The value, or why there is none.
+    pub(super) fn of(value: Option<impl Into<String>>, reason: &'static str) -> Self {
+        value.map_or(Self::missing(reason), |value| Self { value: value.into(), missing: None })
+    }
+}
+
+impl From<String> for Cell {
+    fn from(value: String) -> Self {
+        Self { value, missing: None }
+    }
+}
+
+/// A moment: how long ago, with the time of day where the pointer rests.
+#[derive(Clone, Debug, Template)]
+#[template(path = "_partials/time.html")]
+pub(crate) struct When {
+    /// RFC 3339, for programs.
+    iso: String,
+    at: String,
+    ago: String,
+}
+
+impl HtmlSafe for When {}
+
+impl When {
+    pub(crate) fn new(frame: &Frame, at: Timestamp) -> Self {
+        Self { iso: at.to_string(), at: frame.stamp(&at), ago: frame.ago(&at) }
+    }
+}
+
 /// A number with its name, as on an instrument.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Readout {
@@ -86,11 +137,23 @@ pub(super) struct Readout {
     pub(super) sub: String,
     /// Share of a whole, for a bar below it.
     pub(super) share: Option<f64>,
+    /// Why there is no value.
+    pub(super) missing: Option<&'static str>,
 }
 
 impl Readout {
     pub(super) fn new(label: &str, value: impl Into<String>, sub: impl Into<String>) -> Self {
-        Self { label: label.to_owned(), value: value.into(), sub: sub.into(), share: None }
+        Self { label: label.to_owned(), value: value.into(), sub: sub.into(), ..Self::default() }
+    }
+
+    /// Without a value, and why.
+    pub(super) fn missing(label: &str, reason: &'static str) -> Self {
+        Self { label: label.to_owned(), missing: Some(reason), ..Self::default() }
+    }
+
+    /// The value with what stands beside it, or why there is none.
+    pub(super) fn of(label: &str, value: Option<(String, String)>, reason: &'static str) -> Self {
+        value.map_or_else(|| Self::missing(label, reason), |(value, sub)| Self::new(label, value, sub))
     }
 }
 
@@ -115,7 +178,7 @@ pub(super) struct Figure {
     /// Column heads of the table.
     pub(super) heads: Vec<String>,
     /// Rows of the table.
-    pub(super) rows: Vec<Vec<String>>,
+    pub(super) rows: Vec<Vec<Cell>>,
     /// Said in the table's caption.
     pub(super) note: String,
     /// Where all rows are, when the table has only some.
@@ -170,6 +233,20 @@ pub(super) struct SortHead {
     pub(super) sorted: &'static str,
 }
 
+/// Another filter or order begins at its first page.
+pub(super) fn unpaged(frame: &Frame) -> Frame {
+    let mut first = frame.clone();
+    first.query.retain(|(name, _)| name != "page");
+    first
+}
+
+/// Cuts a list that was read with one row more than it may show; says so when there was one.
+pub(super) fn cut<T>(frame: &Frame, rows: &mut Vec<T>, most: u32) -> Option<String> {
+    let is_cut = rows.len() > most as usize;
+    rows.truncate(most as usize);
+    is_cut.then(|| frame.fill("table.cut", "n", format::count(u64::from(most))))
+}
+
 /// Links of the parts of a list that is shown page by page.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Pager {
@@ -196,6 +273,11 @@ impl Pager {
             next: (number < last).then(|| link(number + 1)),
         }
     }
+}
+
+/// `exact_match, 4-shot, n = 100`: what stands under the head of a task's column.
+pub(super) fn head_note(entry: &ResultEntry) -> String {
+    format!("{}, {}-shot, n = {}", entry.metric, entry.shots, format::count(entry.n))
 }
 
 /// `4-shot, dev, 100`: how a task of a suite is run.

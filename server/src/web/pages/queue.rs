@@ -3,17 +3,18 @@
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
-use sekisho_domain::evaluation::WorkState;
-use sekisho_store::WorkRow;
+use sekisho_store::{QueueHealth, WorkRow};
 
-use super::parts::{self, Readout};
+use super::parts::{self, Readout, When};
 use crate::web::format;
 use crate::web::frame::Frame;
 use crate::web::i18n::Words as _;
 use crate::{App, WebError};
 
-/// Newest evaluations that are looked through for open work.
-const EVALUATIONS: u32 = 200;
+/// Items on the page.
+const ITEMS: u32 = 500;
+/// A worker asks for work every few seconds; work that nobody has taken for so long has no worker.
+const TAKEN_WITHIN: f64 = 30.0;
 
 #[derive(Template)]
 #[template(path = "queue/queue.html")]
@@ -23,6 +24,8 @@ struct QueuePage {
     readouts: Vec<Readout>,
     alarm: Option<String>,
     rows: Vec<QueueRow>,
+    /// Said when there are more.
+    cut: Option<String>,
 }
 
 struct QueueRow {
@@ -35,59 +38,89 @@ struct QueueRow {
     share: Option<f64>,
     attempt: u32,
     worker: String,
-    at: String,
-    ago: String,
+    when: When,
     error: Option<String>,
 }
 
-/// `GET /queue`.
-pub(crate) async fn show(State(app): State<App>, frame: Frame) -> Result<Response, WebError> {
-    let counts = app.store.queue_counts().await?;
-    let mut work = Vec::new();
-    for evaluation in app.store.evaluations(EVALUATIONS).await? {
-        if evaluation.state == WorkState::Finished {
-            continue;
-        }
-        let open =
-            app.store.work_of(evaluation.id).await?.into_iter().filter(|w| w.state != WorkState::Finished);
-        work.extend(open.map(|row| (row, evaluation.suite.clone())));
-    }
-    parts::page(&view(frame, counts, work))
+/// How many items wait, run and gave up, and whether anybody works on them.
+#[derive(Default)]
+pub(super) struct Counts {
+    pub(super) waiting: u64,
+    pub(super) running: u64,
+    pub(super) failed: u64,
+    pub(super) health: QueueHealth,
 }
 
-fn view(frame: Frame, counts: (u64, u64, u64), mut work: Vec<(WorkRow, String)>) -> QueuePage {
-    let (waiting, running, failed) = counts;
-    // What gave up needs a person, so it stands first; then what runs, then what waits.
-    let urgency = |state: WorkState| match state {
-        WorkState::Failed => 0,
-        WorkState::Running => 1,
-        WorkState::Waiting | WorkState::Finished => 2,
-    };
-    work.sort_by_key(|(row, _)| (urgency(row.state), std::cmp::Reverse(row.work.priority), row.updated));
-    let counts =
-        [("work_state.waiting", waiting), ("work_state.running", running), ("work_state.failed", failed)];
+impl Counts {
+    pub(super) async fn load(app: &App) -> Result<Self, WebError> {
+        let (waiting, running, failed) = app.store.queue_counts().await?;
+        Ok(Self { waiting, running, failed, health: app.store.queue_health(app.now()).await? })
+    }
+
+    pub(super) fn readouts(&self, frame: &Frame) -> Vec<Readout> {
+        [
+            ("work_state.waiting", self.waiting),
+            ("work_state.running", self.running),
+            ("work_state.set_aside", self.failed),
+        ]
+        .map(|(key, n)| Readout::new(frame.t(key), format::count(n), ""))
+        .to_vec()
+    }
+
+    /// Said when work waits and no worker has prolonged a lease: what runs on paper may belong to a worker that is gone.
+    pub(super) fn alarm(&self, frame: &Frame) -> Option<String> {
+        let waits = self.health.ready_since.map_or(0.0, |since| frame.now.seconds_since(since));
+        let is_idle = self.health.held == 0 && self.health.ready > 0 && waits > TAKEN_WITHIN;
+        let lost = self.health.held == 0 && self.running > 0;
+        if !is_idle && !lost {
+            return None;
+        }
+        let n = self.waiting + self.running;
+        Some(match self.health.last_lease.filter(|_| lost) {
+            Some(lease) => frame
+                .lang
+                .fill("overview.worker_lost", &[("n", &n), ("ago", &frame.ago(&lease.plus_seconds(-LEASE)))]),
+            None => frame.fill("overview.no_worker", "n", n),
+        })
+    }
+}
+
+/// A heartbeat prolongs a lease to so many seconds after it.
+const LEASE: i64 = crate::service::work::LEASE_SECONDS;
+
+/// `GET /queue`.
+pub(crate) async fn show(State(app): State<App>, frame: Frame) -> Result<Response, WebError> {
+    let counts = Counts::load(&app).await?;
+    let mut work = app.store.open_work(ITEMS + 1).await?;
+    let cut = parts::cut(&frame, &mut work, ITEMS);
+    parts::page(&view(frame, &counts, work, cut))
+}
+
+fn view(frame: Frame, counts: &Counts, work: Vec<(WorkRow, String)>, cut: Option<String>) -> QueuePage {
     QueuePage {
-        how: vec!["sekisho worker --server URL".to_owned()],
-        readouts: counts.map(|(key, n)| Readout::new(frame.t(key), format::count(n), "")).to_vec(),
-        alarm: (waiting > 0 && running == 0)
-            .then(|| frame.lang.fill("overview.no_worker", &[("n", &waiting)])),
+        how: vec!["sekisho worker --server URL".to_owned(), "POST /api/v1/work/claim".to_owned()],
+        readouts: counts.readouts(&frame),
+        alarm: counts.alarm(&frame),
         rows: work.into_iter().map(|(row, suite)| queue_row(&frame, row, suite)).collect(),
+        cut,
         frame,
     }
 }
 
 fn queue_row(frame: &Frame, row: WorkRow, suite: String) -> QueueRow {
-    let total = row.total.map_or_else(|| "—".to_owned(), format::count);
+    let done = format::count(row.finished);
     QueueRow {
-        state: row.state.as_str(),
+        // What gave up waits for a person.
+        state: if row.state.as_str() == "failed" { "set_aside" } else { row.state.as_str() },
         evaluation_href: format!("/evals/{}", row.evaluation),
         suite,
-        progress: format!("{} / {total}", format::count(row.finished)),
+        progress: row
+            .total
+            .map_or_else(|| done.clone(), |total| format!("{done} / {}", format::count(total))),
         share: row.total.filter(|total| *total > 0).map(|total| row.finished as f64 / total as f64),
         attempt: row.attempt,
         worker: row.worker.unwrap_or_default(),
-        at: frame.stamp(&row.updated),
-        ago: frame.ago(&row.updated),
+        when: frame.when(row.updated),
         error: row.error,
         task: row.work.run.task,
         profile: row.work.run.profile,
@@ -96,6 +129,7 @@ fn queue_row(frame: &Frame, row: WorkRow, suite: String) -> QueueRow {
 
 #[cfg(test)]
 pub(super) fn samples(frame: &Frame) -> Vec<String> {
+    use sekisho_domain::evaluation::WorkState;
     let work: Vec<(WorkRow, String)> = super::fixtures::board_rows()
         .into_iter()
         .flat_map(|s| s.work)
@@ -103,7 +137,40 @@ pub(super) fn samples(frame: &Frame) -> Vec<String> {
         .map(|row| (row, "demo".to_owned()))
         .collect();
     assert!(!work.is_empty());
-    [view(frame.clone(), (12, 0, 1), work), view(frame.clone(), (0, 0, 0), Vec::new())]
+    let idle = super::fixtures::counts(12, 0, 1);
+    let cut = Some(frame.fill("table.cut", "n", ITEMS));
+    [view(frame.clone(), &idle, work, cut), view(frame.clone(), &Counts::default(), Vec::new(), None)]
         .map(|page| page.render().expect("renders"))
         .to_vec()
+}
+
+#[cfg(test)]
+mod tests {
+    use sekisho_domain::Language;
+
+    use super::super::fixtures;
+    use super::*;
+
+    #[test]
+    fn the_alarm_follows_the_workers_last_heartbeat() {
+        let frame = fixtures::frame(Language::En, "/queue");
+        let counts = |ready: u64, running: u64, held: u64, waits: i64| Counts {
+            waiting: ready,
+            running,
+            failed: 0,
+            health: QueueHealth {
+                ready,
+                ready_since: (ready > 0).then(|| frame.now.plus_seconds(-waits)),
+                held,
+                last_lease: (running > 0).then(|| frame.now.plus_seconds(if held > 0 { 40 } else { -240 })),
+            },
+        };
+        assert_eq!(counts(12, 1, 1, 600).alarm(&frame), None, "one works, the others wait their turn");
+        assert_eq!(counts(3, 0, 0, 5).alarm(&frame), None, "a worker has a moment to come");
+        assert_eq!(counts(0, 0, 0, 0).alarm(&frame), None);
+        assert!(counts(12, 0, 0, 600).alarm(&frame).is_some_and(|text| text.contains("12")));
+        // Running on paper: its worker was last heard of 300 s ago.
+        let lost = counts(0, 2, 0, 0).alarm(&frame).expect("an alarm");
+        assert!(lost.contains("5 min ago"), "{lost}");
+    }
 }

@@ -207,28 +207,25 @@ fn road(state: ReleaseState) -> Vec<Milestone> {
 fn readouts(frame: &Frame, facts: &Facts, decision: Option<&Decision>) -> Vec<Readout> {
     let lang = frame.lang;
     let target = facts.target.as_ref();
-    let dash = || "—".to_owned();
-    let found = decision.map_or_else(dash, |d| format!("{} / {}", d.violations.len(), d.warnings.len()));
+    let no_target = lang.t("missing.no_target");
+    let plain = |value: String| (value, String::new());
+    let visible = |t: &ReleaseSection| {
+        let visibility = lang.t(&format!("visibility.{}", t.visibility)).to_owned();
+        (visibility, lang.t(&format!("gating.{}", t.gating)).to_owned())
+    };
+    let mean = facts.model.mean().map(|mean| {
+        let interval = mean.interval.map(|(low, high)| format::interval(low, high));
+        let tasks = || lang.fill("score.tasks_done", &[("done", &mean.done), ("of", &mean.of)]);
+        (format::score(mean.value), interval.unwrap_or_else(tasks))
+    });
+    let found = decision.map(|d| plain(format!("{} / {}", d.violations.len(), d.warnings.len())));
     let approvals = format!("{} / {}", facts.valid.len(), facts.release.approvals_needed);
-    let mean = facts.model.mean();
     vec![
-        Readout::new(
-            lang.t("release.repo"),
-            target.map_or_else(dash, |t| t.repo.clone()),
-            target.map_or_else(String::new, |t| t.revision.clone()),
-        ),
-        Readout::new(
-            lang.t("release.visibility"),
-            target.map_or_else(dash, |t| lang.t(&format!("visibility.{}", t.visibility)).to_owned()),
-            target.map_or_else(String::new, |t| lang.t(&format!("gating.{}", t.gating)).to_owned()),
-        ),
-        Readout::new(lang.t("release.license"), target.map_or_else(dash, |t| t.license.join(", ")), ""),
-        Readout::new(
-            lang.t("run.mean_short"),
-            mean.map_or_else(dash, |m| format::score(m.value)),
-            mean.and_then(|m| m.interval).map_or_else(String::new, |(low, high)| format::interval(low, high)),
-        ),
-        Readout::new(lang.t("release.violations_warnings"), found, ""),
+        Readout::of(lang.t("release.repo"), target.map(|t| (t.repo.clone(), t.revision.clone())), no_target),
+        Readout::of(lang.t("release.visibility"), target.map(visible), no_target),
+        Readout::of(lang.t("release.license"), target.map(|t| plain(t.license.join(", "))), no_target),
+        Readout::of(lang.t("run.mean_short"), mean, lang.t("missing.not_evaluated")),
+        Readout::of(lang.t("release.violations_warnings"), found, lang.t("missing.not_judged")),
         Readout::new(lang.t("release.approvals"), approvals, ""),
     ]
 }

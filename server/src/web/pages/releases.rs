@@ -6,7 +6,7 @@ use axum::response::Response;
 use sekisho_domain::lineage::ReleaseSection;
 use sekisho_store::Release;
 
-use super::parts;
+use super::parts::{self, Cell, When};
 use crate::service::releases;
 use crate::web::frame::Frame;
 use crate::{App, WebError};
@@ -20,6 +20,8 @@ struct ReleasesPage {
     frame: Frame,
     how: Vec<String>,
     rows: Vec<ReleaseRow>,
+    /// Said when there are more.
+    cut: Option<String>,
 }
 
 struct ReleaseRow {
@@ -28,25 +30,27 @@ struct ReleaseRow {
     state: &'static str,
     verdict: &'static str,
     approvals: String,
-    repo: String,
+    repo: Cell,
     revision: String,
-    visibility: &'static str,
-    at: String,
-    ago: String,
+    visibility: Cell,
+    when: When,
 }
 
 /// `GET /releases`.
 pub(crate) async fn show(State(app): State<App>, frame: Frame) -> Result<Response, WebError> {
     let mut rows = Vec::new();
-    for release in app.store.releases(RELEASES).await? {
+    let mut all = app.store.releases(RELEASES + 1).await?;
+    let cut = parts::cut(&frame, &mut all, RELEASES);
+    for release in all {
         let approvals = releases::valid_approvals(&app, &release).await?.len();
         rows.push(row(&frame, &release, releases::target(&release).as_ref(), approvals));
     }
-    parts::page(&page(frame, rows))
+    parts::page(&page(frame, rows, cut))
 }
 
-fn page(frame: Frame, rows: Vec<ReleaseRow>) -> ReleasesPage {
-    ReleasesPage { frame, how: vec!["GET /api/v1/releases".to_owned()], rows }
+fn page(frame: Frame, rows: Vec<ReleaseRow>, cut: Option<String>) -> ReleasesPage {
+    let how = ["sekisho release list", "GET /api/v1/releases"].map(ToOwned::to_owned).to_vec();
+    ReleasesPage { frame, how, rows, cut }
 }
 
 fn row(frame: &Frame, release: &Release, target: Option<&ReleaseSection>, approvals: usize) -> ReleaseRow {
@@ -60,11 +64,13 @@ fn row(frame: &Frame, release: &Release, target: Option<&ReleaseSection>, approv
             None => "open",
         },
         approvals: format!("{approvals} / {}", release.approvals_needed),
-        repo: target.map_or_else(|| "—".to_owned(), |t| t.repo.clone()),
+        repo: Cell::of(target.map(|t| t.repo.clone()), frame.t("missing.no_target")),
         revision: target.map_or_else(String::new, |t| t.revision.clone()),
-        visibility: target.map_or("—", |t| frame.t(&format!("visibility.{}", t.visibility))),
-        at: frame.stamp(&release.updated),
-        ago: frame.ago(&release.updated),
+        visibility: Cell::of(
+            target.map(|t| frame.t(&format!("visibility.{}", t.visibility))),
+            frame.t("missing.no_target"),
+        ),
+        when: frame.when(release.updated),
     }
 }
 
@@ -75,7 +81,7 @@ pub(super) fn samples(frame: &Frame) -> Vec<String> {
         .iter()
         .map(|release| row(frame, release, releases::target(release).as_ref(), 1))
         .collect();
-    [page(frame.clone(), rows), page(frame.clone(), Vec::new())]
+    [page(frame.clone(), rows, None), page(frame.clone(), Vec::new(), None)]
         .map(|page| page.render().expect("renders"))
         .to_vec()
 }

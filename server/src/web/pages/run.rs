@@ -7,15 +7,16 @@ use axum::extract::{Path, State};
 use axum::http::header;
 use axum::response::{IntoResponse as _, Response};
 use sekisho_bench::Catalog;
-use sekisho_domain::evaluation::{TaskRun, WorkState};
+use sekisho_domain::evaluation::TaskRun;
 use sekisho_domain::run::{MetricRow, RunEvent, RunState};
 use sekisho_store::Run;
 
 use super::axis::Against;
-use super::parts::{self, Choice, Figure, Readout, ScoreCell, SortHead};
+use super::parts::{self, Cell, Choice, Figure, Readout, ScoreCell, SortHead, When};
 use super::run_curves::Curves;
-use super::scored::{self, Scored};
-use crate::service::runs;
+use super::scored::{self, Mean, Scored};
+use crate::service::comparisons::{self, Comparison, Primary};
+use crate::service::{evaluations, runs};
 use crate::web::format;
 use crate::web::frame::Frame;
 use crate::web::i18n::Words as _;
@@ -45,6 +46,10 @@ struct RunLive {
 /// Everything that the page is made from.
 pub(super) struct Facts {
     pub(super) run: Run,
+    /// The suite whose scores are shown.
+    pub(super) suite: String,
+    /// How the newest complete mean differs from the one before it, where both may be compared.
+    pub(super) change: Option<Comparison>,
     pub(super) rows: Vec<MetricRow>,
     pub(super) events: Vec<RunEvent>,
     /// By step.
@@ -61,6 +66,8 @@ struct RunView {
     loss: Figure,
     mean: Figure,
     small: Vec<Figure>,
+    /// `n = 300`, under the head of the means.
+    mean_note: String,
     heads: Vec<SortHead>,
     checkpoints: Vec<CheckpointRow>,
     events: Vec<EventRow>,
@@ -73,18 +80,16 @@ struct CheckpointRow {
     step: String,
     tokens: String,
     state: &'static str,
-    digest: String,
+    digest: Cell,
     mean: ScoreCell,
-    change: String,
+    change: ScoreCell,
     scores: Vec<ScoreCell>,
-    at: String,
-    ago: String,
+    when: When,
     refusal: Option<String>,
 }
 
 struct EventRow {
-    at: String,
-    ago: String,
+    when: Option<When>,
     step: String,
     kind: &'static str,
     note: String,
@@ -99,14 +104,18 @@ pub(crate) async fn show(
     let run = runs::find(&app, &key).await?;
     let mut checkpoints = app.store.checkpoints_of_run(run.id).await?;
     checkpoints.sort_by_key(|c| c.step);
-    let mut scored = Vec::with_capacity(checkpoints.len());
-    for checkpoint in checkpoints {
-        scored.push(Scored::load(&app, checkpoint, run.suite.as_deref()).await?);
-    }
+    let suite = evaluations::suite_of(&app, &run).to_owned();
+    let scored = Scored::load_all(&app, checkpoints, &suite).await?;
+    let change = match last_two(&scored) {
+        Some((before, last)) => comparisons::paired(&app, &before, &last).await?,
+        None => None,
+    };
     let facts = Facts {
         rows: app.store.metrics(run.id).await?,
         events: app.store.events(run.id).await?,
         run,
+        suite,
+        change,
         scored,
     };
     let run = view(&frame, &app.catalog, &facts);
@@ -117,6 +126,13 @@ pub(crate) async fn show(
     parts::page(&RunPage { frame, how, run })
 }
 
+/// The primary scores of the two newest complete evaluations, if they were made under the same settings.
+fn last_two(scored: &[Scored]) -> Option<(Primary, Primary)> {
+    let mut complete = scored.iter().rev().filter_map(|s| Some((s, s.primary()?)));
+    let ((last, last_scores), (before, before_scores)) = (complete.next()?, complete.next()?);
+    (last.settings() == before.settings()).then_some((before_scores, last_scores))
+}
+
 fn how(run: &Run) -> Vec<String> {
     vec![format!("sekisho run show {}", run.name), format!("GET /api/v1/runs/{}", run.name)]
 }
@@ -125,17 +141,19 @@ fn view(frame: &Frame, catalog: &Catalog, facts: &Facts) -> RunView {
     let against = Against::of(frame.param("x"));
     let curves = Curves { frame, catalog, facts, against };
     let tasks = scored::tasks(facts.scored.iter().rev());
+    let newest_mean = facts.scored.iter().rev().filter_map(Scored::mean).find(Mean::is_complete);
     RunView {
         name: facts.run.name.clone(),
         state: facts.run.state,
-        topics: topics(facts),
+        topics: format!("run:{}", facts.run.id),
         alarm: alarm(frame, facts),
         readouts: readouts(frame, facts),
         axes: Against::ALL.into_iter().map(|a| axis_choice(frame, a, against)).collect(),
         loss: curves.loss(),
         mean: curves.mean(),
         small: curves.tasks(&tasks).into_iter().chain(curves.metrics()).collect(),
-        heads: tasks.iter().map(|run| head(frame, catalog, run)).collect(),
+        mean_note: newest_mean.map_or_else(String::new, |mean| format!("n = {}", format::count(mean.n))),
+        heads: tasks.iter().map(|run| head(frame, catalog, facts, run)).collect(),
         checkpoints: checkpoint_rows(frame, facts, &tasks),
         events: event_rows(frame, facts),
         spec: facts.run.spec.as_ref().and_then(|spec| serde_json::to_string_pretty(spec).ok()),
@@ -152,25 +170,15 @@ fn axis_choice(frame: &Frame, axis: Against, current: Against) -> Choice {
     }
 }
 
-fn head(frame: &Frame, catalog: &Catalog, run: &TaskRun) -> SortHead {
+fn head(frame: &Frame, catalog: &Catalog, facts: &Facts, run: &TaskRun) -> SortHead {
+    let newest = facts.scored.iter().rev().find_map(|s| s.score(run).ok());
     SortHead {
         label: run.task.clone(),
-        sub: String::new(),
+        sub: newest.map_or_else(String::new, |row| parts::head_note(&row.entry)),
         title: format!("{} ({})", scored::title(frame.lang, catalog, run), parts::run_note(frame.lang, run)),
         href: String::new(),
         sorted: "",
     }
-}
-
-/// What the browser listens to: the run, and the checkpoints that are still being examined or evaluated.
-fn topics(facts: &Facts) -> String {
-    let open = facts.scored.iter().filter(|s| {
-        let state = s.evaluation.as_ref().map(|e| e.state);
-        !matches!(state, Some(WorkState::Finished | WorkState::Failed))
-    });
-    let mut topics = vec![format!("run:{}", facts.run.id)];
-    topics.extend(open.rev().take(20).map(|s| format!("checkpoint:{}", s.checkpoint.id)));
-    topics.join(",")
 }
 
 fn alarm(frame: &Frame, facts: &Facts) -> Option<String> {
@@ -185,31 +193,27 @@ fn alarm(frame: &Frame, facts: &Facts) -> Option<String> {
 
 fn readouts(frame: &Frame, facts: &Facts) -> Vec<Readout> {
     let (lang, run) = (frame.lang, &facts.run);
-    let missing = || "—".to_owned();
+    let plain = |value: String| (value, String::new());
     let speed = tokens_per_second(&facts.rows);
     let last = facts.scored.last().map(|s| &s.checkpoint);
-    let scored = facts.scored.iter().rev().find_map(Scored::mean);
+    let received = last.map(|c| (frame.ago(&c.created), lang.fill("run.at_step", &[("step", &c.step)])));
+    let mean = facts.scored.iter().rev().find_map(Scored::mean).map(|mean| {
+        let interval = mean.interval.map(|(low, high)| format::interval(low, high));
+        let tasks = || lang.fill("score.tasks_done", &[("done", &mean.done), ("of", &mean.of)]);
+        (format::score(mean.value), interval.unwrap_or_else(tasks))
+    });
+    let loss = run.loss.map(|loss| (format::loss(loss), loss_change(frame, &facts.rows)));
     let mut readouts = vec![
         progress(frame, run),
         Readout::new(lang.t("run.step"), run.step.to_string(), ""),
-        Readout::new(
-            lang.t("run.loss"),
-            run.loss.map_or_else(missing, format::loss),
-            loss_change(frame, &facts.rows),
+        Readout::of(lang.t("run.loss"), loss, lang.t("missing.not_reported")),
+        Readout::of(
+            lang.t("run.speed"),
+            speed.map(|s| plain(format::throughput(lang, s))),
+            lang.t("missing.few_reports"),
         ),
-        Readout::new(lang.t("run.speed"), speed.map_or_else(missing, |s| format::throughput(lang, s)), ""),
-        Readout::new(
-            lang.t("run.last_checkpoint"),
-            last.map_or_else(missing, |c| frame.ago(&c.created)),
-            last.map_or_else(String::new, |c| lang.fill("run.at_step", &[("step", &c.step)])),
-        ),
-        Readout::new(
-            lang.t("run.last_mean"),
-            scored.map_or_else(missing, |m| format::score(m.value)),
-            scored
-                .and_then(|m| m.interval)
-                .map_or_else(String::new, |(low, high)| format::interval(low, high)),
-        ),
+        Readout::of(lang.t("run.last_checkpoint"), received, lang.t("missing.no_checkpoint")),
+        Readout::of(lang.t("run.last_mean"), mean, lang.t("missing.not_evaluated")),
     ];
     if let (RunState::Running, Some(planned), Some(speed)) = (run.state, run.planned_tokens, speed) {
         let seconds = planned.0.saturating_sub(run.tokens.0) as f64 / speed;
@@ -268,26 +272,37 @@ fn loss_change(frame: &Frame, rows: &[MetricRow]) -> String {
 /// Newest first, each with its difference to the one before it.
 fn checkpoint_rows(frame: &Frame, facts: &Facts, tasks: &[TaskRun]) -> Vec<CheckpointRow> {
     let lang = frame.lang;
-    let means: Vec<Option<scored::Mean>> = facts.scored.iter().map(Scored::mean).collect();
-    let change = |i: usize| {
-        let before = means[..i].iter().rev().flatten().find(|m| m.is_complete())?;
-        let own = means[i].filter(scored::Mean::is_complete)?;
-        Some(format::difference(own.value - before.value))
-    };
     let row = |(i, s): (usize, &Scored)| CheckpointRow {
         href: format!("/checkpoints/{}", s.checkpoint.id),
         step: s.checkpoint.step.to_string(),
         tokens: s.checkpoint.tokens.short(),
         state: s.checkpoint.state.as_str(),
-        digest: s.checkpoint.verification.as_ref().map_or_else(String::new, |v| v.digest.short()),
+        digest: Cell::of(
+            s.checkpoint.verification.as_ref().map(|v| v.digest.short()),
+            lang.t("missing.unverified"),
+        ),
         mean: s.mean_cell(lang),
-        change: change(i).unwrap_or_default(),
+        change: change(frame, &facts.scored[..i], s),
         scores: tasks.iter().map(|run| task_cell(frame, s, run)).collect(),
-        at: frame.stamp(&s.checkpoint.created),
-        ago: frame.ago(&s.checkpoint.created),
+        when: frame.when(s.checkpoint.created),
         refusal: s.checkpoint.refusal.as_ref().map(|refusal| refusal.get(lang).to_owned()),
     };
     facts.scored.iter().enumerate().rev().map(row).collect()
+}
+
+/// The difference of a complete mean to the last complete one before it, unless that was made under other settings.
+fn change(frame: &Frame, before: &[Scored], scored: &Scored) -> ScoreCell {
+    let complete = |s: &Scored| s.mean().filter(Mean::is_complete);
+    let Some(own) = complete(scored) else {
+        return ScoreCell::missing(frame.t("missing.incomplete"));
+    };
+    match before.iter().rev().find_map(|s| Some((s, complete(s)?))) {
+        None => ScoreCell::missing(frame.t("missing.first")),
+        Some((last, _)) if last.settings() != scored.settings() => {
+            ScoreCell::missing(frame.t("missing.other_settings"))
+        }
+        Some((_, mean)) => ScoreCell::plain(format::difference(own.value - mean.value)),
+    }
 }
 
 fn task_cell(frame: &Frame, scored: &Scored, run: &TaskRun) -> ScoreCell {
@@ -303,8 +318,7 @@ fn task_cell(frame: &Frame, scored: &Scored, run: &TaskRun) -> ScoreCell {
 /// Newest first.
 fn event_rows(frame: &Frame, facts: &Facts) -> Vec<EventRow> {
     let row = |event: &RunEvent| EventRow {
-        at: event.at.map_or_else(String::new, |at| frame.stamp(&at)),
-        ago: event.at.map_or_else(String::new, |at| frame.ago(&at)),
+        when: event.at.map(|at| frame.when(at)),
         step: event.step.to_string(),
         kind: frame.t(&format!("event_kind.{}", event.kind)),
         note: event.note.clone(),

@@ -1,12 +1,15 @@
 //! The curves of a run's page.
 
+use std::fmt::Display;
+
 use sekisho_bench::Catalog;
+use sekisho_bench::stats::ALPHA;
 use sekisho_domain::Language;
 use sekisho_domain::evaluation::TaskRun;
 use sekisho_domain::run::{EventKind, MetricRow, RunEvent};
 
 use super::axis::Against;
-use super::parts::Figure;
+use super::parts::{Cell, Figure};
 use super::run::Facts;
 use super::scored::{self, Mean, Scored};
 use crate::web::charts::{
@@ -67,10 +70,10 @@ impl Curves<'_> {
         let table = |row: &MetricRow| {
             let smooth = strong.iter().find(|p| p.0 == self.against.x(row.step, row.tokens));
             vec![
-                row.step.to_string(),
-                row.tokens.to_string(),
-                or_dash(row.loss, format::loss),
-                or_dash(smooth.map(|p| p.1), format::loss),
+                row.step.to_string().into(),
+                row.tokens.to_string().into(),
+                self.reported(row.loss, format::loss),
+                self.reported(smooth.map(|p| p.1), format::loss),
             ]
         };
         self.with_metric_table(drawn(figure, &chart, lang), &heads, table)
@@ -127,58 +130,68 @@ impl Curves<'_> {
             ..Figure::new(lang)
         };
         let heads = [lang.t("run.step"), lang.t("run.tokens"), title];
-        let table =
-            |row: &MetricRow| vec![row.step.to_string(), row.tokens.to_string(), or_dash(value(row), write)];
+        let table = |row: &MetricRow| {
+            vec![row.step.to_string().into(), row.tokens.to_string().into(), self.reported(value(row), write)]
+        };
         Some(self.with_metric_table(figure, &heads, table))
     }
 
-    /// Mean of the suite's primary scores at each checkpoint; hollow where tasks are missing.
+    /// Mean of the suite's primary scores at each checkpoint; hollow where tasks are missing, joined where settings are the same.
     pub(super) fn mean(&self) -> Figure {
         let lang = self.frame.lang;
         let means: Vec<(&Scored, Mean)> =
             self.facts.scored.iter().filter_map(|s| Some((s, s.mean()?))).collect();
-        let points = means.iter().map(|(s, mean)| self.mean_point(s, mean)).collect();
+        let settings = groups(means.iter().map(|(s, mean)| mean.is_complete().then(|| s.settings())));
+        let point = |((s, mean), group)| self.mean_point(s, mean, group);
+        let points = means.iter().map(|(s, mean)| (*s, mean)).zip(settings).map(point).collect();
         let name = lang.t("run.mean_short").to_owned();
         let chart = Chart {
             series: vec![Series { name, look: Look::Points, palette: 0, points }],
             references: self.chance_of_mean().map(|y| self.chance_line(y)).into_iter().collect(),
             ..self.score_chart(lang.t("axis.mean"))
         };
-        let suite = self.facts.scored.iter().rev().find_map(|s| Some(s.evaluation.as_ref()?.suite.clone()));
         let figure = Figure {
             id: "mean".to_owned(),
-            title: lang.fill("run.mean_title", &[("suite", &suite.unwrap_or_default())]),
+            title: lang.fill("run.mean_title", &[("suite", &self.facts.suite)]),
             summary: self.mean_summary(&means),
-            heads: ["run.tokens", "run.step", "run.mean_short", "score.low", "score.high", "score.tasks"]
-                .map(|key| lang.t(key).to_owned())
-                .to_vec(),
-            rows: means.iter().map(|(s, mean)| mean_row(s, mean)).collect(),
+            heads: [
+                "run.tokens",
+                "run.step",
+                "run.mean_short",
+                "score.low",
+                "score.high",
+                "score.n",
+                "score.tasks",
+            ]
+            .map(|key| lang.t(key).to_owned())
+            .to_vec(),
+            rows: means.iter().map(|(s, mean)| mean_row(lang, s, mean)).collect(),
             ..Figure::new(lang)
         };
         drawn(figure, &chart, lang)
     }
 
-    fn mean_point(&self, scored: &Scored, mean: &Mean) -> Point {
-        let tokens = scored.checkpoint.tokens.short();
-        let interval = mean.interval.map_or_else(String::new, |(low, high)| format::interval(low, high));
-        let share = format!("{}/{}", mean.done, mean.of);
+    fn mean_point(&self, scored: &Scored, mean: &Mean, group: usize) -> Point {
+        let values: [&dyn Display; 5] = [
+            &scored.checkpoint.tokens.short(),
+            &format::score(mean.value),
+            &mean.interval.map_or_else(String::new, |(low, high)| format::interval(low, high)),
+            &format::count(mean.n),
+            &format!("{}/{}", mean.done, mean.of),
+        ];
+        let names = ["tokens", "score", "interval", "n", "tasks"];
+        let values: Vec<(&str, &dyn Display)> = names.into_iter().zip(values).collect();
         Point {
             x: self.against.x(scored.checkpoint.step, scored.checkpoint.tokens),
             y: mean.value,
             interval: mean.interval,
             hollow: !mean.is_complete(),
-            note: self.frame.lang.fill(
-                "run.point_note",
-                &[
-                    ("tokens", &tokens),
-                    ("score", &format::score(mean.value)),
-                    ("interval", &interval),
-                    ("n", &share),
-                ],
-            ),
+            group,
+            note: self.frame.lang.fill("run.mean_note", &values),
         }
     }
 
+    /// The newest complete mean, and how it differs from the one before it, said as a test says it.
     fn mean_summary(&self, means: &[(&Scored, Mean)]) -> String {
         let lang = self.frame.lang;
         let complete: Vec<_> = means.iter().filter(|(_, mean)| mean.is_complete()).collect();
@@ -186,19 +199,29 @@ impl Curves<'_> {
         let (low, high) = mean.interval.unwrap_or((mean.value, mean.value));
         let score = format!("{} {}", format::score(mean.value), format::interval(low, high));
         let at = last.checkpoint.tokens.short();
-        match complete.len().checked_sub(2).map(|i| complete[i].1) {
-            None => lang.fill("run.mean_first", &[("tokens", &at), ("score", &score)]),
-            Some(before) => {
-                let change = format::difference(mean.value - before.value);
-                lang.fill("run.mean_summary", &[("tokens", &at), ("score", &score), ("change", &change)])
-            }
+        let Some((before, _)) = complete.len().checked_sub(2).map(|i| complete[i]) else {
+            return lang.fill("run.mean_first", &[("tokens", &at), ("score", &score)]);
+        };
+        if before.settings() != last.settings() {
+            return lang.fill("run.mean_other_settings", &[("tokens", &at), ("score", &score)]);
         }
+        let Some(change) = self.facts.change else {
+            return lang.fill("run.mean_first", &[("tokens", &at), ("score", &score)]);
+        };
+        let (key, p) = significance(change.p);
+        let verdict = lang.fill(key, &[("p", &p)]);
+        let change = format::difference(change.difference);
+        let values: [(&str, &dyn Display); 4] =
+            [("tokens", &at), ("score", &score), ("change", &change), ("verdict", &verdict)];
+        lang.fill("run.mean_summary", &values)
     }
 
     /// One small chart for each task, all with the same vertical axis.
     pub(super) fn tasks(&self, tasks: &[TaskRun]) -> Vec<Figure> {
         let scores = self.facts.scored.iter().flat_map(|s| s.scores.tasks.iter().flatten());
-        let ends = scores.flat_map(|row| [row.entry.low, row.entry.high]).filter(|end| *end <= 1.0);
+        let chance = tasks.iter().filter_map(|run| scored::chance(self.catalog, run));
+        let ends =
+            scores.flat_map(|row| [row.entry.low, row.entry.high]).chain(chance).filter(|end| *end <= 1.0);
         let (low, high) =
             ends.chain([0.0]).fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
         let steps = ((high - low) * 5.0).ceil().max(1.0) / 5.0;
@@ -209,11 +232,13 @@ impl Curves<'_> {
     fn task(&self, run: &TaskRun, range: Option<(f64, f64)>) -> Figure {
         let lang = self.frame.lang;
         let found: Vec<_> = self.facts.scored.iter().filter_map(|s| Some((s, s.score(run).ok()?))).collect();
-        let point = |(s, row): &(&Scored, &sekisho_store::ScoreRow)| Point {
+        let settings = groups(found.iter().map(|(_, row)| Some(row.entry.fingerprint)));
+        let point = |((s, row), group): (&(&Scored, &sekisho_store::ScoreRow), usize)| Point {
             x: self.against.x(s.checkpoint.step, s.checkpoint.tokens),
             y: row.entry.value,
             interval: Some((row.entry.low, row.entry.high)),
             hollow: false,
+            group,
             note: self.frame.lang.fill(
                 "run.point_note",
                 &[
@@ -232,7 +257,7 @@ impl Curves<'_> {
                 name: String::new(),
                 look: Look::Points,
                 palette: 0,
-                points: found.iter().map(point).collect(),
+                points: found.iter().zip(settings).map(point).collect(),
             }],
             references: scored::chance(self.catalog, run).map(|y| self.chance_line(y)).into_iter().collect(),
             // BLEU, chrF and ROUGE have a scale of their own.
@@ -340,11 +365,16 @@ impl Curves<'_> {
         Series { name: name.to_owned(), look, palette, points }
     }
 
+    /// A value of a metric row, or why there is none.
+    fn reported(&self, value: Option<f64>, write: fn(f64) -> String) -> Cell {
+        value.map_or_else(|| Cell::missing(self.frame.t("missing.not_reported")), |value| write(value).into())
+    }
+
     fn with_metric_table(
         &self,
         figure: Figure,
         heads: &[&str],
-        row: impl Fn(&MetricRow) -> Vec<String>,
+        row: impl Fn(&MetricRow) -> Vec<Cell>,
     ) -> Figure {
         let rows = &self.facts.rows;
         let every = rows.len().div_ceil(TABLE_ROWS).max(1);
@@ -378,29 +408,49 @@ fn drawn(figure: Figure, chart: &Chart, lang: Language) -> Figure {
     }
 }
 
-fn or_dash(value: Option<f64>, write: fn(f64) -> String) -> String {
-    value.map_or_else(|| "—".to_owned(), write)
+/// Numbers neighbours: the same as the one before where its key is, another where it is not. Without a key it stays with those before.
+fn groups<K: PartialEq>(keys: impl Iterator<Item = Option<K>>) -> Vec<usize> {
+    let (mut group, mut last) = (0, None);
+    keys.map(|key| {
+        if let Some(key) = key {
+            group += usize::from(last.as_ref().is_some_and(|last| *last != key));
+            last = Some(key);
+        }
+        group
+    })
+    .collect()
 }
 
-fn mean_row(scored: &Scored, mean: &Mean) -> Vec<String> {
-    let end = |pick: fn((f64, f64)) -> f64| or_dash(mean.interval.map(pick), format::score);
+/// The catalogue key that says whether a difference is significant, and the p-value as it is written.
+fn significance(p: f64) -> (&'static str, String) {
+    let written = if p < 0.001 { "p < 0.001".to_owned() } else { format!("p = {p:.3}") };
+    (if p < ALPHA { "score.significant" } else { "score.not_significant" }, written)
+}
+
+fn mean_row(lang: Language, scored: &Scored, mean: &Mean) -> Vec<Cell> {
+    let end = |pick: fn((f64, f64)) -> f64| match mean.interval {
+        Some(interval) => Cell::from(format::score(pick(interval))),
+        None => Cell::missing(lang.t("missing.incomplete")),
+    };
     vec![
-        scored.checkpoint.tokens.to_string(),
-        scored.checkpoint.step.to_string(),
-        format::score(mean.value),
+        scored.checkpoint.tokens.to_string().into(),
+        scored.checkpoint.step.to_string().into(),
+        format::score(mean.value).into(),
         end(|i| i.0),
         end(|i| i.1),
-        format!("{}/{}", mean.done, mean.of),
+        format::count(mean.n).into(),
+        format!("{}/{}", mean.done, mean.of).into(),
     ]
 }
 
-fn task_row(scored: &Scored, row: &sekisho_store::ScoreRow) -> Vec<String> {
-    vec![
+fn task_row(scored: &Scored, row: &sekisho_store::ScoreRow) -> Vec<Cell> {
+    let cells = [
         scored.checkpoint.tokens.to_string(),
         scored.checkpoint.step.to_string(),
         format::score(row.entry.value),
         format::score(row.entry.low),
         format::score(row.entry.high),
         format::count(row.entry.n),
-    ]
+    ];
+    cells.map(Cell::from).to_vec()
 }

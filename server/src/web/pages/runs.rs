@@ -3,11 +3,12 @@
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
-use sekisho_domain::run::MetricRow;
-use sekisho_store::Run;
+use sekisho_domain::RunId;
+use sekisho_store::{CheckpointSummary, Run};
 
-use super::parts::{self, ScoreCell};
+use super::parts::{self, Cell, ScoreCell, When};
 use super::scored::Scored;
+use crate::service::evaluations;
 use crate::web::charts;
 use crate::web::format;
 use crate::web::frame::Frame;
@@ -17,7 +18,7 @@ use crate::{App, WebError};
 /// Runs on the page.
 const RUNS: u32 = 100;
 /// Values of a sparkline.
-const SPARK: usize = 60;
+const SPARK: u32 = 60;
 
 #[derive(Template)]
 #[template(path = "runs/runs.html")]
@@ -25,6 +26,8 @@ struct RunsPage {
     frame: Frame,
     how: Vec<String>,
     rows: Vec<RunRow>,
+    /// Said when there are more.
+    cut: Option<String>,
 }
 
 /// A run as lists show it.
@@ -37,62 +40,75 @@ pub(super) struct RunRow {
     pub(super) share_text: String,
     pub(super) share: Option<f64>,
     pub(super) step: String,
-    pub(super) loss: String,
+    pub(super) loss: Cell,
     pub(super) spark: String,
-    pub(super) checkpoints: usize,
-    pub(super) last_checkpoint: String,
+    pub(super) checkpoints: String,
+    /// When the checkpoint of the largest step was received.
+    pub(super) last_checkpoint: Option<When>,
+    /// The mean of the newest checkpoint that has scores.
     pub(super) mean: ScoreCell,
-    pub(super) at: String,
-    pub(super) ago: String,
+    pub(super) when: When,
+}
+
+/// What a row is made from, besides the run.
+#[derive(Default)]
+pub(super) struct About {
+    pub(super) losses: Vec<f64>,
+    pub(super) checkpoints: Option<CheckpointSummary>,
+    pub(super) newest_scored: Option<Scored>,
 }
 
 /// `GET /runs`.
 pub(crate) async fn show(State(app): State<App>, frame: Frame) -> Result<Response, WebError> {
-    let rows = rows(&app, &frame, app.store.runs(RUNS).await?).await?;
-    parts::page(&page(frame, rows))
+    let mut runs = app.store.runs(RUNS + 1).await?;
+    let cut = parts::cut(&frame, &mut runs, RUNS);
+    let rows = rows(&app, &frame, runs).await?;
+    parts::page(&page(frame, rows, cut))
 }
 
-fn page(frame: Frame, rows: Vec<RunRow>) -> RunsPage {
-    RunsPage { frame, how: vec!["GET /api/v1/runs".to_owned()], rows }
+fn page(frame: Frame, rows: Vec<RunRow>, cut: Option<String>) -> RunsPage {
+    RunsPage { frame, how: vec!["sekisho run list".to_owned(), "GET /api/v1/runs".to_owned()], rows, cut }
 }
 
-/// Rows for these runs, with their loss and the mean of the latest checkpoint that has one.
+/// Rows for these runs, with their loss and the mean of the newest checkpoint that has scores.
 pub(super) async fn rows(app: &App, frame: &Frame, runs: Vec<Run>) -> Result<Vec<RunRow>, WebError> {
-    let mut rows = Vec::with_capacity(runs.len());
-    for run in runs {
-        let metrics = app.store.metrics(run.id).await?;
-        let mut checkpoints = app.store.checkpoints_of_run(run.id).await?;
-        checkpoints.sort_by_key(|c| std::cmp::Reverse(c.step));
-        let number = checkpoints.len();
-        let mut latest: Option<Scored> = None;
-        for checkpoint in checkpoints {
-            let scored = Scored::load(app, checkpoint, run.suite.as_deref()).await?;
-            let has_mean = scored.mean().is_some();
-            if latest.is_none() || has_mean {
-                latest = Some(scored);
-            }
-            if has_mean {
-                break;
-            }
-        }
-        rows.push(row(frame, &run, &metrics, number, latest.as_ref()));
-    }
-    Ok(rows)
+    let ids: Vec<RunId> = runs.iter().map(|run| run.id).collect();
+    let mut sketches = app.store.loss_sketches(&ids, SPARK).await?;
+    let mut summaries = app.store.checkpoint_summaries(&ids).await?;
+    let asked: Vec<_> = runs.iter().map(|run| (run.id, evaluations::suite_of(app, run).to_owned())).collect();
+    let newest = app.store.newest_scored(&asked).await?;
+    let checkpoints: Vec<_> = newest.values().map(|evaluation| evaluation.checkpoint).collect();
+    let checkpoints = app.store.checkpoints_by_id(&checkpoints).await?;
+    let pairs = checkpoints.into_iter().map(|checkpoint| {
+        let evaluation = newest.get(&checkpoint.run).cloned();
+        (checkpoint, evaluation)
+    });
+    let scored = Scored::of_evaluations(app, pairs.collect()).await?;
+    let mut scored: std::collections::HashMap<RunId, Scored> =
+        scored.into_iter().map(|scored| (scored.checkpoint.run, scored)).collect();
+    let row = |run: &Run| {
+        let about = About {
+            losses: sketches.remove(&run.id).unwrap_or_default(),
+            checkpoints: summaries.remove(&run.id),
+            newest_scored: scored.remove(&run.id),
+        };
+        row(frame, run, &about)
+    };
+    Ok(runs.iter().map(row).collect())
 }
 
-pub(super) fn row(
-    frame: &Frame,
-    run: &Run,
-    metrics: &[MetricRow],
-    checkpoints: usize,
-    latest: Option<&Scored>,
-) -> RunRow {
+pub(super) fn row(frame: &Frame, run: &Run, about: &About) -> RunRow {
     let lang = frame.lang;
-    let loss = run.loss.map_or_else(|| "—".to_owned(), format::loss);
+    let loss = run.loss.map(format::loss);
     let share = run
         .planned_tokens
         .filter(|planned| planned.0 > 0)
         .map(|planned| run.tokens.0 as f64 / planned.0 as f64);
+    let label = lang.fill("runs.spark", &[("loss", &loss.clone().unwrap_or_default())]);
+    let no_score = match about.checkpoints {
+        Some(_) => "missing.not_evaluated",
+        None => "missing.no_checkpoint",
+    };
     RunRow {
         href: format!("/runs/{}", run.name),
         name: run.name.clone(),
@@ -104,32 +120,32 @@ pub(super) fn row(
         share_text: share.map_or_else(String::new, |share| format::percent(share, 1.0)),
         share,
         step: run.step.to_string(),
-        spark: charts::sparkline(&spark(metrics), &lang.fill("runs.spark", &[("loss", &loss)])),
-        loss,
-        checkpoints,
-        last_checkpoint: latest.map_or_else(|| "—".to_owned(), |s| frame.ago(&s.checkpoint.created)),
-        mean: latest
-            .map_or_else(|| ScoreCell::missing(lang.t("missing.no_checkpoint")), |s| s.mean_cell(lang)),
-        at: frame.stamp(&run.updated),
-        ago: frame.ago(&run.updated),
+        spark: charts::sparkline(&about.losses, &label),
+        loss: Cell::of(loss, lang.t("missing.not_reported")),
+        checkpoints: format::count(about.checkpoints.as_ref().map_or(0, |summary| summary.number)),
+        last_checkpoint: about.checkpoints.as_ref().map(|summary| frame.when(summary.last_received)),
+        mean: match &about.newest_scored {
+            Some(scored) => ScoreCell {
+                note: lang.fill("run.at_step", &[("step", &scored.checkpoint.step)]),
+                ..scored.mean_cell(lang)
+            },
+            None => ScoreCell::missing(lang.t(no_score)),
+        },
+        when: frame.when(run.updated),
     }
-}
-
-/// The loss as about sixty means of equal parts.
-fn spark(metrics: &[MetricRow]) -> Vec<f64> {
-    let losses: Vec<f64> =
-        metrics.iter().filter_map(|row| row.loss).filter(|loss| loss.is_finite()).collect();
-    let mean = |part: &[f64]| part.iter().sum::<f64>() / part.len() as f64;
-    losses.chunks(losses.len().div_ceil(SPARK).max(1)).map(mean).collect()
 }
 
 #[cfg(test)]
 pub(super) fn samples(frame: &Frame) -> Vec<String> {
     use super::fixtures;
     let facts = fixtures::run_facts(5);
-    let full = row(frame, &facts.run, &facts.rows, 5, facts.scored.last());
-    let fresh = row(frame, &facts.run, &[], 0, None);
-    [page(frame.clone(), vec![full, fresh]), page(frame.clone(), Vec::new())]
+    let full = row(frame, &facts.run, &fixtures::about(&facts));
+    let fresh = row(frame, &facts.run, &About::default());
+    // The newest checkpoint is not the newest one with scores.
+    let (received, scored) = (full.last_checkpoint.clone().expect("one"), full.mean.note.clone());
+    assert!(received.render().expect("renders").contains("20"), "not the time of the scored one");
+    assert!(scored.contains("50,000"), "{scored}");
+    [page(frame.clone(), vec![full, fresh], Some("100".to_owned())), page(frame.clone(), Vec::new(), None)]
         .map(|page| page.render().expect("renders"))
         .to_vec()
 }

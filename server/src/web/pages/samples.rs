@@ -5,15 +5,14 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use sekisho_bench::{Item, Record, TaskDefinition, load};
 use sekisho_domain::Language;
-use sekisho_domain::evaluation::TaskRun;
+use sekisho_domain::evaluation::{TaskRun, WorkState};
 use sekisho_store::{Checkpoint, Evaluation, WorkRow};
 
-use super::item::{self, ItemView, Outcome};
+use super::item::{self, ItemView, NoText, Outcome};
 use super::parts::{self, Choice, Pager};
 use crate::service::{checkpoints, evaluations};
 use crate::web::format;
 use crate::web::frame::Frame;
-use crate::web::i18n::Words as _;
 use crate::{App, WebError};
 
 /// Items on a page.
@@ -34,6 +33,8 @@ struct SamplesPage {
     filters: Vec<Choice>,
     pager: Pager,
     items: Vec<ItemView>,
+    /// Why there is no item, and whether a filter is the reason.
+    empty: (&'static str, bool),
 }
 
 /// Everything that the page is made from.
@@ -47,7 +48,7 @@ struct Facts<'a> {
     metric: String,
     records: Vec<Record>,
     /// The items with their texts, or why there are none.
-    items: Result<Vec<Item>, &'static str>,
+    items: Result<Vec<Item>, NoText>,
 }
 
 /// `GET /evals/{id}/samples?work=…&show=right|partial|wrong&page=2`.
@@ -101,11 +102,11 @@ async fn texts(
     frame: &Frame,
     definition: Option<&TaskDefinition>,
     run: &TaskRun,
-) -> Result<Result<Vec<Item>, &'static str>, WebError> {
-    let Some(definition) = definition else { return Ok(Err(frame.t("samples.no_definition"))) };
-    if !definition.redistributable && frame.user.is_none() {
-        return Ok(Err(frame.t("samples.members_only")));
+) -> Result<Result<Vec<Item>, NoText>, WebError> {
+    if frame.user.is_none() && !evaluations::is_redistributable(app, run) {
+        return Ok(Err(NoText::MembersOnly));
     }
+    let Some(definition) = definition else { return Ok(Err(NoText::NoDefinition)) };
     let (app, definition, run) = (app.clone(), definition.clone(), run.clone());
     let read = move || {
         // Whatever lies there now is read; each item is shown only if its prompt is the one that was asked.
@@ -119,7 +120,7 @@ async fn texts(
         load(&definition, &run, &accept, &bytes).ok().map(|data| data.items)
     };
     let items = tokio::task::spawn_blocking(read).await.map_err(WebError::internal)?;
-    Ok(items.ok_or(frame.t("samples.no_data")))
+    Ok(items.ok_or(NoText::NoData))
 }
 
 fn view(frame: Frame, facts: &Facts<'_>) -> SamplesPage {
@@ -132,9 +133,7 @@ fn view(frame: Frame, facts: &Facts<'_>) -> SamplesPage {
     let number = frame.param("page").and_then(|n| n.parse().ok()).unwrap_or(1);
     let pager = Pager::new(&frame, number, PAGE, kept.len());
     let text = |record: &Record| match &facts.items {
-        Ok(items) => {
-            items.iter().find(|item| item.index == record.item).ok_or(lang.t("samples.data_changed"))
-        }
+        Ok(items) => items.iter().find(|item| item.index == record.item).ok_or(NoText::DataChanged),
         Err(reason) => Err(*reason),
     };
     SamplesPage {
@@ -143,6 +142,7 @@ fn view(frame: Frame, facts: &Facts<'_>) -> SamplesPage {
         run: facts.checkpoint.run_name.clone(),
         step: facts.checkpoint.step.to_string(),
         title: facts.definition.map_or_else(|| row.work.run.task.clone(), |d| title(&frame, d)),
+        empty: empty_reason(&frame, row, facts.records.is_empty()),
         note: format!("{} · {metric}", parts::run_note(lang, &row.work.run)),
         license: facts.definition.map(|d| d.license.clone()),
         tasks: task_choices(facts),
@@ -154,6 +154,17 @@ fn view(frame: Frame, facts: &Facts<'_>) -> SamplesPage {
         pager,
         frame,
     }
+}
+
+/// Why a list of items is empty: nothing was answered yet, or nothing fits the filter.
+fn empty_reason(frame: &Frame, row: &WorkRow, no_records: bool) -> (&'static str, bool) {
+    let of_state = match row.state {
+        WorkState::Waiting => "samples.none_waiting",
+        WorkState::Running => "samples.none_running",
+        WorkState::Failed => "samples.none_failed",
+        WorkState::Finished => "samples.none_finished",
+    };
+    (frame.t(if no_records { of_state } else { "samples.empty" }), !no_records)
 }
 
 fn title(frame: &Frame, definition: &TaskDefinition) -> String {
@@ -177,7 +188,7 @@ fn filters(frame: &Frame, records: &[Record], metric: &str, current: Option<Outc
     let count = |outcome: Outcome| records.iter().filter(|r| Outcome::of(r, metric) == outcome).count();
     let all = Choice {
         label: format!("{} {}", frame.t("samples.all"), format::count(records.len() as u64)),
-        href: unpaged(frame).with("show", ""),
+        href: parts::unpaged(frame).with("show", ""),
         current: current.is_none(),
     };
     let each =
@@ -187,17 +198,10 @@ fn filters(frame: &Frame, records: &[Record], metric: &str, current: Option<Outc
                 frame.t(&format!("outcome.{}", outcome.as_str())),
                 format::count(count(outcome) as u64)
             ),
-            href: unpaged(frame).with("show", outcome.as_str()),
+            href: parts::unpaged(frame).with("show", outcome.as_str()),
             current: current == Some(outcome),
         });
     std::iter::once(all).chain(each).collect()
-}
-
-/// Another filter begins at its first page.
-fn unpaged(frame: &Frame) -> Frame {
-    let mut first = frame.clone();
-    first.query.retain(|(name, _)| name != "page");
-    first
 }
 
 #[cfg(test)]
@@ -205,7 +209,7 @@ pub(super) fn samples(frame: &Frame) -> Vec<String> {
     use super::fixtures;
     let catalog = sekisho_bench::Catalog::builtin();
     let scored = fixtures::run_facts(5).scored.pop().expect("a checkpoint");
-    let page = |shown: usize, items: Result<Vec<Item>, &'static str>| {
+    let page = |shown: usize, items: Result<Vec<Item>, NoText>, answered: bool| {
         let run = scored.work[shown].work.run.clone();
         let facts = Facts {
             checkpoint: scored.checkpoint.clone(),
@@ -213,12 +217,21 @@ pub(super) fn samples(frame: &Frame) -> Vec<String> {
             shown,
             definition: catalog.find(&run.profile, &run.task).ok(),
             metric: scored.scores.tasks[shown].as_ref().map(|row| row.entry.metric.clone()).expect("scored"),
-            records: fixtures::records(&run),
+            records: if answered { fixtures::records(&run) } else { Vec::new() },
             items,
         };
         view(frame.clone(), &facts).render().expect("renders")
     };
-    let choices = page(0, Ok(fixtures::items(&scored.work[0].work.run)));
-    let generated = page(1, Ok(fixtures::items(&scored.work[1].work.run)));
-    vec![choices, generated, page(1, Err(frame.t("samples.members_only")))]
+    let choices = page(0, Ok(fixtures::items(&scored.work[0].work.run)), true);
+    let generated = page(1, Ok(fixtures::items(&scored.work[1].work.run)), true);
+    assert!(generated.contains("九州") && generated.contains("<dt>"));
+    let no_data = page(1, Err(NoText::NoData), true);
+    assert!(no_data.contains("九州"), "the answer comes from the records");
+    let closed = page(1, Err(NoText::MembersOnly), true);
+    for content in ["九州", "本州", "class=\"answers\""] {
+        assert!(!closed.contains(content), "{content} is shown to a visitor");
+    }
+    let empty = page(0, Err(NoText::NoData), false);
+    assert!(empty.contains(frame.t("samples.none_finished")), "and not the filter's sentence");
+    vec![choices, generated, no_data, closed, empty]
 }

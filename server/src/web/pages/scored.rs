@@ -1,11 +1,14 @@
 //! A checkpoint with what one suite found: what curves, boards and checkpoint pages are made of.
 
+use std::collections::HashMap;
+
 use sekisho_bench::Catalog;
-use sekisho_domain::Language;
 use sekisho_domain::evaluation::{TaskRun, WorkState};
+use sekisho_domain::{CheckpointId, EvaluationId, Language, Sha256};
 use sekisho_store::{Checkpoint, Evaluation, ScoreRow, WorkRow};
 
 use super::parts::{ScoreCell, missing_reason};
+use crate::service::comparisons::Primary;
 use crate::service::evaluations::{self, SuiteScores};
 use crate::web::format;
 use crate::web::i18n::Words as _;
@@ -32,6 +35,8 @@ pub(super) struct Mean {
     pub(super) done: usize,
     /// Tasks of the suite.
     pub(super) of: usize,
+    /// Items of the tasks with a score.
+    pub(super) n: u64,
 }
 
 impl Mean {
@@ -42,19 +47,33 @@ impl Mean {
 }
 
 impl Scored {
-    /// The checkpoint's newest evaluation on the suite, or on any when none is named.
+    /// The checkpoint's evaluation on the named suite; on that of its run when none is named.
     pub(super) async fn load(
         app: &App,
         checkpoint: Checkpoint,
         suite: Option<&str>,
     ) -> Result<Self, WebError> {
-        let evaluations = app.store.evaluations_of(checkpoint.id).await?;
-        let found = evaluations.into_iter().find(|e| suite.is_none_or(|suite| e.suite == suite));
-        let Some(evaluation) = found else {
-            let scores = SuiteScores { tasks: Vec::new(), mean: None };
-            return Ok(Self { checkpoint, evaluation: None, work: Vec::new(), scores });
-        };
-        Self::of_evaluation(app, checkpoint, evaluation).await
+        let run = app.store.run(checkpoint.run).await?;
+        let of_run = run.as_ref().map(|run| evaluations::suite_of(app, run));
+        let suite = suite.or(of_run).unwrap_or(&app.config.suite);
+        let mut found = Self::load_all(app, vec![checkpoint], suite).await?;
+        found.pop().ok_or_else(|| WebError::internal("a checkpoint was loaded and is not there"))
+    }
+
+    /// Each of the checkpoints with its evaluation on the suite, in the order given.
+    pub(super) async fn load_all(
+        app: &App,
+        checkpoints: Vec<Checkpoint>,
+        suite: &str,
+    ) -> Result<Vec<Self>, WebError> {
+        let ids: Vec<CheckpointId> = checkpoints.iter().map(|c| c.id).collect();
+        let found = app.store.evaluations_of_all(&ids).await?.into_iter().filter(|e| e.suite == suite);
+        let mut found: HashMap<CheckpointId, Evaluation> = found.map(|e| (e.checkpoint, e)).collect();
+        let pairs = checkpoints.into_iter().map(|checkpoint| {
+            let evaluation = found.remove(&checkpoint.id);
+            (checkpoint, evaluation)
+        });
+        Self::of_evaluations(app, pairs.collect()).await
     }
 
     /// A checkpoint with that evaluation.
@@ -63,9 +82,48 @@ impl Scored {
         checkpoint: Checkpoint,
         evaluation: Evaluation,
     ) -> Result<Self, WebError> {
-        let work = app.store.work_of(evaluation.id).await?;
-        let scores = evaluations::suite_scores(app, &evaluation).await?;
-        Ok(Self { checkpoint, evaluation: Some(evaluation), work, scores })
+        let mut found = Self::of_evaluations(app, vec![(checkpoint, Some(evaluation))]).await?;
+        found.pop().ok_or_else(|| WebError::internal("an evaluation was loaded and is not there"))
+    }
+
+    /// Checkpoints with these evaluations, in the order given.
+    pub(super) async fn of_evaluations(
+        app: &App,
+        pairs: Vec<(Checkpoint, Option<Evaluation>)>,
+    ) -> Result<Vec<Self>, WebError> {
+        let evaluated = pairs.iter().filter_map(|(_, evaluation)| evaluation.as_ref());
+        let (ids, checkpoints): (Vec<EvaluationId>, Vec<CheckpointId>) =
+            evaluated.map(|evaluation| (evaluation.id, evaluation.checkpoint)).unzip();
+        let mut work: HashMap<EvaluationId, Vec<WorkRow>> = HashMap::new();
+        for row in app.store.work_of_all(&ids).await? {
+            work.entry(row.evaluation).or_default().push(row);
+        }
+        let mut scores: HashMap<EvaluationId, Vec<ScoreRow>> = HashMap::new();
+        for row in app.store.scores_of_checkpoints(&checkpoints).await? {
+            scores.entry(row.evaluation).or_default().push(row);
+        }
+        let mut all = Vec::with_capacity(pairs.len());
+        for (checkpoint, evaluation) in pairs {
+            let id = evaluation.as_ref().map(|evaluation| evaluation.id);
+            let work = id.and_then(|id| work.remove(&id)).unwrap_or_default();
+            let scores = id.and_then(|id| scores.remove(&id)).unwrap_or_default();
+            let scores = evaluations::scores_of_work(app, &work, scores).await?;
+            all.push(Self { checkpoint, evaluation, work, scores });
+        }
+        Ok(all)
+    }
+
+    /// What its scores were made under: each task with the fingerprint of its score. Means under different settings are neither
+    /// compared nor joined by a line.
+    pub(super) fn settings(&self) -> Vec<(&TaskRun, Option<Sha256>)> {
+        let fingerprint = |score: &Option<ScoreRow>| score.as_ref().map(|row| row.entry.fingerprint);
+        self.work.iter().zip(&self.scores.tasks).map(|(w, s)| (&w.work.run, fingerprint(s))).collect()
+    }
+
+    /// The primary scores, if every task has one.
+    pub(super) fn primary(&self) -> Option<Primary> {
+        let scores: Primary = self.scores.tasks.iter().cloned().collect::<Option<_>>()?;
+        (!scores.is_empty()).then_some(scores)
     }
 
     /// The mean, or what there is of it.
@@ -81,6 +139,7 @@ impl Scored {
             interval: exact.map(|mean| (mean.low, mean.high)),
             done: done.len(),
             of: self.work.len(),
+            n: self.scores.tasks.iter().flatten().map(|row| row.entry.n).sum(),
         })
     }
 

@@ -3,7 +3,7 @@
 use sekisho_bench::Catalog;
 use sekisho_store::{ScoreRow, WorkRow};
 
-use super::parts;
+use super::parts::{self, Cell};
 use super::scored;
 use crate::web::format;
 use crate::web::frame::Frame;
@@ -37,7 +37,7 @@ pub(super) struct MetricRow {
     pub(super) n: String,
     pub(super) value: String,
     pub(super) interval: String,
-    pub(super) stderr: String,
+    pub(super) stderr: Cell,
     pub(super) truncated: u64,
     pub(super) seconds: String,
     pub(super) fingerprint: String,
@@ -53,7 +53,7 @@ fn task_row(frame: &Frame, catalog: &Catalog, row: &WorkRow, scores: &[ScoreRow]
     let run = &row.work.run;
     let mut own: Vec<&ScoreRow> = scores.iter().filter(|score| score.work == row.work.id).collect();
     own.sort_by_key(|score| !score.primary);
-    let total = row.total.map_or_else(|| "—".to_owned(), format::count);
+    let done = format::count(row.finished);
     TaskRow {
         title: scored::title(frame.lang, catalog, run),
         task: run.task.clone(),
@@ -64,7 +64,9 @@ fn task_row(frame: &Frame, catalog: &Catalog, row: &WorkRow, scores: &[ScoreRow]
         },
         samples: format!("/evals/{}/samples?work={}", row.evaluation, row.work.id),
         state: row.state.as_str(),
-        progress: format!("{} / {total}", format::count(row.finished)),
+        progress: row
+            .total
+            .map_or_else(|| done.clone(), |total| format!("{done} / {}", format::count(total))),
         share: row.total.filter(|total| *total > 0).map(|total| row.finished as f64 / total as f64),
         attempt: row.attempt,
         worker: row.worker.clone().unwrap_or_default(),
@@ -83,7 +85,7 @@ fn metric_row(frame: &Frame) -> impl Fn(&ScoreRow) -> MetricRow {
         n: format::count(row.entry.n),
         value: format::score(row.entry.value),
         interval: format::interval(row.entry.low, row.entry.high),
-        stderr: row.entry.stderr.map_or_else(|| "—".to_owned(), format::score),
+        stderr: Cell::of(row.entry.stderr.map(format::score), lang.t("missing.no_stderr")),
         truncated: row.entry.truncated,
         seconds: format::duration(lang, row.entry.seconds),
         fingerprint: row.entry.fingerprint.to_string(),

@@ -155,7 +155,7 @@ impl SqliteStore {
     }
 }
 
-fn checkpoint(row: &SqliteRow) -> Result<Checkpoint, StoreError> {
+pub(super) fn checkpoint(row: &SqliteRow) -> Result<Checkpoint, StoreError> {
     let fields = Fields::of("checkpoints", &["id"], row);
     Ok(Checkpoint {
         id: fields.parse("id")?,

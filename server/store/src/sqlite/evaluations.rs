@@ -172,7 +172,7 @@ pub(super) async fn add_scores(
     Ok(())
 }
 
-fn evaluation(row: &SqliteRow) -> Result<Evaluation, StoreError> {
+pub(super) fn evaluation(row: &SqliteRow) -> Result<Evaluation, StoreError> {
     let fields = Fields::of("evaluations", &["id"], row);
     Ok(Evaluation {
         id: fields.parse("id")?,

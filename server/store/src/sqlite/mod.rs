@@ -11,6 +11,7 @@ mod audit;
 mod checkpoints;
 mod evaluations;
 mod fields;
+mod lists;
 mod people;
 mod queue;
 mod releases;

@@ -336,7 +336,7 @@ async fn settle(
     Ok(())
 }
 
-fn work(row: &SqliteRow) -> Result<WorkRow, StoreError> {
+pub(super) fn work(row: &SqliteRow) -> Result<WorkRow, StoreError> {
     let fields = Fields::of("work_items", &["id"], row);
     Ok(WorkRow {
         work: NewWork {

@@ -157,7 +157,7 @@ async fn move_forward(
     Ok(())
 }
 
-fn run(row: &SqliteRow) -> Result<Run, StoreError> {
+pub(super) fn run(row: &SqliteRow) -> Result<Run, StoreError> {
     let fields = Fields::of("runs", &["id"], row);
     Ok(Run {
         id: fields.parse("id")?,

@@ -53,6 +53,11 @@ async fn an_evaluation_gathers_scores() {
 }
 
 #[tokio::test]
+async fn lists_are_read_at_once() {
+    tell(story::lists_are_read_at_once).await;
+}
+
+#[tokio::test]
 async fn work_is_done() {
     tell(story::work_is_done).await;
 }

@@ -3,6 +3,7 @@
 mod audit;
 mod checkpoints;
 mod evaluations;
+mod lists;
 mod people;
 mod queue;
 mod releases;
@@ -21,6 +22,7 @@ use serde_json::json;
 pub(crate) use audit::the_audit_log_is_a_chain;
 pub(crate) use checkpoints::a_checkpoint_is_received_and_examined;
 pub(crate) use evaluations::an_evaluation_gathers_scores;
+pub(crate) use lists::lists_are_read_at_once;
 pub(crate) use people::people_sign_in;
 pub(crate) use queue::{
     a_dead_worker_loses_its_lease, claimants_never_share_an_item, failed_tries_end, what_is_claimed_first,

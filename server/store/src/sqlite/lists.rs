@@ -1,0 +1,182 @@
+use std::collections::HashMap;
+use std::ops::RangeInclusive;
+
+use async_trait::async_trait;
+use sekisho_domain::{CheckpointId, EvaluationId, RunId, Step, Timestamp};
+use serde_json::json;
+
+use super::fields::Fields;
+use super::{SqliteStore, checkpoints, evaluations, int, queue, runs};
+use crate::{
+    Checkpoint, CheckpointSummary, Evaluation, ListRepository, QueueHealth, Run, StoreError, WorkRow,
+};
+
+/// Rows of a part of a run that its sketch takes the mean of.
+const ROWS_OF_A_PART: i64 = 8;
+
+#[async_trait]
+impl ListRepository for SqliteStore {
+    async fn checkpoints_by_id(&self, ids: &[CheckpointId]) -> Result<Vec<Checkpoint>, StoreError> {
+        let query = sqlx::query(
+            "SELECT checkpoints.*, runs.name AS run_name FROM checkpoints JOIN runs ON runs.id = run_id
+             WHERE checkpoints.id IN (SELECT value FROM json_each($1))",
+        );
+        let rows = query.bind(json!(ids).to_string()).fetch_all(&self.read).await?;
+        rows.iter().map(checkpoints::checkpoint).collect()
+    }
+
+    async fn evaluations_of_all(&self, ids: &[CheckpointId]) -> Result<Vec<Evaluation>, StoreError> {
+        let query = sqlx::query(
+            "SELECT * FROM evaluations WHERE checkpoint_id IN (SELECT value FROM json_each($1))
+             ORDER BY created DESC, id DESC",
+        );
+        let rows = query.bind(json!(ids).to_string()).fetch_all(&self.read).await?;
+        rows.iter().map(evaluations::evaluation).collect()
+    }
+
+    async fn work_of_all(&self, ids: &[EvaluationId]) -> Result<Vec<WorkRow>, StoreError> {
+        let query = sqlx::query(
+            "SELECT * FROM work_items WHERE evaluation_id IN (SELECT value FROM json_each($1))
+             ORDER BY evaluation_id, position",
+        );
+        let rows = query.bind(json!(ids).to_string()).fetch_all(&self.read).await?;
+        rows.iter().map(queue::work).collect()
+    }
+
+    async fn checkpoint_summaries(
+        &self,
+        ids: &[RunId],
+    ) -> Result<HashMap<RunId, CheckpointSummary>, StoreError> {
+        let query = sqlx::query(
+            "SELECT run_id, step, created, number FROM (
+                 SELECT run_id, step, created, COUNT(*) OVER (PARTITION BY run_id) AS number,
+                     ROW_NUMBER() OVER (PARTITION BY run_id ORDER BY step DESC, created DESC) AS place
+                 FROM checkpoints WHERE run_id IN (SELECT value FROM json_each($1)))
+             WHERE place = 1",
+        );
+        let rows = query.bind(json!(ids).to_string()).fetch_all(&self.read).await?;
+        let summary = |row| {
+            let fields = Fields::of("checkpoints", &["run_id"], row);
+            let summary = CheckpointSummary {
+                number: fields.count("number")?,
+                last_step: Step(fields.count("step")?),
+                last_received: fields.time("created")?,
+            };
+            Ok((fields.parse("run_id")?, summary))
+        };
+        rows.iter().map(summary).collect()
+    }
+
+    async fn newest_scored(
+        &self,
+        asked: &[(RunId, String)],
+    ) -> Result<HashMap<RunId, Evaluation>, StoreError> {
+        let query = sqlx::query(
+            "SELECT * FROM (
+                 SELECT evaluations.*, checkpoints.run_id,
+                     ROW_NUMBER() OVER (PARTITION BY checkpoints.run_id ORDER BY checkpoints.step DESC) AS place
+                 FROM json_each($1) AS asked
+                 JOIN checkpoints ON checkpoints.run_id = asked.value ->> 0
+                 JOIN evaluations ON evaluations.checkpoint_id = checkpoints.id AND evaluations.suite = asked.value ->> 1
+                 WHERE EXISTS (SELECT 1 FROM work_items JOIN scores ON scores.work_id = work_items.id
+                               WHERE work_items.evaluation_id = evaluations.id))
+             WHERE place = 1",
+        );
+        let rows = query.bind(json!(asked).to_string()).fetch_all(&self.read).await?;
+        let found = |row| {
+            let run = Fields::of("checkpoints", &["run_id"], row).parse("run_id")?;
+            Ok((run, evaluations::evaluation(row)?))
+        };
+        rows.iter().map(found).collect()
+    }
+
+    async fn loss_sketches(&self, ids: &[RunId], parts: u32) -> Result<HashMap<RunId, Vec<f64>>, StoreError> {
+        let query = sqlx::query(
+            "WITH RECURSIVE part (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM part WHERE i + 1 < $2)
+             SELECT runs.id AS run_id, part.i,
+                 (SELECT AVG(loss) FROM (
+                     SELECT loss FROM metrics
+                     WHERE metrics.run_id = runs.id AND metrics.step > runs.step * part.i / $2
+                         AND metrics.step <= runs.step * (part.i + 1) / $2
+                     ORDER BY metrics.step LIMIT $3)) AS loss
+             FROM runs CROSS JOIN part WHERE runs.id IN (SELECT value FROM json_each($1)) ORDER BY runs.id, part.i",
+        );
+        let query = query.bind(json!(ids).to_string()).bind(i64::from(parts)).bind(ROWS_OF_A_PART);
+        let mut sketches: HashMap<RunId, Vec<f64>> = HashMap::new();
+        for row in &query.fetch_all(&self.read).await? {
+            let fields = Fields::of("metrics", &["run_id"], row);
+            let sketch = sketches.entry(fields.parse("run_id")?).or_default();
+            sketch.extend(fields.get::<Option<f64>>("loss")?);
+        }
+        Ok(sketches)
+    }
+
+    async fn open_work(&self, limit: u32) -> Result<Vec<(WorkRow, String)>, StoreError> {
+        let query = sqlx::query(
+            "SELECT work_items.*, evaluations.suite FROM work_items JOIN evaluations ON evaluations.id = evaluation_id
+             WHERE work_items.state IN ('failed', 'running', 'waiting')
+             ORDER BY CASE work_items.state WHEN 'failed' THEN 0 WHEN 'running' THEN 1 ELSE 2 END,
+                 work_items.priority DESC, work_items.queued, work_items.evaluation_id, work_items.position
+             LIMIT $1",
+        );
+        let rows = query.bind(i64::from(limit)).fetch_all(&self.read).await?;
+        rows.iter()
+            .map(|row| Ok((queue::work(row)?, Fields::of("evaluations", &["id"], row).get("suite")?)))
+            .collect()
+    }
+
+    async fn queue_health(&self, now: Timestamp) -> Result<QueueHealth, StoreError> {
+        let query = sqlx::query(
+            "SELECT COUNT(*) FILTER (WHERE state = 'waiting' AND not_before <= $1) AS ready,
+                    MIN(updated) FILTER (WHERE state = 'waiting' AND not_before <= $1) AS ready_since,
+                    COUNT(*) FILTER (WHERE state = 'running' AND lease_until > $1) AS held,
+                    MAX(lease_until) AS last_lease
+             FROM work_items WHERE state IN ('waiting', 'running')",
+        );
+        let row = query.bind(now.unix_ms()).fetch_one(&self.read).await?;
+        let fields = Fields::of("work_items", &[], &row);
+        Ok(QueueHealth {
+            ready: fields.count("ready")?,
+            ready_since: fields.time_optional("ready_since")?,
+            held: fields.count("held")?,
+            last_lease: fields.time_optional("last_lease")?,
+        })
+    }
+
+    async fn runs_like(&self, text: &str, limit: u32) -> Result<Vec<Run>, StoreError> {
+        let query = sqlx::query(
+            "SELECT * FROM runs WHERE instr(lower(name), lower($1)) > 0 ORDER BY updated DESC, id DESC LIMIT $2",
+        );
+        let rows = query.bind(text).bind(i64::from(limit)).fetch_all(&self.read).await?;
+        rows.iter().map(runs::run).collect()
+    }
+
+    async fn checkpoints_by_digest_prefix(
+        &self,
+        prefix: &str,
+        limit: u32,
+    ) -> Result<Vec<Checkpoint>, StoreError> {
+        // A range, so that the index serves it; no hexadecimal digit is above `g`.
+        let query = sqlx::query(
+            "SELECT checkpoints.*, runs.name AS run_name FROM checkpoints JOIN runs ON runs.id = run_id
+             WHERE checkpoints.digest >= $1 AND checkpoints.digest < $1 || 'g'
+             ORDER BY checkpoints.created DESC, checkpoints.id DESC LIMIT $2",
+        );
+        let rows = query.bind(prefix).bind(i64::from(limit)).fetch_all(&self.read).await?;
+        rows.iter().map(checkpoints::checkpoint).collect()
+    }
+
+    async fn checkpoints_at(
+        &self,
+        steps: RangeInclusive<u64>,
+        limit: u32,
+    ) -> Result<Vec<Checkpoint>, StoreError> {
+        let query = sqlx::query(
+            "SELECT checkpoints.*, runs.name AS run_name FROM checkpoints JOIN runs ON runs.id = run_id
+             WHERE checkpoints.step BETWEEN $1 AND $2
+             ORDER BY checkpoints.created DESC, checkpoints.id DESC LIMIT $3",
+        );
+        let query = query.bind(int(*steps.start())?).bind(int(*steps.end())?).bind(i64::from(limit));
+        query.fetch_all(&self.read).await?.iter().map(checkpoints::checkpoint).collect()
+    }
+}
