@@ -1,6 +1,6 @@
 use axum::Router;
 use axum::extract::{FromRequestParts, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use tower_http::compression::CompressionLayer;
@@ -23,7 +23,10 @@ async fn dress(State(app): State<App>, mut request: Request, next: Next) -> Resp
     let nonce = random_hex(&app, 16);
     request.extensions_mut().insert(Nonce(nonce.clone()));
     let (method, uri, headers) = (request.method().clone(), request.uri().clone(), request.headers().clone());
-    let mut response = next.run(request).await;
+    let mut response = match own_form(&app, &method, &uri, &headers) {
+        Ok(()) => next.run(request).await,
+        Err(error) => error.into_response(),
+    };
     if let Some(error) = response.extensions_mut().remove::<WebError>() {
         response = tell(&app, &uri, headers, error, &id, &nonce).await;
     }
@@ -36,6 +39,28 @@ async fn dress(State(app): State<App>, mut request: Request, next: Next) -> Resp
     let seconds = app.now().seconds_since(begun);
     tracing::info!(request = %id, %method, path = uri.path(), status = response.status().as_u16(), seconds, "answered");
     response
+}
+
+/// Refuses a form that a page of another site sends with our cookie, or to sign somebody in as somebody else. Browsers say where a
+/// request comes from; programs without a browser say nothing, and have no cookie. The API takes tokens alone.
+fn own_form(app: &App, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), WebError> {
+    if method.is_safe() || uri.path().starts_with("/api/") {
+        return Ok(());
+    }
+    let said = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    let fetched = said(HeaderName::from_static("sec-fetch-site"));
+    let host = said(header::HOST).unwrap_or_default();
+    let own = |origin: &str| {
+        let rest = app.config.public_url.strip_prefix(origin);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            || origin.split_once("://").is_some_and(|(_, rest)| rest == host)
+    };
+    let elsewhere = fetched.is_some_and(|site| !["same-origin", "none"].contains(&site))
+        || said(header::ORIGIN).is_some_and(|origin| !own(origin));
+    if elsewhere {
+        return Err(WebError::forbidden("csrf", "This form was sent from a page of another site."));
+    }
+    Ok(())
 }
 
 /// The error as a page, or as `application/problem+json` with the request's id where a program asked.
