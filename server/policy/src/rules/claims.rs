@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use sekisho_domain::lineage::{Gating, InputKind, ReleaseSection, Visibility};
 
-use sekisho_domain::Text;
 use crate::decision::{Code, Findings, Weight};
 use crate::expression::resolve;
 use crate::lineage::Usage;
@@ -13,6 +12,7 @@ use crate::rules::files::visible;
 use crate::rules::phrases::{Hit, Phrase, find, follows_near, goes_on, holds, normalize};
 use crate::rules::{Case, licenses};
 use crate::set::{ClaimRule, Duty, LicenseClass, Requirement, Softened, Use};
+use sekisho_domain::Text;
 
 pub(crate) fn judge(case: &Case<'_>, findings: &mut Findings) {
     let Some(release) = &case.facts.lineage.release else { return };

@@ -2,12 +2,12 @@
 
 use sekisho_domain::Sha256;
 
-use sekisho_domain::Text;
 use crate::decision::{Code, Findings, Weight};
 use crate::facts::ReleasedFile;
 use crate::messages;
 use crate::rules::Case;
 use crate::set::{Duty, KnownText, LicenseRule};
+use sekisho_domain::Text;
 
 /// The card that the Hub shows.
 const CARD: &str = "README.md";

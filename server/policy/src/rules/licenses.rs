@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sekisho_domain::lineage::InputKind;
 
-use sekisho_domain::Text;
 use crate::decision::{Code, Findings, Weight};
 use crate::expression::resolve;
 use crate::lineage::{Through, Usage};
 use crate::messages;
 use crate::rules::{Case, files};
 use crate::set::{Duty, LicenseRule, Use};
+use sekisho_domain::Text;
 
 /// One licence that reaches the release: through an input, or because the release declares it.
 struct Reach<'a> {

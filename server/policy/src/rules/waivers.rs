@@ -3,9 +3,9 @@
 use jiff::civil::Date;
 use sekisho_domain::lineage::Waiver;
 
-use sekisho_domain::Text;
 use crate::decision::{Code, Findings, Weight};
 use crate::messages;
+use sekisho_domain::Text;
 
 /// Turns waived violations into warnings. A waiver that lifts nothing is itself a warning: it may hide a slip.
 pub(crate) fn apply(waivers: &[Waiver], today: Date, findings: &mut Findings) {
