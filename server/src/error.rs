@@ -1,8 +1,10 @@
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use sekisho_domain::StateError;
 use sekisho_domain::wire::Problem;
+use sekisho_domain::{Language, StateError, Text};
 use sekisho_store::StoreError;
+
+use crate::web::i18n::Words as _;
 
 /// What a request can fail with. Under `/api` it is `application/problem+json`; pages turn the same value into HTML
 /// (`web::pages::error`), which they find in the response's extensions.
@@ -15,11 +17,13 @@ pub struct WebError {
     pub code: &'static str,
     /// Thing, rule and way on.
     pub detail: String,
+    /// The same in Japanese, where the catalogue has no sentence for the code because it names things.
+    pub ja: Option<String>,
 }
 
 impl WebError {
     fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, code, detail: detail.into() }
+        Self { status, code, detail: detail.into(), ja: None }
     }
 
     /// 400: the request itself is wrong.
@@ -64,6 +68,32 @@ impl WebError {
             "internal",
             "The service failed on this request; nothing was changed. The server's log has the cause.",
         )
+    }
+
+    /// The same error with its sentence in Japanese too.
+    #[must_use]
+    pub fn or_ja(mut self, detail: impl Into<String>) -> Self {
+        self.ja = Some(detail.into());
+        self
+    }
+
+    /// The sentence in the reader's language: its own, that of the catalogue for its code, or the English one.
+    #[must_use]
+    pub fn told(&self, language: Language) -> String {
+        match (language, &self.ja) {
+            (Language::Ja, Some(ja)) => ja.clone(),
+            (Language::En, Some(_)) => self.detail.clone(),
+            (_, None) => {
+                let known = language.find(&format!("error_detail.{}", self.code));
+                known.map_or_else(|| self.detail.clone(), ToOwned::to_owned)
+            }
+        }
+    }
+
+    /// The sentence in both languages.
+    #[must_use]
+    pub fn text(&self) -> Text {
+        Text { en: self.told(Language::En), ja: self.told(Language::Ja) }
     }
 
     /// The RFC 9457 form.

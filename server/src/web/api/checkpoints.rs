@@ -140,7 +140,7 @@ fn disk(error: std::io::Error) -> WebError {
         let detail = format!(
             "Not enough space for the upload ({error}). The partial files were removed. Free some space and send it again."
         );
-        return WebError { status: StatusCode::INSUFFICIENT_STORAGE, code: "disk-full", detail };
+        return WebError { status: StatusCode::INSUFFICIENT_STORAGE, code: "disk-full", detail, ja: None };
     }
     WebError::internal(error)
 }

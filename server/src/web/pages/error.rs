@@ -29,7 +29,7 @@ pub(crate) fn render(frame: Frame, error: &WebError, request: &str) -> Response 
 
 /// The sentence of an error: in the reader's language where it always reads the same.
 pub(super) fn told(lang: Language, error: &WebError) -> String {
-    lang.find(&format!("error_detail.{}", error.code)).map_or_else(|| error.detail.clone(), ToOwned::to_owned)
+    error.told(lang)
 }
 
 fn view(frame: Frame, error: &WebError, request: &str) -> ErrorPage {
