@@ -188,7 +188,7 @@ async fn first_accounts(app: &App) -> Result<String, ServeError> {
         let admin = people::add_user(app, "admin", &roles).await?;
         let scopes =
             [Scope::Read, Scope::Ingest, Scope::Evaluate, Scope::Release, Scope::Publish, Scope::Admin];
-        let token = people::add_token(app, &admin, "first start", &scopes, None).await?;
+        let token = people::add_token(app, &admin, "first start", &scopes, None, None).await?;
         write_secret(&app.config.dir.join("admin-token"), &token)?;
     }
     let worker = match app.store.user_by_name("worker").await? {
@@ -198,7 +198,7 @@ async fn first_accounts(app: &App) -> Result<String, ServeError> {
     for old in app.store.tokens(worker.id).await?.into_iter().filter(|t| t.label == LOCAL_WORKER) {
         app.store.revoke_token(old.id).await?;
     }
-    Ok(people::add_token(app, &worker, LOCAL_WORKER, &[Scope::Evaluate], None).await?)
+    Ok(people::add_token(app, &worker, LOCAL_WORKER, &[Scope::Evaluate], None, None).await?)
 }
 
 const LOCAL_WORKER: &str = "local worker";

@@ -1,10 +1,14 @@
 //! `sekisho demo --once`: the whole road on what the executable carries with it.
 
 use std::path::Path;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tests::cli;
+use tests::http::{Api, Session};
+use tests::process::Process;
+use tests::wait::until;
 
 fn demo(dir: &Path) -> (Value, Duration) {
     let began = Instant::now();
@@ -26,6 +30,34 @@ fn trains_evaluates_and_proposes_and_finds_it_all_again() {
         assert_eq!(second[key], first[key], "{key}");
     }
     assert!(short < long / 3, "the second start took {short:?}, the first {long:?}");
+    serves_with_two_links(&dir, first["release"]["id"].as_str().expect("an id"));
+}
+
+/// Without `--once` it goes on serving, and its two links are enough to approve.
+fn serves_with_two_links(dir: &Path, release: &str) {
+    let log = dir.join("said.log");
+    let mut command = cli::command(["demo", "--port", "0", "--dir"]);
+    command.arg(dir).stdout(Stdio::null()).stderr(std::fs::File::create(&log).expect("a log"));
+    let mut demo = Process::spawn(&mut command);
+    let links = until("two links", 60, || {
+        assert!(demo.is_running(), "it ended");
+        let said = fs_err::read_to_string(&log).unwrap_or_default();
+        let link = |who: &str| {
+            let line = said.split_inclusive('\n').find(|line| line.contains(&format!("sign in once as {who}")))?;
+            line.strip_suffix('\n')?.split_whitespace().last().map(ToOwned::to_owned)
+        };
+        Some([link("author")?, link("approver")?])
+    });
+    let base = links[0].split("/login").next().expect("an address");
+    let [author, approver] = links.each_ref().map(|link| Session::sign_in(base, link));
+    let page = format!("/releases/{release}");
+    let card = author.get(&format!("{page}?card=en")).has(200).text;
+    assert!(card.contains("model-index:") && card.contains("language: ["), "the card has the scores: {card}");
+    assert_eq!(author.press(&page, &format!("{page}/approve"), "").status, 403);
+    assert_eq!(approver.press(&page, &format!("{page}/approve"), "").status, 303);
+    let shown = Api::new(base, None).get(&format!("/api/v1{page}")).has(200).json();
+    assert_eq!(json!([shown["state"], shown["approvals"]]), json!(["approved", 1]));
+    assert_eq!(demo.terminate().code(), Some(0));
 }
 
 /// The contract's shape.

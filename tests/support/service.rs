@@ -93,6 +93,17 @@ impl Service {
         assert_eq!(url, self.url);
     }
 
+    /// Starts it again under another configuration.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn reconfigure(&mut self, config: &str) {
+        self.process.kill9();
+        config.clone_into(&mut self.options.config);
+        fs_err::write(self.root.path().join("sekisho.toml"), config).expect("written");
+        self.restart();
+    }
+
     /// Requests as the admin.
     #[must_use]
     pub fn api(&self) -> Api {

@@ -59,7 +59,16 @@ impl Client {
         self.send(self.http.post(format!("{}{path}", self.base)).json(body))
     }
 
+    /// DELETE; nothing is answered.
+    pub(crate) fn delete(&self, path: &str) -> anyhow::Result<()> {
+        self.answer(self.http.delete(format!("{}{path}", self.base))).map(drop)
+    }
+
     fn send<T: DeserializeOwned>(&self, request: RequestBuilder) -> anyhow::Result<T> {
+        self.answer(request)?.json().context("the server's answer cannot be read")
+    }
+
+    fn answer(&self, request: RequestBuilder) -> anyhow::Result<Response> {
         let request = match &self.token {
             Some(token) => request.bearer_auth(token),
             None => request,
@@ -68,8 +77,7 @@ impl Client {
             let text = format!("No Sekisho answers at {} ({error}). Start one with `sekisho serve`, or name it with --server or SEKISHO_SERVER.", self.base);
             Failed::with(ExitStatus::Failure, text)
         })?;
-        let response = refuse(response)?;
-        response.json().context("the server's answer cannot be read")
+        refuse(response)
     }
 }
 

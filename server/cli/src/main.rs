@@ -6,6 +6,7 @@ mod commands;
 mod demo;
 mod exit;
 mod printer;
+mod proposal;
 mod signals;
 
 use std::process::ExitCode;

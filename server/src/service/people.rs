@@ -27,6 +27,26 @@ pub async fn add_user(app: &App, name: &str, roles: &[Role]) -> Result<User, Web
     Ok(user)
 }
 
+/// Gives an account these roles and no others.
+///
+/// # Errors
+/// 409 when nobody would be an admin any more.
+pub async fn set_roles(app: &App, user: &User, roles: &[Role]) -> Result<User, WebError> {
+    let others = app.store.users().await?.into_iter().filter(|other| other.id != user.id);
+    if user.has(Role::Admin)
+        && !roles.contains(&Role::Admin)
+        && !others.into_iter().any(|u| u.has(Role::Admin))
+    {
+        let detail = format!("{} is the only admin. Make somebody else one first.", user.name);
+        return Err(WebError::conflict("last-admin", detail));
+    }
+    let mut roles = roles.to_vec();
+    roles.sort();
+    roles.dedup();
+    app.store.set_roles(user.id, &roles).await?;
+    Ok(User { roles, ..user.clone() })
+}
+
 /// An account by name.
 ///
 /// # Errors
@@ -36,19 +56,24 @@ pub async fn find(app: &App, name: &str) -> Result<User, WebError> {
     found.ok_or_else(|| WebError::not_found(format_args!("account \"{name}\"")))
 }
 
-/// Makes a one-time sign-in link for an account and answers its URL.
+/// Makes a one-time sign-in link for an account and answers its URL. `maker` is who asked with a token; nobody when the service
+/// itself makes it. What the session may approve depends on it.
 ///
 /// # Errors
 /// When the store fails.
-pub async fn login_link(app: &App, user: &User) -> Result<String, WebError> {
+pub async fn login_link(app: &App, user: &User, maker: Option<&Actor>) -> Result<String, WebError> {
     let code = new_secret("login", &*app.entropy);
-    let link =
-        LoginLink { hash: Sha256::of(&code), user: user.id, expires: app.now().plus_seconds(LINK_SECONDS) };
+    let link = LoginLink {
+        hash: Sha256::of(&code),
+        user: user.id,
+        makers: maker.map(Actor::makers).unwrap_or_default(),
+        expires: app.now().plus_seconds(LINK_SECONDS),
+    };
     app.store.add_login_link(&link).await?;
     Ok(format!("{}/login?code={code}", app.config.public_url))
 }
 
-/// Makes an API token for an account and answers its text, which is shown this once.
+/// Makes an API token for an account and answers its text, which is shown this once. `maker` as for [`login_link`].
 ///
 /// # Errors
 /// When the store fails.
@@ -58,6 +83,7 @@ pub async fn add_token(
     label: &str,
     scopes: &[Scope],
     days: Option<i64>,
+    maker: Option<&Actor>,
 ) -> Result<String, WebError> {
     let text = new_secret("sek", &*app.entropy);
     let token = ApiToken {
@@ -66,6 +92,7 @@ pub async fn add_token(
         label: label.to_owned(),
         hash: Sha256::of(&text),
         scopes: scopes.to_vec(),
+        makers: maker.map(Actor::makers).unwrap_or_default(),
         expires: days.map(|days| app.now().plus_seconds(days * 24 * 3600)),
         created: app.now(),
     };

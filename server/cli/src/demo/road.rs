@@ -32,7 +32,7 @@ pub(crate) struct People {
 pub(crate) async fn people(app: &App) -> anyhow::Result<People> {
     let author = account(app, "author", &[Role::Contributor, Role::Evaluator, Role::Publisher]).await?;
     let approver = account(app, "approver", &[Role::Approver]).await?;
-    let token = people::add_token(app, &author, "demo trainer", &[Scope::Ingest], Some(1)).await?;
+    let token = people::add_token(app, &author, "demo trainer", &[Scope::Ingest], Some(1), None).await?;
     Ok(People { author, approver, token })
 }
 
@@ -47,7 +47,7 @@ impl People {
     /// Prints a one-time link for each.
     pub(crate) async fn say_links(&self, app: &App, printer: &Printer) -> anyhow::Result<()> {
         for (who, user) in [("author  ", &self.author), ("approver", &self.approver)] {
-            let link = people::login_link(app, user).await?;
+            let link = people::login_link(app, user, None).await?;
             printer.say(&format!("  sign in once as {who}  {link}"));
         }
         Ok(())
@@ -77,7 +77,10 @@ async fn propose(app: &App, people: &People, checkpoint: &Checkpoint) -> anyhow:
     if !app.store.releases_of(checkpoint.id).await?.is_empty() {
         return Ok(());
     }
-    let author = Actor { user: people.author.clone(), proof: Proof::Session { csrf: String::new() } };
+    let author = Actor {
+        user: people.author.clone(),
+        proof: Proof::Session { csrf: String::new(), makers: Vec::new() },
+    };
     let proposal = Proposal { lineage: input::lineage(&app.config.dir)?, ..Proposal::default() };
     let draft = releases::propose(app, &author, checkpoint, &proposal).await?;
     let judged = releases::act(app, &author, draft.id, draft.version, ReleaseAction::Freeze, "").await?;

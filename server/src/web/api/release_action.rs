@@ -21,6 +21,12 @@ pub(super) struct Act {
     /// For `edit`: the new lineage file.
     #[serde(default)]
     lineage: Option<String>,
+    /// For `edit`: its path beside those of `parents`.
+    #[serde(default)]
+    path: String,
+    /// For `edit`: the lineage files that it refers to, by path.
+    #[serde(default)]
+    parents: BTreeMap<String, String>,
     /// For `edit`: the new texts.
     #[serde(default)]
     files: BTreeMap<String, String>,
@@ -42,14 +48,16 @@ pub(super) async fn act(
             releases::find(&app, &key).await?
         }
         "edit" => {
+            let version = request.version;
             let Some(lineage) = request.lineage else {
                 return Err(WebError::bad_request(
                     "lineage",
                     "edit needs the whole new lineage file in \"lineage\".",
                 ));
             };
-            let proposal = Proposal { lineage, files: request.files, announcement: request.announcement };
-            releases::edit(&app, &actor, id, request.version, &proposal).await?
+            let Act { path, parents, files, announcement, .. } = request;
+            let proposal = Proposal { lineage, path, parents, files, announcement };
+            releases::edit(&app, &actor, id, version, &proposal).await?
         }
         other => {
             let action: ReleaseAction = other.parse().map_err(|error| {

@@ -16,6 +16,13 @@ use crate::{Actor, App, Viewer, WebError};
 pub(super) struct Propose {
     checkpoint: String,
     lineage: String,
+    /// Path of the lineage file beside those of `parents`; `lineage.toml` when absent.
+    #[serde(default)]
+    path: String,
+    /// The lineage files that it refers to, by path.
+    #[serde(default)]
+    parents: BTreeMap<String, String>,
+    /// Texts to be published, by name.
     #[serde(default)]
     files: BTreeMap<String, String>,
     #[serde(default)]
@@ -39,8 +46,8 @@ pub(super) async fn propose(
     Json(request): Json<Propose>,
 ) -> Result<(StatusCode, Json<ReleaseView>), WebError> {
     let checkpoint = checkpoints::find(&app, &request.checkpoint).await?;
-    let proposal =
-        Proposal { lineage: request.lineage, files: request.files, announcement: request.announcement };
+    let Propose { lineage, path, parents, files, announcement, .. } = request;
+    let proposal = Proposal { lineage, path, parents, files, announcement };
     let release = releases::propose(&app, &actor, &checkpoint, &proposal).await?;
     Ok((StatusCode::CREATED, Json(view(&app, release).await?)))
 }

@@ -44,6 +44,6 @@ pub(super) async fn add(
     Ok((StatusCode::CREATED, Json(view(user))))
 }
 
-fn view(user: User) -> UserView {
+pub(super) fn view(user: User) -> UserView {
     UserView { id: user.id, name: user.name, roles: user.roles }
 }

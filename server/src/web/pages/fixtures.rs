@@ -432,7 +432,10 @@ pub(super) fn release() -> Release {
         lineage: LINEAGE.to_owned(),
         card_en: "---\nlicense: llama3.1\n---\n# Llama-3.1-Lab-8B\n\nBuilt with Llama. [日本語](README_ja.md)\n\n| Task | Score |\n|---|---|\n| NIILC | 0.412 |\n".to_owned(),
         card_ja: "# Llama-3.1-Lab-8B\n\nBuilt with Llama。日本語と英語を中心に学習した言語モデルです。\n".to_owned(),
+        path: "lineage.toml".to_owned(),
+        parents: BTreeMap::new(),
         files: BTreeMap::new(),
+        given: Vec::new(),
         decision: Some(decision("allowed", &serde_json::json!([]))),
         digest: Some(Sha256::of("content")),
         approvals_needed: 2,
@@ -484,11 +487,34 @@ pub(super) fn steps() -> Vec<PublishStep> {
     let step = |name: &str, state, detail: &str| PublishStep {
         name: name.to_owned(),
         state,
-        detail: detail.to_owned(),
+        detail: sekisho_domain::Text { en: detail.to_owned(), ja: format!("{detail}（日本語）") },
         at: now(),
     };
     vec![
         step("create", StepState::Done, "lab/Llama-3.1-Lab-8B, private"),
         step("upload", StepState::Failed, "the Hub answered 503"),
     ]
+}
+
+/// Everything that the page of a release is made from.
+pub(super) fn release_facts(release: Release) -> super::release_view::Facts {
+    let model = run_facts(5).scored.pop().expect("a checkpoint");
+    let approvals = approvals(&release);
+    super::release_view::Facts {
+        author: "mori".to_owned(),
+        target: crate::service::releases::target(&release),
+        scores: model.scores.tasks.iter().flatten().cloned().collect(),
+        files: crate::service::releases::model_files(&model.checkpoint),
+        texts: ["LICENSE", crate::service::releases::ANNOUNCEMENT]
+            .map(|path| (path.to_owned(), "…".to_owned()))
+            .into(),
+        parents: BTreeMap::new(),
+        is_free: true,
+        valid: approvals.iter().filter(|a| Some(a.digest) == release.digest).cloned().collect(),
+        approvals,
+        comments: comments(),
+        steps: steps(),
+        model,
+        release,
+    }
 }

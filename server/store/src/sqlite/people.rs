@@ -51,8 +51,8 @@ impl PeopleRepository for SqliteStore {
 
     async fn add_token(&self, token: &ApiToken) -> Result<(), StoreError> {
         sqlx::query(
-            "INSERT INTO api_tokens (id, user_id, label, hash, scopes, expires, created)
-             VALUES ($1, $2, $3, $4, $5, $6, $7)",
+            "INSERT INTO api_tokens (id, user_id, label, hash, scopes, expires, created, makers)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
         )
         .bind(token.id.to_string())
         .bind(token.user.to_string())
@@ -61,6 +61,7 @@ impl PeopleRepository for SqliteStore {
         .bind(json!(token.scopes).to_string())
         .bind(token.expires.map(Timestamp::unix_ms))
         .bind(token.created.unix_ms())
+        .bind(json!(token.makers).to_string())
         .execute(&self.write)
         .await
         .map_err(|error| conflict(error, || "this token is there already".to_owned()))?;
@@ -86,10 +87,11 @@ impl PeopleRepository for SqliteStore {
     }
 
     async fn add_login_link(&self, link: &LoginLink) -> Result<(), StoreError> {
-        sqlx::query("INSERT INTO login_links (hash, user_id, expires) VALUES ($1, $2, $3)")
+        sqlx::query("INSERT INTO login_links (hash, user_id, expires, makers) VALUES ($1, $2, $3, $4)")
             .bind(link.hash.hex())
             .bind(link.user.to_string())
             .bind(link.expires.unix_ms())
+            .bind(json!(link.makers).to_string())
             .execute(&self.write)
             .await
             .map_err(|error| conflict(error, || "this sign-in link is there already".to_owned()))?;
@@ -105,33 +107,39 @@ impl PeopleRepository for SqliteStore {
         query.fetch_optional(&self.read).await?.as_ref().map(user).transpose()
     }
 
-    async fn take_login_link(&self, hash: Sha256, now: Timestamp) -> Result<Option<User>, StoreError> {
+    async fn take_login_link(
+        &self,
+        hash: Sha256,
+        now: Timestamp,
+    ) -> Result<Option<(User, LoginLink)>, StoreError> {
         let mut transaction = self.begin().await?;
         // Each sign-in also clears away what has expired.
         for old in ["DELETE FROM login_links WHERE expires <= $1", "DELETE FROM sessions WHERE expires <= $1"]
         {
             sqlx::query(old).bind(now.unix_ms()).execute(&mut *transaction).await?;
         }
-        let taken: Option<String> =
-            sqlx::query_scalar("DELETE FROM login_links WHERE hash = $1 RETURNING user_id")
-                .bind(hash.hex())
-                .fetch_optional(&mut *transaction)
-                .await?;
-        let query = sqlx::query("SELECT * FROM users WHERE id = $1").bind(taken);
-        let user = query.fetch_optional(&mut *transaction).await?.as_ref().map(user).transpose()?;
+        let taken = sqlx::query("DELETE FROM login_links WHERE hash = $1 RETURNING *")
+            .bind(hash.hex())
+            .fetch_optional(&mut *transaction)
+            .await?;
+        let taken = taken.as_ref().map(link).transpose()?;
         transaction.commit().await?;
-        Ok(user)
+        let Some(link) = taken else { return Ok(None) };
+        Ok(self.user(link.user).await?.map(|user| (user, link)))
     }
 
     async fn add_session(&self, session: &Session) -> Result<(), StoreError> {
-        sqlx::query("INSERT INTO sessions (hash, user_id, csrf, expires) VALUES ($1, $2, $3, $4)")
-            .bind(session.hash.hex())
-            .bind(session.user.to_string())
-            .bind(&session.csrf)
-            .bind(session.expires.unix_ms())
-            .execute(&self.write)
-            .await
-            .map_err(|error| conflict(error, || "this session is there already".to_owned()))?;
+        sqlx::query(
+            "INSERT INTO sessions (hash, user_id, csrf, expires, makers) VALUES ($1, $2, $3, $4, $5)",
+        )
+        .bind(session.hash.hex())
+        .bind(session.user.to_string())
+        .bind(&session.csrf)
+        .bind(session.expires.unix_ms())
+        .bind(json!(session.makers).to_string())
+        .execute(&self.write)
+        .await
+        .map_err(|error| conflict(error, || "this session is there already".to_owned()))?;
         Ok(())
     }
 
@@ -166,8 +174,19 @@ fn token(row: &SqliteRow) -> Result<ApiToken, StoreError> {
         label: fields.get("label")?,
         hash: fields.parse("hash")?,
         scopes: fields.json::<Vec<Scope>>("scopes")?,
+        makers: fields.json("makers")?,
         expires: fields.time_optional("expires")?,
         created: fields.time("created")?,
+    })
+}
+
+fn link(row: &SqliteRow) -> Result<LoginLink, StoreError> {
+    let fields = Fields::of("login_links", &["hash"], row);
+    Ok(LoginLink {
+        hash: fields.parse("hash")?,
+        user: fields.parse("user_id")?,
+        makers: fields.json("makers")?,
+        expires: fields.time("expires")?,
     })
 }
 
@@ -177,6 +196,7 @@ fn session(row: &SqliteRow) -> Result<Session, StoreError> {
         hash: fields.parse("hash")?,
         user: fields.parse("user_id")?,
         csrf: fields.get("csrf")?,
+        makers: fields.json("makers")?,
         expires: fields.time("expires")?,
     })
 }
