@@ -96,7 +96,13 @@ pub struct Worker {
     client: Client,
     options: WorkerOptions,
     pool: rayon::ThreadPool,
-    loaded: Option<Model>,
+    loaded: Option<Loaded>,
+}
+
+/// A model, and the folder that it and its tokenizer are from: the same weights may stand beside another tokenizer elsewhere.
+struct Loaded {
+    path: String,
+    model: Model,
 }
 
 impl Worker {
@@ -150,7 +156,7 @@ impl Worker {
             worker: self.options.name.clone(),
             pool: self.options.pool.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            loaded: self.loaded.as_ref().map(|model| model.digest),
+            loaded: self.loaded.as_ref().map(|loaded| loaded.model.digest),
             max: 1,
         };
         self.client.claim(&claim).map(|claimed| claimed.items)
@@ -191,7 +197,7 @@ impl Worker {
 }
 
 /// Answers what is still unanswered of an item; says how it ended.
-fn answer(lease: &Lease<'_>, cache: &Path, loaded: &mut Option<Model>) -> Result<&'static str, ItemError> {
+fn answer(lease: &Lease<'_>, cache: &Path, loaded: &mut Option<Loaded>) -> Result<&'static str, ItemError> {
     let item = lease.item;
     let definition =
         TaskDefinition::from_toml(&format!("the definition of {}", item.run.task), &item.definition)
@@ -233,8 +239,8 @@ fn answer(lease: &Lease<'_>, cache: &Path, loaded: &mut Option<Model>) -> Result
 }
 
 /// The model of an item: the one that is loaded, or a fresh one in its place.
-fn model<'a>(loaded: &'a mut Option<Model>, item: &WorkItem) -> Result<&'a Model, ItemError> {
-    if loaded.as_ref().is_none_or(|model| model.digest != item.digest) {
+fn model<'a>(loaded: &'a mut Option<Loaded>, item: &WorkItem) -> Result<&'a Model, ItemError> {
+    if loaded.as_ref().is_none_or(|have| have.model.digest != item.digest || have.path != item.path) {
         // The old one goes first: two may not fit into memory.
         *loaded = None;
         let model = Model::load(Path::new(&item.path))?;
@@ -242,9 +248,9 @@ fn model<'a>(loaded: &'a mut Option<Model>, item: &WorkItem) -> Result<&'a Model
             let path = item.path.clone();
             return Err(ItemError::OtherCheckpoint { path, have: model.digest, want: item.digest });
         }
-        return Ok(loaded.insert(model));
+        return Ok(&loaded.insert(Loaded { path: item.path.clone(), model }).model);
     }
-    Ok(loaded.as_ref().expect("it was found above"))
+    Ok(&loaded.as_ref().expect("it was found above").model)
 }
 
 type Files<'a> = BTreeMap<(&'a str, &'a str), Vec<u8>>;

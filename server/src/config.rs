@@ -173,7 +173,12 @@ impl Config {
             anonymous: file.server.anonymous.unwrap_or(default_anonymous(listen)),
             database_url: file.database.url.unwrap_or_else(|| dir.join("sekisho.db").display().to_string()),
             blobs_url: file.blobs.url.unwrap_or_else(|| dir.join("blobs").display().to_string()),
-            ingest_roots: file.ingest.roots.into_iter().map(absolute).collect::<Result<_, _>>()?,
+            ingest_roots: file
+                .ingest
+                .roots
+                .into_iter()
+                .map(|root| absolute(root).map(canonical))
+                .collect::<Result<_, _>>()?,
             suite: file.evaluate.suite.unwrap_or_else(|| "llm-jp-eval-dev100".to_owned()),
             data_dir: file.evaluate.data.map_or_else(|| Ok(dir.join("data")), absolute)?,
             tasks_dir: file.evaluate.tasks.map_or_else(|| Ok(dir.join("tasks")), absolute)?,
@@ -213,6 +218,11 @@ impl Config {
     }
 }
 
+/// A folder without links, as announced paths are compared; one that is not there yet stays as it is.
+fn canonical(path: PathBuf) -> PathBuf {
+    fs_err::canonicalize(&path).unwrap_or(path)
+}
+
 /// Loopback is readable by whoever sits at the machine; anything else asks for a sign-in.
 fn default_anonymous(listen: SocketAddr) -> Anonymous {
     if listen.ip().is_loopback() { Anonymous::Viewer } else { Anonymous::None }
@@ -228,6 +238,18 @@ mod tests {
         assert_eq!(config.anonymous, Anonymous::Viewer);
         config.set_listen("0.0.0.0:7070".parse().expect("address"));
         assert_eq!(config.anonymous, Anonymous::None);
+    }
+
+    #[test]
+    fn a_root_behind_a_link_is_the_folder_itself() {
+        let dir = tempfile::tempdir().expect("folder");
+        let real = fs_err::canonicalize(dir.path()).expect("a path").join("real");
+        fs_err::create_dir(&real).expect("folder");
+        std::os::unix::fs::symlink(&real, dir.path().join("link")).expect("link");
+        let file = dir.path().join("sekisho.toml");
+        fs_err::write(&file, "[ingest]\nroots = [\"link\", \"later\"]\n").expect("write");
+        let config = Config::load(&file, dir.path()).expect("a configuration");
+        assert_eq!(config.ingest_roots, [real, dir.path().join("later")]);
     }
 
     #[test]

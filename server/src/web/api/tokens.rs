@@ -4,6 +4,7 @@ use axum::http::StatusCode;
 use sekisho_domain::user::{Role, Scope};
 use serde::{Deserialize, Serialize};
 
+use super::body::JsonBody;
 use crate::service::people;
 use crate::{Actor, App, WebError};
 
@@ -28,7 +29,7 @@ pub(super) async fn add(
     State(app): State<App>,
     actor: Actor,
     Path(name): Path<String>,
-    Json(request): Json<AddToken>,
+    JsonBody(request): JsonBody<AddToken>,
 ) -> Result<(StatusCode, Json<TokenView>), WebError> {
     actor.require(&[Role::Admin], Scope::Admin)?;
     let user = people::find(&app, &name).await?;
