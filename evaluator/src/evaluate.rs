@@ -110,7 +110,13 @@ pub fn evaluate(
         .iter()
         .zip(&data)
         .zip(&finished)
-        .map(|(((definition, run), data), finished)| Task { definition, run, bos: request.bos, data, finished })
+        .map(|(((definition, run), data), finished)| Task {
+            definition,
+            run,
+            bos: request.bos,
+            data,
+            finished,
+        })
         .collect();
     let settings = request.settings;
     let (spent, timing) = pool.install(|| run_tasks(model, &tasks, settings, prompts, &mut keeper))?;

@@ -70,7 +70,9 @@ impl Tally {
             greedy: true,
             left: question.encoded.sequences.iter().map(|s| s.targets.len()).sum(),
         };
-        Self { open: questions.iter().map(|question| (!question.generates()).then(|| reads(question))).collect() }
+        Self {
+            open: questions.iter().map(|question| (!question.generates()).then(|| reads(question))).collect(),
+        }
     }
 
     /// The answer of a question without targets: a continuation that the tokens of its context swallow has likelihood 1.

@@ -300,7 +300,8 @@ impl<'a, 'w> Walk<'a, 'w> {
     fn paid(&mut self, seconds: f64, shares: &[(usize, usize)]) {
         let total: usize = shares.iter().map(|(_, share)| share).sum();
         for (question, share) in shares {
-            self.spent[self.questions[*question].task].seconds += seconds * *share as f64 / total.max(1) as f64;
+            self.spent[self.questions[*question].task].seconds +=
+                seconds * *share as f64 / total.max(1) as f64;
         }
         let mut told = Vec::new();
         for (question, _) in shares {

@@ -96,8 +96,14 @@ pub struct Worker {
     client: Client,
     options: WorkerOptions,
     pool: rayon::ThreadPool,
-    loaded: Option<Model>,
+    loaded: Option<Loaded>,
     prompts: Prompts,
+}
+
+/// A model, and the folder that it and its tokenizer are from: the same weights may stand beside another tokenizer elsewhere.
+struct Loaded {
+    path: String,
+    model: Model,
 }
 
 impl Worker {
@@ -110,7 +116,13 @@ impl Worker {
         if let Some(threads) = options.threads {
             pool = pool.num_threads(threads);
         }
-        Ok(Self { client: Client::new(server, token)?, options, pool: pool.build()?, loaded: None, prompts: Prompts::new() })
+        Ok(Self {
+            client: Client::new(server, token)?,
+            options,
+            pool: pool.build()?,
+            loaded: None,
+            prompts: Prompts::new(),
+        })
     }
 
     /// Works until it is asked to stop, or has been idle for too long.
@@ -151,7 +163,7 @@ impl Worker {
             worker: self.options.name.clone(),
             pool: self.options.pool.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            loaded: self.loaded.as_ref().map(|model| model.digest),
+            loaded: self.loaded.as_ref().map(|loaded| loaded.model.digest),
             max: 1,
         };
         self.client.claim(&claim).map(|claimed| claimed.items)
@@ -195,7 +207,7 @@ impl Worker {
 fn answer(
     lease: &Lease<'_>,
     cache: &Path,
-    loaded: &mut Option<Model>,
+    loaded: &mut Option<Loaded>,
     prompts: &mut Prompts,
 ) -> Result<&'static str, ItemError> {
     let item = lease.item;
@@ -211,13 +223,8 @@ fn answer(
     let data = load(&definition, &item.run, &accept, &read).map_err(EvalError::from)?;
     let model = model(loaded, item)?;
     let finished: BTreeSet<u64> = item.finished.iter().copied().collect();
-    let task = Task {
-        definition: &definition,
-        run: &item.run,
-        bos: item.bos,
-        data: &data,
-        finished: &finished,
-    };
+    let task =
+        Task { definition: &definition, run: &item.run, bos: item.bos, data: &data, finished: &finished };
     let settings = Settings::default();
     let mut batches = Batches::new(lease);
     match run_tasks(model, &[task], settings, prompts, &mut batches) {
@@ -240,8 +247,8 @@ fn answer(
 }
 
 /// The model of an item: the one that is loaded, or a fresh one in its place.
-fn model<'a>(loaded: &'a mut Option<Model>, item: &WorkItem) -> Result<&'a Model, ItemError> {
-    if loaded.as_ref().is_none_or(|model| model.digest != item.digest) {
+fn model<'a>(loaded: &'a mut Option<Loaded>, item: &WorkItem) -> Result<&'a Model, ItemError> {
+    if loaded.as_ref().is_none_or(|have| have.model.digest != item.digest || have.path != item.path) {
         // The old one goes first: two may not fit into memory.
         *loaded = None;
         let model = Model::load(Path::new(&item.path))?;
@@ -249,9 +256,9 @@ fn model<'a>(loaded: &'a mut Option<Model>, item: &WorkItem) -> Result<&'a Model
             let path = item.path.clone();
             return Err(ItemError::OtherCheckpoint { path, have: model.digest, want: item.digest });
         }
-        return Ok(loaded.insert(model));
+        return Ok(&loaded.insert(Loaded { path: item.path.clone(), model }).model);
     }
-    Ok(loaded.as_ref().expect("it was found above"))
+    Ok(&loaded.as_ref().expect("it was found above").model)
 }
 
 type Files<'a> = BTreeMap<(&'a str, &'a str), Vec<u8>>;

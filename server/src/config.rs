@@ -173,7 +173,12 @@ impl Config {
             anonymous: file.server.anonymous,
             database_url: file.database.url.unwrap_or_else(|| dir.join("sekisho.db").display().to_string()),
             blobs_url: file.blobs.url.unwrap_or_else(|| dir.join("blobs").display().to_string()),
-            ingest_roots: file.ingest.roots.into_iter().map(absolute).collect::<Result<_, _>>()?,
+            ingest_roots: file
+                .ingest
+                .roots
+                .into_iter()
+                .map(|root| absolute(root).map(canonical))
+                .collect::<Result<_, _>>()?,
             suite: file.evaluate.suite.unwrap_or_else(|| "llm-jp-eval-dev100".to_owned()),
             data_dir: file.evaluate.data.map_or_else(|| Ok(dir.join("data")), absolute)?,
             tasks_dir: file.evaluate.tasks.map_or_else(|| Ok(dir.join("tasks")), absolute)?,
@@ -218,6 +223,11 @@ impl Config {
     }
 }
 
+/// A folder without links, as announced paths are compared; one that is not there yet stays as it is.
+fn canonical(path: PathBuf) -> PathBuf {
+    fs_err::canonicalize(&path).unwrap_or(path)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -244,6 +254,18 @@ mod tests {
             config.set_listen(override_with.parse().expect("address"));
             assert_eq!(config.anonymous(), before, "{says} on {override_with}");
         }
+    }
+
+    #[test]
+    fn a_root_behind_a_link_is_the_folder_itself() {
+        let dir = tempfile::tempdir().expect("folder");
+        let real = fs_err::canonicalize(dir.path()).expect("a path").join("real");
+        fs_err::create_dir(&real).expect("folder");
+        std::os::unix::fs::symlink(&real, dir.path().join("link")).expect("link");
+        let file = dir.path().join("sekisho.toml");
+        fs_err::write(&file, "[ingest]\nroots = [\"link\", \"later\"]\n").expect("write");
+        let config = Config::load(&file, dir.path()).expect("a configuration");
+        assert_eq!(config.ingest_roots, [real, dir.path().join("later")]);
     }
 
     #[test]

@@ -33,7 +33,9 @@ impl Statistic {
                 Self::Weighted(metric, keep(records, text))
             }
             Metric::Bleu => Self::Bleu(keep(records, |record| bleu_counts(record, Tokenize::V13a))),
-            Metric::BleuIntl => Self::Bleu(keep(records, |record| bleu_counts(record, Tokenize::International))),
+            Metric::BleuIntl => {
+                Self::Bleu(keep(records, |record| bleu_counts(record, Tokenize::International)))
+            }
             Metric::BleuChar => Self::Bleu(keep(records, |record| bleu_counts(record, Tokenize::Char))),
             Metric::Chrf => Self::Chrf(keep(records, |record| chrf_counts(record, 0))),
             Metric::ChrfPlusPlus => Self::Chrf(keep(records, |record| chrf_counts(record, 2))),
@@ -111,7 +113,9 @@ fn chrf_counts(record: &Record, word_order: usize) -> Option<chrf::Counts> {
 /// Of what was scored alone.
 fn log_likelihood(record: &Record) -> Option<f64> {
     match &record.answer {
-        Answer::Choices { loglikelihoods, .. } if loglikelihoods.len() == 1 => loglikelihoods.first().copied(),
+        Answer::Choices { loglikelihoods, .. } if loglikelihoods.len() == 1 => {
+            loglikelihoods.first().copied()
+        }
         _ => None,
     }
 }

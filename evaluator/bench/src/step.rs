@@ -54,7 +54,11 @@ impl Step {
             Self::Delete(pattern) => pattern.regex.replace_all(text, "").into_owned(),
             Self::Map(map) => map.get(text).map_or(text, String::as_str).to_owned(),
             Self::NumberOr(otherwise) => {
-                if text.parse::<f64>().is_ok() { text.to_owned() } else { otherwise.clone() }
+                if text.parse::<f64>().is_ok() {
+                    text.to_owned()
+                } else {
+                    otherwise.clone()
+                }
             }
             Self::Integer => integer(text).unwrap_or_else(|| INVALID.to_owned()),
             Self::Strip => strip(text).to_owned(),

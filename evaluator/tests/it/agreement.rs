@@ -191,7 +191,12 @@ fn continuations_are_those_of_lm_eval() {
         let Answer::Choices { loglikelihoods, greedy, .. } = &record.answer else { panic!("a likelihood") };
         let golden = row["perplexity"].as_f64().expect("the item's log-likelihood");
         assert!((loglikelihoods[0] - golden).abs() <= 1e-3, "{}: {loglikelihoods:?}", row["id"]);
-        assert_eq!(greedy.as_deref(), row["acc"].as_f64().map(|acc| vec![acc == 1.0]).as_deref(), "{}", row["id"]);
+        assert_eq!(
+            greedy.as_deref(),
+            row["acc"].as_f64().map(|acc| vec![acc == 1.0]).as_deref(),
+            "{}",
+            row["id"]
+        );
     }
 }
 
@@ -200,7 +205,9 @@ fn continuations_are_those_of_lm_eval() {
 fn perplexities_of_a_text_are_those_of_lm_eval() {
     let Some(dir) = oracle() else { return };
     let model = load_model(&dir);
-    for (file, bos) in [("lmeval_wikitext2_len512.jsonl", Bos::Auto), ("lmeval_wikitext2_len512_nobos.jsonl", Bos::Off)] {
+    for (file, bos) in
+        [("lmeval_wikitext2_len512.jsonl", Bos::Auto), ("lmeval_wikitext2_len512_nobos.jsonl", Bos::Off)]
+    {
         let rows = goldens(file, "o_wikitext2/");
         let asked = asked("oracle/o_wikitext2/test", 2, None);
         let settings = Settings { max_length: Some(512), ..Settings::default() };

@@ -143,7 +143,11 @@ pub(crate) fn answers_of_all<'a>(
         assert_eq!(of_task.planned, asked.data.items.len() as u64);
         assert_eq!(of_task.records.len() as u64, of_task.left, "every item is answered once");
         let told = of_task.worked.map(|worked| worked.tokens);
-        assert_eq!(told.unwrap_or_default(), spent.tokens, "the last word on the work done is the whole of it");
+        assert_eq!(
+            told.unwrap_or_default(),
+            spent.tokens,
+            "the last word on the work done is the whole of it"
+        );
     }
     Ok((kept.of_tasks.into_iter().map(|of_task| of_task.records).collect(), spent))
 }

@@ -5,6 +5,7 @@ mod client;
 mod commands;
 mod demo;
 mod exit;
+mod parent;
 mod printer;
 mod proposal;
 mod signals;

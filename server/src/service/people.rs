@@ -12,19 +12,23 @@ const LINK_SECONDS: i64 = 24 * 3600;
 /// # Errors
 /// 400 for a name that cannot be used, 409 for one that is taken.
 pub async fn add_user(app: &App, name: &str, roles: &[Role]) -> Result<User, WebError> {
+    let user = new_user(app, name, roles)?;
+    app.store.add_user(&user).await?;
+    Ok(user)
+}
+
+/// An account that is not in the store yet.
+///
+/// # Errors
+/// 400 for a name that cannot be used.
+pub fn new_user(app: &App, name: &str, roles: &[Role]) -> Result<User, WebError> {
     let fits = !name.trim().is_empty() && name.chars().count() <= 60 && !name.chars().any(char::is_control);
     if !fits {
         let detail = format!("\"{name}\" cannot be an account's name: use 1 to 60 visible characters.");
         return Err(WebError::bad_request("user-name", detail));
     }
-    let user = User {
-        id: UserId::new(&*app.clock, &*app.entropy),
-        name: name.to_owned(),
-        roles: roles.to_vec(),
-        created: app.now(),
-    };
-    app.store.add_user(&user).await?;
-    Ok(user)
+    let id = UserId::new(&*app.clock, &*app.entropy);
+    Ok(User { id, name: name.to_owned(), roles: roles.to_vec(), created: app.now() })
 }
 
 /// Gives an account these roles and no others.
@@ -85,6 +89,21 @@ pub async fn add_token(
     days: Option<i64>,
     maker: Option<&Actor>,
 ) -> Result<String, WebError> {
+    let (token, text) = new_token(app, user, label, scopes, days, maker);
+    app.store.add_token(&token).await?;
+    Ok(text)
+}
+
+/// An API token that is not in the store yet, and its text.
+#[must_use]
+pub fn new_token(
+    app: &App,
+    user: &User,
+    label: &str,
+    scopes: &[Scope],
+    days: Option<i64>,
+    maker: Option<&Actor>,
+) -> (ApiToken, String) {
     let text = new_secret("sek", &*app.entropy);
     let token = ApiToken {
         id: TokenId::new(&*app.clock, &*app.entropy),
@@ -96,8 +115,7 @@ pub async fn add_token(
         expires: days.map(|days| app.now().plus_seconds(days * 24 * 3600)),
         created: app.now(),
     };
-    app.store.add_token(&token).await?;
-    Ok(text)
+    (token, text)
 }
 
 /// Writes what somebody did into the audit log.

@@ -36,7 +36,8 @@ async fn dress(State(app): State<App>, mut request: Request, next: Next) -> Resp
             Err(error) => error.into_response(),
         }
     });
-    let mut response = answered.catch_unwind().await.unwrap_or_else(|panic| panicked(&*panic).into_response());
+    let mut response =
+        answered.catch_unwind().await.unwrap_or_else(|panic| panicked(&*panic).into_response());
     let error = match response.extensions_mut().remove::<WebError>() {
         Some(error) => Some(error),
         None => of_framework(&method, &uri, &mut response).await,

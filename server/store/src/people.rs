@@ -89,6 +89,8 @@ pub trait PeopleRepository: Send + Sync {
     async fn set_roles(&self, id: UserId, roles: &[Role]) -> Result<(), StoreError>;
     /// Adds a token.
     async fn add_token(&self, token: &ApiToken) -> Result<(), StoreError>;
+    /// An account and its first token, both or neither.
+    async fn add_user_with_token(&self, user: &User, token: &ApiToken) -> Result<(), StoreError>;
     /// The account and token behind a hash, unless it has expired.
     async fn token(&self, hash: Sha256, now: Timestamp) -> Result<Option<(User, ApiToken)>, StoreError>;
     /// Tokens of an account.

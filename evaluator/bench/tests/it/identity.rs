@@ -99,7 +99,8 @@ fn a_record_is_the_contracts_line_and_reads_back() {
         group: None,
         examples: Vec::new(),
     };
-    let answer = Answer::Choices { loglikelihoods: vec![-2.5, -1.25], choice_tokens: vec![2, 2], greedy: None };
+    let answer =
+        Answer::Choices { loglikelihoods: vec![-2.5, -1.25], choice_tokens: vec![2, 2], greedy: None };
     let choice = Record::new(&chosen, &run(&chosen, "test"), &item, answer, vec![4, 5], 1).expect("fits");
     let lines = [
         json!({

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use sekisho_bench::{
-    Answer, Catalog, Gold, Item, Record, Request, Role, SourceRef, Split, TaskDefinition, aggregate, char_f1, dataset_json,
-    load, stats,
+    Answer, Catalog, Gold, Item, Record, Request, Role, SourceRef, Split, TaskDefinition, aggregate, char_f1,
+    dataset_json, load, stats,
 };
 use sekisho_domain::Sha256;
 use sekisho_domain::evaluation::{Bos, TaskRun};
@@ -87,16 +87,21 @@ fn a_train_file_of_the_user_is_taken_when_accepted() {
         return;
     }
     let catalog = Catalog::builtin();
-    for (task, head, n) in
-        [("jsts", "jglue/jsts-v1.3/train-v1.3.head1000.json", 1_000), ("jamp", "jamp/train_all.head1000.tsv", 1_000)]
-    {
+    for (task, head, n) in [
+        ("jsts", "jglue/jsts-v1.3/train-v1.3.head1000.json", 1_000),
+        ("jamp", "jamp/train_all.head1000.tsv", 1_000),
+    ] {
         let definition = catalog.find(PROFILE, task).expect("built in");
         let head = fs_err::read(data().expect("there").join("bench").join(head)).expect("the head is there");
-        let mine = |source: &SourceRef| if source.role == Role::Train { Ok(head.clone()) } else { read(source) };
+        let mine =
+            |source: &SourceRef| if source.role == Role::Train { Ok(head.clone()) } else { read(source) };
         let run = run(definition, "dev");
         let error = load(definition, &run, &[], &mine).expect_err("not accepted").to_string();
         let digest = Sha256::of(&head);
-        assert!(error.contains("does not know the digest") && error.contains(&format!("--accept {digest}")), "{error}");
+        assert!(
+            error.contains("does not know the digest") && error.contains(&format!("--accept {digest}")),
+            "{error}"
+        );
         let loaded = load(definition, &run, &[digest], &mine).expect("accepted");
         assert_eq!(loaded.items.len(), n / 10, "{task}");
         assert!(loaded.items.iter().all(|item| item.examples.len() == 4));
@@ -141,17 +146,21 @@ fn jsquad_with_literal_shots_is_asked_and_scored_as_by_the_harness() {
     }
     let catalog = Catalog::builtin();
     let literal = catalog.find("llm-jp-eval@1.1", "jsquad").expect("built in").toml();
-    let literal = &literal[literal.find("[shots]").expect("shots")..literal.find("[prompt]").expect("a prompt")];
+    let literal =
+        &literal[literal.find("[shots]").expect("shots")..literal.find("[prompt]").expect("a prompt")];
     let text = catalog.find(PROFILE, "jsquad").expect("built in").toml();
     let text = text.replace("[shots]\ndefault = 4\nfrom = \"train\"\n\n", literal);
     let definition = TaskDefinition::from_toml("jsquad.toml", &text).expect("a valid definition");
     let run = run(&definition, "test");
     let data = items(&definition, &run);
-    let rows: Vec<Value> =
-        goldens("llmjp_v13.jsonl").into_iter().filter(|row| text_of(row, "id").starts_with("jsquad/test/")).collect();
+    let rows: Vec<Value> = goldens("llmjp_v13.jsonl")
+        .into_iter()
+        .filter(|row| text_of(row, "id").starts_with("jsquad/test/"))
+        .collect();
     assert_eq!(rows.len(), 200, "with and without BOS");
     for row in rows {
-        let index: usize = text_of(&row, "id").rsplit('/').next().and_then(|i| i.parse().ok()).expect("an index");
+        let index: usize =
+            text_of(&row, "id").rsplit('/').next().and_then(|i| i.parse().ok()).expect("an index");
         check(&definition, &run, &data.items[index], &row);
     }
 }
@@ -207,7 +216,9 @@ fn jsts_correlates_numbers() {
     }
     let catalog = Catalog::builtin();
     let definition = catalog.find(PROFILE, "jsts").expect("built in");
-    for (output, number) in [("約２．５点\n\n", "2.5"), ("4", "4"), ("わからない", "-2.0"), ("1.2.3", "-2.0"), ("", "-2.0")] {
+    for (output, number) in
+        [("約２．５点\n\n", "2.5"), ("4", "4"), ("わからない", "-2.0"), ("1.2.3", "-2.0"), ("", "-2.0")]
+    {
         assert_eq!(definition.answers(output), [number], "{output}");
     }
     let mut run = run(definition, "test");
@@ -301,7 +312,9 @@ fn prompts_are_the_harnesss_own_letter_by_letter() {
     let catalog = Catalog::builtin();
     let mut compared = 0;
     for row in prompt_samples() {
-        let [task, split, index] = text_of(&row, "id").split('/').collect::<Vec<_>>()[..] else { panic!("an id") };
+        let [task, split, index] = text_of(&row, "id").split('/').collect::<Vec<_>>()[..] else {
+            panic!("an id")
+        };
         if text_of(&row, "profile") != "llm-jp-eval@1.3.0" || task == "jsquad" {
             continue;
         }

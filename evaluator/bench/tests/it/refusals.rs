@@ -173,11 +173,19 @@ fn contradictions_in_a_definition_are_refused() {
             "primary = \"acc\"",
             "qa.toml: the primary metric acc is not among metrics",
         ),
-        ("\"char_f1\"]", "\"acc_norm\"]", "qa.toml: metric acc_norm cannot judge a request of kind \"generate\""),
+        (
+            "\"char_f1\"]",
+            "\"acc_norm\"]",
+            "qa.toml: metric acc_norm cannot judge a request of kind \"generate\"",
+        ),
         ("\"char_f1\"]", "\"char_f2\"]", "qa.toml:11:27: unknown variant `char_f2`"),
         ("max_new_tokens", "max_tokens", "qa.toml"),
         ("{question}", "{question", "qa.toml:18:20: a single \"{\" in"),
-        ("prompt", "shots = { default = 2 }\nprompt", "qa.toml: shots.default needs shots.from or shots.literal"),
+        (
+            "prompt",
+            "shots = { default = 2 }\nprompt",
+            "qa.toml: shots.default needs shots.from or shots.literal",
+        ),
         ("prompt", shots, "qa.toml: shots.from is \"train\", but no source gives that split"),
         (
             "prompt",
@@ -224,7 +232,8 @@ request = { kind = "choices", choices = "c", delimiter = " ", gold = "g" }"#;
     let score = |answer| {
         sekisho_bench::score(&definition, &data.items[0], &answer).map_err(|error| error.to_string())
     };
-    let choices = |loglikelihoods| Answer::Choices { loglikelihoods, choice_tokens: vec![1, 1], greedy: None };
+    let choices =
+        |loglikelihoods| Answer::Choices { loglikelihoods, choice_tokens: vec![1, 1], greedy: None };
     assert_eq!(
         score(choices(vec![-2.0, -1.0])).expect("well-formed").score["acc"].to_bits(),
         1.0_f64.to_bits()

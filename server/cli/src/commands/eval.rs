@@ -245,6 +245,7 @@ impl Progress for Bars<'_> {
     fn worked(&mut self, task: usize, spent: Spent) {
         let tokens = spent.tokens;
         let saved = tokens.prompt.saturating_sub(tokens.prefilled);
-        self.bars[task].set_message(format!("{} tokens run, {saved} saved", tokens.prefilled + tokens.generated));
+        self.bars[task]
+            .set_message(format!("{} tokens run, {saved} saved", tokens.prefilled + tokens.generated));
     }
 }

@@ -56,12 +56,18 @@ impl People {
 
 /// The whole road. What an earlier start has done is not done again.
 pub(crate) async fn walk(app: &App, people: &People, printer: &Printer) -> anyhow::Result<()> {
+    ask_again(app).await?;
     let mut trainer = Trainer::start(app, &people.token)?;
     let mut bars = Bars::new(printer);
     loop {
         let trained = trainer.finished().await?;
         let standing = Standing::of(app).await?;
         bars.show(&standing, printer);
+        standing.failure(app).await?;
+        if trained && standing.checkpoints.is_empty() {
+            let text = format!("training ended without a checkpoint: {}", last_line(&trainer.log));
+            return Err(Failed::user(text));
+        }
         if trained && standing.settled() {
             break;
         }
@@ -70,6 +76,16 @@ pub(crate) async fn walk(app: &App, people: &People, printer: &Printer) -> anyho
     bars.finish();
     let last = Standing::of(app).await?.checkpoints.pop().context("the demo trained no checkpoint")?;
     propose(app, people, &last.checkpoint).await
+}
+
+/// What failed in an earlier start is tried again: its cause may be mended.
+async fn ask_again(app: &App) -> anyhow::Result<()> {
+    for judged in Standing::of(app).await?.checkpoints {
+        if judged.state == Some(WorkState::Failed) {
+            evaluations::start(app, &judged.checkpoint, input::SUITE).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Drafts a release of the last checkpoint, lets the policy judge it and asks for approval.
@@ -102,6 +118,7 @@ impl Trainer {
         let mut command = Command::new(std::env::current_exe()?);
         command.arg("train").arg(dir.join(input::SPEC)).arg("--dir").arg(&out);
         command.args(["--server", &app.config.public_url]).env("SEKISHO_TOKEN", token);
+        command.env(sekisho_server::launch::PARENT, std::process::id().to_string());
         if out.is_dir() {
             command.arg("--resume");
         }
@@ -166,6 +183,29 @@ impl Standing {
             checkpoints.push(judged);
         }
         Ok(Self { step: run.step.0, loss: run.loss, checkpoints })
+    }
+
+    /// The first checkpoint that was refused, or whose evaluation failed, with its reason.
+    async fn failure(&self, app: &App) -> anyhow::Result<()> {
+        for judged in &self.checkpoints {
+            let (checkpoint, step) = (&judged.checkpoint, judged.checkpoint.step);
+            if let Some(reason) = checkpoint.refusal.as_ref() {
+                return Err(Failed::user(format!("checkpoint {step} was refused: {}", reason.en)));
+            }
+            if judged.state != Some(WorkState::Failed) {
+                continue;
+            }
+            for evaluation in app.store.evaluations_of(checkpoint.id).await? {
+                let work = app.store.work_of(evaluation.id).await?;
+                let failed = work.into_iter().find(|row| row.state == WorkState::Failed);
+                if let Some(reason) = failed.and_then(|row| row.error) {
+                    return Err(Failed::user(format!(
+                        "the evaluation of checkpoint {step} failed: {reason}"
+                    )));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Nothing waits: every checkpoint is refused, or examined to the end.

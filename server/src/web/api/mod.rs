@@ -1,5 +1,6 @@
 //! `/api/v1`: one file per endpoint.
 
+mod body;
 mod checkpoint;
 mod checkpoints;
 mod evaluation;

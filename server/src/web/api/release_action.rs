@@ -5,6 +5,7 @@ use axum::extract::{Path, State};
 use sekisho_domain::release::ReleaseAction;
 use serde::Deserialize;
 
+use super::body::JsonBody;
 use super::release::{ReleaseView, view};
 use crate::service::releases;
 use crate::service::releases::Proposal;
@@ -39,7 +40,7 @@ pub(super) async fn act(
     State(app): State<App>,
     actor: Actor,
     Path((key, action)): Path<(String, String)>,
-    Json(request): Json<Act>,
+    JsonBody(request): JsonBody<Act>,
 ) -> Result<Json<ReleaseView>, WebError> {
     let id = releases::find(&app, &key).await?.id;
     let release = match action.as_str() {

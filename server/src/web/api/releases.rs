@@ -5,6 +5,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Deserialize;
 
+use super::body::JsonBody;
 use super::release::{ReleaseView, view};
 use crate::service::releases::Proposal;
 use crate::service::{checkpoints, releases};
@@ -43,7 +44,7 @@ pub(super) async fn list(State(app): State<App>, viewer: Viewer) -> Result<Json<
 pub(super) async fn propose(
     State(app): State<App>,
     actor: Actor,
-    Json(request): Json<Propose>,
+    JsonBody(request): JsonBody<Propose>,
 ) -> Result<(StatusCode, Json<ReleaseView>), WebError> {
     let checkpoint = checkpoints::find(&app, &request.checkpoint).await?;
     let Propose { lineage, path, parents, files, announcement, .. } = request;

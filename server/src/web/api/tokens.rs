@@ -6,6 +6,7 @@ use sekisho_domain::{Timestamp, TokenId};
 use sekisho_store::ApiToken;
 use serde::{Deserialize, Serialize};
 
+use super::body::JsonBody;
 use crate::service::people;
 use crate::{Actor, App, WebError};
 
@@ -58,7 +59,7 @@ pub(super) async fn add(
     State(app): State<App>,
     actor: Actor,
     Path(name): Path<String>,
-    Json(request): Json<AddToken>,
+    JsonBody(request): JsonBody<AddToken>,
 ) -> Result<(StatusCode, Json<NewToken>), WebError> {
     actor.require(&[Role::Admin], Scope::Admin)?;
     let user = people::find(&app, &name).await?;

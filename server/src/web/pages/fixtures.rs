@@ -105,6 +105,7 @@ fn checkpoint(run: &str, step: u64, state: CheckpointState) -> Checkpoint {
         refusal: None,
         path: format!("/data/checkpoints/{run}/iter_{step:07}"),
         owned: false,
+        place: None,
         verification: (state == CheckpointState::Verified).then_some(verification),
         created: now().plus_seconds(-7200),
         updated: now().plus_seconds(-7000),

@@ -2,6 +2,7 @@ use async_trait::async_trait;
 use sekisho_domain::user::{Role, Scope};
 use sekisho_domain::{Sha256, Timestamp, TokenId, UserId};
 use serde_json::json;
+use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
 
 use super::fields::Fields;
@@ -11,17 +12,7 @@ use crate::{ApiToken, LoginLink, PeopleRepository, Session, StoreError, User};
 #[async_trait]
 impl PeopleRepository for SqliteStore {
     async fn add_user(&self, user: &User) -> Result<(), StoreError> {
-        sqlx::query("INSERT INTO users (id, name, roles, created) VALUES ($1, $2, $3, $4)")
-            .bind(user.id.to_string())
-            .bind(&user.name)
-            .bind(json!(user.roles).to_string())
-            .bind(user.created.unix_ms())
-            .execute(&self.write)
-            .await
-            .map_err(|error| {
-                conflict(error, || format!("the name \"{}\" is taken; choose another", user.name))
-            })?;
-        Ok(())
+        put_user(&mut *self.write.acquire().await?, user).await
     }
 
     async fn user(&self, id: UserId) -> Result<Option<User>, StoreError> {
@@ -50,22 +41,14 @@ impl PeopleRepository for SqliteStore {
     }
 
     async fn add_token(&self, token: &ApiToken) -> Result<(), StoreError> {
-        sqlx::query(
-            "INSERT INTO api_tokens (id, user_id, label, hash, scopes, expires, created, makers)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-        )
-        .bind(token.id.to_string())
-        .bind(token.user.to_string())
-        .bind(&token.label)
-        .bind(token.hash.hex())
-        .bind(json!(token.scopes).to_string())
-        .bind(token.expires.map(Timestamp::unix_ms))
-        .bind(token.created.unix_ms())
-        .bind(json!(token.makers).to_string())
-        .execute(&self.write)
-        .await
-        .map_err(|error| conflict(error, || "this token is there already".to_owned()))?;
-        Ok(())
+        put_token(&mut *self.write.acquire().await?, token).await
+    }
+
+    async fn add_user_with_token(&self, user: &User, token: &ApiToken) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        put_user(&mut transaction, user).await?;
+        put_token(&mut transaction, token).await?;
+        Ok(transaction.commit().await?)
     }
 
     async fn token(&self, hash: Sha256, now: Timestamp) -> Result<Option<(User, ApiToken)>, StoreError> {
@@ -154,6 +137,39 @@ impl PeopleRepository for SqliteStore {
         sqlx::query("DELETE FROM sessions WHERE hash = $1").bind(hash.hex()).execute(&self.write).await?;
         Ok(())
     }
+}
+
+async fn put_user(connection: &mut SqliteConnection, user: &User) -> Result<(), StoreError> {
+    sqlx::query("INSERT INTO users (id, name, roles, created) VALUES ($1, $2, $3, $4)")
+        .bind(user.id.to_string())
+        .bind(&user.name)
+        .bind(json!(user.roles).to_string())
+        .bind(user.created.unix_ms())
+        .execute(connection)
+        .await
+        .map_err(|error| {
+            conflict(error, || format!("the name \"{}\" is taken; choose another", user.name))
+        })?;
+    Ok(())
+}
+
+async fn put_token(connection: &mut SqliteConnection, token: &ApiToken) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO api_tokens (id, user_id, label, hash, scopes, expires, created, makers)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+    )
+    .bind(token.id.to_string())
+    .bind(token.user.to_string())
+    .bind(&token.label)
+    .bind(token.hash.hex())
+    .bind(json!(token.scopes).to_string())
+    .bind(token.expires.map(Timestamp::unix_ms))
+    .bind(token.created.unix_ms())
+    .bind(json!(token.makers).to_string())
+    .execute(connection)
+    .await
+    .map_err(|error| conflict(error, || "this token is there already".to_owned()))?;
+    Ok(())
 }
 
 fn user(row: &SqliteRow) -> Result<User, StoreError> {

@@ -20,22 +20,33 @@ pub(crate) async fn people_sign_in(store: &dyn Store) {
     let missing = store.set_roles(id(9), &[]).await.expect_err("no such user");
     assert!(matches!(missing, StoreError::Missing { kind: "user", .. }), "{missing}");
 
+    let (admin, first) = (user(4, "admin", &[Role::Admin]), token(4, id(4)));
+    store.add_user_with_token(&admin, &first).await.expect("both");
+    assert_eq!(store.token(first.hash, at(5)).await.expect("lookup"), Some((admin, first.clone())));
+    let twice = store.add_user_with_token(&user(5, "second", &[]), &ApiToken { user: id(5), ..first }).await;
+    assert!(matches!(twice, Err(StoreError::Conflict(_))), "{twice:?}");
+    assert_eq!(store.user(id(5)).await.expect("lookup"), None, "neither");
+
     tokens(store, &author).await;
     links(store, author.id).await;
     sessions(store, author.id).await;
 }
 
-async fn tokens(store: &dyn Store, owner: &User) {
-    let forever = ApiToken {
-        id: id(1),
-        user: owner.id,
+pub(crate) fn token(n: u32, user: UserId) -> ApiToken {
+    ApiToken {
+        id: id(n),
+        user,
         label: "trainer".to_owned(),
-        hash: Sha256::of("secret"),
+        hash: Sha256::of(format!("secret {n}")),
         scopes: vec![Scope::Read, Scope::Ingest],
         makers: vec![id(9), owner.id],
         expires: None,
         created: at(0),
-    };
+    }
+}
+
+async fn tokens(store: &dyn Store, owner: &User) {
+    let forever = token(1, owner.id);
     let brief = ApiToken {
         id: id(2),
         hash: Sha256::of("brief"),
