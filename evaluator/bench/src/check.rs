@@ -1,7 +1,8 @@
 use std::collections::BTreeSet;
 
 use crate::definition::{
-    Choices, Input, RequestKind, RequestRule, Role, Sampler, SplitRule, StandardError, TaskDefinition, Truncation,
+    Choices, Input, RequestKind, RequestRule, Role, Sampler, SplitRule, StandardError, TaskDefinition,
+    Truncation,
 };
 use crate::metric::Metric;
 use crate::reader::Reader;
@@ -68,7 +69,10 @@ impl TaskDefinition {
             return None;
         }
         if self.request.kind() != RequestKind::Generate {
-            return Some(format!("a filter reads generated text; the request is of kind \"{}\"", self.request.kind().as_str()));
+            return Some(format!(
+                "a filter reads generated text; the request is of kind \"{}\"",
+                self.request.kind().as_str()
+            ));
         }
         let mut names = BTreeSet::new();
         let again = self.filters.iter().find(|filter| !names.insert(&filter.name));
@@ -113,7 +117,8 @@ impl TaskDefinition {
         }
         match shots.from {
             None if literal == 0 => {
-                return (shots.default > 0).then(|| "shots.default needs shots.from or shots.literal".to_owned());
+                return (shots.default > 0)
+                    .then(|| "shots.default needs shots.from or shots.literal".to_owned());
             }
             None if shots.default as usize > literal => {
                 return Some(format!("shots.default is {}, but shots.literal has {literal}", shots.default));
@@ -139,7 +144,10 @@ impl TaskDefinition {
     fn request_contradicts(&self) -> Option<String> {
         let kind = self.request.kind();
         if self.truncation == Truncation::DropShots && kind != RequestKind::Generate {
-            return Some(format!("truncation = \"drop-shots\" is for generation; the request is of kind \"{}\"", kind.as_str()));
+            return Some(format!(
+                "truncation = \"drop-shots\" is for generation; the request is of kind \"{}\"",
+                kind.as_str()
+            ));
         }
         match (&self.prompt.input, &self.request) {
             (Input::One(_), RequestRule::Choices { .. } | RequestRule::Continuation { .. }) => None,

@@ -44,8 +44,8 @@ pub use char_f1::char_f1;
 pub use data::{Gold, Item, Request, TaskData, load};
 pub use dataset::dataset_json;
 pub use definition::{
-    BosRule, Choices, Derive, Encoding, Example, Filter, Input, Prompt, RequestKind, RequestRule, Role, Sampler, Shots,
-    SourceRef, Split, SplitRule, StandardError, TaskDefinition, Truncation,
+    BosRule, Choices, Derive, Encoding, Example, Filter, Input, Prompt, RequestKind, RequestRule, Role,
+    Sampler, Shots, SourceRef, Split, SplitRule, StandardError, TaskDefinition, Truncation,
 };
 pub use error::TaskError;
 pub use means::{Category, MeanDefinition, NamedMean, means};

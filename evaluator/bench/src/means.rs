@@ -52,7 +52,11 @@ impl NamedMean {
     /// The name as it is shown: that of the harness when nothing is missing, else with what is there: `AVG (6/9)`.
     #[must_use]
     pub fn label(&self) -> String {
-        if self.is_complete() { self.name.clone() } else { format!("{} ({}/{})", self.name, self.done, self.of) }
+        if self.is_complete() {
+            self.name.clone()
+        } else {
+            format!("{} ({}/{})", self.name, self.done, self.of)
+        }
     }
 }
 
@@ -63,7 +67,8 @@ pub fn means(suite: &Suite, value: &dyn Fn(&TaskRun) -> Option<f64>) -> Vec<Name
     for definition in &suite.means {
         let categories: Vec<NamedMean> =
             definition.categories.iter().map(|category| category_mean(suite, category, value)).collect();
-        let complete: Vec<f64> = categories.iter().filter(|c| c.is_complete()).filter_map(|c| c.value).collect();
+        let complete: Vec<f64> =
+            categories.iter().filter(|c| c.is_complete()).filter_map(|c| c.value).collect();
         let mean = NamedMean {
             name: definition.name.clone(),
             value: mean(&complete),

@@ -99,10 +99,7 @@ impl Metric {
     /// Whether more is better.
     #[must_use]
     pub const fn higher_is_better(self) -> bool {
-        !matches!(
-            self,
-            Self::Perplexity | Self::WordPerplexity | Self::BytePerplexity | Self::BitsPerByte
-        )
+        !matches!(self, Self::Perplexity | Self::WordPerplexity | Self::BytePerplexity | Self::BitsPerByte)
     }
 
     /// What a value is divided by where it enters a mean over tasks: BLEU and chrF run from 0 to 100.
@@ -145,7 +142,8 @@ impl TryFrom<String> for Reported {
     fn try_from(text: String) -> Result<Self, String> {
         let (metric, filter) =
             text.split_once(',').map_or((&*text, None), |(metric, filter)| (metric, Some(filter.to_owned())));
-        let metric = Metric::deserialize(metric.into_deserializer()).map_err(|error: ValueError| error.to_string())?;
+        let metric =
+            Metric::deserialize(metric.into_deserializer()).map_err(|error: ValueError| error.to_string())?;
         Ok(Self { metric, filter })
     }
 }

@@ -25,7 +25,9 @@ mod tests {
 
     #[test]
     fn words_are_the_pieces_between_white_space() {
-        for (text, expected) in [("", 1), ("a", 1), ("a b", 2), (" a\n\nb ", 4), ("一\u{3000}二", 2), ("\u{1c}", 2)] {
+        for (text, expected) in
+            [("", 1), ("a", 1), ("a b", 2), (" a\n\nb ", 4), ("一\u{3000}二", 2), ("\u{1c}", 2)]
+        {
             assert_eq!(words(text), expected, "{text:?}");
         }
     }

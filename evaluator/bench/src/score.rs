@@ -71,9 +71,7 @@ pub fn score(definition: &TaskDefinition, item: &Item, answer: &Answer) -> Resul
         (Gold::Text(gold), Answer::Text { output, .. }, _) if kind == RequestKind::Generate => {
             Ok(text(definition, gold, output))
         }
-        (Gold::Text(gold), Answer::Choices { greedy, .. }, [value])
-            if kind == RequestKind::Continuation =>
-        {
+        (Gold::Text(gold), Answer::Choices { greedy, .. }, [value]) if kind == RequestKind::Continuation => {
             let Some([greedy]) = greedy.as_deref() else {
                 return fail("the answer does not say whether the continuation is the likeliest one");
             };

@@ -95,8 +95,10 @@ impl<'a> Examples<'a> {
         };
         let places = drawn.into_iter().map(|place| candidates[place]);
         // An item is known by what it says, as the harnesses compare documents.
-        let others: Vec<usize> =
-            places.filter(|place| !(self.own_split && self.pool[*place].same(row))).take(self.shots).collect();
+        let others: Vec<usize> = places
+            .filter(|place| !(self.own_split && self.pool[*place].same(row)))
+            .take(self.shots)
+            .collect();
         others.into_iter().map(|place| self.text(place)).collect()
     }
 

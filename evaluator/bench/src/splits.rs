@@ -111,7 +111,9 @@ fn one_file(
     }
     let mut rows = reader(definition, source).rows(&source.name(), &bytes)?;
     rows.retain(|row| source.only.iter().all(|(field, text)| row.holds(field, text)));
-    rows.retain(|row| !definition.drop.iter().any(|(field, texts)| texts.iter().any(|text| row.holds(field, text))));
+    rows.retain(|row| {
+        !definition.drop.iter().any(|(field, texts)| texts.iter().any(|text| row.holds(field, text)))
+    });
     for row in &mut rows {
         source.set.iter().for_each(|(field, text)| row.set(field, text.clone()));
     }

@@ -30,22 +30,28 @@ impl Statistic {
         let of = |metric| match metric {
             Metric::Perplexity => Self::Perplexity(keep(records, log_likelihood)),
             Metric::WordPerplexity | Metric::BytePerplexity | Metric::BitsPerByte => {
-                Self::Weighted(metric, keep(records, text))
+                match keep(records, text) {
+                    // Another program's records say no lengths.
+                    texts if texts.is_empty() => Self::Mean(scores(name, records)),
+                    texts => Self::Weighted(metric, texts),
+                }
             }
             Metric::Bleu => Self::Bleu(keep(records, |record| bleu_counts(record, Tokenize::V13a))),
-            Metric::BleuIntl => Self::Bleu(keep(records, |record| bleu_counts(record, Tokenize::International))),
+            Metric::BleuIntl => {
+                Self::Bleu(keep(records, |record| bleu_counts(record, Tokenize::International)))
+            }
             Metric::BleuChar => Self::Bleu(keep(records, |record| bleu_counts(record, Tokenize::Char))),
             Metric::Chrf => Self::Chrf(keep(records, |record| chrf_counts(record, 0))),
             Metric::ChrfPlusPlus => Self::Chrf(keep(records, |record| chrf_counts(record, 2))),
             Metric::Pearson => Self::Correlation(keep(records, numbers), pearson),
             Metric::Spearman => Self::Correlation(keep(records, numbers), spearman),
             Metric::Acc | Metric::AccNorm | Metric::AccBytes | Metric::ExactMatch | Metric::CharF1 => {
-                Self::Mean(keep(records, |record| record.score.get(name).copied()))
+                Self::Mean(scores(name, records))
             }
         };
         match metric(name) {
             Some(metric) => of(metric),
-            None => Self::Mean(keep(records, |record| record.score.get(name).copied())),
+            None => Self::Mean(scores(name, records)),
         }
     }
 
@@ -96,6 +102,10 @@ pub(crate) fn metric(name: &str) -> Option<Metric> {
     Reported::try_from(name.to_owned()).ok().map(|reported| reported.metric)
 }
 
+fn scores(name: &str, records: &[&Record]) -> Vec<f64> {
+    keep(records, |record| record.score.get(name).copied())
+}
+
 fn keep<T>(records: &[&Record], of: impl Fn(&Record) -> Option<T>) -> Vec<T> {
     records.iter().filter_map(|record| of(record)).collect()
 }
@@ -111,7 +121,9 @@ fn chrf_counts(record: &Record, word_order: usize) -> Option<chrf::Counts> {
 /// Of what was scored alone.
 fn log_likelihood(record: &Record) -> Option<f64> {
     match &record.answer {
-        Answer::Choices { loglikelihoods, .. } if loglikelihoods.len() == 1 => loglikelihoods.first().copied(),
+        Answer::Choices { loglikelihoods, .. } if loglikelihoods.len() == 1 => {
+            loglikelihoods.first().copied()
+        }
         _ => None,
     }
 }

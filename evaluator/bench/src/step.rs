@@ -54,7 +54,11 @@ impl Step {
             Self::Delete(pattern) => pattern.regex.replace_all(text, "").into_owned(),
             Self::Map(map) => map.get(text).map_or(text, String::as_str).to_owned(),
             Self::NumberOr(otherwise) => {
-                if text.parse::<f64>().is_ok() { text.to_owned() } else { otherwise.clone() }
+                if text.parse::<f64>().is_ok() {
+                    text.to_owned()
+                } else {
+                    otherwise.clone()
+                }
             }
             Self::Integer => integer(text).unwrap_or_else(|| INVALID.to_owned()),
             Self::Strip => strip(text).to_owned(),
@@ -109,7 +113,12 @@ impl TryFrom<String> for Pattern {
     fn try_from(text: String) -> Result<Self, String> {
         match Regex::new(&text) {
             Ok(regex) => Ok(Self { regex }),
-            Err(error) => Err(format!("\"{text}\" is no regular expression of this program: {error}")),
+            Err(error) => {
+                // The parser draws a picture over several lines and says what is wrong in the last one.
+                let error = error.to_string();
+                let reason = error.lines().last().unwrap_or_default().trim_start_matches("error: ");
+                Err(format!("\"{text}\" is no regular expression of this program: {reason}"))
+            }
         }
     }
 }

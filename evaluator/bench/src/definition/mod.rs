@@ -189,7 +189,10 @@ impl TaskDefinition {
     #[must_use]
     pub fn reported(&self) -> Vec<Reported> {
         let of = |filter: Option<&String>| {
-            self.metrics.iter().map(move |metric| Reported { metric: *metric, filter: filter.cloned() }).collect::<Vec<_>>()
+            self.metrics
+                .iter()
+                .map(move |metric| Reported { metric: *metric, filter: filter.cloned() })
+                .collect::<Vec<_>>()
         };
         if self.filters.is_empty() {
             return of(None);

@@ -78,9 +78,7 @@ impl Reader {
             Self::Csv { columns } => table::csv(file, text, columns.as_deref()),
             Self::Tsv { columns } => table::tsv(file, text, columns.as_deref()),
             Self::Lines { field } => Ok(lines(file, text, field)),
-            Self::Text => {
-                Ok(vec![Row::new(file, "the whole file".to_owned(), one("text", text))])
-            }
+            Self::Text => Ok(vec![Row::new(file, "the whole file".to_owned(), one("text", text))]),
             Self::Squad => squad::questions(file, text),
             Self::Xml { record, fields, join } => xml::Elements { record, fields, join }.read(file, text),
             Self::Xwino { language } => xwino::rows(file, text, language),

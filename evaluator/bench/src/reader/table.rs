@@ -6,7 +6,8 @@ use crate::error::TaskError;
 
 /// Comma-separated values.
 pub(super) fn csv(file: &str, text: &str, columns: Option<&[String]>) -> Result<Vec<Row>, TaskError> {
-    let mut reader = ReaderBuilder::new().has_headers(false).flexible(true).from_reader(without_mark(text).as_bytes());
+    let mut reader =
+        ReaderBuilder::new().has_headers(false).flexible(true).from_reader(without_mark(text).as_bytes());
     let records = reader.records().enumerate().map(|(index, record)| {
         let record = record.map_err(|error| {
             error_at(file, &format!("record {}", index + 1), format!("not comma-separated values ({error})"))

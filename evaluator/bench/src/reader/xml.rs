@@ -49,7 +49,8 @@ impl Elements<'_> {
         if let Some(attribute) = place.strip_prefix('@') {
             return record.attribute(attribute).map(str::to_owned);
         }
-        let (parent, name) = place.split_once('/').map_or((None, place), |(parent, name)| (Some(parent), name));
+        let (parent, name) =
+            place.split_once('/').map_or((None, place), |(parent, name)| (Some(parent), name));
         let below = |node: &Node<'_, '_>| {
             parent.is_none_or(|parent| node.parent().is_some_and(|above| above.has_tag_name(parent)))
         };

@@ -6,7 +6,10 @@ use sekisho_domain::evaluation::TaskRun;
 #[test]
 fn definitions_and_suites_of_the_build_are_valid() {
     let catalog = Catalog::builtin();
-    assert_eq!(catalog.profiles(), ["jp-harness@1", "llm-jp-eval@1.1", "llm-jp-eval@1.3", "llm-jp-eval@1.4", "lm-eval@0.4"]);
+    assert_eq!(
+        catalog.profiles(),
+        ["jp-harness@1", "llm-jp-eval@1.1", "llm-jp-eval@1.3", "llm-jp-eval@1.4", "lm-eval@0.4"]
+    );
     for definition in catalog.iter() {
         let found = catalog.find(&definition.profile, &definition.task).expect("every definition is found");
         assert_eq!(found, definition);
@@ -119,7 +122,10 @@ fn a_mean_of_tasks_that_a_suite_does_not_run_is_refused() {
         ("{ name = \"C\" }", "has no task"),
     ] {
         let error = add(category).expect_err(sentence).to_string();
-        assert!(error.starts_with("suite.toml: category \"C\" of mean \"M\"") && error.contains(sentence), "{error}");
+        assert!(
+            error.starts_with("suite.toml: category \"C\" of mean \"M\"") && error.contains(sentence),
+            "{error}"
+        );
     }
 }
 

@@ -81,7 +81,8 @@ fn wmt20_is_asked_and_scored_as_by_the_harness() {
     }
     let golden = &scores("jp_harness.scores.json")["scores"]["wmt20_en_ja/nobos"];
     let results = aggregate(&definition, &run, &[], Bos::Auto, &records);
-    let values: Vec<(&str, f64)> = results.iter().map(|(entry, _)| (entry.metric.as_str(), entry.value)).collect();
+    let values: Vec<(&str, f64)> =
+        results.iter().map(|(entry, _)| (entry.metric.as_str(), entry.value)).collect();
     let expected = [
         ("bleu_char", &golden["sacrebleu[char]"]["score"]),
         ("bleu", &golden["sacrebleu[13a]"]["score"]),
@@ -116,7 +117,10 @@ fn ja_en_asks_every_sentence_once() {
     assert!(first.request.contexts()[0].ends_with("\nEnglish phrase:"));
     let Gold::Text(gold) = &first.gold else { panic!("a text") };
     assert!(gold.is_ascii(), "{gold}");
-    assert!(items.iter().all(|item| item.examples.len() == 4), "one more is drawn for an item that draws itself");
+    assert!(
+        items.iter().all(|item| item.examples.len() == 4),
+        "one more is drawn for an item that draws itself"
+    );
 }
 
 #[test]

@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use sekisho_bench::python_random::PythonRandom;
 use sekisho_bench::{
-    Answer, Catalog, Gold, Item, Record, Request, Role, SourceRef, Split, TaskDefinition, aggregate, char_f1, dataset_json,
-    load, stats,
+    Answer, Catalog, Gold, Item, Record, Request, Role, SourceRef, Split, TaskDefinition, aggregate, char_f1,
+    dataset_json, load, stats,
 };
 use sekisho_domain::Sha256;
 use sekisho_domain::evaluation::{Bos, TaskRun};
@@ -87,24 +88,28 @@ fn a_train_file_of_the_user_is_taken_when_accepted() {
         return;
     }
     let catalog = Catalog::builtin();
-    for (task, head, n) in
-        [("jsts", "jglue/jsts-v1.3/train-v1.3.head1000.json", 1_000), ("jamp", "jamp/train_all.head1000.tsv", 1_000)]
-    {
+    for (task, head, n) in [
+        ("jsts", "jglue/jsts-v1.3/train-v1.3.head1000.json", 1_000),
+        ("jamp", "jamp/train_all.head1000.tsv", 1_000),
+    ] {
         let definition = catalog.find(PROFILE, task).expect("built in");
         let head = fs_err::read(data().expect("there").join("bench").join(head)).expect("the head is there");
-        let mine = |source: &SourceRef| if source.role == Role::Train { Ok(head.clone()) } else { read(source) };
+        let mine =
+            |source: &SourceRef| if source.role == Role::Train { Ok(head.clone()) } else { read(source) };
         let run = run(definition, "dev");
         let error = load(definition, &run, &[], &mine).expect_err("not accepted").to_string();
         let digest = Sha256::of(&head);
-        assert!(error.contains("does not know the digest") && error.contains(&format!("--accept {digest}")), "{error}");
+        assert!(
+            error.contains("does not know the digest") && error.contains(&format!("--accept {digest}")),
+            "{error}"
+        );
         let loaded = load(definition, &run, &[digest], &mine).expect("accepted");
         assert_eq!(loaded.items.len(), n / 10, "{task}");
         assert!(loaded.items.iter().all(|item| item.examples.len() == 4));
     }
 }
 
-/// All that is known of JMMLU's order of files: the published first shots are where the stream puts them once the first 22
-/// files are in place. Dev and test need the order of the others too, so their digests are not claimed.
+/// Dev and test need the order of all 53 files, of which 31 are not established; the digests are not claimed.
 #[test]
 fn jmmlu_is_split_file_by_file() {
     if data().is_none() {
@@ -117,6 +122,44 @@ fn jmmlu_is_split_file_by_file() {
         items(&definition, &run).items.len()
     };
     assert_eq!((count("train"), count("dev"), count("test")), (32, 3_524, 3_541));
+}
+
+/// What is established of JMMLU's order: two of the five published shots are questions of the first 22 files. Where the
+/// stream puts them among the questions for dev, and that one place in the stream shuffles just these two to the first and
+/// the fourth position, shows that these files come first and in this order.
+#[test]
+fn the_first_22_files_of_jmmlu_stand_where_the_published_shots_need_them() {
+    if data().is_none() {
+        return;
+    }
+    let text = Catalog::builtin().find(PROFILE, "jmmlu").expect("built in").toml().to_owned();
+    let text = text.replace("role = \"all\"", "role = \"test\"").replace("llm-jp-eval-by-file", "files");
+    let text = text
+        .replace("stderr = ", "subtask = \"subject\"\nstderr = ")
+        .replace("from = \"train\"", "from = \"test\"");
+    let definition = TaskDefinition::from_toml("jmmlu.toml", &text).expect("a valid definition");
+    let mut run = run(&definition, "test");
+    run.shots = Some(0);
+    let all = items(&definition, &run).items;
+    let mut random = PythonRandom::new(42);
+    let mut dev: Vec<&str> = Vec::new();
+    for file in all.chunk_by(|a, b| a.group == b.group).take(22) {
+        let mut questions: Vec<&str> = file.iter().map(|item| item.request.contexts()[0].as_str()).collect();
+        random.shuffle(&mut questions);
+        questions.truncate(questions.len() / 2);
+        dev.extend(questions);
+    }
+    let place =
+        |words: &str| dev.iter().position(|question| question.contains(words)).expect("in the first half");
+    let (first, fourth) = (place("欧州連合（EU）は次のどの組織に"), place("ヒュームは私たちの知覚を"));
+    let matches = |words: &usize| {
+        let mut random = PythonRandom::new(42);
+        (0..*words).for_each(|_| _ = random.next_u32());
+        let mut order: Vec<usize> = (0..3_540).collect();
+        random.shuffle(&mut order);
+        order[0] == first && order[3] == fourth
+    };
+    assert_eq!((10_200..10_500).filter(matches).collect::<Vec<_>>(), [10_341, 10_342]);
 }
 
 /// Questions of one passage share a group, which the interval draws as a whole.
@@ -141,17 +184,21 @@ fn jsquad_with_literal_shots_is_asked_and_scored_as_by_the_harness() {
     }
     let catalog = Catalog::builtin();
     let literal = catalog.find("llm-jp-eval@1.1", "jsquad").expect("built in").toml();
-    let literal = &literal[literal.find("[shots]").expect("shots")..literal.find("[prompt]").expect("a prompt")];
+    let literal =
+        &literal[literal.find("[shots]").expect("shots")..literal.find("[prompt]").expect("a prompt")];
     let text = catalog.find(PROFILE, "jsquad").expect("built in").toml();
     let text = text.replace("[shots]\ndefault = 4\nfrom = \"train\"\n\n", literal);
     let definition = TaskDefinition::from_toml("jsquad.toml", &text).expect("a valid definition");
     let run = run(&definition, "test");
     let data = items(&definition, &run);
-    let rows: Vec<Value> =
-        goldens("llmjp_v13.jsonl").into_iter().filter(|row| text_of(row, "id").starts_with("jsquad/test/")).collect();
+    let rows: Vec<Value> = goldens("llmjp_v13.jsonl")
+        .into_iter()
+        .filter(|row| text_of(row, "id").starts_with("jsquad/test/"))
+        .collect();
     assert_eq!(rows.len(), 200, "with and without BOS");
     for row in rows {
-        let index: usize = text_of(&row, "id").rsplit('/').next().and_then(|i| i.parse().ok()).expect("an index");
+        let index: usize =
+            text_of(&row, "id").rsplit('/').next().and_then(|i| i.parse().ok()).expect("an index");
         check(&definition, &run, &data.items[index], &row);
     }
 }
@@ -207,7 +254,9 @@ fn jsts_correlates_numbers() {
     }
     let catalog = Catalog::builtin();
     let definition = catalog.find(PROFILE, "jsts").expect("built in");
-    for (output, number) in [("約２．５点\n\n", "2.5"), ("4", "4"), ("わからない", "-2.0"), ("1.2.3", "-2.0"), ("", "-2.0")] {
+    for (output, number) in
+        [("約２．５点\n\n", "2.5"), ("4", "4"), ("わからない", "-2.0"), ("1.2.3", "-2.0"), ("", "-2.0")]
+    {
         assert_eq!(definition.answers(output), [number], "{output}");
     }
     let mut run = run(definition, "test");
@@ -301,7 +350,9 @@ fn prompts_are_the_harnesss_own_letter_by_letter() {
     let catalog = Catalog::builtin();
     let mut compared = 0;
     for row in prompt_samples() {
-        let [task, split, index] = text_of(&row, "id").split('/').collect::<Vec<_>>()[..] else { panic!("an id") };
+        let [task, split, index] = text_of(&row, "id").split('/').collect::<Vec<_>>()[..] else {
+            panic!("an id")
+        };
         if text_of(&row, "profile") != "llm-jp-eval@1.3.0" || task == "jsquad" {
             continue;
         }

@@ -58,7 +58,8 @@ fn compare_item(id: &str, item: &Item, record: &Record, row: &Value) {
     }
     for (metric, value) in &record.score {
         // Of the perplexity lm-eval logs the log-likelihood.
-        let golden = row[metric].as_f64().map(|value| if metric == "perplexity" { (-value).exp() } else { value });
+        let golden =
+            row[metric].as_f64().map(|value| if metric == "perplexity" { (-value).exp() } else { value });
         assert_eq!(Some(*value), golden, "{id} {metric}");
     }
 }
@@ -194,7 +195,9 @@ fn gsm8k_shots_are_lm_evals_draws() {
     let train = definition.sources.iter().find(|source| source.file == "train.jsonl").expect("named");
     let text = String::from_utf8(read(train).expect("real data")).expect("UTF-8");
     let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
-    for (item, drawn) in items.iter().zip([[6374, 3610, 957, 61], [742, 7462, 6610, 4769], [286, 5501, 5677, 687]]) {
+    for (item, drawn) in
+        items.iter().zip([[6374, 3610, 957, 61], [742, 7462, 6610, 4769], [286, 5501, 5677, 687]])
+    {
         let expected: Vec<String> = drawn
             .map(|line: usize| {
                 let text = |key: &str| lines[line][key].as_str().expect("a text");
