@@ -30,7 +30,9 @@ pub enum EvalError {
         task: String,
     },
     /// A kind of request that this engine does not answer.
-    #[error("{task} asks for the log-likelihood of a continuation or of a whole text, which this engine does not answer yet")]
+    #[error(
+        "{task} asks for the log-likelihood of a continuation or of a whole text, which this engine does not answer yet"
+    )]
     NotAsked {
         /// `profile/task`.
         task: String,
