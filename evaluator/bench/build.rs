@@ -1,7 +1,7 @@
 //! Lists the definitions under `tasks/`, so that a new file is built in without being named anywhere.
 
 use std::path::{Path, PathBuf};
-use std::{env, fs, io};
+use std::{env, io};
 
 fn main() -> io::Result<()> {
     let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("tasks");
@@ -17,11 +17,11 @@ fn main() -> io::Result<()> {
         })
         .collect();
     let out = PathBuf::from(env::var("OUT_DIR").expect("cargo sets it"));
-    fs::write(out.join("tasks.rs"), format!("&[{rows}]"))
+    fs_err::write(out.join("tasks.rs"), format!("&[{rows}]"))
 }
 
 fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
-    for entry in fs::read_dir(folder)? {
+    for entry in fs_err::read_dir(folder)? {
         let path = entry?.path();
         if path.is_dir() {
             collect(&path, files)?;

@@ -30,7 +30,11 @@ impl Statistic {
         let of = |metric| match metric {
             Metric::Perplexity => Self::Perplexity(keep(records, log_likelihood)),
             Metric::WordPerplexity | Metric::BytePerplexity | Metric::BitsPerByte => {
-                Self::Weighted(metric, keep(records, text))
+                match keep(records, text) {
+                    // Another program's records say no lengths.
+                    texts if texts.is_empty() => Self::Mean(scores(name, records)),
+                    texts => Self::Weighted(metric, texts),
+                }
             }
             Metric::Bleu => Self::Bleu(keep(records, |record| bleu_counts(record, Tokenize::V13a))),
             Metric::BleuIntl => {
@@ -42,12 +46,12 @@ impl Statistic {
             Metric::Pearson => Self::Correlation(keep(records, numbers), pearson),
             Metric::Spearman => Self::Correlation(keep(records, numbers), spearman),
             Metric::Acc | Metric::AccNorm | Metric::AccBytes | Metric::ExactMatch | Metric::CharF1 => {
-                Self::Mean(keep(records, |record| record.score.get(name).copied()))
+                Self::Mean(scores(name, records))
             }
         };
         match metric(name) {
             Some(metric) => of(metric),
-            None => Self::Mean(keep(records, |record| record.score.get(name).copied())),
+            None => Self::Mean(scores(name, records)),
         }
     }
 
@@ -96,6 +100,10 @@ impl Statistic {
 /// The metric of a reported name, if it is one of ours.
 pub(crate) fn metric(name: &str) -> Option<Metric> {
     Reported::try_from(name.to_owned()).ok().map(|reported| reported.metric)
+}
+
+fn scores(name: &str, records: &[&Record]) -> Vec<f64> {
+    keep(records, |record| record.score.get(name).copied())
 }
 
 fn keep<T>(records: &[&Record], of: impl Fn(&Record) -> Option<T>) -> Vec<T> {

@@ -113,7 +113,12 @@ impl TryFrom<String> for Pattern {
     fn try_from(text: String) -> Result<Self, String> {
         match Regex::new(&text) {
             Ok(regex) => Ok(Self { regex }),
-            Err(error) => Err(format!("\"{text}\" is no regular expression of this program: {error}")),
+            Err(error) => {
+                // The parser draws a picture over several lines and says what is wrong in the last one.
+                let error = error.to_string();
+                let reason = error.lines().last().unwrap_or_default().trim_start_matches("error: ");
+                Err(format!("\"{text}\" is no regular expression of this program: {reason}"))
+            }
         }
     }
 }

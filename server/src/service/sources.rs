@@ -32,23 +32,24 @@ impl Sources {
         Self { data_dir: config.data_dir.clone(), folders: config.sources.clone(), hashed: Mutex::default() }
     }
 
-    /// The file with the digest that a task's definition names.
+    /// The file with the digest that a task's definition names, and that digest. Where it names none (the complete file is not
+    /// public), the first file in place is the user's choice, and its digest becomes part of the score's fingerprint.
     ///
     /// # Errors
     /// A sentence that names the places looked at, or both digests when what lies there is another file.
-    pub fn locate(&self, task: &str, wanted: &SourceRef) -> Result<PathBuf, String> {
+    pub fn locate(&self, task: &str, wanted: &SourceRef) -> Result<(PathBuf, Sha256), String> {
         let SourceRef { source, file, sha256, .. } = wanted;
         let places = self.places(source, file);
         let mut other = None;
         for path in places.iter().filter(|path| path.is_file()) {
             let have = self.digest(path).map_err(|e| e.to_string())?;
-            if have == *sha256 {
-                return Ok(path.clone());
+            if sha256.is_none_or(|sha256| have == sha256) {
+                return Ok((path.clone(), have));
             }
             other.get_or_insert(have);
         }
-        if let Some(have) = other {
-            let (task, file, want) = (task.to_owned(), wanted.name(), *sha256);
+        if let (Some(have), Some(want)) = (other, *sha256) {
+            let (task, file) = (task.to_owned(), wanted.name());
             return Err(TaskError::DataHash { task, file, want, have }.to_string());
         }
         let looked: Vec<_> = places.iter().map(|p| p.display().to_string()).collect();

@@ -68,16 +68,10 @@ async fn prepare(app: &App, row: &WorkRow) -> Result<Result<WorkItem, String>, W
         Ok(definition) => definition,
         Err(error) => return Ok(Err(error.to_string())),
     };
-    let sources = match sources_of(definition, run) {
+    let sources = match sources_of(app, definition, run) {
         Ok(sources) => sources,
-        Err(error) => return Ok(Err(error.to_string())),
+        Err(message) => return Ok(Err(message)),
     };
-    let found = definition.sources_for(run).into_iter().flatten();
-    if let Some(Err(message)) =
-        found.map(|source| app.sources.locate(&definition.name(), source)).find(Result::is_err)
-    {
-        return Ok(Err(message));
-    }
     let mut finished = BTreeSet::new();
     for chunk in app.store.chunks(row.work.id).await? {
         finished.extend(chunk.items);
@@ -99,13 +93,12 @@ async fn prepare(app: &App, row: &WorkRow) -> Result<Result<WorkItem, String>, W
 }
 
 /// The data files of a run by the digests that its definition names; no others are ever handed out.
-fn sources_of(definition: &TaskDefinition, run: &TaskRun) -> Result<Vec<SourceFile>, TaskError> {
-    let named = |source: &SourceRef| SourceFile {
-        source: source.source.clone(),
-        file: source.file.clone(),
-        sha256: source.sha256,
+fn sources_of(app: &App, definition: &TaskDefinition, run: &TaskRun) -> Result<Vec<SourceFile>, String> {
+    let found = |source: &SourceRef| {
+        let (_, sha256) = app.sources.locate(&definition.name(), source)?;
+        Ok(SourceFile { source: source.source.clone(), file: source.file.clone(), sha256 })
     };
-    Ok(definition.sources_for(run)?.into_iter().map(named).collect())
+    definition.sources_for(run).map_err(|error| error.to_string())?.into_iter().map(found).collect()
 }
 
 /// Prolongs leases.
@@ -194,7 +187,7 @@ async fn new_records(
 async fn finish(app: &App, row: &WorkRow, held: HeldItem) -> Result<(), WebError> {
     let run = &row.work.run;
     let definition = app.catalog.find(&run.profile, &run.task).map_err(WebError::internal)?;
-    let sources = sources_of(definition, run).map_err(WebError::internal)?;
+    let sources = sources_of(app, definition, run).map_err(WebError::internal)?;
     let records = super::evaluations::records(app, row.work.id).await?;
     let total = app.store.work(row.work.id).await?.and_then(|w| w.total);
     if total.is_some_and(|total| total != records.len() as u64) {

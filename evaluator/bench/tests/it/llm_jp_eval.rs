@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use sekisho_bench::python_random::PythonRandom;
 use sekisho_bench::{
     Answer, Catalog, Gold, Item, Record, Request, Role, SourceRef, Split, TaskDefinition, aggregate, char_f1,
     dataset_json, load, stats,
@@ -108,8 +109,7 @@ fn a_train_file_of_the_user_is_taken_when_accepted() {
     }
 }
 
-/// All that is known of JMMLU's order of files: the published first shots are where the stream puts them once the first 22
-/// files are in place. Dev and test need the order of the others too, so their digests are not claimed.
+/// Dev and test need the order of all 53 files, of which 31 are not established; the digests are not claimed.
 #[test]
 fn jmmlu_is_split_file_by_file() {
     if data().is_none() {
@@ -122,6 +122,44 @@ fn jmmlu_is_split_file_by_file() {
         items(&definition, &run).items.len()
     };
     assert_eq!((count("train"), count("dev"), count("test")), (32, 3_524, 3_541));
+}
+
+/// What is established of JMMLU's order: two of the five published shots are questions of the first 22 files. Where the
+/// stream puts them among the questions for dev, and that one place in the stream shuffles just these two to the first and
+/// the fourth position, shows that these files come first and in this order.
+#[test]
+fn the_first_22_files_of_jmmlu_stand_where_the_published_shots_need_them() {
+    if data().is_none() {
+        return;
+    }
+    let text = Catalog::builtin().find(PROFILE, "jmmlu").expect("built in").toml().to_owned();
+    let text = text.replace("role = \"all\"", "role = \"test\"").replace("llm-jp-eval-by-file", "files");
+    let text = text
+        .replace("stderr = ", "subtask = \"subject\"\nstderr = ")
+        .replace("from = \"train\"", "from = \"test\"");
+    let definition = TaskDefinition::from_toml("jmmlu.toml", &text).expect("a valid definition");
+    let mut run = run(&definition, "test");
+    run.shots = Some(0);
+    let all = items(&definition, &run).items;
+    let mut random = PythonRandom::new(42);
+    let mut dev: Vec<&str> = Vec::new();
+    for file in all.chunk_by(|a, b| a.group == b.group).take(22) {
+        let mut questions: Vec<&str> = file.iter().map(|item| item.request.contexts()[0].as_str()).collect();
+        random.shuffle(&mut questions);
+        questions.truncate(questions.len() / 2);
+        dev.extend(questions);
+    }
+    let place =
+        |words: &str| dev.iter().position(|question| question.contains(words)).expect("in the first half");
+    let (first, fourth) = (place("欧州連合（EU）は次のどの組織に"), place("ヒュームは私たちの知覚を"));
+    let matches = |words: &usize| {
+        let mut random = PythonRandom::new(42);
+        (0..*words).for_each(|_| _ = random.next_u32());
+        let mut order: Vec<usize> = (0..3_540).collect();
+        random.shuffle(&mut order);
+        order[0] == first && order[3] == fourth
+    };
+    assert_eq!((10_200..10_500).filter(matches).collect::<Vec<_>>(), [10_341, 10_342]);
 }
 
 /// Questions of one passage share a group, which the interval draws as a whole.

@@ -1,5 +1,6 @@
 //! The crate against real data and the results of the real harnesses.
 
+mod aggregate;
 mod catalog;
 mod compare;
 mod identity;

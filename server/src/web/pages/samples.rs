@@ -111,7 +111,7 @@ async fn texts(
     let read = move || {
         // Each item is shown only if its prompt is the one that was asked: the definition may be another now.
         let bytes = |source: &sekisho_bench::SourceRef| {
-            let path = app.sources.locate(&definition.name(), source)?;
+            let (path, _) = app.sources.locate(&definition.name(), source)?;
             fs_err::read(path).map_err(|error| error.to_string())
         };
         load(&definition, &run, &[], &bytes).ok().map(|data| data.items)
