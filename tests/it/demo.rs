@@ -43,7 +43,8 @@ fn serves_with_two_links(dir: &Path, release: &str) {
         assert!(demo.is_running(), "it ended");
         let said = fs_err::read_to_string(&log).unwrap_or_default();
         let link = |who: &str| {
-            let line = said.split_inclusive('\n').find(|line| line.contains(&format!("sign in once as {who}")))?;
+            let line =
+                said.split_inclusive('\n').find(|line| line.contains(&format!("sign in once as {who}")))?;
             line.strip_suffix('\n')?.split_whitespace().last().map(ToOwned::to_owned)
         };
         Some([link("author")?, link("approver")?])

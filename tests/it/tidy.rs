@@ -166,7 +166,12 @@ fn every_member_takes_the_lints_of_the_workspace() {
         let manifest = fs_err::read_to_string(&package.manifest_path).expect("a manifest");
         let manifest: toml::Table = manifest.parse().expect("TOML");
         let lints = manifest.get("lints").and_then(|lints| lints.get("workspace"));
-        assert_eq!(lints.and_then(toml::Value::as_bool), Some(true), "{} has no [lints] workspace = true", package.name);
+        assert_eq!(
+            lints.and_then(toml::Value::as_bool),
+            Some(true),
+            "{} has no [lints] workspace = true",
+            package.name
+        );
         members += 1;
     }
     assert!(members > 10, "the walk went nowhere");

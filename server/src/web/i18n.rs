@@ -95,6 +95,8 @@ mod tests {
         for folder in [root.join("../templates"), root.join("src/web")] {
             collect(&folder, &mut sources);
         }
+        // Errors take their sentences from the catalogue by code.
+        sources.push_str(&fs_err::read_to_string(root.join("src/error.rs")).expect("text"));
         let begins = [r#".t(""#, r#".fill(""#, r#".find(""#];
         let used: BTreeSet<&str> = begins
             .iter()
