@@ -206,15 +206,27 @@ fn what_card_and_notice_must_show_follows_from_the_lineage() {
 
 #[test]
 fn what_a_release_names_must_be_there() {
-    let release = "release = { repo = \"lab/x\", files = \"out/\", announcement = \"news.md\" }";
+    let release = "release = { repo = \"lab/x\", license = [\"cc0-1.0\"], files = \"out/\", announcement = \"news.md\" }";
     let lineage = format!(
         "model.name = \"x\"\ninput = [{{ kind = \"corpus\", id = \"a\", level = \"L1\", license = \"CC0-1.0\" }}]\n{release}\n"
     );
     let files = Files::default().with("/lab/lineage.toml", &lineage);
-    let decision = judge(&files);
-    assert_eq!(codes(&decision.violations), ["file-missing"]);
-    assert_eq!(decision.violations.len(), 2, "{:#?}", decision.violations);
-    let there = files.with("/lab/out/README.md", "# x\n").with("/lab/news.md", "x is out.\n");
+    let violations = judge(&files).violations;
+    let missing: Vec<&str> = violations
+        .iter()
+        .filter(|finding| finding.code == Code::FileMissing)
+        .map(|finding| finding.text.en.as_str())
+        .collect();
+    assert_eq!(
+        missing,
+        [
+            "[release] names news.md, which is not there. Add it, or take it out of [release].",
+            "[release] names out/, which is not there. Add it, or take it out of [release].",
+        ]
+    );
+    let there = files
+        .with("/lab/out/README.md", "---\nlicense: cc0-1.0\n---\n# x\n")
+        .with("/lab/news.md", "x is out.\n");
     assert!(judge(&there).allowed(), "{:#?}", judge(&there).violations);
 }
 

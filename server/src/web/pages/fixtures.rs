@@ -488,7 +488,7 @@ pub(super) fn steps() -> Vec<PublishStep> {
     let step = |name: &str, state, detail: &str| PublishStep {
         name: name.to_owned(),
         state,
-        detail: sekisho_domain::Text { en: detail.to_owned(), ja: format!("{detail}（日本語）") },
+        detail: Text { en: detail.to_owned(), ja: format!("{detail}（日本語）") },
         at: now(),
     };
     vec![
