@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 
-use sekisho_bench::{Record, SourceRef, TaskDefinition, TaskError, aggregate};
+use sekisho_bench::{Record, SourceRef, TaskDefinition, aggregate};
 use sekisho_domain::evaluation::{Bos, TaskRun};
 use sekisho_domain::wire::{
     Claim, ClaimedItems, Heartbeat, HeartbeatAnswer, HeldItem, ItemFailure, ResultsAccepted, ResultsBatch,

@@ -39,7 +39,7 @@ pub(crate) fn token(n: u32, user: UserId) -> ApiToken {
         label: "trainer".to_owned(),
         hash: Sha256::of(format!("secret {n}")),
         scopes: vec![Scope::Read, Scope::Ingest],
-        makers: vec![id(9), owner.id],
+        makers: vec![id(9), user],
         expires: None,
         created: at(0),
     }
