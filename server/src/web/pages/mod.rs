@@ -1,6 +1,7 @@
 //! One file per page: its view, its handler, and the pure functions that make the one from what the store knows.
 
 pub(crate) mod checkpoint;
+mod curve_rows;
 pub(crate) mod error;
 pub(crate) mod evaluation;
 pub(crate) mod leaderboard;

@@ -9,6 +9,7 @@ use sekisho_domain::evaluation::TaskRun;
 use sekisho_domain::run::{EventKind, MetricRow, RunEvent};
 
 use super::axis::Against;
+use super::curve_rows::{mean_row, task_row};
 use super::parts::{Cell, Figure};
 use super::run::Facts;
 use super::scored::{self, Mean, Scored};
@@ -425,32 +426,4 @@ fn groups<K: PartialEq>(keys: impl Iterator<Item = Option<K>>) -> Vec<usize> {
 fn significance(p: f64) -> (&'static str, String) {
     let written = if p < 0.001 { "p < 0.001".to_owned() } else { format!("p = {p:.3}") };
     (if p < ALPHA { "score.significant" } else { "score.not_significant" }, written)
-}
-
-fn mean_row(lang: Language, scored: &Scored, mean: &Mean) -> Vec<Cell> {
-    let end = |pick: fn((f64, f64)) -> f64| match mean.interval {
-        Some(interval) => Cell::from(format::score(pick(interval))),
-        None => Cell::missing(lang.t("missing.incomplete")),
-    };
-    vec![
-        scored.checkpoint.tokens.to_string().into(),
-        scored.checkpoint.step.to_string().into(),
-        format::score(mean.value).into(),
-        end(|i| i.0),
-        end(|i| i.1),
-        format::count(mean.n).into(),
-        format!("{}/{}", mean.done, mean.of).into(),
-    ]
-}
-
-fn task_row(scored: &Scored, row: &sekisho_store::ScoreRow) -> Vec<Cell> {
-    let cells = [
-        scored.checkpoint.tokens.to_string(),
-        scored.checkpoint.step.to_string(),
-        format::score(row.entry.value),
-        format::score(row.entry.low),
-        format::score(row.entry.high),
-        format::count(row.entry.n),
-    ];
-    cells.map(Cell::from).to_vec()
 }
