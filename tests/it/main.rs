@@ -4,6 +4,7 @@ mod bad_input;
 #[path = "../browser/mod.rs"]
 mod browser;
 mod commands;
+mod compare;
 mod demo;
 mod hub_client;
 mod hub_interrupted;

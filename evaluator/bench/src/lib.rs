@@ -35,6 +35,7 @@ pub mod bleu;
 pub mod chrf;
 pub mod compare;
 pub mod correlation;
+pub mod import;
 pub mod python_random;
 pub mod stats;
 

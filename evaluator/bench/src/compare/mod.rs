@@ -17,7 +17,7 @@ use pairs::Task;
 use statistic::Compared;
 
 pub use pairs::Counts;
-pub use verdict::Verdict;
+pub use verdict::{Verdict, p_value};
 
 /// One of the two models.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

@@ -50,7 +50,8 @@ fn sentence(better: Option<Side>, difference: Interval, p: f64, p_corrected: f64
     )
 }
 
-/// Three decimals, and more for what would be 0.000.
-fn p_value(p: f64) -> String {
+/// A p-value as people read it: three decimals, and more for what would be 0.000.
+#[must_use]
+pub fn p_value(p: f64) -> String {
     if p < 0.0005 { format!("{p:.1e}") } else { format!("{p:.3}") }
 }

@@ -136,19 +136,46 @@ fn a_prompt_that_is_not_known_is_the_same_when_the_answer_is() {
 }
 
 #[test]
-fn values_between_are_tested_by_bootstrap_and_metrics_with_less_are_better_turned_round() {
+fn values_between_are_tested_by_bootstrap() {
     let scored = |from: f64| -> Vec<Record> {
-        let score = |item: u64| json!({"char_f1": from + (item % 7) as f64 / 20.0, "word_perplexity": 30.0 - 10.0 * from});
-        (0..50).map(|item| record("t", item, &score(item))).collect()
+        (0..50).map(|item| record("t", item, &json!({"char_f1": from + (item % 7) as f64 / 20.0}))).collect()
     };
     let comparison = compared(&scored(0.1), &scored(0.3));
-    let rows: Vec<_> =
-        comparison.rows.iter().map(|r| (r.metric.as_str(), r.primary, r.better, r.mcnemar)).collect();
-    assert_eq!(
-        rows,
-        [("char_f1", true, Some(Side::B), None), ("word_perplexity", false, Some(Side::B), None)]
+    let [row] = comparison.rows.as_slice() else { panic!("one row: {:?}", comparison.rows) };
+    assert_eq!((row.better, row.mcnemar), (Some(Side::B), None));
+    // No replicate lies on the other side of zero.
+    assert!((row.p - 2.0 / 10_001.0).abs() < 1e-15, "{row:?}");
+}
+
+/// Of bits per byte fewer are better, and the texts' bytes weigh.
+#[test]
+fn rolling_metrics_are_of_the_whole_corpus() {
+    let scored = |bits: f64| -> Vec<Record> {
+        let text = |item: u64| {
+            let bytes = 10.0 + 5.0 * item as f64;
+            let bits = if item == 0 { 8.0 } else { bits };
+            let mut value =
+                serde_json::to_value(record("t", item, &json!({"bits_per_byte": bits}))).expect("JSON");
+            let answer = value.as_object_mut().expect("an object");
+            answer.remove("output");
+            answer.remove("stop");
+            answer.insert("loglikelihoods".to_owned(), json!([-bits * bytes * std::f64::consts::LN_2]));
+            answer.insert("choice_tokens".to_owned(), json!([3]));
+            serde_json::from_value(value).expect("a record")
+        };
+        (0..10).map(text).collect()
+    };
+    let comparison = compared(&scored(4.0), &scored(3.0));
+    let [row] = comparison.rows.as_slice() else { panic!("one row: {:?}", comparison.rows) };
+    // 10 bytes of 8 bits and 315 of 4 or 3.
+    assert!((row.a - (80.0 + 4.0 * 315.0) / 325.0).abs() < 1e-12, "{row:?}");
+    assert!((row.b - (80.0 + 3.0 * 315.0) / 325.0).abs() < 1e-12, "{row:?}");
+    assert_eq!((row.better, comparison.verdict.better), (Some(Side::B), Some(Side::B)));
+    assert!(
+        comparison.verdict.text.starts_with("B is better than A by -0.969"),
+        "{}",
+        comparison.verdict.text
     );
-    assert!((comparison.rows[1].difference.value + 2.0).abs() < 1e-9);
 }
 
 /// Corpus metrics have no value per item: they are computed from the answers.

@@ -4,6 +4,7 @@ mod aggregate;
 mod catalog;
 mod compare;
 mod identity;
+mod import;
 mod jp_harness;
 mod llm_jp_eval;
 mod lm_eval;
