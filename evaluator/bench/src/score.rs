@@ -130,7 +130,11 @@ fn continuation(definition: &TaskDefinition, gold: &str, value: f64, greedy: boo
 }
 
 fn rolling(definition: &TaskDefinition, value: f64, words: u64, bytes: u64) -> Scored {
-    let judged = |metric: &Metric| (metric.to_string(), weighted(*metric, value, words, bytes));
+    #[expect(clippy::cast_precision_loss, reason = "lengths of texts")]
+    let judged = |metric: &Metric| {
+        let units = if *metric == Metric::WordPerplexity { words } else { bytes };
+        (metric.to_string(), weighted(*metric, value, units as f64))
+    };
     Scored {
         prediction: Value::Null,
         gold: Value::Null,
@@ -138,14 +142,10 @@ fn rolling(definition: &TaskDefinition, value: f64, words: u64, bytes: u64) -> S
     }
 }
 
-/// What lm-eval makes of the summed log-likelihood, words and bytes of one text or of many.
-#[expect(clippy::cast_precision_loss, reason = "lengths of texts")]
-pub(crate) fn weighted(metric: Metric, log_likelihood: f64, words: u64, bytes: u64) -> f64 {
-    match metric {
-        Metric::WordPerplexity => (-log_likelihood / words as f64).exp(),
-        Metric::BytePerplexity => (-log_likelihood / bytes as f64).exp(),
-        _ => -log_likelihood / bytes as f64 / std::f64::consts::LN_2,
-    }
+/// What lm-eval makes of the summed log-likelihood and the words or bytes of one text or of many.
+pub(crate) fn weighted(metric: Metric, log_likelihood: f64, units: f64) -> f64 {
+    let nats = -log_likelihood / units;
+    if metric == Metric::BitsPerByte { nats / std::f64::consts::LN_2 } else { nats.exp() }
 }
 
 fn truth(holds: bool) -> f64 {

@@ -14,8 +14,8 @@ pub(crate) enum Statistic {
     Mean(Vec<f64>),
     /// exp of the mean negative log-likelihood.
     Perplexity(Vec<f64>),
-    /// Log-likelihood, words and bytes of texts, each summed before the metric is made of them.
-    Weighted(Metric, Vec<(f64, u64, u64)>),
+    /// Log-likelihood and words or bytes of texts, each summed before the metric is made of them.
+    Weighted(Metric, Vec<(f64, f64)>),
     /// n-gram counts.
     Bleu(Vec<bleu::Counts>),
     /// n-gram counts.
@@ -30,11 +30,7 @@ impl Statistic {
         let of = |metric| match metric {
             Metric::Perplexity => Self::Perplexity(keep(records, log_likelihood)),
             Metric::WordPerplexity | Metric::BytePerplexity | Metric::BitsPerByte => {
-                match keep(records, text) {
-                    // Another program's records say no lengths.
-                    texts if texts.is_empty() => Self::Mean(scores(name, records)),
-                    texts => Self::Weighted(metric, texts),
-                }
+                Self::Weighted(metric, keep(records, |record| text(metric, name, record)))
             }
             Metric::Bleu => Self::Bleu(keep(records, |record| bleu_counts(record, Tokenize::V13a))),
             Metric::BleuIntl => {
@@ -77,11 +73,11 @@ impl Statistic {
         match self {
             Self::Mean(all) => values(all),
             Self::Perplexity(all) => values(all).map(|mean| (-mean).exp()),
-            Self::Weighted(metric, texts) => (!items.is_empty()).then(|| {
-                let sum = items.iter().map(|item| texts[*item]);
-                let (ll, words, bytes) = sum.fold((0.0, 0, 0), |a, b| (a.0 + b.0, a.1 + b.1, a.2 + b.2));
-                weighted(*metric, ll, words, bytes)
-            }),
+            Self::Weighted(metric, texts) => {
+                let sum = |sum: (f64, f64), item: &usize| (sum.0 + texts[*item].0, sum.1 + texts[*item].1);
+                let (likelihood, units) = items.iter().fold((0.0, 0.0), sum);
+                (units > 0.0).then(|| weighted(*metric, likelihood, units))
+            }
             Self::Bleu(counts) => Some(items.iter().map(|item| &counts[*item]).sum::<bleu::Counts>().score()),
             Self::Chrf(counts) => Some(items.iter().map(|item| &counts[*item]).sum::<chrf::Counts>().score()),
             Self::Correlation(pairs, coefficient) => {
@@ -128,8 +124,21 @@ fn log_likelihood(record: &Record) -> Option<f64> {
     }
 }
 
-fn text(record: &Record) -> Option<(f64, u64, u64)> {
-    Some((log_likelihood(record)?, record.words?, record.bytes?))
+/// Log-likelihood of a text and its words or bytes. Another program's record does not say these: its own score does.
+fn text(metric: Metric, name: &str, record: &Record) -> Option<(f64, f64)> {
+    let likelihood = log_likelihood(record)?;
+    let said = if metric == Metric::WordPerplexity { record.words } else { record.bytes };
+    #[expect(clippy::cast_precision_loss, reason = "lengths of texts")]
+    let units = match said {
+        Some(said) => said as f64,
+        None => {
+            let score = *record.score.get(name)?;
+            let nats =
+                if metric == Metric::BitsPerByte { score * std::f64::consts::LN_2 } else { score.ln() };
+            (-likelihood / nats).round()
+        }
+    };
+    units.is_finite().then_some((likelihood, units))
 }
 
 /// An answer that is not a number counts as −2, as in llm-jp-eval.
