@@ -101,11 +101,9 @@ fn results_of_lm_eval_are_imported_and_compared() {
     assert!(talk.contains("(38 records, made by lm-eval 0.4.13)"), "{talk}");
 
     // A file of the folder may be named instead of the folder.
-    let results = fs_err::read_dir(lm_eval("step-0320"))
-        .expect("a folder")
-        .map(|entry| entry.expect("an entry").path());
-    let results =
-        results.into_iter().find(|path| path.extension().is_some_and(|e| e == "json")).expect("results");
+    let entries = fs_err::read_dir(lm_eval("step-0320")).expect("a folder");
+    let is_results = |path: &PathBuf| path.extension().is_some_and(|e| e == "json");
+    let results = entries.map(|entry| entry.expect("an entry").path()).find(is_results).expect("results");
     assert_eq!(import("lm-eval", &results, &["--json"]).exits(0).json()["records"], 38);
 }
 
