@@ -22,6 +22,7 @@ mod parts;
 mod release_view;
 mod review;
 mod run_curves;
+mod run_mean;
 mod scored;
 mod task_rows;
 
