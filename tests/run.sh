@@ -53,6 +53,8 @@ rust_tests() { # nextest's filter
 }
 
 stage "tools" install_tools
+# From here on a missing tool is a failure and no skip.
+export SEKISHO_TOOLS_INSTALLED=1
 if [ $# -gt 0 ]; then
     rust_tests "test($1)"
     exit

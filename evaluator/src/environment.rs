@@ -1,23 +1,32 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::Model;
+use serde_json::Value;
+
+use crate::{Model, Settings};
 
 /// What a score was computed with, shown as a mark beside it: it may move the last digits and is no part of the fingerprint.
 #[must_use]
-pub fn environment(model: &Model, bos: &BTreeSet<bool>, threads: usize) -> BTreeMap<String, String> {
+pub fn environment(
+    model: &Model,
+    bos: &BTreeSet<bool>,
+    threads: usize,
+    settings: Settings,
+) -> BTreeMap<String, Value> {
     let bos = match (bos.contains(&true), bos.contains(&false)) {
         (true, true) => "per task",
         (true, false) => "on",
         _ => "off",
     };
+    let longest = settings.max_length.unwrap_or(model.inference.config().max_position_embeddings);
     [
-        ("tokenizer", model.tokenizer.digest().to_string()),
-        ("bos", bos.to_owned()),
-        ("dtype", "f32".to_owned()),
-        ("device", "cpu".to_owned()),
-        ("engine", "sekisho".to_owned()),
-        ("version", env!("CARGO_PKG_VERSION").to_owned()),
-        ("threads", threads.to_string()),
+        ("tokenizer", Value::from(model.tokenizer.digest().to_string())),
+        ("bos", Value::from(bos)),
+        ("dtype", Value::from("f32")),
+        ("device", Value::from("cpu")),
+        ("engine", Value::from("sekisho")),
+        ("version", Value::from(env!("CARGO_PKG_VERSION"))),
+        ("threads", Value::from(threads)),
+        ("max_length", Value::from(longest)),
     ]
     .into_iter()
     .map(|(key, value)| (key.to_owned(), value))

@@ -45,6 +45,24 @@ pub enum EvalError {
         /// Line in the split.
         item: u64,
     },
+    /// A budget that the longest sequence does not fit.
+    #[error(
+        "the longest sequence needs {need} bytes for keys and values, the budget is {have}; give --kv-budget at least that much"
+    )]
+    KvBudget {
+        /// Bytes allowed.
+        have: usize,
+        /// Bytes needed.
+        need: usize,
+    },
+    /// Two tasks whose records could not be told apart.
+    #[error(
+        "{task} is asked twice on the same split, and records do not say with how many shots; keep them in two --out files"
+    )]
+    SameRecords {
+        /// `profile/task`.
+        task: String,
+    },
     /// Somebody asked to stop.
     #[error("stopped; the answers so far are kept")]
     Stopped,

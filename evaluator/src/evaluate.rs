@@ -9,12 +9,14 @@ use std::time::Instant;
 use sekisho_bench::{Record, SourceRef, TaskData, TaskDefinition, aggregate, fingerprint, load};
 use sekisho_domain::Sha256;
 use sekisho_domain::evaluation::{Bos, TaskRun};
-use sekisho_domain::score::{ResultEntry, TokenCounts};
+use sekisho_domain::score::ResultEntry;
 use serde::Serialize;
+use serde_json::Value;
 
-use crate::out::OutFile;
-use crate::run::{Model, Spent, Task, Watch, run_task};
-use crate::{EvalError, environment};
+use crate::out::{Identity, OutFile};
+use crate::run::{Model, Settings, Spent, Task, Watch, run_tasks};
+use crate::timing::Timing;
+use crate::{EvalError, Prompts, environment};
 
 /// What to evaluate, and how.
 pub struct Request<'a> {
@@ -26,8 +28,8 @@ pub struct Request<'a> {
     pub accept: &'a [Sha256],
     /// BOS rule.
     pub bos: Bos,
-    /// Share prefixes.
-    pub sharing: bool,
+    /// How the tasks are run.
+    pub settings: Settings,
     /// Threads; all cores when absent.
     pub threads: Option<usize>,
     /// Keep per-item records here, and go on from what is there.
@@ -36,18 +38,21 @@ pub struct Request<'a> {
     pub stop: Arc<AtomicBool>,
 }
 
-/// Progress of an evaluation.
+/// Progress of an evaluation. Tasks are named by their index.
 pub trait Progress: Send {
-    /// A task begins: its name, its items, and those still to be asked.
-    fn task(&mut self, name: &str, total: u64, left: u64);
-    /// An item is answered; `tokens` is the work done on the task so far.
-    fn item(&mut self, tokens: TokenCounts);
+    /// The prompts of a task are made: its name, its items, and those still to be asked.
+    fn task(&mut self, task: usize, name: &str, total: u64, left: u64);
+    /// An item is answered.
+    fn item(&mut self, task: usize);
+    /// Work done on a task so far.
+    fn worked(&mut self, task: usize, spent: Spent);
 }
 
 /// Watches in silence.
 impl Progress for () {
-    fn task(&mut self, _name: &str, _total: u64, _left: u64) {}
-    fn item(&mut self, _tokens: TokenCounts) {}
+    fn task(&mut self, _task: usize, _name: &str, _total: u64, _left: u64) {}
+    fn item(&mut self, _task: usize) {}
+    fn worked(&mut self, _task: usize, _spent: Spent) {}
 }
 
 /// `eval --json`.
@@ -55,12 +60,14 @@ impl Progress for () {
 pub struct Report {
     /// The model.
     pub model: ModelView,
-    /// Tokenizer, BOS, dtype, device, engine, version, threads.
-    pub environment: BTreeMap<String, String>,
+    /// Tokenizer, BOS, dtype, device, engine, version, threads, truncated items.
+    pub environment: BTreeMap<String, Value>,
     /// Wall time.
     pub seconds: f64,
     /// One entry per metric.
     pub results: Vec<ResultEntry>,
+    /// Where the time went.
+    pub timing: Timing,
     /// Which of `results` are primary metrics, for tables.
     #[serde(skip)]
     pub primary: Vec<bool>,
@@ -82,6 +89,7 @@ pub struct ModelView {
 pub fn evaluate(
     model: &Model,
     request: &Request<'_>,
+    prompts: &mut Prompts,
     progress: &mut dyn Progress,
 ) -> Result<Report, EvalError> {
     let mut pool = rayon::ThreadPoolBuilder::new();
@@ -90,43 +98,49 @@ pub fn evaluate(
     }
     let begun = Instant::now();
     let pool = pool.build()?;
-    let mut plans = Vec::with_capacity(request.tasks.len());
+    let mut data = Vec::with_capacity(request.tasks.len());
     for (definition, run) in request.tasks {
-        plans.push((definition, run, load(definition, run, request.accept, request.read)?));
+        data.push(load(definition, run, request.accept, request.read)?);
     }
-    let mut out =
-        request.out.map(|path| OutFile::open(path, &identity(model, request, &plans))).transpose()?;
-    let mut results = Vec::new();
-    let mut bos = BTreeSet::new();
-    for (definition, run, data) in &plans {
-        let mut keeper = Keeper::new(out.as_mut(), definition, run, request.stop.clone(), progress);
-        let finished: BTreeSet<u64> = keeper.records.keys().copied().collect();
-        let task =
-            Task { definition, run, bos: request.bos, data, finished: &finished, sharing: request.sharing };
-        let spent = pool.install(|| run_task(model, &task, &mut keeper))?;
-        bos.insert(spent.bos);
-        let records: Vec<Record> = keeper.records.into_values().collect();
-        results.extend(scores(definition, run, data, request.bos, &records, spent));
-    }
-    let (results, primary) = results.into_iter().unzip();
+    let mut keeper = Keeper::new(model, request, &data, progress)?;
+    let finished: Vec<BTreeSet<u64>> =
+        keeper.records.iter().map(|records| records.keys().copied().collect()).collect();
+    let tasks: Vec<Task<'_>> = request
+        .tasks
+        .iter()
+        .zip(&data)
+        .zip(&finished)
+        .map(|(((definition, run), data), finished)| Task {
+            definition,
+            run,
+            bos: request.bos,
+            data,
+            finished,
+        })
+        .collect();
+    let settings = request.settings;
+    let (spent, timing) = pool.install(|| run_tasks(model, &tasks, settings, prompts, &mut keeper))?;
+    let records = keeper.records;
+    let results = tasks.iter().zip(records).zip(&spent).flat_map(|((task, records), spent)| {
+        scores(task, &records.into_values().collect::<Vec<_>>(), *spent)
+    });
+    let (results, primary): (Vec<ResultEntry>, Vec<bool>) = results.unzip();
+    let bos = spent.iter().map(|spent| spent.bos).collect();
+    let mut environment = environment(model, &bos, pool.current_num_threads(), settings);
+    let truncated = results.iter().zip(&primary).filter(|(_, primary)| **primary).map(|(r, _)| r.truncated);
+    environment.insert("truncated".to_owned(), Value::from(truncated.sum::<u64>()));
     Ok(Report {
         model: ModelView { digest: model.digest, parameters: model.parameters },
-        environment: environment(model, &bos, pool.current_num_threads()),
+        environment,
         seconds: begun.elapsed().as_secs_f64(),
         results,
+        timing,
         primary,
     })
 }
 
-fn scores(
-    definition: &TaskDefinition,
-    run: &TaskRun,
-    data: &TaskData,
-    bos: Bos,
-    records: &[Record],
-    spent: Spent,
-) -> Vec<(ResultEntry, bool)> {
-    let mut scores = aggregate(definition, run, &data.sources, bos, records);
+fn scores(task: &Task<'_>, records: &[Record], spent: Spent) -> Vec<(ResultEntry, bool)> {
+    let mut scores = aggregate(task.definition, task.run, &task.data.sources, task.bos, records);
     for (entry, _) in &mut scores {
         entry.seconds = spent.seconds;
         entry.tokens = spent.tokens;
@@ -134,56 +148,62 @@ fn scores(
     scores
 }
 
-/// What the records of an out-file depend on: they are taken up again only by exactly the same.
-fn identity(
-    model: &Model,
-    request: &Request<'_>,
-    plans: &[(&TaskDefinition, &TaskRun, TaskData)],
-) -> serde_json::Value {
-    let tasks: Vec<Sha256> =
-        plans.iter().map(|(d, run, data)| fingerprint(d, run, &data.sources, request.bos)).collect();
-    serde_json::json!({ "model": model.digest, "tokenizer": model.tokenizer.digest(), "tasks": tasks })
-}
-
-/// Keeps the records of one task: in memory for the score, in the file for the next start.
+/// Keeps the records of all tasks: in memory for the scores, in the file for the next start.
 struct Keeper<'a> {
-    out: Option<&'a mut OutFile>,
-    name: String,
-    records: BTreeMap<u64, Record>,
+    out: Option<OutFile>,
+    names: Vec<String>,
+    records: Vec<BTreeMap<u64, Record>>,
     stop: Arc<AtomicBool>,
     progress: &'a mut dyn Progress,
-    tokens: TokenCounts,
 }
 
 impl<'a> Keeper<'a> {
     fn new(
-        out: Option<&'a mut OutFile>,
-        definition: &TaskDefinition,
-        run: &TaskRun,
-        stop: Arc<AtomicBool>,
+        model: &Model,
+        request: &Request<'_>,
+        data: &[TaskData],
         progress: &'a mut dyn Progress,
-    ) -> Self {
-        let records = out.as_ref().map(|out| out.of(definition, run)).unwrap_or_default();
-        Self { out, name: definition.name(), records, stop, progress, tokens: TokenCounts::default() }
+    ) -> Result<Self, EvalError> {
+        let mut out = None;
+        let mut records = vec![BTreeMap::new(); data.len()];
+        if let Some(path) = request.out {
+            let prints = request
+                .tasks
+                .iter()
+                .zip(data)
+                .map(|((definition, run), data)| {
+                    let name = format!("{}/{}", definition.name(), run.split);
+                    (name, fingerprint(definition, run, &data.sources, request.bos))
+                })
+                .collect::<Vec<_>>();
+            let identity = Identity::new(model, request.settings, prints)?;
+            let file = OutFile::open(path, identity)?;
+            for ((definition, run), records) in request.tasks.iter().zip(&mut records) {
+                *records = file.of(definition, run);
+            }
+            out = Some(file);
+        }
+        let names = request.tasks.iter().map(|(definition, _)| definition.name()).collect();
+        Ok(Self { out, names, records, stop: request.stop.clone(), progress })
     }
 }
 
 impl Watch for Keeper<'_> {
-    fn planned(&mut self, total: u64, left: u64) {
-        self.progress.task(&self.name, total, left);
+    fn planned(&mut self, task: usize, total: u64, left: u64) {
+        self.progress.task(task, &self.names[task], total, left);
     }
 
-    fn record(&mut self, record: Record) -> Result<(), EvalError> {
+    fn record(&mut self, task: usize, record: Record) -> Result<(), EvalError> {
         if let Some(out) = &mut self.out {
             out.append(&record)?;
         }
-        self.records.insert(record.item, record);
-        self.progress.item(self.tokens);
+        self.records[task].insert(record.item, record);
+        self.progress.item(task);
         Ok(())
     }
 
-    fn worked(&mut self, tokens: TokenCounts) {
-        self.tokens = tokens;
+    fn worked(&mut self, task: usize, spent: Spent) {
+        self.progress.worked(task, spent);
     }
 
     fn stopped(&self) -> bool {

@@ -8,18 +8,18 @@ use crate::EvalError;
 
 /// A finished generation.
 pub(crate) struct Generated {
-    /// Index of the item.
-    pub(crate) item: usize,
+    /// The questions that asked for it.
+    pub(crate) questions: Vec<usize>,
     /// Text up to the first stop string.
     pub(crate) output: String,
     /// The stop string that ended it; none when EOS or the limit did.
     pub(crate) stop: Option<String>,
 }
 
-/// What a row is asked for.
+/// What a row is asked for. Questions that ask the same are answered by one row.
 pub(crate) struct Wish<'a> {
-    /// Index of the item.
-    pub(crate) item: usize,
+    /// The questions that ask for it.
+    pub(crate) questions: Vec<usize>,
     /// Strings that end it.
     pub(crate) stop: &'a [String],
     /// Most tokens.
@@ -33,8 +33,6 @@ pub(crate) struct Generator<'a> {
     ends: Vec<u32>,
     rows: Vec<DecodeRow>,
     texts: Vec<Text<'a>>,
-    /// Tokens generated so far, by all rows.
-    pub(crate) tokens: u64,
 }
 
 struct Text<'a> {
@@ -46,7 +44,7 @@ impl<'a> Generator<'a> {
     pub(crate) fn new(model: &'a dyn Inference, tokenizer: &'a Tokenizer) -> Self {
         let mut ends: Vec<u32> = tokenizer.eos().into_iter().chain(model.config().eos_token_ids()).collect();
         ends.dedup();
-        Self { model, tokenizer, ends, rows: Vec::new(), texts: Vec::new(), tokens: 0 }
+        Self { model, tokenizer, ends, rows: Vec::new(), texts: Vec::new() }
     }
 
     /// Rows on their way.
@@ -54,27 +52,28 @@ impl<'a> Generator<'a> {
         self.rows.len()
     }
 
-    /// Takes a prompt whose last token's logits are `logits`. Answers at once when its first token ends it.
-    pub(crate) fn start(
-        &mut self,
-        wish: Wish<'a>,
-        kv: Arc<Kv>,
-        logits: &[f32],
-    ) -> Result<Option<Generated>, usize> {
-        let token = likeliest(logits).ok_or(wish.item)?;
-        let mut text = Text { wish, ids: Vec::new() };
-        self.tokens += 1;
-        match text.take(token, &self.ends, self.tokenizer) {
-            Some(done) => Ok(Some(done)),
-            None => {
-                self.rows.push(DecodeRow::new(kv, token));
-                self.texts.push(text);
-                Ok(None)
-            }
-        }
+    /// The first question of every row on its way.
+    pub(crate) fn owners(&self) -> impl Iterator<Item = usize> {
+        self.texts.iter().map(|text| text.wish.questions[0])
     }
 
-    /// One token for every row. The inner error is the item whose logits hold no numbers.
+    /// Memory that the rows' own keys and values will have taken when each has reached its limit.
+    pub(crate) fn reserved(&self) -> usize {
+        self.texts.iter().map(|text| self.model.kv_bytes(text.wish.limit as usize)).sum()
+    }
+
+    /// Takes a prompt whose first answered token is `token`. Answers at once when that ends it.
+    pub(crate) fn start(&mut self, wish: Wish<'a>, kv: Arc<Kv>, token: u32) -> Option<Generated> {
+        let mut text = Text { wish, ids: Vec::new() };
+        if text.take(token, &self.ends, self.tokenizer) {
+            return Some(text.finish(self.tokenizer));
+        }
+        self.rows.push(DecodeRow::new(kv, token));
+        self.texts.push(text);
+        None
+    }
+
+    /// One token for every row. The inner error is the question whose logits hold no numbers.
     pub(crate) fn step(&mut self) -> Result<Result<Vec<Generated>, usize>, EvalError> {
         let logits = self.model.decode(&mut self.rows)?;
         let width = self.model.config().vocab_size;
@@ -82,14 +81,12 @@ impl<'a> Generator<'a> {
         // From the back, so that a removed row moves none that is still to come.
         for i in (0..self.rows.len()).rev() {
             let Some(token) = likeliest(&logits[i * width..][..width]) else {
-                return Ok(Err(self.texts[i].wish.item));
+                return Ok(Err(self.texts[i].wish.questions[0]));
             };
-            self.tokens += 1;
             self.rows[i].token = token;
-            if let Some(done) = self.texts[i].take(token, &self.ends, self.tokenizer) {
-                finished.push(done);
+            if self.texts[i].take(token, &self.ends, self.tokenizer) {
                 self.rows.swap_remove(i);
-                self.texts.swap_remove(i);
+                finished.push(self.texts.swap_remove(i).finish(self.tokenizer));
             }
         }
         Ok(Ok(finished))
@@ -97,33 +94,43 @@ impl<'a> Generator<'a> {
 }
 
 impl Text<'_> {
-    /// Adds a token; answers the text when it is complete.
-    fn take(&mut self, token: u32, ends: &[u32], tokenizer: &Tokenizer) -> Option<Generated> {
-        let ended = ends.contains(&token);
-        if !ended {
-            self.ids.push(token);
+    /// Adds a token; says whether the text is complete.
+    fn take(&mut self, token: u32, ends: &[u32], tokenizer: &Tokenizer) -> bool {
+        if ends.contains(&token) {
+            return true;
         }
-        // A token may complete a stop string that began in an earlier one, or a character of several tokens.
-        let text = tokenizer.decode(&self.ids, true).unwrap_or_default();
-        let first = self
-            .wish
-            .stop
-            .iter()
-            .filter_map(|stop| text.find(stop.as_str()).map(|at| (at, stop)))
-            .min_by_key(|(at, _)| *at);
-        let done = |output: &str, stop: Option<&String>| {
-            Some(Generated { item: self.wish.item, output: output.to_owned(), stop: stop.cloned() })
-        };
-        match first {
-            Some((at, stop)) => done(&text[..at], Some(stop)),
-            None if ended || self.ids.len() >= self.wish.limit as usize => done(&text, None),
-            None => None,
+        self.ids.push(token);
+        self.ids.len() >= self.wish.limit as usize || self.has_stop(tokenizer)
+    }
+
+    /// Whether a stop string is in the text. A token may complete one that began in an earlier token, or a character of several
+    /// tokens, so the whole text is looked at.
+    fn has_stop(&self, tokenizer: &Tokenizer) -> bool {
+        !self.wish.stop.is_empty() && self.first_stop(&self.decoded(tokenizer)).is_some()
+    }
+
+    fn decoded(&self, tokenizer: &Tokenizer) -> String {
+        tokenizer.decode(&self.ids, true).unwrap_or_default()
+    }
+
+    /// Where the first stop string begins, and which it is.
+    fn first_stop(&self, text: &str) -> Option<(usize, &String)> {
+        let found = |stop| text.find(String::as_str(stop)).map(|at| (at, stop));
+        self.wish.stop.iter().filter_map(found).min_by_key(|(at, _)| *at)
+    }
+
+    fn finish(self, tokenizer: &Tokenizer) -> Generated {
+        let mut output = self.decoded(tokenizer);
+        let stop = self.first_stop(&output).map(|(at, stop)| (at, stop.clone()));
+        if let Some((at, _)) = stop {
+            output.truncate(at);
         }
+        Generated { questions: self.wish.questions, output, stop: stop.map(|(_, stop)| stop) }
     }
 }
 
 /// The first of the largest logits; none when one is not a number.
-fn likeliest(logits: &[f32]) -> Option<u32> {
+pub(crate) fn likeliest(logits: &[f32]) -> Option<u32> {
     let mut best = (0, f32::NEG_INFINITY);
     for (id, logit) in (0..).zip(logits) {
         if logit.is_nan() {

@@ -11,7 +11,7 @@ use sekisho_domain::wire::{Heartbeat, HeldItem, ItemFailure, ResultsBatch, WorkI
 use serde_json::Value;
 
 use crate::client::{Client, ClientError};
-use crate::{EvalError, Watch};
+use crate::{EvalError, Spent, Watch};
 
 /// Records are sent when there are so many, or after so long: what a kill can cost.
 const MOST_RECORDS: usize = 50;
@@ -114,7 +114,9 @@ impl<'a> Batches<'a> {
     }
 
     /// Sends what is left and closes the item.
-    pub(crate) fn finish(mut self, environment: BTreeMap<String, String>) -> Result<(), ClientError> {
+    pub(crate) fn finish(mut self, environment: BTreeMap<String, Value>) -> Result<(), ClientError> {
+        let text = |value: Value| value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
+        let environment = environment.into_iter().map(|(name, value)| (name, text(value))).collect();
         let last = ResultsBatch { done: true, environment, ..self.lease.batch() };
         self.send(last)
     }
@@ -154,20 +156,20 @@ impl<'a> Batches<'a> {
 }
 
 impl Watch for Batches<'_> {
-    fn planned(&mut self, total: u64, _left: u64) {
+    fn planned(&mut self, _task: usize, total: u64, _left: u64) {
         self.total = Some(total);
         self.flush();
     }
 
-    fn record(&mut self, record: Record) -> Result<(), EvalError> {
+    fn record(&mut self, _task: usize, record: Record) -> Result<(), EvalError> {
         let value = serde_json::to_value(record).map_err(|error| EvalError::Sink(error.to_string()))?;
         self.records.push(value);
         self.flush_when_due();
         if self.stopped() { Err(EvalError::Stopped) } else { Ok(()) }
     }
 
-    fn worked(&mut self, tokens: TokenCounts) {
-        self.tokens = tokens;
+    fn worked(&mut self, _task: usize, spent: Spent) {
+        self.tokens = spent.tokens;
         self.flush_when_due();
     }
 

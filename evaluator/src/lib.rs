@@ -1,8 +1,8 @@
 //! The evaluator: plan, run, record.
 //!
-//! [`run_task`] asks one model the items of one task and hands every answer over as a scored record as soon as it is there;
-//! [`evaluate`] does so for several tasks without a server. Prompts are cut into a trie of token ids and every edge is run
-//! once; without sharing every sequence is run by itself, and the records are the same bit for bit, because a token's numbers
+//! [`run_tasks`] asks one model the items of some tasks and hands every answer over as a scored record as soon as it is there;
+//! [`evaluate`] does so without a server. Prompts become a trie of token ids and every edge is run once, many in a batch;
+//! without sharing every sequence is run by itself, and the records are the same bit for bit, because a token's numbers
 //! depend only on the tokens before it.
 //!
 //! Architecture invariant: knows models and tasks, not runs or databases. No tensor type leaves this crate.
@@ -16,12 +16,18 @@ mod generate;
 mod lease;
 mod out;
 mod plan;
+mod prompts;
+mod questions;
 mod run;
+mod timing;
+mod walk;
 mod worker;
 
 pub use client::ClientError;
 pub use environment::environment;
 pub use error::EvalError;
 pub use evaluate::{ModelView, Progress, Report, Request, evaluate};
-pub use run::{Model, Spent, Task, Watch, run_task};
+pub use prompts::Prompts;
+pub use run::{Model, Settings, Spent, Task, Watch, run_tasks};
+pub use timing::Timing;
 pub use worker::{Ended, Worker, WorkerError, WorkerOptions};

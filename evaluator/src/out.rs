@@ -5,9 +5,53 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use sekisho_bench::{Record, TaskDefinition};
+use sekisho_domain::Sha256;
 use sekisho_domain::evaluation::TaskRun;
+use sekisho_weights::write_atomic;
+use serde::{Deserialize, Serialize};
 
-use crate::EvalError;
+use crate::{EvalError, Model, Settings};
+
+/// What the records of a file depend on, kept beside it in `FILE.jsonl.key`: content, so that a renamed folder goes on and
+/// changed weights do not.
+#[derive(PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Identity {
+    model: Sha256,
+    tokenizer: Sha256,
+    max_length: Option<usize>,
+    /// Task and split → fingerprint.
+    tasks: BTreeMap<String, Sha256>,
+}
+
+impl Identity {
+    /// Of these tasks, named `profile/task/split`. Records name no more than that, so no two may share it.
+    pub(crate) fn new(
+        model: &Model,
+        settings: Settings,
+        tasks: Vec<(String, Sha256)>,
+    ) -> Result<Self, EvalError> {
+        let mut names: Vec<String> = tasks.iter().map(|(name, _)| name.clone()).collect();
+        names.sort();
+        if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Err(EvalError::SameRecords { task: twice[0].clone() });
+        }
+        let tasks = tasks.into_iter().collect();
+        let max_length = settings.max_length;
+        Ok(Self { model: model.digest, tokenizer: model.tokenizer.digest(), max_length, tasks })
+    }
+
+    /// Takes the tasks of an earlier start over; says whether none of them is the same task in other settings.
+    fn takes(&mut self, earlier: Self) -> bool {
+        let same = (self.model, self.tokenizer, self.max_length)
+            == (earlier.model, earlier.tokenizer, earlier.max_length);
+        let fits = |(name, print): (&String, &Sha256)| self.tasks.get(name).is_none_or(|ours| ours == print);
+        if !same || !earlier.tasks.iter().all(fits) {
+            return false;
+        }
+        self.tasks.extend(earlier.tasks);
+        true
+    }
+}
 
 /// The file, and the records that were in it.
 pub(crate) struct OutFile {
@@ -16,20 +60,20 @@ pub(crate) struct OutFile {
 }
 
 impl OutFile {
-    /// Opens the file, or makes it. Beside it lies `FILE.jsonl.key`, which says what the records depend on: answers of another
-    /// model or another task are never mixed in. A last line that a kill cut short is dropped.
-    pub(crate) fn open(path: &Path, identity: &serde_json::Value) -> Result<Self, EvalError> {
+    /// Opens the file, or makes it. Answers of another model or of other settings are never mixed in. A last line that a kill
+    /// cut short is dropped.
+    pub(crate) fn open(path: &Path, mut identity: Identity) -> Result<Self, EvalError> {
         let key = key_path(path);
-        let wanted = sekisho_domain::canonical_json(identity);
         let present = path.is_file();
-        if present && fs_err::read_to_string(&key).unwrap_or_default() != wanted {
+        if present && !earlier(&key).is_some_and(|earlier| identity.takes(earlier)) {
             return Err(EvalError::Sink(format!(
-                "{} holds answers of another model, task or setting; give another --out, or remove it with {}",
+                "{} holds answers of another model, or of a task in other settings; give another --out, or remove it with {}",
                 path.display(),
                 key.display()
             )));
         }
-        fs_err::write(&key, &wanted)?;
+        let text = serde_json::to_vec(&identity).map_err(|error| EvalError::Sink(error.to_string()))?;
+        write_atomic(&key, |file| file.write_all(&text)).map_err(|error| full(path, error))?;
         let (records, length) = if present { read(path)? } else { (Vec::new(), 0) };
         let file = fs_err::OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
         file.set_len(length)?;
@@ -50,8 +94,19 @@ impl OutFile {
     pub(crate) fn append(&mut self, record: &Record) -> Result<(), EvalError> {
         let mut line = serde_json::to_vec(record).map_err(|error| EvalError::Sink(error.to_string()))?;
         line.push(b'\n');
-        self.file.write_all(&line)?;
-        Ok(())
+        self.file.write_all(&line).map_err(|error| full(self.file.path(), error))
+    }
+}
+
+/// A full disk in a sentence with the way on.
+fn full(path: &Path, error: std::io::Error) -> EvalError {
+    use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    match error.kind() {
+        StorageFull | QuotaExceeded | FileTooLarge => EvalError::Sink(format!(
+            "Not enough space for {}. The answers so far are kept; free some space, and the same command goes on from there.",
+            path.display()
+        )),
+        _ => EvalError::Io(error),
     }
 }
 
@@ -59,6 +114,10 @@ fn key_path(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".key");
     PathBuf::from(name)
+}
+
+fn earlier(key: &Path) -> Option<Identity> {
+    serde_json::from_slice(&fs_err::read(key).ok()?).ok()
 }
 
 /// The complete records, and the length of the file up to the end of the last of them.

@@ -1,29 +1,13 @@
-//! Which tokens are run, and in which order: a trie over the sequences of a task, walked depth first.
+//! Which tokens are run: a trie over the sequences of all tasks. Every edge is run once; what lies below it shares its keys
+//! and values.
 
-use std::collections::BTreeMap;
-
-/// A place where something is asked: a sequence of an item.
+/// A place where something is asked: a sequence of a question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Ask {
-    /// Index of the item in the task.
-    pub(crate) item: usize,
+    /// Index of the question, over all tasks.
+    pub(crate) question: usize,
     /// Which of its sequences.
     pub(crate) sequence: usize,
-}
-
-/// An edge of the trie: tokens that every sequence below it shares, run once.
-#[derive(Debug)]
-pub(crate) struct Edge<'a> {
-    /// Depth of its parent in the tree; 0 for an edge at the root.
-    pub(crate) depth: usize,
-    /// Tokens before it.
-    pub(crate) start: usize,
-    /// Its own tokens.
-    pub(crate) tokens: &'a [u32],
-    /// Sequences that end with it.
-    pub(crate) ends: Vec<Ask>,
-    /// What is read off it: position in the sequence → (who asks, index of the target).
-    pub(crate) reads: BTreeMap<usize, Vec<(Ask, usize)>>,
 }
 
 /// A sequence to be run: its tokens, and from which position on it is read (the last position of a sequence is always read).
@@ -34,82 +18,149 @@ pub(crate) struct Asked<'a> {
     pub(crate) reads: usize,
 }
 
-/// Calls `visit` for every edge, parents before children.
-///
-/// # Errors
-/// Whatever `visit` answers.
-pub(crate) fn walk<'a, E>(
-    mut asked: Vec<Asked<'a>>,
-    visit: &mut dyn FnMut(Edge<'a>) -> Result<(), E>,
-) -> Result<(), E> {
-    asked.sort_by(|a, b| a.tokens.cmp(b.tokens).then(a.ask.cmp(&b.ask)));
-    descend(&asked, 0, 0, visit)
+/// The trie.
+#[derive(Debug, Default)]
+pub(crate) struct Plan<'a> {
+    pub(crate) nodes: Vec<Node<'a>>,
+    /// Those that begin a sequence, in the order of their first questions.
+    pub(crate) roots: Vec<usize>,
 }
 
-/// `asked` is sorted and shares its first `start` tokens.
-fn descend<'a, E>(
-    asked: &[Asked<'a>],
-    start: usize,
-    depth: usize,
-    visit: &mut dyn FnMut(Edge<'a>) -> Result<(), E>,
-) -> Result<(), E> {
-    let mut rest = asked;
-    while let Some(first) = rest.first() {
-        // Those that go on with the same token.
-        let token = first.tokens.get(start);
-        let same = rest.iter().take_while(|other| other.tokens.get(start) == token).count();
-        let (group, after) = rest.split_at(same);
-        rest = after;
-        let Some(last) = group.last().filter(|_| token.is_some()) else { continue };
-        // Sorted, so what the first and the last share is shared by all.
-        let shared = first.tokens.iter().zip(last.tokens).take_while(|(a, b)| a == b).count();
-        visit(edge(group, start, shared, depth))?;
-        let deeper = group.iter().position(|other| other.tokens.len() > shared).unwrap_or(group.len());
-        descend(&group[deeper..], shared, depth + 1, visit)?;
+/// An edge of the trie: tokens that every sequence below it shares.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Node<'a> {
+    /// Tokens before it.
+    pub(crate) start: usize,
+    /// Its own tokens.
+    pub(crate) tokens: &'a [u32],
+    /// The edges below it, in the order of their first questions.
+    pub(crate) children: Vec<usize>,
+    /// What is read off it, by position in the sequence.
+    pub(crate) reads: Vec<Read>,
+    /// The smallest question that runs through it: its task pays for it.
+    pub(crate) first: usize,
+}
+
+/// A position whose logits are needed.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Read {
+    /// Position in the sequence.
+    pub(crate) position: usize,
+    /// Who asks, and for which of its targets.
+    pub(crate) asks: Vec<(Ask, usize)>,
+}
+
+impl<'a> Plan<'a> {
+    /// The trie over these sequences.
+    pub(crate) fn shared(mut asked: Vec<Asked<'a>>) -> Self {
+        asked.sort_by(|a, b| a.tokens.cmp(b.tokens).then(a.ask.cmp(&b.ask)));
+        let mut plan = Self::default();
+        plan.roots = plan.descend(&asked, 0);
+        plan
     }
-    Ok(())
+
+    /// Every sequence by itself, in the order of the questions: the reference.
+    pub(crate) fn alone(mut asked: Vec<Asked<'a>>) -> Self {
+        asked.sort_by_key(|asked| asked.ask);
+        let mut plan = Self::default();
+        plan.roots = asked.iter().flat_map(|one| plan.descend(std::slice::from_ref(one), 0)).collect();
+        plan
+    }
+
+    /// Tokens to be run.
+    #[cfg(test)]
+    fn tokens(&self) -> usize {
+        self.nodes.iter().map(|node| node.tokens.len()).sum()
+    }
+
+    /// The edges for `asked`, which is sorted and shares its first `start` tokens.
+    fn descend(&mut self, asked: &[Asked<'a>], start: usize) -> Vec<usize> {
+        let mut found = Vec::new();
+        let mut rest = asked;
+        while let Some(first) = rest.first() {
+            // Those that go on with the same token.
+            let token = first.tokens.get(start);
+            let same = rest.iter().take_while(|other| other.tokens.get(start) == token).count();
+            let (group, after) = rest.split_at(same);
+            rest = after;
+            let Some(last) = group.last().filter(|_| token.is_some()) else { continue };
+            // Sorted, so what the first and the last share is shared by all.
+            let shared = first.tokens.iter().zip(last.tokens).take_while(|(a, b)| a == b).count();
+            let deeper = group.iter().position(|other| other.tokens.len() > shared).unwrap_or(group.len());
+            let children = self.descend(&group[deeper..], shared);
+            let node = Node {
+                start,
+                tokens: &first.tokens[start..shared],
+                children,
+                reads: reads(group, start, shared),
+                first: group.iter().map(|asked| asked.ask.question).min().unwrap_or(0),
+            };
+            self.nodes.push(node);
+            found.push(self.nodes.len() - 1);
+        }
+        found.sort_by_key(|node| self.nodes[*node].first);
+        found
+    }
 }
 
-fn edge<'a>(group: &[Asked<'a>], start: usize, end: usize, depth: usize) -> Edge<'a> {
-    let mut reads: BTreeMap<usize, Vec<(Ask, usize)>> = BTreeMap::new();
+/// What `group` reads at positions `start..end`.
+fn reads(group: &[Asked<'_>], start: usize, end: usize) -> Vec<Read> {
+    let mut reads: Vec<Read> = Vec::new();
     for asked in group {
         let first = asked.tokens.len() - asked.reads;
         for position in first.max(start)..asked.tokens.len().min(end) {
-            reads.entry(position).or_default().push((asked.ask, position - first));
+            let ask = (asked.ask, position - first);
+            match reads.binary_search_by_key(&position, |read| read.position) {
+                Ok(at) => reads[at].asks.push(ask),
+                Err(at) => reads.insert(at, Read { position, asks: vec![ask] }),
+            }
         }
     }
-    let ends = group.iter().filter(|asked| asked.tokens.len() == end).map(|asked| asked.ask).collect();
-    Edge { depth, start, tokens: &group[0].tokens[start..end], ends, reads }
+    reads
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const SEQUENCES: [(&[u32], usize); 5] =
+        [(&[1, 2, 3, 4], 2), (&[1, 2, 3, 5], 2), (&[1, 2, 3], 1), (&[1, 9], 1), (&[1, 2, 3, 4], 1)];
+
+    fn asked() -> Vec<Asked<'static>> {
+        let asked = |(question, (tokens, reads)): (usize, &(&'static [u32], usize))| Asked {
+            ask: Ask { question, sequence: 0 },
+            tokens,
+            reads: *reads,
+        };
+        SEQUENCES.iter().enumerate().map(asked).collect()
+    }
+
+    fn in_order(plan: &Plan<'_>) -> (Vec<(usize, Vec<u32>)>, Vec<(usize, usize, usize)>) {
+        let (mut edges, mut read) = (Vec::new(), Vec::new());
+        let mut stack: Vec<usize> = plan.roots.iter().rev().copied().collect();
+        while let Some(node) = stack.pop() {
+            let node = &plan.nodes[node];
+            edges.push((node.start, node.tokens.to_vec()));
+            for Read { position, asks } in &node.reads {
+                read.extend(asks.iter().map(|(ask, target)| (ask.question, *target, *position)));
+            }
+            stack.extend(node.children.iter().rev());
+        }
+        read.sort_unstable();
+        (edges, read)
+    }
+
     #[test]
     fn shared_tokens_are_run_once_and_everything_is_read() {
-        let sequences: [(&[u32], usize); 5] =
-            [(&[1, 2, 3, 4], 2), (&[1, 2, 3, 5], 2), (&[1, 2, 3], 1), (&[1, 9], 1), (&[1, 2, 3, 4], 1)];
-        let asked = sequences
-            .iter()
-            .enumerate()
-            .map(|(item, (tokens, reads))| Asked { ask: Ask { item, sequence: 0 }, tokens, reads: *reads })
-            .collect();
-        let mut run = Vec::new();
-        let mut read = Vec::new();
-        walk::<()>(asked, &mut |edge| {
-            run.push((edge.depth, edge.start, edge.tokens.to_vec()));
-            for (position, asks) in &edge.reads {
-                read.extend(asks.iter().map(|(ask, target)| (ask.item, *target, *position)));
-            }
-            Ok(())
-        })
-        .expect("no error");
-        assert_eq!(
-            run,
-            [(0, 0, vec![1]), (1, 1, vec![2, 3]), (2, 3, vec![4]), (2, 3, vec![5]), (1, 1, vec![9])]
-        );
-        read.sort_unstable();
+        let (edges, read) = in_order(&Plan::shared(asked()));
+        assert_eq!(edges, [(0, vec![1]), (1, vec![2, 3]), (3, vec![4]), (3, vec![5]), (1, vec![9])]);
         assert_eq!(read, [(0, 0, 2), (0, 1, 3), (1, 0, 2), (1, 1, 3), (2, 0, 2), (3, 0, 1), (4, 0, 3)]);
+    }
+
+    #[test]
+    fn alone_reads_the_same_and_runs_every_token() {
+        let plan = Plan::alone(asked());
+        assert_eq!((plan.roots.len(), plan.tokens()), (5, 17));
+        assert_eq!(in_order(&plan).1, in_order(&Plan::shared(asked())).1);
     }
 }

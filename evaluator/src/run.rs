@@ -1,27 +1,24 @@
-//! Runs one task on one model: plan, engine, records.
+//! Runs tasks on one model: prompts, plan, engine, records.
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Instant;
 
-use sekisho_bench::{Answer, Item, Record, Request, TaskData, TaskDefinition};
+use sekisho_bench::{Record, Request, TaskData, TaskDefinition};
 use sekisho_domain::Sha256;
 use sekisho_domain::evaluation::{Bos, TaskRun};
 use sekisho_domain::score::TokenCounts;
-use sekisho_model::ops::softmax::log_sum_exp;
-use sekisho_model::{Inference, Kv, Llama, Tokenizer};
+use sekisho_model::{Inference, Llama, Tokenizer};
 
 use crate::EvalError;
-use crate::encode::{EncodedItem, Encoder};
-use crate::generate::{Generated, Generator, Wish};
-use crate::plan::{self, Ask, Asked, Edge};
+use crate::plan::Plan;
+use crate::prompts::Prompts;
+use crate::questions::Question;
+use crate::timing::{Phase, Timing};
+use crate::walk::{Pace, Walk};
 
-/// Rows generated at once.
-const BATCH: usize = 32;
-
-/// Logits rows held at once while choices are scored.
-const LOGIT_ROWS: usize = 64;
+/// Memory for keys and values unless the user says otherwise; a single longer sequence is given what it needs.
+const KV_BYTES: usize = 1 << 30;
 
 /// A loaded model with its tokenizer and identity.
 pub struct Model {
@@ -70,222 +67,115 @@ pub struct Task<'a> {
     pub data: &'a TaskData,
     /// Items that are answered already and are not asked again.
     pub finished: &'a BTreeSet<u64>,
-    /// Share prefixes. Without it every sequence is run by itself, from its first token on: the reference, and bit-equal.
-    pub sharing: bool,
 }
 
-/// Who watches a task being run, and keeps its records.
+/// How tasks are run. None of it changes a score, save the cut of prompts that are too long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Share prefixes and run in batches. Without it every sequence is run by itself, from its first token on: the reference,
+    /// and bit-equal.
+    pub sharing: bool,
+    /// Most memory for keys and values, in bytes; 1 GiB or what the longest sequence needs when absent.
+    pub kv_bytes: Option<usize>,
+    /// Most tokens of a sequence, where the profile cuts; the model's `max_position_embeddings` when absent.
+    pub max_length: Option<usize>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { sharing: true, kv_bytes: None, max_length: None }
+    }
+}
+
+/// Who watches tasks being run, and keeps their records. Tasks are named by their index.
 pub trait Watch {
-    /// The plan is made: items in all, and those that are still to be asked.
-    fn planned(&mut self, total: u64, left: u64);
+    /// The prompts are made: items in all, and those that are still to be asked.
+    fn planned(&mut self, task: usize, total: u64, left: u64);
     /// An item is answered.
     ///
     /// # Errors
-    /// When the record cannot be kept; the task ends then.
-    fn record(&mut self, record: Record) -> Result<(), EvalError>;
+    /// When the record cannot be kept; the run ends then.
+    fn record(&mut self, task: usize, record: Record) -> Result<(), EvalError>;
     /// Work done so far.
-    fn worked(&mut self, tokens: TokenCounts);
-    /// Whether to stop between two edges.
+    fn worked(&mut self, task: usize, spent: Spent);
+    /// Whether to stop between two batches.
     fn stopped(&self) -> bool;
 }
 
 /// What a task has cost.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Spent {
-    /// Wall time.
+    /// Wall time; where tasks share a batch, by their tokens in it.
     pub seconds: f64,
-    /// Tokens.
+    /// Tokens. Prompts count when they are answered.
     pub tokens: TokenCounts,
     /// Whether prompts started with BOS.
     pub bos: bool,
 }
 
-/// Runs a task and hands every record to `watch` as it comes. Records come in the order of the plan, not of the items.
+/// Runs tasks and hands every record to `watch` as it comes, in the order of the plan and not of the items.
 ///
 /// # Errors
 /// [`EvalError`]; the records handed over before it stay valid.
-pub fn run_task(model: &Model, task: &Task<'_>, watch: &mut dyn Watch) -> Result<Spent, EvalError> {
+pub fn run_tasks(
+    model: &Model,
+    tasks: &[Task<'_>],
+    settings: Settings,
+    prompts: &mut Prompts,
+    watch: &mut dyn Watch,
+) -> Result<(Vec<Spent>, Timing), EvalError> {
     let begun = Instant::now();
-    if task.data.items.is_empty() {
-        return Err(EvalError::Empty { task: task.definition.name() });
-    }
-    let longest = model.inference.config().max_position_embeddings;
-    let encoder = Encoder::new(&model.tokenizer, task.definition, task.bos, longest)?;
-    let items: Vec<&Item> = task.data.items.iter().filter(|i| !task.finished.contains(&i.index)).collect();
-    watch.planned(task.data.items.len() as u64, items.len() as u64);
-    let encoded: Vec<EncodedItem> = items.iter().map(|item| encoder.item(item)).collect::<Result<_, _>>()?;
-    let mut runner = Runner::new(model, task, &items, &encoded, watch);
-    runner.run()?;
-    Ok(Spent { seconds: begun.elapsed().as_secs_f64(), tokens: runner.counts(), bos: encoder.bos() })
-}
-
-struct Runner<'a, 'w> {
-    model: &'a Model,
-    task: &'a Task<'a>,
-    items: &'a [&'a Item],
-    encoded: &'a [EncodedItem],
-    watch: &'w mut dyn Watch,
-    generator: Generator<'a>,
-    /// Keys and values of the edges from the root to where the walk is.
-    path: Vec<Arc<Kv>>,
-    /// Summed log-likelihoods of each item's choices, and the number of choices still open.
-    scores: Vec<(Vec<f64>, usize)>,
-    counts: TokenCounts,
-}
-
-impl<'a, 'w> Runner<'a, 'w> {
-    fn new(
-        model: &'a Model,
-        task: &'a Task<'a>,
-        items: &'a [&'a Item],
-        encoded: &'a [EncodedItem],
-        watch: &'w mut dyn Watch,
-    ) -> Self {
-        let generator = Generator::new(&*model.inference, &model.tokenizer);
-        let scores = encoded.iter().map(|e| (vec![0.0; e.sequences.len()], e.sequences.len())).collect();
-        let prompt = encoded.iter().flat_map(|e| &e.sequences).map(|s| s.input.len() as u64).sum();
-        let counts = TokenCounts { prompt, ..TokenCounts::default() };
-        Self { model, task, items, encoded, watch, generator, path: Vec::new(), scores, counts }
-    }
-
-    fn counts(&self) -> TokenCounts {
-        TokenCounts { generated: self.generator.tokens, ..self.counts }
-    }
-
-    fn run(&mut self) -> Result<(), EvalError> {
-        let asked = self.asked();
-        if self.task.sharing {
-            plan::walk(asked, &mut |edge| self.visit(&edge))?;
-        } else {
-            for alone in asked {
-                plan::walk(vec![alone], &mut |edge| self.visit(&edge))?;
-                self.generate(0)?;
-            }
+    let longest = settings.max_length.unwrap_or(model.inference.config().max_position_embeddings);
+    let mut encoded = Vec::with_capacity(tasks.len());
+    for (number, task) in tasks.iter().enumerate() {
+        if task.data.items.is_empty() {
+            return Err(EvalError::Empty { task: task.definition.name() });
         }
-        self.generate(0)
+        encoded.push(prompts.of(&model.tokenizer, task, longest)?);
+        let left = task.data.items.iter().filter(|item| !task.finished.contains(&item.index)).count();
+        watch.planned(number, task.data.items.len() as u64, left as u64);
     }
+    let mut timing = Timing::default();
+    timing.add(Phase::Encode, begun);
+    let questions: Vec<Question<'_>> = tasks
+        .iter()
+        .zip(&encoded)
+        .enumerate()
+        .flat_map(|(number, (task, encoded))| {
+            let open = task.data.items.iter().zip(&encoded.items);
+            let open = open.filter(|(item, _)| !task.finished.contains(&item.index));
+            open.map(move |(item, encoded)| Question { task: number, item, encoded })
+        })
+        .collect();
+    let begun = Instant::now();
+    let asked = questions.iter().enumerate().flat_map(|(number, question)| question.asked(number)).collect();
+    let plan = if settings.sharing { Plan::shared(asked) } else { Plan::alone(asked) };
+    timing.add(Phase::Plan, begun);
+    let pace = Pace { alone: !settings.sharing, kv_bytes: kv_bytes(model, &questions, settings)? };
+    let mut walk = Walk::new(model, tasks, &questions, &plan, pace, watch);
+    walk.timing = timing;
+    walk.run()?;
+    let (mut spent, timing) = (walk.spent, walk.timing);
+    for (spent, encoded) in spent.iter_mut().zip(&encoded) {
+        spent.bos = encoded.bos;
+    }
+    Ok((spent, timing))
+}
 
-    fn asked(&self) -> Vec<Asked<'a>> {
-        let sequences = |(item, encoded): (usize, &'a EncodedItem)| {
-            encoded.sequences.iter().enumerate().map(move |(sequence, s)| Asked {
-                ask: Ask { item, sequence },
-                tokens: &s.input,
-                reads: if self.generates(item) { 1 } else { s.targets.len() },
-            })
+/// The budget for keys and values: every sequence must fit by itself.
+fn kv_bytes(model: &Model, questions: &[Question<'_>], settings: Settings) -> Result<usize, EvalError> {
+    let needs = |question: &Question<'_>| {
+        let generated = match question.item.request {
+            Request::Generate { max_new_tokens, .. } => max_new_tokens as usize,
+            _ => 0,
         };
-        self.encoded.iter().enumerate().flat_map(sequences).collect()
-    }
-
-    fn generates(&self, item: usize) -> bool {
-        matches!(self.items[item].request, Request::Generate { .. })
-    }
-
-    /// Runs an edge, reads off it what is asked there, and finishes what ends with it.
-    fn visit(&mut self, edge: &Edge<'_>) -> Result<(), EvalError> {
-        if self.watch.stopped() {
-            return Err(EvalError::Stopped);
-        }
-        self.path.truncate(edge.depth);
-        let extended = self.model.inference.extend(self.path.last(), edge.tokens)?;
-        self.path.push(extended.kv.clone());
-        self.counts.prefilled += edge.tokens.len() as u64;
-        let width = self.model.inference.config().hidden_size;
-        let reads: Vec<_> = edge.reads.iter().collect();
-        for some in reads.chunks(LOGIT_ROWS) {
-            let row = |position: usize| &extended.hidden[(position - edge.start) * width..][..width];
-            let hidden: Vec<f32> = some.iter().flat_map(|(position, _)| row(**position)).copied().collect();
-            let logits = self.model.inference.logits(&hidden);
-            let vocabulary = self.model.inference.config().vocab_size;
-            for ((_, asks), logits) in some.iter().zip(logits.chunks_exact(vocabulary)) {
-                self.read(asks, logits, &extended.kv)?;
-            }
-        }
-        for ask in &edge.ends {
-            self.close(*ask)?;
-        }
-        self.watch.worked(self.counts());
-        Ok(())
-    }
-
-    /// Adds the log-probability of each target, or starts a generation.
-    fn read(&mut self, asks: &[(Ask, usize)], logits: &[f32], kv: &Arc<Kv>) -> Result<(), EvalError> {
-        // A sum over the vocabulary may step over a NaN; the logits themselves are looked at.
-        if let (Some((ask, _)), false) = (asks.first(), logits.iter().all(|logit| logit.is_finite())) {
-            return Err(self.not_finite(ask.item));
-        }
-        let mut normaliser = None;
-        for (ask, target) in asks {
-            let targets = &self.encoded[ask.item].sequences[ask.sequence].targets;
-            match self.items[ask.item].request {
-                Request::Generate { ref stop, max_new_tokens, .. } => {
-                    let wish = Wish { item: ask.item, stop, limit: max_new_tokens };
-                    let done =
-                        self.generator.start(wish, kv.clone(), logits).map_err(|i| self.not_finite(i))?;
-                    done.map_or(Ok(()), |done| self.answer_text(done))?;
-                    self.generate(BATCH - 1)?;
-                }
-                Request::Choices { .. } => {
-                    let normaliser = *normaliser.get_or_insert_with(|| log_sum_exp(logits));
-                    let value = f64::from(logits[targets[*target] as usize]) - normaliser;
-                    if !value.is_finite() {
-                        return Err(self.not_finite(ask.item));
-                    }
-                    self.scores[ask.item].0[ask.sequence] += value;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// A sequence is complete; with the last one of its item, the item is.
-    fn close(&mut self, ask: Ask) -> Result<(), EvalError> {
-        if self.generates(ask.item) {
-            return Ok(());
-        }
-        let (values, open) = &mut self.scores[ask.item];
-        *open -= 1;
-        if *open > 0 {
-            return Ok(());
-        }
-        let sequences = &self.encoded[ask.item].sequences;
-        let choice_tokens = sequences.iter().map(|s| s.targets.len() as u64).collect();
-        let answer = Answer::Choices { loglikelihoods: std::mem::take(values), choice_tokens };
-        self.keep(ask.item, answer)
-    }
-
-    /// Generates until at most `room` rows are on their way.
-    fn generate(&mut self, room: usize) -> Result<(), EvalError> {
-        while self.generator.len() > room {
-            if self.watch.stopped() {
-                return Err(EvalError::Stopped);
-            }
-            let finished = self.generator.step()?.map_err(|item| self.not_finite(item))?;
-            for done in finished {
-                self.answer_text(done)?;
-            }
-            self.watch.worked(self.counts());
-        }
-        Ok(())
-    }
-
-    fn answer_text(&mut self, done: Generated) -> Result<(), EvalError> {
-        self.keep(done.item, Answer::Text { output: done.output, stop: done.stop })
-    }
-
-    fn keep(&mut self, item: usize, answer: Answer) -> Result<(), EvalError> {
-        let encoded = &self.encoded[item];
-        let record = Record::new(
-            self.task.definition,
-            self.task.run,
-            self.items[item],
-            answer,
-            encoded.prompt_tokens.clone(),
-            encoded.truncated,
-        )?;
-        self.watch.record(record)
-    }
-
-    fn not_finite(&self, item: usize) -> EvalError {
-        EvalError::NotFinite { task: self.task.definition.name(), item: self.items[item].index }
+        let prompt = question.encoded.sequences.iter().map(|sequence| sequence.input.len()).max();
+        model.inference.kv_bytes(prompt.unwrap_or(0)) + model.inference.kv_bytes(generated)
+    };
+    let need = questions.iter().map(needs).max().unwrap_or(0);
+    match settings.kv_bytes {
+        Some(have) if have < need => Err(EvalError::KvBudget { have, need }),
+        Some(have) => Ok(have),
+        None => Ok(KV_BYTES.max(need)),
     }
 }

@@ -17,7 +17,7 @@ use sekisho_weights::{Refusal, write_atomic};
 
 use crate::client::{self, Client, ClientError};
 use crate::lease::{Batches, Lease};
-use crate::{EvalError, Model, Task, environment, run_task};
+use crate::{EvalError, Model, Prompts, Settings, Task, environment, run_tasks};
 
 /// Between two claims while nothing waits.
 const POLL: Duration = Duration::from_secs(1);
@@ -96,7 +96,14 @@ pub struct Worker {
     client: Client,
     options: WorkerOptions,
     pool: rayon::ThreadPool,
-    loaded: Option<Model>,
+    loaded: Option<Loaded>,
+    prompts: Prompts,
+}
+
+/// A model, and the folder that it and its tokenizer are from: the same weights may stand beside another tokenizer elsewhere.
+struct Loaded {
+    path: String,
+    model: Model,
 }
 
 impl Worker {
@@ -109,7 +116,13 @@ impl Worker {
         if let Some(threads) = options.threads {
             pool = pool.num_threads(threads);
         }
-        Ok(Self { client: Client::new(server, token)?, options, pool: pool.build()?, loaded: None })
+        Ok(Self {
+            client: Client::new(server, token)?,
+            options,
+            pool: pool.build()?,
+            loaded: None,
+            prompts: Prompts::new(),
+        })
     }
 
     /// Works until it is asked to stop, or has been idle for too long.
@@ -150,7 +163,7 @@ impl Worker {
             worker: self.options.name.clone(),
             pool: self.options.pool.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            loaded: self.loaded.as_ref().map(|model| model.digest),
+            loaded: self.loaded.as_ref().map(|loaded| loaded.model.digest),
             max: 1,
         };
         self.client.claim(&claim).map(|claimed| claimed.items)
@@ -160,14 +173,14 @@ impl Worker {
     fn work(&mut self, item: &WorkItem) {
         let name = format!("{}/{}", item.run.profile, item.run.task);
         tracing::info!(item = %item.id, checkpoint = %item.checkpoint, "{name}: begun");
-        let Self { client, options, pool, loaded } = self;
+        let Self { client, options, pool, loaded, prompts } = self;
         let lease =
             Lease { client, worker: &options.name, item, stop: &options.stop, lost: AtomicBool::new(false) };
         let result = std::thread::scope(|scope| {
             let (done, ended) = mpsc::channel();
             let lease = &lease;
             scope.spawn(move || lease.beat(&ended));
-            let run = || pool.install(|| answer(lease, &options.cache, loaded));
+            let run = || pool.install(|| answer(lease, &options.cache, loaded, prompts));
             let result = catch_unwind(AssertUnwindSafe(run));
             drop(done);
             result
@@ -191,7 +204,12 @@ impl Worker {
 }
 
 /// Answers what is still unanswered of an item; says how it ended.
-fn answer(lease: &Lease<'_>, cache: &Path, loaded: &mut Option<Model>) -> Result<&'static str, ItemError> {
+fn answer(
+    lease: &Lease<'_>,
+    cache: &Path,
+    loaded: &mut Option<Loaded>,
+    prompts: &mut Prompts,
+) -> Result<&'static str, ItemError> {
     let item = lease.item;
     let definition =
         TaskDefinition::from_toml(&format!("the definition of {}", item.run.task), &item.definition)
@@ -205,18 +223,14 @@ fn answer(lease: &Lease<'_>, cache: &Path, loaded: &mut Option<Model>) -> Result
     let data = load(&definition, &item.run, &accept, &read).map_err(EvalError::from)?;
     let model = model(loaded, item)?;
     let finished: BTreeSet<u64> = item.finished.iter().copied().collect();
-    let task = Task {
-        definition: &definition,
-        run: &item.run,
-        bos: item.bos,
-        data: &data,
-        finished: &finished,
-        sharing: true,
-    };
+    let task =
+        Task { definition: &definition, run: &item.run, bos: item.bos, data: &data, finished: &finished };
+    let settings = Settings::default();
     let mut batches = Batches::new(lease);
-    match run_task(model, &task, &mut batches) {
-        Ok(spent) => {
-            let environment = environment(model, &BTreeSet::from([spent.bos]), rayon::current_num_threads());
+    match run_tasks(model, &[task], settings, prompts, &mut batches) {
+        Ok((spent, _)) => {
+            let bos = spent.iter().map(|spent| spent.bos).collect();
+            let environment = environment(model, &bos, rayon::current_num_threads(), settings);
             batches.finish(environment)?;
             Ok("finished")
         }
@@ -233,8 +247,8 @@ fn answer(lease: &Lease<'_>, cache: &Path, loaded: &mut Option<Model>) -> Result
 }
 
 /// The model of an item: the one that is loaded, or a fresh one in its place.
-fn model<'a>(loaded: &'a mut Option<Model>, item: &WorkItem) -> Result<&'a Model, ItemError> {
-    if loaded.as_ref().is_none_or(|model| model.digest != item.digest) {
+fn model<'a>(loaded: &'a mut Option<Loaded>, item: &WorkItem) -> Result<&'a Model, ItemError> {
+    if loaded.as_ref().is_none_or(|have| have.model.digest != item.digest || have.path != item.path) {
         // The old one goes first: two may not fit into memory.
         *loaded = None;
         let model = Model::load(Path::new(&item.path))?;
@@ -242,9 +256,9 @@ fn model<'a>(loaded: &'a mut Option<Model>, item: &WorkItem) -> Result<&'a Model
             let path = item.path.clone();
             return Err(ItemError::OtherCheckpoint { path, have: model.digest, want: item.digest });
         }
-        return Ok(loaded.insert(model));
+        return Ok(&loaded.insert(Loaded { path: item.path.clone(), model }).model);
     }
-    Ok(loaded.as_ref().expect("it was found above"))
+    Ok(&loaded.as_ref().expect("it was found above").model)
 }
 
 type Files<'a> = BTreeMap<(&'a str, &'a str), Vec<u8>>;

@@ -4,7 +4,7 @@ use axum::http::{HeaderMap, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sekisho_domain::user::{Role, Scope};
-use sekisho_domain::{Entropy, Sha256, TokenId};
+use sekisho_domain::{Entropy, Sha256, TokenId, UserId};
 use sekisho_store::{Session, User};
 use subtle::ConstantTimeEq as _;
 
@@ -28,6 +28,8 @@ pub enum Proof {
     Session {
         /// Token that every form of this session must carry.
         csrf: String,
+        /// Whose tokens made the link that opened it; nobody's when the service itself did.
+        makers: Vec<UserId>,
     },
     /// A stored API token. It never approves.
     Token {
@@ -35,6 +37,8 @@ pub enum Proof {
         id: TokenId,
         /// What it may do.
         scopes: Vec<Scope>,
+        /// Whose tokens led to it.
+        makers: Vec<UserId>,
     },
 }
 
@@ -57,6 +61,21 @@ impl Actor {
         }
     }
 
+    /// The accounts behind what this actor makes with a token: its own, and those whose tokens led to this one.
+    #[must_use]
+    pub fn makers(&self) -> Vec<UserId> {
+        match &self.proof {
+            Proof::Session { makers, .. } => makers.clone(),
+            Proof::Token { makers, .. } => {
+                let mut all = makers.clone();
+                all.push(self.user.id);
+                all.sort();
+                all.dedup();
+                all
+            }
+        }
+    }
+
     /// Refuses unless the account has one of `roles` and, for a token, the token has `scope`. Admins have every role but approver.
     ///
     /// # Errors
@@ -76,7 +95,7 @@ impl Actor {
         }
         let names: Vec<_> = roles.iter().map(|r| r.as_str()).collect();
         let detail = format!(
-            "{} has none of the roles {}. An admin can give it: `sekisho user roles`.",
+            "{0} has none of the roles {1}. An admin can give it: `sekisho user roles {0} ROLE…`.",
             self.user.name,
             names.join(", ")
         );
@@ -103,7 +122,7 @@ impl Viewer {
     #[must_use]
     pub fn csrf(&self) -> &str {
         match self.actor.as_ref().map(|a| &a.proof) {
-            Some(Proof::Session { csrf }) => csrf,
+            Some(Proof::Session { csrf, .. }) => csrf,
             _ => "",
         }
     }
@@ -152,7 +171,7 @@ impl FromRequestParts<App> for Viewer {
             Some(token) => Some(token_actor(app, token).await?),
             None => session_actor(app, &parts.headers).await?,
         };
-        Ok(Self { actor, anonymous: app.config.anonymous })
+        Ok(Self { actor, anonymous: app.config.anonymous() })
     }
 }
 
@@ -179,13 +198,15 @@ async fn token_actor(app: &App, token: &str) -> Result<Actor, WebError> {
             .clone_into(&mut error.detail);
         return Err(error);
     };
-    Ok(Actor { user, proof: Proof::Token { id: token.id, scopes: token.scopes } })
+    let proof = Proof::Token { id: token.id, scopes: token.scopes, makers: token.makers };
+    Ok(Actor { user, proof })
 }
 
 async fn session_actor(app: &App, headers: &HeaderMap) -> Result<Option<Actor>, WebError> {
     let Some(cookie) = cookie(headers, app.config.cookie_name()) else { return Ok(None) };
     let found = app.store.session(Sha256::of(cookie), app.now()).await?;
-    Ok(found.map(|(user, session)| Actor { user, proof: Proof::Session { csrf: session.csrf } }))
+    let proof = |session: Session| Proof::Session { csrf: session.csrf, makers: session.makers };
+    Ok(found.map(|(user, session)| Actor { user, proof: proof(session) }))
 }
 
 fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
@@ -205,7 +226,7 @@ fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
 /// 403 when the link is unknown, used or too old.
 pub async fn sign_in(app: &App, code: &str) -> Result<String, WebError> {
     let now = app.now();
-    let Some(user) = app.store.take_login_link(Sha256::of(code), now).await? else {
+    let Some((user, link)) = app.store.take_login_link(Sha256::of(code), now).await? else {
         let detail = "This sign-in link has been used already or is too old. Make a new one: `sekisho user link NAME`.";
         return Err(WebError::forbidden("login-link", detail));
     };
@@ -214,12 +235,18 @@ pub async fn sign_in(app: &App, code: &str) -> Result<String, WebError> {
         hash: Sha256::of(&secret),
         user: user.id,
         csrf: new_secret("csrf", &*app.entropy),
+        makers: link.makers,
         expires: now.plus_seconds(SESSION_SECONDS),
     };
     app.store.add_session(&session).await?;
+    Ok(set_cookie(app, &secret, SESSION_SECONDS))
+}
+
+/// The session's cookie. A browser neither sets nor removes one named `__Host-…` without `Secure`.
+fn set_cookie(app: &App, secret: &str, seconds: i64) -> String {
     let secure = if app.config.is_https() { "; Secure" } else { "" };
     let name = app.config.cookie_name();
-    Ok(format!("{name}={secret}; Path=/; HttpOnly; SameSite=Lax; Max-Age={SESSION_SECONDS}{secure}"))
+    format!("{name}={secret}; Path=/; HttpOnly; SameSite=Lax; Max-Age={seconds}{secure}")
 }
 
 /// Ends the session of a request. Answers the `Set-Cookie` that removes the cookie.
@@ -227,9 +254,8 @@ pub async fn sign_in(app: &App, code: &str) -> Result<String, WebError> {
 /// # Errors
 /// When the store fails.
 pub(crate) async fn sign_out(app: &App, headers: &HeaderMap) -> Result<String, WebError> {
-    let name = app.config.cookie_name();
-    if let Some(secret) = cookie(headers, name) {
+    if let Some(secret) = cookie(headers, app.config.cookie_name()) {
         app.store.end_session(Sha256::of(secret)).await?;
     }
-    Ok(format!("{name}=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0"))
+    Ok(set_cookie(app, "", 0))
 }

@@ -108,8 +108,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// How people reach it.
     pub public_url: String,
-    /// What strangers may do.
-    pub anonymous: Anonymous,
+    /// What the file says strangers may do; see [`Config::anonymous`].
+    pub anonymous: Option<Anonymous>,
     /// Database URL or path.
     pub database_url: String,
     /// Blob store URL or path.
@@ -170,10 +170,15 @@ impl Config {
         Ok(Self {
             listen,
             public_url: file.server.public_url.unwrap_or_default(),
-            anonymous: file.server.anonymous.unwrap_or(default_anonymous(listen)),
+            anonymous: file.server.anonymous,
             database_url: file.database.url.unwrap_or_else(|| dir.join("sekisho.db").display().to_string()),
             blobs_url: file.blobs.url.unwrap_or_else(|| dir.join("blobs").display().to_string()),
-            ingest_roots: file.ingest.roots.into_iter().map(absolute).collect::<Result<_, _>>()?,
+            ingest_roots: file
+                .ingest
+                .roots
+                .into_iter()
+                .map(|root| absolute(root).map(canonical))
+                .collect::<Result<_, _>>()?,
             suite: file.evaluate.suite.unwrap_or_else(|| "llm-jp-eval-dev100".to_owned()),
             data_dir: file.evaluate.data.map_or_else(|| Ok(dir.join("data")), absolute)?,
             tasks_dir: file.evaluate.tasks.map_or_else(|| Ok(dir.join("tasks")), absolute)?,
@@ -192,12 +197,17 @@ impl Config {
         })
     }
 
-    /// Sets the address, with the default for strangers that goes with it unless the file named one.
+    /// Sets the address in place of the file's.
     pub fn set_listen(&mut self, listen: SocketAddr) {
-        if self.anonymous == default_anonymous(self.listen) {
-            self.anonymous = default_anonymous(listen);
-        }
         self.listen = listen;
+    }
+
+    /// What strangers may do: as the file says, else what goes with the address. Loopback is readable by whoever sits at the
+    /// machine; anything else asks for a sign-in.
+    #[must_use]
+    pub fn anonymous(&self) -> Anonymous {
+        let default = if self.listen.ip().is_loopback() { Anonymous::Viewer } else { Anonymous::None };
+        self.anonymous.unwrap_or(default)
     }
 
     /// Whether people reach the service by HTTPS.
@@ -213,9 +223,9 @@ impl Config {
     }
 }
 
-/// Loopback is readable by whoever sits at the machine; anything else asks for a sign-in.
-fn default_anonymous(listen: SocketAddr) -> Anonymous {
-    if listen.ip().is_loopback() { Anonymous::Viewer } else { Anonymous::None }
+/// A folder without links, as announced paths are compared; one that is not there yet stays as it is.
+fn canonical(path: PathBuf) -> PathBuf {
+    fs_err::canonicalize(&path).unwrap_or(path)
 }
 
 #[cfg(test)]
@@ -225,9 +235,37 @@ mod tests {
     #[test]
     fn strangers_read_on_loopback_only() {
         let mut config = Config::defaults(Path::new("data")).expect("defaults");
-        assert_eq!(config.anonymous, Anonymous::Viewer);
+        assert_eq!(config.anonymous(), Anonymous::Viewer);
         config.set_listen("0.0.0.0:7070".parse().expect("address"));
-        assert_eq!(config.anonymous, Anonymous::None);
+        assert_eq!(config.anonymous(), Anonymous::None);
+    }
+
+    #[test]
+    fn what_the_file_says_about_strangers_holds_at_every_address() {
+        let dir = tempfile::tempdir().expect("folder");
+        let file = dir.path().join("sekisho.toml");
+        for (listen, says, override_with) in
+            [("0.0.0.0:7070", "none", "127.0.0.1:7070"), ("127.0.0.1:7070", "viewer", "0.0.0.0:7070")]
+        {
+            let text = format!("[server]\nlisten = \"{listen}\"\nanonymous = \"{says}\"\n");
+            fs_err::write(&file, text).expect("write");
+            let mut config = Config::load(&file, dir.path()).expect("a configuration");
+            let before = config.anonymous();
+            config.set_listen(override_with.parse().expect("address"));
+            assert_eq!(config.anonymous(), before, "{says} on {override_with}");
+        }
+    }
+
+    #[test]
+    fn a_root_behind_a_link_is_the_folder_itself() {
+        let dir = tempfile::tempdir().expect("folder");
+        let real = fs_err::canonicalize(dir.path()).expect("a path").join("real");
+        fs_err::create_dir(&real).expect("folder");
+        std::os::unix::fs::symlink(&real, dir.path().join("link")).expect("link");
+        let file = dir.path().join("sekisho.toml");
+        fs_err::write(&file, "[ingest]\nroots = [\"link\", \"later\"]\n").expect("write");
+        let config = Config::load(&file, dir.path()).expect("a configuration");
+        assert_eq!(config.ingest_roots, [real, dir.path().join("later")]);
     }
 
     #[test]

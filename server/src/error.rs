@@ -75,6 +75,11 @@ impl WebError {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail)
     }
 
+    /// 507: no room on the server's disk; the same request is good later.
+    pub fn disk_full(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::INSUFFICIENT_STORAGE, "disk-full", detail)
+    }
+
     /// 500: our fault. The cause goes to the log, not to the reader.
     pub fn internal(cause: impl std::fmt::Display) -> Self {
         tracing::error!(cause = %cause, "a request failed");
@@ -131,6 +136,12 @@ impl From<StoreError> for WebError {
             StoreError::Stale => Self::new(StatusCode::PRECONDITION_FAILED, "stale", error.to_string()),
             StoreError::LeaseLost(_) => Self::conflict("lease-lost", error.to_string()),
             StoreError::Conflict(text) => Self::conflict("conflict", text),
+            full if full.is_disk_full() => {
+                tracing::error!(error = %full, "the disk is full");
+                Self::disk_full(
+                    "Not enough space on the server's disk; nothing of this was kept. Free some space there and send it again.",
+                )
+            }
             other => Self::internal(other),
         }
     }

@@ -20,6 +20,6 @@ pub use auth::{Actor, Proof, Viewer, new_secret, sign_in};
 pub use config::{Anonymous, Config, ConfigError};
 pub use error::WebError;
 pub use events::{Change, Events};
-pub use serve::{ServeError, Server, bind};
+pub use serve::{ServeError, Server, bind, take};
 pub use state::App;
 pub use system::{SystemClock, SystemEntropy};

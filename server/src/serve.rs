@@ -11,13 +11,14 @@ use sekisho_domain::user::{Role, Scope};
 use sekisho_store::StoreError;
 use sekisho_store::blobs::Blobs;
 use sekisho_store::sqlite::SqliteStore;
+use sekisho_weights::{FolderLock, LockError};
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
 
 use crate::jobs::publish::Publications;
 use crate::launch::local::LocalWorker;
-use crate::service::people;
 use crate::service::sources::Sources;
+use crate::service::{copies, people};
 use crate::state::Inner;
 use crate::{App, Config, Events, SystemClock, SystemEntropy, WebError, jobs, web};
 
@@ -33,16 +34,24 @@ pub enum ServeError {
     )]
     PortInUse(SocketAddr),
     /// The address cannot be bound for another reason.
-    #[error("cannot listen on {0}: {1}")]
+    #[error(
+        "cannot listen on {0}: {1}; choose an address of this machine with --listen (127.0.0.1:7070 unless told), and a port above 1023 without special rights"
+    )]
     Listen(SocketAddr, std::io::Error),
+    /// Another process has the data folder.
+    #[error(transparent)]
+    Lock(#[from] LockError),
     /// The database cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// A task or suite file of the user is wrong.
     #[error(transparent)]
     Task(#[from] sekisho_bench::TaskError),
+    /// The suite for runs that name none is not there.
+    #[error("[evaluate] suite in the configuration: {0}")]
+    Suite(sekisho_bench::TaskError),
     /// A file cannot be read or written.
-    #[error(transparent)]
+    #[error("{}", sekisho_domain::disk_sentence(.0))]
     Io(#[from] std::io::Error),
     /// Setting up accounts failed.
     #[error("{0}")]
@@ -54,6 +63,7 @@ pub struct Server {
     /// What handlers and jobs work with.
     pub app: App,
     listener: TcpListener,
+    _lock: FolderLock,
     worker: Option<LocalWorker>,
     publications: Publications,
 }
@@ -69,6 +79,15 @@ pub async fn bind(listen: SocketAddr) -> Result<TcpListener, ServeError> {
     })
 }
 
+/// Takes the data folder, which is made where it is missing: two services on one folder would each undo the other's work.
+///
+/// # Errors
+/// [`ServeError::Lock`] names the process that has it.
+pub fn take(dir: &Path) -> Result<FolderLock, ServeError> {
+    fs_err::create_dir_all(dir)?;
+    Ok(FolderLock::take(dir)?)
+}
+
 impl Server {
     /// Opens store, blobs and task files, and makes the first accounts. `program` is started as the local worker.
     ///
@@ -77,23 +96,26 @@ impl Server {
     pub async fn open(
         mut config: Config,
         listener: TcpListener,
+        lock: FolderLock,
         program: Option<PathBuf>,
     ) -> Result<Self, ServeError> {
         config.listen = listener.local_addr()?;
         if config.public_url.is_empty() {
             config.public_url = format!("http://{}", config.listen);
         }
-        fs_err::create_dir_all(&config.dir)?;
         let (app, publications) = open_app(config).await?;
-        empty(&app.staging_dir())?;
+        copies::clear_staging(&app).await?;
         let token = first_accounts(&app).await?;
+        // The folder is locked, so the local worker of an earlier start is gone.
+        app.store.free(&local_worker(), app.now()).await?;
         let worker = program.filter(|_| app.config.local_worker).map(|program| LocalWorker {
             program,
             server: format!("http://{}", app.config.listen),
             token,
+            name: local_worker(),
             log: app.config.dir.join("worker.log"),
         });
-        Ok(Self { app, listener, worker, publications })
+        Ok(Self { app, listener, _lock: lock, worker, publications })
     }
 
     /// Serves until `stop` turns true, then lets open requests end.
@@ -130,10 +152,11 @@ pub fn router(app: &App) -> Router {
     web::layers(web::router().merge(web::api::router()).with_state(app.clone()), app)
 }
 
-async fn open_app(config: Config) -> Result<(App, Publications), ServeError> {
+pub(crate) async fn open_app(config: Config) -> Result<(App, Publications), ServeError> {
+    let catalog = catalog(&config.tasks_dir)?;
+    catalog.suite(&config.suite).map_err(ServeError::Suite)?;
     let store = SqliteStore::open(&config.database_url).await?;
     let blobs = Blobs::open(&config.blobs_url)?;
-    let catalog = catalog(&config.tasks_dir)?;
     let (publish, publications) = jobs::publish::channel();
     let app = App::new(Inner {
         store: Arc::new(store),
@@ -173,24 +196,9 @@ fn toml_files(dir: &Path) -> std::io::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Uploads that were cut off by a crash are removed; what was accepted lies elsewhere.
-fn empty(dir: &Path) -> std::io::Result<()> {
-    if dir.is_dir() {
-        fs_err::remove_dir_all(dir)?;
-    }
-    fs_err::create_dir_all(dir)
-}
-
 /// The accounts `admin` (token in `DIR/admin-token`, made at the first start) and `worker` (a fresh token at each start).
 async fn first_accounts(app: &App) -> Result<String, ServeError> {
-    if app.store.user_by_name("admin").await?.is_none() {
-        let roles = [Role::Admin, Role::Contributor, Role::Evaluator, Role::Publisher];
-        let admin = people::add_user(app, "admin", &roles).await?;
-        let scopes =
-            [Scope::Read, Scope::Ingest, Scope::Evaluate, Scope::Release, Scope::Publish, Scope::Admin];
-        let token = people::add_token(app, &admin, "first start", &scopes, None).await?;
-        write_secret(&app.config.dir.join("admin-token"), &token)?;
-    }
+    first_admin(app).await?;
     let worker = match app.store.user_by_name("worker").await? {
         Some(worker) => worker,
         None => people::add_user(app, "worker", &[Role::Evaluator]).await?,
@@ -198,7 +206,37 @@ async fn first_accounts(app: &App) -> Result<String, ServeError> {
     for old in app.store.tokens(worker.id).await?.into_iter().filter(|t| t.label == LOCAL_WORKER) {
         app.store.revoke_token(old.id).await?;
     }
-    Ok(people::add_token(app, &worker, LOCAL_WORKER, &[Scope::Evaluate], None).await?)
+    Ok(people::add_token(app, &worker, LOCAL_WORKER, &[Scope::Evaluate], None, None).await?)
+}
+
+/// The file comes first, and account and token then come together: a start that is cut off anywhere in between leaves nothing
+/// that the next one does not complete.
+async fn first_admin(app: &App) -> Result<(), ServeError> {
+    let there = app.store.user_by_name("admin").await?;
+    if let Some(admin) = &there
+        && !app.store.tokens(admin.id).await?.is_empty()
+    {
+        return Ok(());
+    }
+    let roles = [Role::Admin, Role::Contributor, Role::Evaluator, Role::Publisher];
+    let scopes = [Scope::Read, Scope::Ingest, Scope::Evaluate, Scope::Release, Scope::Publish, Scope::Admin];
+    let (admin, new) = match there {
+        Some(admin) => (admin, false),
+        None => (people::new_user(app, "admin", &roles)?, true),
+    };
+    let (token, text) = people::new_token(app, &admin, "first start", &scopes, None, None);
+    write_secret(&app.config.dir.join("admin-token"), &text)?;
+    if new {
+        app.store.add_user_with_token(&admin, &token).await?;
+    } else {
+        app.store.add_token(&token).await?;
+    }
+    Ok(())
+}
+
+/// Name of the worker that the service starts.
+fn local_worker() -> String {
+    format!("local@{}", rustix::system::uname().nodename().to_string_lossy())
 }
 
 const LOCAL_WORKER: &str = "local worker";

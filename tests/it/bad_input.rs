@@ -7,14 +7,16 @@ use tests::benchmark::{Benchmark, PROFILE, TASK};
 use tests::checkpoints::{Recipe, hostile};
 use tests::cli;
 use tests::database::Database;
-use tests::disk::SmallDisk;
 use tests::service::{Options, Service, text};
 use tests::wait::until;
 
-/// Names in a folder; none when it is not there.
-fn names(folder: &Path) -> Vec<String> {
+/// Names in a folder, sorted; none when it is not there.
+pub(crate) fn names(folder: &Path) -> Vec<String> {
     let entries = fs_err::read_dir(folder).into_iter().flatten();
-    entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect()
+    let name = |entry: std::io::Result<fs_err::DirEntry>| entry.expect("an entry").file_name();
+    let mut names: Vec<String> = entries.map(|e| name(e).to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
 }
 
 #[test]
@@ -70,7 +72,9 @@ fn broken_checkpoints_are_refused_on_every_way_in() {
 fn a_checkpoint_folder_must_be_there() {
     let service = Service::start();
     let flags = ["ingest", "--run", "r", "--step", "1", "--tokens", "1", "/nowhere/at/all"];
-    cli::run(&mut service.command(&flags)).exits(1).says(&["/nowhere/at/all"]);
+    cli::run(&mut service.command(&flags))
+        .exits(1)
+        .says(&["/nowhere/at/all", "give the folder that holds config.json"]);
     let api = service.api();
     api.post("/api/v1/runs", &json!({ "name": "r" })).has(201);
     let body = json!({ "step": 1, "tokens": 1, "path": "/nowhere/at/all" });
@@ -198,6 +202,45 @@ fn a_malformed_specification_is_refused_before_anything_is_written() {
 }
 
 #[test]
+fn a_run_that_cannot_begin_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (spec, out) = (folder.path().join("spec.toml"), folder.path().join("a/new/out"));
+    let good = trained_on(folder.path());
+    let corpus = folder.path().join("a.jsonl");
+    let text = fs_err::read_to_string(&corpus).expect("a corpus");
+    let service = Service::start();
+    service.api().post("/api/v1/runs", &json!({ "name": "taken", "spec": { "seed": 1 } })).has(201);
+    let train = |code: i32, says: &[&str]| {
+        let mut command = service.command(&["train"]);
+        cli::run(command.arg(&spec).arg("--dir").arg(&out)).exits(code).says(says);
+        assert!(!folder.path().join("a").exists(), "{says:?}");
+        // A folder that was there stays, empty.
+        fs_err::create_dir_all(&out).expect("a folder");
+        let mut command = service.command(&["train"]);
+        cli::run(command.arg(&spec).arg("--dir").arg(&out)).exits(code).says(says);
+        assert_eq!(names(&out), [""; 0], "{says:?}");
+        fs_err::remove_dir_all(folder.path().join("a")).expect("removed");
+    };
+    let write = |text: &str| fs_err::write(&spec, text).expect("written");
+    write(&good.replace("a.jsonl", "b.jsonl"));
+    train(1, &["b.jsonl"]);
+    write(&good.replace("vocab_size = 300", "vocab_size = 200"));
+    train(1, &["200"]);
+    write(&good.replace("path = \"tokenizer\"", "path = \"elsewhere\""));
+    train(1, &["elsewhere"]);
+    write(&good.replace("name = \"bad\"", "name = \"taken\""));
+    train(4, &["Run \"taken\" is registered with another specification", "Give the new one another name"]);
+    write(&format!("{good}\n[evaluate]\nsuite = \"none\"\n"));
+    train(3, &["there is no suite \"none\""]);
+    write(&good);
+    fs_err::write(&corpus, format!("{text}{{\"txet\": 1}}\n")).expect("written");
+    train(1, &["a.jsonl", "there is no \"text\""]);
+    fs_err::write(&corpus, text).expect("written");
+    let mut command = service.command(&["train"]);
+    cli::run(command.arg(&spec).arg("--dir").arg(&out)).exits(0);
+}
+
+#[test]
 fn a_port_in_use_is_named_and_leaves_nothing_behind() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let service = Service::start();
@@ -238,31 +281,8 @@ fn a_database_of_a_newer_version_is_left_alone() {
     assert!(fs_err::read(&file).expect("a database") == before, "not a byte has changed");
 }
 
-#[test]
-fn an_upload_onto_a_full_disk_is_refused_and_taken_once_there_is_room() {
-    let Some(disk) = SmallDisk::mount(4_000) else { return };
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    // About 10 MB.
-    Recipe { hidden: 256, layers: 3, ..Recipe::default() }.write(folder.path());
-    let service = Service::with(Options { dir: Some(disk.path().join("data")), ..Options::default() });
-    let flags = ["ingest", "--copy", "--run", "large", "--step", "1", "--tokens", "10"];
-    let ended = cli::run(service.command(&flags).arg(folder.path())).exits(1);
-    ended.says(&[
-        "Not enough space for the upload",
-        "The partial files were removed. Free some space and send it again.",
-    ]);
-    assert_eq!(names(&service.dir().join("staging")), [""; 0]);
-    service.visitor().get("/readyz").has(204);
-    let checkpoints = service.api().get("/api/v1/runs/large/checkpoints").has(200).json();
-    assert_eq!(checkpoints, json!([]), "nothing of it is registered");
-
-    disk.grow(64_000);
-    let ended = cli::run(service.command(&flags).arg("--json").arg(folder.path())).exits(0);
-    assert_eq!(ended.json()["state"], "verified");
-}
-
 /// A run whose checkpoints are about 2 MB each.
-fn trained_on(folder: &Path) -> String {
+pub(crate) fn trained_on(folder: &Path) -> String {
     tests::checkpoints::write_tokenizer(&folder.join("tokenizer"));
     let document = json!({ "text": "a road, a gate, a permit; ".repeat(200) });
     fs_err::write(folder.join("a.jsonl"), format!("{document}\n")).expect("written");
@@ -270,52 +290,6 @@ fn trained_on(folder: &Path) -> String {
         .replace("hidden_size = 32", "hidden_size = 96")
         .replace("intermediate_size = 64", "intermediate_size = 224");
     format!("{larger}\n[checkpoint]\nevery = 1\n[tokenizer]\npath = \"tokenizer\"\n")
-}
-
-#[test]
-fn a_full_disk_costs_the_trainer_no_checkpoint_that_it_had() {
-    let Some(disk) = SmallDisk::mount(4_000) else { return };
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let (spec, out) = (folder.path().join("spec.toml"), disk.path().join("run"));
-    fs_err::write(&spec, trained_on(folder.path())).expect("written");
-    let train = || {
-        let mut command = cli::command(["train"]);
-        command.arg(&spec).arg("--dir").arg(&out);
-        command
-    };
-    let ended = cli::run(&mut train()).exits(1);
-    ended.says(&[
-        "Not enough space (needs ",
-        " MB, free ",
-        " MB) for checkpoint ",
-        "The partial files were removed. Free some space and resume.",
-    ]);
-    let complete: Vec<String> = names(&out).into_iter().filter(|name| name.contains("step-")).collect();
-    assert!(!complete.is_empty(), "one fits");
-    for name in &complete {
-        let manifest = sekisho_weights::read_manifest(&out.join(name)).expect("complete");
-        assert_eq!(
-            sekisho_weights::hash_folder(&out.join(name)).expect("readable"),
-            manifest.files,
-            "{name}"
-        );
-    }
-    disk.grow(64_000);
-    cli::run(train().arg("--resume")).exits(0);
-    assert!(out.join("step-000004/manifest.json").is_file());
-}
-
-/// Where nobody may mount a small disk, a limit on the size of files is told in the same way.
-#[test]
-fn a_limit_on_the_size_of_files_is_told_like_a_full_disk() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let (spec, out) = (folder.path().join("spec.toml"), folder.path().join("run"));
-    fs_err::write(&spec, trained_on(folder.path())).expect("written");
-    let mut limited = std::process::Command::new("sh");
-    limited.args(["-c", "trap '' XFSZ; ulimit -f 200; exec \"$@\"", "sh"]).arg(tests::binary::sekisho());
-    let ended = cli::run(limited.arg("train").arg(&spec).arg("--dir").arg(&out)).exits(1);
-    ended.says(&["Not enough space", "for checkpoint 1 in ", "Free some space and resume."]);
-    assert!(!names(&out).iter().any(|name| name.contains("step-")), "{:?}", names(&out));
 }
 
 #[test]
@@ -328,6 +302,8 @@ fn other_mistakes_have_their_own_exit_codes() {
         (&["release", "show", "x"], 3, "There is no release \"x\"."),
         (&["policy", "check", "/nowhere/lineage.toml"], 3, "/nowhere/lineage.toml"),
         (&["serve", "--config", "/nowhere/sekisho.toml"], 1, "/nowhere/sekisho.toml"),
+        (&["run", "list", "--token-file", "/nowhere/token"], 1, "/nowhere/token"),
+        (&["serve", "--listen", "192.0.2.1:0", "--dir", "/nowhere/data"], 1, "with --listen"),
     ] {
         cli::run(&mut service.command(arguments)).exits(code).says(&[says]);
     }

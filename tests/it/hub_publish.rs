@@ -122,6 +122,45 @@ async fn an_update_sends_what_changed_and_removes_what_went() {
     assert_eq!(hub.tags(REPO), [("v1.0".to_owned(), first.commit), ("v1.1".to_owned(), second.commit)]);
 }
 
+/// What goes into a public repository can be seen with the commit: its gate is closed before a byte is sent.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gate_is_closed_before_anything_goes_into_a_public_repository() {
+    let hub = HubDouble::start(BASIC).await;
+    let mut release = Release::new();
+    release.publish(&hub, WRITER).await.expect("published");
+    let before = hub.log().len();
+    release.bundle.files[1] = BundleFile::memory("config.json", *b"{ }");
+    release.bundle.tag = None;
+    release.bundle.gating = Gating::Manual;
+    release.bundle.existing = Existing::Update;
+    release.publish(&hub, WRITER).await.expect("published");
+    let calls: Vec<Call> = hub.log().into_iter().skip(before).map(|logged| logged.call).collect();
+    let first = |call: Call| calls.iter().position(|known| *known == call).expect("called");
+    assert!(first(Call::Settings) < first(Call::Preupload), "{calls:?}");
+    assert_eq!(hub.gating(REPO), "manual");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_branch_of_our_public_repository_is_new_ground() {
+    let hub = HubDouble::start(BASIC).await;
+    let mut release = Release::new();
+    release.publish(&hub, WRITER).await.expect("published");
+    release.bundle.revision = "beta".to_owned();
+    release.bundle.tag = None;
+    release.bundle.files.remove(2);
+    assert_eq!(release.publish(&hub, WRITER).await.expect_err("refused").code(), "hub-already-public");
+    release.bundle.existing = Existing::Beside;
+    release.publish(&hub, WRITER).await.expect("published");
+    assert!(
+        !hub.paths(REPO, "beta").contains(&"evals/ja/結果.json".to_owned()),
+        "main's files are no part of it"
+    );
+    assert_eq!(hub.paths(REPO, "main").len(), 6, "main is untouched");
+    // What is on the branch now is not ours any more for a bundle that was never published there.
+    release.bundle.files[1] = BundleFile::memory("config.json", *b"{ }");
+    assert_eq!(release.publish(&hub, WRITER).await.expect_err("refused").code(), "hub-already-public");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_revision_of_its_own_gating_and_privacy_are_kept() {
     let hub = HubDouble::start(XET).await;

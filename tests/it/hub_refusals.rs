@@ -205,5 +205,6 @@ async fn a_tag_is_never_moved() {
     release.bundle.files[1] = BundleFile::memory("config.json", *b"{ }");
     let error = refused(&hub, &release, WRITER).await;
     assert_eq!(error.code(), "hub-tag");
+    assert_eq!(hub.commits(REPO, "main").len(), 2, "found before anything was committed");
     assert_eq!(hub.tags(REPO), [("v1.0".to_owned(), first.commit)]);
 }

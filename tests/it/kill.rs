@@ -9,7 +9,7 @@ use tests::checkpoints::{Recipe, VOCABULARY, write_tokenizer};
 use tests::cli;
 use tests::data::json_lines;
 use tests::database::Database;
-use tests::process::Process;
+use tests::process::{Process, children, lives};
 use tests::service::{Options, Service};
 use tests::wait::until;
 
@@ -30,12 +30,18 @@ struct Stage {
 
 impl Stage {
     fn new() -> Self {
+        Self::with(false)
+    }
+
+    /// With a worker of the service's own or without.
+    fn with(local_worker: bool) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let benchmark = Benchmark::write(folder.path(), 160, 400);
         let model = folder.path().join("model");
         SLOW.write(&model);
         let (report, records) = undisturbed(&benchmark, &model, &folder.path().join("records.jsonl"));
-        let service = Service::with(Options { config: benchmark.config(), ..Options::default() });
+        let config = benchmark.config();
+        let service = Service::with(Options { config, local_worker, ..Options::default() });
         let checkpoint = service.ingest(&model, "slow", 1, 1000);
         Self { service, checkpoint, benchmark, report, records, _folder: folder }
     }
@@ -132,6 +138,21 @@ fn a_killed_service_finds_its_work_again() {
     assert_eq!(stage.evaluation()["tasks"][0]["attempt"], 1, "the worker waited for the service and went on");
 }
 
+#[test]
+fn a_killed_service_takes_its_worker_with_it_and_gives_its_work_to_the_next() {
+    let mut stage = Stage::with(true);
+    let finished = stage.in_the_middle();
+    let workers = children(stage.service.pid());
+    assert_eq!(workers.len(), 1, "{workers:?}");
+    stage.service.kill9();
+    until("the end of the worker", 10, || (!lives(workers[0])).then_some(()));
+    stage.service.restart();
+    let kept = stage.evaluation()["tasks"][0]["finished"].as_u64().expect("a number");
+    assert!(kept >= finished, "{finished} answers were accepted, {kept} are left");
+    stage.assert_as_undisturbed();
+    assert_eq!(stage.evaluation()["tasks"][0]["attempt"], 1, "the lease was given up, not waited for");
+}
+
 /// Updates of the run that is killed.
 const STEPS: u64 = 60;
 
@@ -188,6 +209,68 @@ fn train(spec: &Path, out: &Path, resume: bool) -> Command {
     command
 }
 
+/// Waits until a run has made so many updates, and kills it.
+fn kill_after(updates: usize, trainer: &mut Process, out: &Path) {
+    until("so many updates", 120, || {
+        assert!(trainer.is_running(), "the run was over before it could be killed");
+        let log = fs_err::read_to_string(out.join("log.jsonl")).unwrap_or_default();
+        (log.lines().count() >= updates).then_some(())
+    });
+    trainer.kill9();
+}
+
+#[test]
+fn a_killed_trainer_has_told_the_server_everything_once_in_the_end() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (spec, out) = (folder.path().join("spec.toml"), folder.path().join("run"));
+    fs_err::write(&spec, specification(folder.path())).expect("written");
+    let service = Service::start();
+    let reporting = |resume: bool| {
+        let mut command = train(&spec, &out, resume);
+        command.args(["--server", service.url(), "--token-file"]).arg(service.dir().join("admin-token"));
+        command.env("SEKISHO_TOKEN", "");
+        command
+    };
+    for (resume, after) in [(false, 12), (true, 33)] {
+        kill_after(after, &mut Process::spawn(&mut reporting(resume)), &out);
+    }
+    cli::run(reporting(true).stderr(Stdio::piped())).exits(0);
+
+    let api = service.api();
+    let rows = api.get("/api/v1/runs/killed/metrics").has(200).json();
+    assert_eq!(rows.as_array(), Some(&json_lines(&out.join("log.jsonl"))), "the server has the log");
+    let expected: Vec<u64> = (1..=STEPS / 5).map(|n| n * 5).collect();
+    until("the verdicts", 60, || {
+        let found = api.get("/api/v1/runs/killed/checkpoints").has(200).json();
+        let all = found.as_array().expect("a list");
+        let steps: Vec<u64> = all.iter().filter_map(|one| one["step"].as_u64()).collect();
+        assert_eq!(steps, expected, "each once");
+        all.iter().all(|one| one["state"] == "verified").then_some(())
+    });
+}
+
+#[test]
+fn a_folder_has_one_trainer_and_one_service() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (spec, out) = (folder.path().join("spec.toml"), folder.path().join("run"));
+    fs_err::write(&spec, specification(folder.path())).expect("written");
+    let trainer = Process::spawn(&mut train(&spec, &out, false));
+    until("the first update", 120, || out.join("spec.toml").is_file().then_some(()));
+    let ended = cli::run(train(&spec, &out, true).stderr(Stdio::piped())).exits(1);
+    ended.says(&["run is in use by process ", " on ", "--dir"]);
+    drop(trainer);
+    assert!(out.join("spec.toml").is_file(), "what the first one made stays");
+
+    let service = Service::start();
+    let says = format!("{} is in use by process {} on ", service.dir().display(), service.pid());
+    for command in
+        [&["serve", "--listen", "127.0.0.1:0", "--dir"][..], &["demo", "--once", "--port", "0", "--dir"]]
+    {
+        cli::run(cli::command(command).arg(service.dir())).exits(1).says(&[&says, "--dir"]);
+    }
+    assert!(!service.dir().join("input").exists(), "the demo wrote nothing");
+}
+
 #[test]
 fn a_killed_trainer_goes_on_as_if_nothing_had_happened() {
     let folder = tempfile::tempdir().expect("a temporary folder");
@@ -197,13 +280,7 @@ fn a_killed_trainer_goes_on_as_if_nothing_had_happened() {
     cli::run(train(&spec, &whole, false).args(["--threads", "1"]).stderr(Stdio::piped())).exits(0);
 
     for (resume, after) in [(false, 8), (true, 27)] {
-        let mut trainer = Process::spawn(&mut train(&spec, &killed, resume));
-        until("so many updates", 120, || {
-            assert!(trainer.is_running(), "the run was over before it could be killed");
-            let log = fs_err::read_to_string(killed.join("log.jsonl")).unwrap_or_default();
-            (log.lines().count() >= after).then_some(())
-        });
-        trainer.kill9();
+        kill_after(after, &mut Process::spawn(&mut train(&spec, &killed, resume)), &killed);
     }
     cli::run(train(&spec, &killed, true).stderr(Stdio::piped())).exits(0);
 

@@ -118,7 +118,7 @@ fn every_error_has_the_frame_of_a_page_or_the_form_of_a_problem() {
     assert_eq!(refused.headers[ALLOW], "POST");
 
     visitor.post("/api/v1/evals/x", &json!({})).is_problem(405, "method-not-allowed");
-    service.api().post("/api/v1/runs", &json!({ "name": 7 })).is_problem(422, "request");
+    service.api().post("/api/v1/runs", &json!({ "name": 7 })).is_problem(400, "body");
     visitor.get("/api/v1/runs/nowhere").is_problem(404, "not-found");
 
     let evil = visitor.get("//evil.example/?lang=ja").has(404).text;

@@ -1,107 +1,15 @@
 //! A release from its proposal to the Hub: who may do what, and what makes an approval void.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use sekisho_domain::Sha256;
-use serde_json::{Value, json};
-use tests::checkpoints::Recipe;
-use tests::cli::{self, Ended};
-use tests::database::Database;
-use tests::http::{Api, Session, hidden};
-use tests::hub_double::{HubDouble, HubOptions, WRITER};
+use serde_json::json;
+use tests::http::{Session, hidden};
+use tests::hub_double::{HubDouble, HubOptions};
 use tests::official_client::OfficialClient;
-use tests::service::{Options, Service, text};
-use tests::wait::until;
+use tests::service::text;
 
-const REPO: &str = "lab/gate-mini";
-
-/// A service with an author, two approvers and a verified checkpoint.
-struct Lab {
-    service: Service,
-    checkpoint: Value,
-    author: Api,
-    author_token: String,
-    folder: tempfile::TempDir,
-}
-
-impl Lab {
-    fn new(config: &str) -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        Recipe::default().write(&folder.path().join("model"));
-        let service = Service::with(Options { config: config.to_owned(), ..Options::default() });
-        // The author is an approver too, of other people's releases.
-        service.add_user("mori", &["contributor", "publisher", "approver"]);
-        service.add_user("ueda", &["approver"]);
-        let (author, author_token) = service.token_of("mori", &["read", "ingest", "release", "publish"]);
-        let checkpoint = service.ingest(&folder.path().join("model"), "gate-mini", 10, 1000);
-        Self { service, checkpoint, author, author_token, folder }
-    }
-
-    fn lineage(&self, level: &str) -> PathBuf {
-        let file = self.folder.path().join("lineage.toml");
-        fs_err::write(&file, lineage(level)).expect("written");
-        file
-    }
-
-    /// `sekisho release …` as the author.
-    fn release(&self, arguments: &[&str]) -> Ended {
-        let mut command = self.service.command(&[&["release"], arguments].concat());
-        cli::run(command.env("SEKISHO_TOKEN", &self.author_token))
-    }
-
-    /// Proposed by command; answers its id.
-    fn propose(&self, level: &str) -> String {
-        let file = self.lineage(level).display().to_string();
-        let flags = ["propose", "--json", "--checkpoint", text(&self.checkpoint["id"]), "--lineage", &file];
-        let draft = self.release(&flags).exits(0).json();
-        assert_eq!(json!([draft["state"], draft["repo"]]), json!(["draft", REPO]));
-        text(&draft["id"]).to_owned()
-    }
-
-    /// Proposed, frozen, allowed and waiting for approval.
-    fn in_review(&self) -> String {
-        let id = self.propose("L1");
-        let frozen = self.release(&["freeze", "--json", &id]).exits(0).json();
-        assert_eq!(
-            json!([frozen["state"], frozen["decision"]["verdict"]]),
-            json!(["policy_checked", "allowed"])
-        );
-        let asked = self.release(&["request", "--json", &id]).exits(0).json();
-        assert_eq!(asked["state"], "in_review");
-        id
-    }
-
-    fn show(&self, id: &str) -> Value {
-        self.service.visitor().get(&format!("/api/v1/releases/{id}")).has(200).json()
-    }
-
-    /// Who did what to a release, and what came of it.
-    fn audit(&self, id: &str) -> Vec<(String, String, String, String)> {
-        let database = Database::open(&self.service.dir());
-        let entries = database.audit().into_iter().filter(|entry| entry.object == id);
-        let by = |by: String| by.split(':').next().unwrap_or_default().to_owned();
-        entries.map(|entry| (entry.actor, by(entry.by), entry.action, entry.result)).collect()
-    }
-}
-
-fn lineage(level: &str) -> String {
-    format!(
-        r#"[model]
-name = "gate-mini"
-[[input]]
-kind = "corpus"
-id = "aozora-ja"
-level = "{level}"
-license = "CC0-1.0"
-tokens = 1000
-stage = "pretrain"
-[release]
-repo = "{REPO}"
-license = ["apache-2.0"]
-"#
-    )
-}
+use crate::lab::{Lab, REPO, lineage};
 
 fn line(actor: &str, by: &str, action: &str, result: &str) -> (String, String, String, String) {
     (actor.to_owned(), by.to_owned(), format!("release.{action}"), result.to_owned())
@@ -145,7 +53,6 @@ fn only_a_second_person_in_a_browser_approves() {
         [
             line("mori", "token", "propose", "done"),
             line("mori", "token", "freeze", "done"),
-            line("mori", "token", "check", "done"),
             line("mori", "token", "request", "done"),
             line("mori", "session", "approve", "refused"),
             line("ueda", "token", "approve", "refused"),
@@ -228,24 +135,26 @@ fn what_the_policy_refuses_is_not_asked_for() {
 fn what_is_approved_goes_out_byte_for_byte() {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let hub = runtime.block_on(HubDouble::start(HubOptions::default()));
-    let secrets = tempfile::tempdir().expect("a temporary folder");
-    let token = secrets.path().join("hub-token");
-    fs_err::write(&token, WRITER).expect("written");
     let endpoint = hub.endpoint();
-    let lab = Lab::new(&format!(
-        "[hub]\nendpoint = \"{endpoint}\"\ntoken_file = {token:?}\nallow = [\"{endpoint}\"]\n"
-    ));
+    let lab = Lab::with_hub(endpoint);
     let id = lab.in_review();
     lab.release(&["publish", &id]).exits(4).says(&["publish is not possible while the release is in_review"]);
     assert_eq!(hub.is_private(REPO), None, "nothing leaves without a permit");
 
     let page = format!("/releases/{id}");
     lab.service.session("ueda").press(&page, &format!("{page}/approve"), "").has(303);
-    lab.release(&["publish", &id]).exits(0);
-    let published = until("the publication", 60, || {
-        let release = lab.show(&id);
-        (release["state"] == "published").then_some(release)
-    });
+    let told = lab.release(&["publish", "--wait", "--json", &id]).exits(0);
+    for step in ["probe", "preflight", "create", "upload", "commit", "compare", "tag", "gating", "visibility"]
+    {
+        assert!(
+            told.stderr.lines().any(|line| line.starts_with(&format!("{step}: "))),
+            "{step}: {}",
+            told.stderr
+        );
+    }
+    let published = told.json();
+    assert_eq!(published["state"], "published");
+    assert_eq!(hub.tags(REPO), [(format!("release-{id}"), text(&published["commit"]).to_owned())]);
     assert_eq!(published["url"], format!("{endpoint}/{REPO}"));
     assert_eq!(hub.commits(REPO, "main")[0], text(&published["commit"]));
     assert_eq!(hub.is_private(REPO), Some(false));

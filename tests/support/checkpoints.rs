@@ -148,7 +148,7 @@ pub fn hostile() -> Vec<Hostile> {
         Hostile {
             name: "NaN in the last element",
             says: &[
-                "Tensor model.norm.weight holds 1 NaN or Inf values. It will be neither evaluated nor released.",
+                "model-00003-of-00003.safetensors: tensor model.norm.weight holds 1 NaN or Inf values. It will be neither evaluated nor released. Write it again without NaN, or take an earlier checkpoint.",
             ],
             recipe: sharded,
             spoil: |recipe, dir| {
@@ -170,7 +170,7 @@ pub fn hostile() -> Vec<Hostile> {
         Hostile {
             name: "a configuration that does not fit",
             says: &[
-                "model.embed_tokens.weight has shape [258, 32]; config.json says [300, 32]. Check vocab_size.",
+                "model.safetensors: model.embed_tokens.weight has shape [258, 32]; config.json says [300, 32]. Check vocab_size.",
             ],
             recipe: whole,
             spoil: |_, dir| edit_json(dir, "config.json", |config| config["vocab_size"] = json!(300)),

@@ -29,6 +29,24 @@ pub fn command(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Comman
     command
 }
 
+/// [`command`] that may not write a file larger than this, in units of `ulimit -f` (512 bytes): what a full disk is where
+/// nobody may mount a small one.
+#[must_use]
+pub fn limited(blocks: u32, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
+    let inner = command(arguments);
+    let mut command = Command::new("sh");
+    let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$@\"");
+    command.args(["-c", &script, "sh"]).arg(inner.get_program()).args(inner.get_args());
+    command.stdin(Stdio::null());
+    for (name, value) in inner.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    command
+}
+
 /// Runs a command to its end.
 ///
 /// # Panics

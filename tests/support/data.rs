@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 /// The data pack (`SEKISHO_TEST_DATA`, relative to the workspace; `../shared/data` by default), or none and a line that says so.
+///
+/// # Panics
+/// When it is missing and `SEKISHO_REQUIRE_DATA=1` says that it must be there.
 #[must_use]
 pub fn data() -> Option<PathBuf> {
     let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
@@ -13,6 +16,9 @@ pub fn data() -> Option<PathBuf> {
 }
 
 /// What other tools found with real checkpoints, beside the data pack; or none and a line that says so.
+///
+/// # Panics
+/// As [`data`].
 #[must_use]
 pub fn oracle() -> Option<PathBuf> {
     found(&data()?.join("../oracle"))
@@ -33,6 +39,8 @@ fn found(folder: &Path) -> Option<PathBuf> {
     if let Ok(folder) = fs_err::canonicalize(folder) {
         return Some(folder);
     }
+    let required = std::env::var_os("SEKISHO_REQUIRE_DATA").is_some_and(|value| value == "1");
+    assert!(!required, "no test data at {}, and SEKISHO_REQUIRE_DATA=1", folder.display());
     eprintln!("skipped: no test data at {}", folder.display());
     None
 }

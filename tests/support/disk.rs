@@ -1,6 +1,6 @@
 //! A disk so small that it fills up.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// A file system in memory, unmounted when this is dropped.
@@ -35,6 +35,21 @@ impl SmallDisk {
     #[must_use]
     pub fn path(&self) -> &Path {
         self.0.path()
+    }
+
+    /// Leaves no room; answers the file that takes it.
+    ///
+    /// # Panics
+    /// When that fails.
+    #[must_use]
+    pub fn fill(&self) -> PathBuf {
+        use std::io::Write as _;
+        let path = self.path().join("filler");
+        let mut file = fs_err::File::create(&path).expect("a file");
+        for length in [1 << 16, 1 << 12, 1] {
+            while file.write_all(&vec![0; length]).is_ok() {}
+        }
+        path
     }
 
     /// Makes room.

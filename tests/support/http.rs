@@ -41,6 +41,18 @@ impl Api {
         self.send(self.http.get(self.url(path)))
     }
 
+    /// A form of somebody without a session.
+    #[must_use]
+    pub fn form(&self, path: &str, fields: &[(&str, &str)], headers: &[(&str, &str)]) -> Answer {
+        post_form(self, path, "", fields, headers)
+    }
+
+    /// DELETE of a path.
+    #[must_use]
+    pub fn delete(&self, path: &str) -> Answer {
+        self.send(self.http.delete(self.url(path)))
+    }
+
     /// POST of JSON.
     #[must_use]
     pub fn post(&self, path: &str, body: &Value) -> Answer {
@@ -113,7 +125,7 @@ impl Session {
         let path = link.strip_prefix(base).expect("the link leads to this service");
         let page = api.get(path).has(200).text;
         let code = hidden(&page, "code").expect("the page has the button's code");
-        let answer = post_form(&api, "/login", "", &[("code", &code)]).has(303);
+        let answer = post_form(&api, "/login", "", &[("code", &code)], &[]).has(303);
         let cookie = answer.headers[SET_COOKIE].to_str().expect("a cookie");
         assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Lax"), "{cookie}");
         let cookie = cookie.split(';').next().unwrap_or_default().to_owned();
@@ -130,7 +142,22 @@ impl Session {
     /// A form with exactly these fields.
     #[must_use]
     pub fn post(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
-        post_form(&self.api, path, &self.cookie, fields)
+        self.post_with(path, fields, &[])
+    }
+
+    /// The same with headers that a browser adds.
+    #[must_use]
+    pub fn post_with(&self, path: &str, fields: &[(&str, &str)], headers: &[(&str, &str)]) -> Answer {
+        post_form(&self.api, path, &self.cookie, fields, headers)
+    }
+
+    /// The session's token, as a page has it.
+    ///
+    /// # Panics
+    /// When the page has no form.
+    #[must_use]
+    pub fn csrf(&self, page: &str) -> String {
+        hidden(&self.get(page).has(200).text, "csrf").expect("a form")
     }
 
     /// Presses a button of a page: the hidden fields of its first form that has a version, and a comment.
@@ -150,9 +177,16 @@ impl Session {
     }
 }
 
-fn post_form(api: &Api, path: &str, cookie: &str, fields: &[(&str, &str)]) -> Answer {
+fn post_form(
+    api: &Api,
+    path: &str,
+    cookie: &str,
+    fields: &[(&str, &str)],
+    headers: &[(&str, &str)],
+) -> Answer {
     let pairs: Vec<String> = fields.iter().map(|(name, value)| format!("{name}={}", encode(value))).collect();
     let request = api.http.post(api.url(path)).header(CONTENT_TYPE, "application/x-www-form-urlencoded");
+    let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
     api.send(request.header(COOKIE, cookie).body(pairs.join("&")))
 }
 

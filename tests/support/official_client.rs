@@ -16,6 +16,9 @@ pub struct OfficialClient {
 
 impl OfficialClient {
     /// From `SEKISHO_TEST_PYTHON`, else `python3`. Nothing, and a line that says so, when it lacks the package.
+    ///
+    /// # Panics
+    /// When it lacks the package although `SEKISHO_TOOLS_INSTALLED=1` says that the tools are there.
     #[expect(clippy::print_stderr, reason = "a skipped test says so")]
     pub async fn find() -> Option<Self> {
         let python = std::env::var("SEKISHO_TEST_PYTHON").unwrap_or_else(|_| "python3".to_owned());
@@ -28,6 +31,8 @@ impl OfficialClient {
         if import.is_ok_and(|status| status.success()) {
             return Some(Self { python, home: tempfile::tempdir().expect("temp dir") });
         }
+        let installed = std::env::var("SEKISHO_TOOLS_INSTALLED").is_ok_and(|said| said == "1");
+        assert!(!installed, "{python} has no huggingface_hub although tests/run.sh has installed it");
         eprintln!("skipped: {python} has no huggingface_hub; tests/run.sh installs it");
         None
     }

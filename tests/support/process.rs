@@ -3,6 +3,28 @@ use std::process::{Child, Command, ExitStatus};
 
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
+/// The children of a process that have not ended.
+#[must_use]
+pub fn children(parent: u32) -> Vec<u32> {
+    let all = fs_err::read_dir("/proc").into_iter().flatten().filter_map(Result::ok);
+    let pids = all.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    pids.filter(|pid| stat(*pid).is_some_and(|(state, ppid)| state != 'Z' && ppid == parent)).collect()
+}
+
+/// Whether a process, of whomever, is there and has not ended.
+#[must_use]
+pub fn lives(pid: u32) -> bool {
+    stat(pid).is_some_and(|(state, _)| state != 'Z')
+}
+
+/// State and parent, from `/proc/PID/stat`: `PID (NAME) STATE PARENT …`.
+fn stat(pid: u32) -> Option<(char, u32)> {
+    let text = fs_err::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, rest) = text.rsplit_once(") ")?;
+    let mut fields = rest.split(' ');
+    Some((fields.next()?.chars().next()?, fields.next()?.parse().ok()?))
+}
+
 /// A process in a group of its own. What is left of the group is killed when this is dropped.
 pub struct Process {
     child: Child,

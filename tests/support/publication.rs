@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use sekisho_domain::Sha256;
 use sekisho_domain::lineage::{Gating, Visibility};
 use sekisho_domain::manifest::FileEntry;
+use sekisho_domain::{Sha256, Text};
 use sekisho_hub::{
     Bundle, BundleFile, Existing, HubConfig, Journal, JournalError, Progress, PublishError, Published,
     Publisher, Step, Token,
@@ -172,7 +172,8 @@ impl Recorder {
 
     fn write(&self, step: Step, moment: Option<Moment>, line: String) -> Result<(), JournalError> {
         if self.stop.is_some_and(|(at, when)| at == step && Some(when) == moment) {
-            return Err("the power went out".into());
+            let reason = "the power went out".to_owned();
+            return Err(JournalError(Text { ja: reason.clone(), en: reason }));
         }
         self.lines.lock().unwrap_or_else(PoisonError::into_inner).push(line);
         Ok(())
@@ -185,8 +186,9 @@ impl Journal for Recorder {
         self.write(step, Some(Moment::Before), format!("intended {step}"))
     }
 
-    async fn done(&self, step: Step, detail: &str) -> Result<(), JournalError> {
-        self.write(step, Some(Moment::After), format!("done {step}: {detail}"))
+    async fn done(&self, step: Step, detail: &Text) -> Result<(), JournalError> {
+        assert!(!detail.en.is_empty() && !detail.ja.is_empty(), "{step} says what was seen");
+        self.write(step, Some(Moment::After), format!("done {step}: {}", detail.en))
     }
 
     async fn failed(&self, step: Step, error: &PublishError) {

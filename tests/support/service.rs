@@ -20,6 +20,8 @@ pub struct Options {
     pub local_worker: bool,
     /// Where it keeps its data; a temporary folder when absent.
     pub dir: Option<PathBuf>,
+    /// The largest file that it may write, in units of the shell's `ulimit -f` (512 bytes).
+    pub file_limit: Option<u32>,
 }
 
 /// A running service. It and what it started end when this is dropped.
@@ -91,6 +93,37 @@ impl Service {
         let (process, url) = spawn(self.root.path(), &self.options, &address);
         self.process = process;
         assert_eq!(url, self.url);
+    }
+
+    /// Starts it again under another configuration.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn reconfigure(&mut self, config: &str) {
+        self.process.kill9();
+        config.clone_into(&mut self.options.config);
+        fs_err::write(self.root.path().join("sekisho.toml"), config).expect("written");
+        self.restart();
+    }
+
+    /// SIGTERM, and a start without the limit on the size of its files.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn lift_limit(&mut self) {
+        self.terminate();
+        self.options.file_limit = None;
+        self.restart();
+    }
+
+    /// Its process id, as the lock of its folder names it.
+    ///
+    /// # Panics
+    /// When there is no lock.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        let lock = fs_err::read_to_string(self.dir().join(".lock")).expect("a lock");
+        lock.split_whitespace().nth(1).and_then(|pid| pid.parse().ok()).expect("process N on HOST")
     }
 
     /// Requests as the admin.
@@ -240,7 +273,11 @@ fn log(path: &Path) -> Stdio {
 fn spawn(root: &Path, options: &Options, listen: &str) -> (Process, String) {
     let file = root.join("serve.log");
     let before = fs_err::metadata(&file).map_or(0, |meta| meta.len());
-    let mut command = cli::command(["serve", "--listen", listen]);
+    let mut command = match options.file_limit {
+        None => cli::command(["serve"]),
+        Some(limit) => cli::limited(limit, ["serve"]),
+    };
+    command.args(["--listen", listen]);
     command.arg("--config").arg(root.join("sekisho.toml")).arg("--dir").arg(dir(root, options));
     if !options.local_worker {
         command.arg("--no-local-worker");

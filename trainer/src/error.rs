@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use sekisho_domain::{Sha256, Step};
 use sekisho_model::TokenizerError;
 use sekisho_model::device::DeviceError;
-use sekisho_weights::{ConfigError, Refusal};
+use sekisho_weights::{ConfigError, LockError, Refusal};
 
 use crate::SpecError;
 use crate::data::DataError;
@@ -33,9 +33,12 @@ pub enum TrainError {
     /// The server said no at the start.
     #[error(transparent)]
     Server(#[from] ReportError),
-    /// The system's, naming the file.
-    #[error(transparent)]
+    /// The system's, naming the file; a full disk with the way on.
+    #[error("{}", sekisho_domain::disk_sentence(.0))]
     Io(#[from] std::io::Error),
+    /// Another process trains in the folder.
+    #[error(transparent)]
+    Lock(#[from] LockError),
     /// The folder has another run, or this one, already.
     #[error("{folder} holds a run already; give --resume to go on with it, or another folder", folder = .0.display())]
     Occupied(PathBuf),

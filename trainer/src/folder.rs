@@ -1,15 +1,37 @@
 use std::path::{Path, PathBuf};
 
+use sekisho_weights::{FolderLock, LockError};
+
 /// A run's folder: `spec.toml`, `log.jsonl`, `step-NNNNNN/`, and beside them what was said to the server
 /// (`events.jsonl`, `report.json`).
 #[derive(Clone, Debug)]
 pub(crate) struct RunFolder(PathBuf);
 
 impl RunFolder {
-    /// The folder at an absolute path, created where it is missing.
-    pub(crate) fn create(path: &Path) -> std::io::Result<Self> {
-        fs_err::create_dir_all(path)?;
-        Ok(Self(fs_err::canonicalize(path)?))
+    /// The folder at a path, created where it is missing and taken for this process alone, and what takes back what is made
+    /// there from now on.
+    ///
+    /// # Errors
+    /// [`LockError::Held`]: then nothing there is this process's to take back.
+    pub(crate) fn begin(path: &Path) -> Result<(Self, FolderLock, Beginning), LockError> {
+        let path = std::path::absolute(path)?;
+        let made = path.ancestors().take_while(|folder| !folder.exists()).last().map(Path::to_path_buf);
+        let mut beginning = Beginning { made, files: Vec::new() };
+        fs_err::create_dir_all(&path)?;
+        let folder = Self(fs_err::canonicalize(path)?);
+        let lock_file = FolderLock::file_of(&folder.0);
+        let new_lock = !lock_file.exists();
+        let lock = match FolderLock::take(&folder.0) {
+            Err(held @ LockError::Held { .. }) => {
+                beginning.keep();
+                return Err(held);
+            }
+            taken => taken?,
+        };
+        let own = [folder.spec(), folder.log(), folder.events(), folder.report()];
+        beginning.files.extend(own.into_iter().filter(|file| !file.exists()));
+        beginning.files.extend(Some(lock_file).filter(|_| new_lock));
+        Ok((folder, lock, beginning))
     }
 
     /// A folder that is there.
@@ -76,5 +98,34 @@ impl RunFolder {
             }
         }
         Ok(())
+    }
+}
+
+/// What a start has made. A start that fails takes it back, so that the same command can be given again.
+#[must_use = "what was made is removed when this is dropped"]
+pub(crate) struct Beginning {
+    /// The outermost folder that was not there.
+    made: Option<PathBuf>,
+    /// The run's own files that were not there.
+    files: Vec<PathBuf>,
+}
+
+impl Beginning {
+    /// The start went through.
+    pub(crate) fn keep(mut self) {
+        self.made = None;
+        self.files.clear();
+    }
+}
+
+impl Drop for Beginning {
+    fn drop(&mut self) {
+        // The error of the start is the one to report.
+        if let Some(folder) = self.made.take() {
+            let _ = fs_err::remove_dir_all(folder);
+        }
+        for file in self.files.drain(..) {
+            let _ = fs_err::remove_file(file);
+        }
     }
 }

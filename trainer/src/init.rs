@@ -5,7 +5,7 @@ use std::path::Path;
 use rayon::prelude::*;
 use sekisho_domain::Sha256;
 use sekisho_model::train::{Layout, Tensor};
-use sekisho_weights::{Checkpoint, Refusal};
+use sekisho_weights::{Checkpoint, Refusal, inspect};
 
 use crate::spec::Spec;
 
@@ -17,7 +17,9 @@ pub(crate) fn parameters(spec: &Spec, layout: &Layout) -> Result<Vec<f32>, Refus
     }
 }
 
+/// Nothing is trained from weights that the service would refuse: every value is looked at first.
 fn from_checkpoint(folder: &Path, layout: &Layout) -> Result<Vec<f32>, Refusal> {
+    inspect(folder)?;
     let checkpoint = Checkpoint::open(folder)?;
     let mut parameters = Vec::with_capacity(layout.length);
     for tensor in layout.tensors() {

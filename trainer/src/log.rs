@@ -25,9 +25,15 @@ impl Log {
         Ok(log)
     }
 
-    /// Opens a file of lines for adding to it.
+    /// Opens a file of lines for adding to it. A line that a kill cut short is removed.
     pub(crate) fn open(path: &Path) -> std::io::Result<Self> {
-        OpenOptions::new().create(true).append(true).open(path).map(Self)
+        let file = OpenOptions::new().create(true).append(true).open(path)?;
+        let bytes = fs_err::read(path)?;
+        let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
+        if whole < bytes.len() {
+            file.set_len(whole as u64)?;
+        }
+        Ok(Self(file))
     }
 
     pub(crate) fn row(&mut self, row: &MetricRow) -> std::io::Result<()> {
@@ -43,11 +49,16 @@ impl Log {
         self.0.sync_all()
     }
 
-    /// One write, so that a reader sees whole lines unless the process is killed in it.
+    /// One write, so that a reader sees whole lines unless the process is killed in it. A line for which there is no room leaves
+    /// no part of itself.
     fn line(&mut self, value: &impl Serialize) -> std::io::Result<()> {
         let mut line = serde_json::to_vec(value)?;
         line.push(b'\n');
-        self.0.write_all(&line)
+        let before = self.0.metadata()?.len();
+        self.0.write_all(&line).inspect_err(|_| {
+            // The first error is the one to report; the next start cuts the line off.
+            let _ = self.0.set_len(before);
+        })
     }
 }
 

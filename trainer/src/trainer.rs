@@ -10,7 +10,7 @@ use sekisho_domain::run::{EventKind, MetricRow, RunEvent};
 use sekisho_domain::{Step, Tokens};
 use sekisho_model::Tokenizer;
 use sekisho_model::train::{Batch, Objective, StepLoss, TrainingStep};
-use sekisho_weights::ModelConfig;
+use sekisho_weights::{FolderLock, ModelConfig};
 
 use crate::checkpoint::{self, Snapshot, State};
 use crate::data::{Data, UpdateBatch};
@@ -60,6 +60,8 @@ struct Run {
     reporter: Option<Reporter>,
     /// Update of the newest checkpoint, if there is one.
     saved: Option<u64>,
+    /// Nobody else writes into the folder.
+    _lock: FolderLock,
 }
 
 impl Run {
@@ -192,8 +194,17 @@ impl Run {
         let path = checkpoint::save(&self.folder, &snapshot)?;
         self.saved = Some(step.0);
         progress.checkpoint(&path, step);
+        let reporter = self.reporter.as_ref();
+        self.remove_unkept(|step| reporter.is_none_or(|reporter| reporter.is_settled(step)))
+    }
+
+    /// Removes the checkpoints that no rule keeps. With a server those go that it has verified or refused: it may still be
+    /// reading the others.
+    fn remove_unkept(&self, may_go: impl Fn(u64) -> bool) -> Result<(), TrainError> {
         for step in checkpoint::removable(&self.folder.checkpoints()?, &self.spec.checkpoint.keep) {
-            self.folder.remove_checkpoint(step)?;
+            if may_go(step) {
+                self.folder.remove_checkpoint(step)?;
+            }
         }
         Ok(())
     }
@@ -245,11 +256,14 @@ impl Run {
             Err(error) => (EventKind::Failed, error.to_string()),
         };
         let told = self.event(kind, self.state.step, note, options);
+        let mut removed = Ok(());
         if let Some(reporter) = self.reporter.take() {
+            let settled = reporter.settled();
             reporter.finish().iter().for_each(|note| progress.note(note));
+            removed = self.remove_unkept(|step| settled.contains(step));
         }
         // The run's own error is the one to report.
-        if outcome.is_err() { Ok(()) } else { told }
+        if outcome.is_err() { Ok(()) } else { told.and(removed) }
     }
 
     fn last_good(&self) -> String {

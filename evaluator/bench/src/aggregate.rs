@@ -6,10 +6,14 @@ use sekisho_domain::wire::SourceFile;
 use sekisho_domain::{Sha256, canonical_json};
 use serde_json::{Value, json};
 
-use crate::definition::{StandardError, TaskDefinition};
-use crate::metric::Metric;
+use crate::definition::{SourceRef, StandardError, TaskDefinition};
+use crate::metric::{Metric, Reported};
 use crate::record::Record;
+use crate::statistic::Statistic;
 use crate::stats;
+
+/// Replicates of a bootstrapped standard error: what the JP harness takes for BLEU; lm-eval takes up to 100,000.
+const REPLICATES: usize = 1_000;
 
 /// The score of every metric over these records, each with the mark of the primary metric.
 ///
@@ -26,37 +30,97 @@ pub fn aggregate(
     let by_item: BTreeMap<u64, &Record> = records.iter().map(|record| (record.item, record)).collect();
     let truncated = by_item.values().filter(|record| record.truncated > 0).count() as u64;
     let fingerprint = fingerprint(definition, run, sources, bos);
-    let entry = |metric: &Metric| {
-        let values: Vec<f64> =
-            by_item.values().filter_map(|record| record.score.get(metric.as_str()).copied()).collect();
-        let interval = interval(*metric, &values)?;
+    let records: Vec<&Record> = by_item.into_values().collect();
+    let entry = |reported: &Reported| {
+        let statistic = Statistic::new(&reported.to_string(), &records);
+        let interval = interval(definition, reported.metric, &statistic, &records)?;
         let entry = ResultEntry {
             profile: definition.profile.clone(),
             task: definition.task.clone(),
             split: run.split.clone(),
-            metric: metric.to_string(),
+            metric: reported.to_string(),
             value: interval.value,
-            stderr: match definition.stderr {
-                StandardError::None => None,
-                StandardError::Sample => stats::standard_error(&values),
-            },
+            stderr: standard_error(definition.stderr, &statistic, &records),
             low: interval.low,
             high: interval.high,
-            n: values.len() as u64,
+            n: statistic.len() as u64,
             shots: definition.shots_of(run),
             truncated,
             fingerprint,
             seconds: 0.0,
             tokens: TokenCounts::default(),
         };
-        Some((entry, *metric == definition.primary))
+        Some((entry, *reported == definition.primary))
     };
-    definition.metrics.iter().filter_map(entry).collect()
+    definition.reported().iter().filter_map(entry).collect()
 }
 
-fn interval(metric: Metric, values: &[f64]) -> Option<Interval> {
-    if metric.is_proportion() { stats::wilson(values) } else { stats::bootstrap_mean(values) }
+/// The score with its 95 % interval: of clusters where items share something, Wilson's of a proportion, else bootstrap.
+fn interval(
+    definition: &TaskDefinition,
+    metric: Metric,
+    statistic: &Statistic,
+    records: &[&Record],
+) -> Option<Interval> {
+    let n = statistic.len();
+    match statistic {
+        Statistic::Mean(values) if definition.cluster.is_some() => {
+            stats::cluster_bootstrap(values, &groups(records))
+        }
+        Statistic::Mean(values) if metric.is_proportion() => stats::wilson(values),
+        Statistic::Mean(values) => stats::bootstrap_mean(values),
+        // llm-jp-eval counts a correlation that is not defined as 0.
+        Statistic::Correlation(..) if n > 0 && statistic.over(&(0..n).collect::<Vec<_>>()).is_none() => {
+            Some(Interval { value: 0.0, low: 0.0, high: 0.0 })
+        }
+        _ => stats::bootstrap_statistic(n, |drawn| statistic.over(drawn)),
+    }
 }
+
+/// The harness's own standard error.
+fn standard_error(rule: StandardError, statistic: &Statistic, records: &[&Record]) -> Option<f64> {
+    match (rule, statistic) {
+        (StandardError::None, _) | (_, Statistic::Weighted(..) | Statistic::Correlation(..)) => None,
+        (StandardError::Sample, Statistic::Mean(values)) => stats::standard_error(values),
+        (StandardError::Pooled, Statistic::Mean(values)) => pooled(values, &groups(records)),
+        (_, Statistic::Perplexity(_) | Statistic::Bleu(_) | Statistic::Chrf(_)) => {
+            let score = |drawn: &[usize]| statistic.over(drawn).unwrap_or(0.0);
+            stats::bootstrap_standard_error(statistic.len(), REPLICATES, score)
+        }
+    }
+}
+
+/// lm-eval's error of a group: over its tasks, each with its own.
+fn pooled(values: &[f64], groups: &[Option<&str>]) -> Option<f64> {
+    let mut tasks: BTreeMap<Option<&str>, Vec<f64>> = BTreeMap::new();
+    for (value, group) in values.iter().zip(groups) {
+        tasks.entry(*group).or_default().push(*value);
+    }
+    let errors: Vec<f64> =
+        tasks.values().map(|values| stats::standard_error(values).unwrap_or_default()).collect();
+    let sizes: Vec<usize> = tasks.values().map(Vec::len).collect();
+    stats::pooled_standard_error(&errors, &sizes)
+}
+
+fn groups<'r>(records: &[&'r Record]) -> Vec<Option<&'r str>> {
+    records.iter().map(|record| record.group.as_deref()).collect()
+}
+
+/// Parts of a definition that change no score: they describe, name files by place, or say how sure a score is.
+const DESCRIPTIVE: [&str; 12] = [
+    "title_en",
+    "title_ja",
+    "language",
+    "license",
+    "redistributable",
+    "citation",
+    "chance",
+    "primary",
+    "stderr",
+    "subtask",
+    "cluster",
+    "source",
+];
 
 /// Identity of the settings of a score: everything that could change it save the model and the numerics.
 ///
@@ -64,28 +128,27 @@ fn interval(metric: Metric, values: &[f64]) -> Option<Interval> {
 /// the digest of its definition. Titles, licence, citation and chance level are left out: they describe, they do not ask.
 #[must_use]
 pub fn fingerprint(definition: &TaskDefinition, run: &TaskRun, sources: &[SourceFile], bos: Bos) -> Sha256 {
-    let digest = |needed: &&crate::definition::SourceRef| {
+    let digest = |needed: &&SourceRef| {
         let found = sources.iter().find(|have| have.source == needed.source && have.file == needed.file);
-        json!([needed.role, found.map_or(needed.sha256, |found| found.sha256)])
+        let sha256 = found.map(|found| found.sha256).or(needed.sha256);
+        json!([needed.role, sha256, needed.reader, needed.set, needed.only])
     };
     let data: Vec<Value> = definition.sources_for(run).unwrap_or_default().iter().map(digest).collect();
     let shots = definition.shots_of(run);
-    Sha256::of(canonical_json(&json!({
-        "profile": definition.profile,
-        "task": definition.task,
-        "version": definition.version,
-        "data": data,
-        "reader": definition.reader,
-        "splits": definition.splits,
-        "split": run.split,
-        "limit": run.limit,
-        "shots": shots,
-        "shots_from": definition.shots.from.filter(|_| shots > 0),
-        "prompt": definition.prompt,
-        "encoding": definition.encoding,
-        "bos": definition.bos_rule(bos),
-        "request": definition.request,
-        "extract": definition.extract,
-        "metrics": definition.metrics,
-    })))
+    let mut settings = serde_json::to_value(definition).expect("a definition is JSON");
+    if let Value::Object(parts) = &mut settings {
+        for part in DESCRIPTIVE {
+            parts.remove(part);
+        }
+        if shots == 0 {
+            // The order of the items hangs on the sampler even without examples.
+            parts.insert("shots".to_owned(), json!({ "sampler": definition.shots.sampler }));
+        } else {
+            parts.insert("shots".to_owned(), json!([shots, definition.shots.without_default()]));
+        }
+        parts.insert("data".to_owned(), data.into());
+        parts.insert("bos".to_owned(), json!(definition.bos_rule(bos)));
+        parts.insert("run".to_owned(), json!([run.split, run.limit]));
+    }
+    Sha256::of(canonical_json(&settings))
 }

@@ -4,19 +4,10 @@ use serde::Deserialize;
 
 use crate::definition::{TaskDefinition, join};
 use crate::error::TaskError;
+use crate::means::MeanDefinition;
 
-/// The task definitions of this build: `tasks/<profile>/<task>.toml`.
-const TASKS: [(&str, &str); 5] = [
-    ("llm-jp-eval@1.3/jcommonsenseqa.toml", include_str!("../tasks/llm-jp-eval@1.3/jcommonsenseqa.toml")),
-    ("llm-jp-eval@1.3/jemhopqa.toml", include_str!("../tasks/llm-jp-eval@1.3/jemhopqa.toml")),
-    ("llm-jp-eval@1.3/niilc.toml", include_str!("../tasks/llm-jp-eval@1.3/niilc.toml")),
-    ("lm-eval@0.4/openbookqa.toml", include_str!("../tasks/lm-eval@0.4/openbookqa.toml")),
-    ("lm-eval@0.4/xwinograd_jp.toml", include_str!("../tasks/lm-eval@0.4/xwinograd_jp.toml")),
-];
-
-/// The suites of this build.
-const SUITES: [(&str, &str); 1] =
-    [("suites/llm-jp-eval-dev100.toml", include_str!("../tasks/suites/llm-jp-eval-dev100.toml"))];
+/// The files below `tasks/`: `<profile>/<task>.toml` and `suites/<name>.toml`. The build script lists them.
+const FILES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/tasks.rs"));
 
 /// A named list of tasks, for example what is run on every checkpoint.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -31,6 +22,9 @@ pub struct Suite {
     /// What it runs, in order.
     #[serde(rename = "task")]
     pub tasks: Vec<TaskRun>,
+    /// The means that its harness reports.
+    #[serde(default, rename = "mean")]
+    pub means: Vec<MeanDefinition>,
 }
 
 /// Every task definition and suite that is known.
@@ -51,10 +45,12 @@ impl Catalog {
     #[must_use]
     pub fn builtin() -> Self {
         let mut catalog = Self::empty();
-        for (file, text) in TASKS {
+        let (suites, tasks): (Vec<_>, Vec<_>) =
+            FILES.iter().partition(|(file, _)| file.starts_with("suites/"));
+        for (file, text) in tasks {
             catalog.add(file, text).expect("a test reads every definition of the build");
         }
-        for (file, text) in SUITES {
+        for (file, text) in suites {
             catalog.add_suite(file, text).expect("a test reads every suite of the build");
         }
         catalog
@@ -87,6 +83,9 @@ impl Catalog {
         let mut suite: Suite = parse_toml(file, text)?;
         if self.suites.iter().any(|other| other.name == suite.name) {
             let message = format!("suite \"{}\" is defined already; give it another name", suite.name);
+            return Err(TaskError::Definition { file: file.to_owned(), message });
+        }
+        if let Some(message) = suite.means.iter().find_map(|mean| mean.contradiction(&suite)) {
             return Err(TaskError::Definition { file: file.to_owned(), message });
         }
         for run in &mut suite.tasks {
@@ -123,7 +122,15 @@ impl Catalog {
             .copied()
             .filter(|full| *full == name || bare(full) == name)
             .max_by_key(|full| version_numbers(full))
-            .ok_or_else(|| unknown("profile", name, String::new(), &known))
+            .ok_or_else(|| {
+                let mut error = unknown("profile", name, String::new(), &known);
+                // A slip in the name is more likely than one in the version, which need not be written.
+                if let (TaskError::Unknown { hint, .. }, false) = (&mut error, name.contains('@')) {
+                    let names: Vec<String> = known.iter().map(|full| bare(full)).collect();
+                    *hint = near(name, names.iter().map(String::as_str));
+                }
+                error
+            })
     }
 
     /// The versioned names of all profiles, in the order in which they were added.
@@ -168,12 +175,15 @@ fn version_numbers(profile: &str) -> Vec<u64> {
 }
 
 fn unknown(kind: &'static str, name: &str, place: String, known: &[&str]) -> TaskError {
-    let hint = nearest(name, known.iter().copied()).map(|near| format!(", did you mean \"{near}\"?"));
     TaskError::Unknown {
         kind,
         name: name.to_owned(),
         place,
-        hint: hint.unwrap_or_default(),
+        hint: near(name, known.iter().copied()),
         known: join(known.iter().copied()),
     }
+}
+
+fn near<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    nearest(name, known).map_or_else(String::new, |near| format!(", did you mean \"{near}\"?"))
 }

@@ -37,10 +37,17 @@ pub fn dataset_json(
     read: &dyn Fn(&SourceRef) -> Result<Vec<u8>, String>,
 ) -> Result<String, TaskError> {
     let RequestRule::Generate { max_new_tokens, .. } = definition.request else {
-        return Err(unfit(definition, split, "it compares choices, and the format holds inputs and outputs"));
+        return Err(unfit(
+            definition,
+            split,
+            "it does not generate, and the format holds inputs and outputs",
+        ));
     };
-    if definition.splits != SplitRule::LlmJpEval {
+    if definition.splits == SplitRule::Files {
         return Err(unfit(definition, split, "it is not a task of llm-jp-eval"));
+    }
+    if !definition.shots.literal.is_empty() {
+        return Err(unfit(definition, split, "its examples are written out, as before release 1.3"));
     }
     let run = TaskRun {
         profile: definition.profile.clone(),

@@ -51,12 +51,14 @@ pub enum TaskError {
         reason: String,
     },
     /// A data file that the caller could not deliver.
-    #[error("{task} needs {file}: {message}")]
+    #[error("{task} needs {file}{from}: {message}")]
     Source {
         /// `profile/task`.
         task: String,
         /// `source/path`.
         file: String,
+        /// ` (address)` where the definition says where it is had, or empty.
+        from: String,
         /// The caller's own sentence.
         message: String,
     },
@@ -72,6 +74,19 @@ pub enum TaskError {
         file: String,
         /// The digest in the definition.
         want: Sha256,
+        /// The digest of what was delivered.
+        have: Sha256,
+    },
+    /// A data file whose digest the definition does not know.
+    #[error(
+        "{task} reads {file}, and its definition does not know the digest of the complete file; if yours is that file, \
+         accept it by name (`--accept {have}`)"
+    )]
+    DataUnknown {
+        /// `profile/task`.
+        task: String,
+        /// `source/path`.
+        file: String,
         /// The digest of what was delivered.
         have: Sha256,
     },

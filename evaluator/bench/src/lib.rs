@@ -9,6 +9,7 @@
 //! randomness is [`python_random`] with a seed that the caller or the profile names.
 
 mod aggregate;
+mod answer;
 mod catalog;
 mod char_f1;
 mod check;
@@ -16,7 +17,7 @@ mod data;
 mod dataset;
 mod definition;
 mod error;
-mod extract;
+mod means;
 mod metric;
 mod ngram;
 mod prompt;
@@ -24,12 +25,17 @@ mod python_text;
 mod reader;
 mod record;
 mod score;
+mod shots;
 mod splits;
+mod statistic;
+mod step;
 mod template;
 
 pub mod bleu;
 pub mod chrf;
+pub mod compare;
 pub mod correlation;
+pub mod import;
 pub mod python_random;
 pub mod stats;
 
@@ -39,12 +45,14 @@ pub use char_f1::char_f1;
 pub use data::{Gold, Item, Request, TaskData, load};
 pub use dataset::dataset_json;
 pub use definition::{
-    BosRule, Choices, Encoding, Extract, Input, Prompt, RequestRule, Shots, SourceRef, Split, SplitRule,
-    StandardError, TaskDefinition,
+    BosRule, Choices, Derive, Encoding, Example, Filter, Input, Prompt, RequestKind, RequestRule, Role,
+    Sampler, Shots, SourceRef, Split, SplitRule, StandardError, TaskDefinition, Truncation,
 };
 pub use error::TaskError;
-pub use metric::Metric;
+pub use means::{Category, MeanDefinition, NamedMean, means};
+pub use metric::{Metric, Reported};
 pub use reader::Reader;
 pub use record::{PerContext, Record};
 pub use score::{Answer, Scored, score};
+pub use step::{Pattern, Step};
 pub use template::Template;

@@ -3,7 +3,9 @@ use sekisho_domain::evaluation::TaskRun;
 use crate::data::{Gold, Item, Request};
 use crate::definition::{Choices, Input, RequestRule, TaskDefinition};
 use crate::error::TaskError;
+use crate::python_text::words;
 use crate::reader::Row;
+use crate::shots::Examples;
 use crate::splits::Files;
 use crate::template::Template;
 
@@ -11,7 +13,7 @@ use crate::template::Template;
 pub(crate) struct Question {
     /// `{input}`: one, or one per choice.
     pub(crate) inputs: Vec<String>,
-    /// Delimiter and choice; empty for generation.
+    /// Delimiter and choice, or the continuation; empty for the other requests.
     continuations: Vec<String>,
     /// `{output}` when the record is an example: the right continuation or the answer as it stands in the data.
     pub(crate) output: String,
@@ -27,8 +29,24 @@ impl Question {
         match &definition.request {
             RequestRule::Generate { answer, .. } => {
                 let output = row.fill(answer)?;
-                let gold = Gold::Text(definition.extract.normalize(&output));
+                let gold = Gold::Text(crate::step::apply(&definition.normalize, &output));
                 Ok(Self { inputs, continuations: Vec::new(), output, gold })
+            }
+            RequestRule::Continuation { continuation } => {
+                let output = row.fill(continuation)?;
+                if output.is_empty() {
+                    return Err(row.error("the continuation is empty; it needs text".to_owned()));
+                }
+                let gold = Gold::Text(output.clone());
+                Ok(Self { inputs, continuations: vec![output.clone()], output, gold })
+            }
+            RequestRule::Rolling => {
+                let text = &inputs[0];
+                if text.is_empty() {
+                    return Err(row.error("the text is empty; there is nothing to score".to_owned()));
+                }
+                let gold = Gold::Length { words: words(text), bytes: text.len() as u64 };
+                Ok(Self { inputs, continuations: Vec::new(), output: String::new(), gold })
             }
             RequestRule::Choices { choices, delimiter, gold } => {
                 let texts = match choices {
@@ -52,82 +70,78 @@ impl Question {
     }
 
     /// `{input}` when the record is an example: the context of the right choice.
-    fn example_input(&self) -> &str {
+    pub(crate) fn example_input(&self) -> &str {
         let right = match &self.gold {
             Gold::Choice { index, .. } if self.inputs.len() > 1 => *index,
-            Gold::Choice { .. } | Gold::Text(_) => 0,
+            Gold::Choice { .. } | Gold::Text(_) | Gold::Length { .. } => 0,
         };
         &self.inputs[right]
     }
 }
 
-/// Puts preamble, shots and question together.
+/// Puts preamble, examples and question together.
 pub(crate) struct Renderer<'a> {
     definition: &'a TaskDefinition,
-    preamble: String,
-    /// Rendered examples: as many as there are shots, and one more when an item may have to be left out.
-    examples: Vec<String>,
-    shots: usize,
-    /// Whether the examples come from the split that is asked.
-    own_split: bool,
+    examples: Examples<'a>,
 }
 
 impl<'a> Renderer<'a> {
     pub(crate) fn new(
         definition: &'a TaskDefinition,
         run: &TaskRun,
-        files: &Files,
+        files: &'a Files,
     ) -> Result<Self, TaskError> {
-        let prompt = &definition.prompt;
-        let asked = definition.shots_of(run);
-        let shots = usize::try_from(asked).unwrap_or(usize::MAX);
-        let own_split = definition.shots.from == Some(definition.split_of(run)?);
-        let needed = if shots == 0 { 0 } else { shots.saturating_add(usize::from(own_split)) };
-        let mut examples = Vec::new();
-        if let (Some(from), Some(template)) = (definition.shots.from, &prompt.shot) {
-            for row in files.rows(definition, from).into_iter().take(needed) {
-                let question = Question::new(definition, row)?;
-                examples.push(fill(
-                    template,
-                    &[("input", question.example_input()), ("output", &question.output)],
-                ));
-            }
-        }
-        if examples.len() < needed {
-            let most = examples.len() - usize::from(own_split && !examples.is_empty());
-            let reason = format!("there are examples for {most} at most; ask for no more");
-            return Err(TaskError::Shots { task: definition.name(), asked, reason });
-        }
-        let preamble = fill(&prompt.preamble, &[("instruction", &prompt.instruction)]);
-        Ok(Self { definition, preamble, examples, shots, own_split })
+        Ok(Self { definition, examples: Examples::new(definition, run, files)? })
     }
 
-    /// The item at this place of the split.
-    pub(crate) fn item(&self, index: usize, row: &Row) -> Result<Item, TaskError> {
-        let question = Question::new(self.definition, row)?;
-        let others =
-            self.examples.iter().enumerate().filter(|(example, _)| !self.own_split || *example != index);
-        let mut before = self.preamble.clone();
-        before.extend(others.take(self.shots).map(|(_, example)| example.as_str()));
-        let context =
-            |input: &String| before.clone() + &fill(&self.definition.prompt.query, &[("input", input)]);
+    /// The order in which the harness asks `n` items.
+    pub(crate) fn order(&mut self, n: usize) -> Vec<usize> {
+        self.examples.order(n)
+    }
+
+    /// The next item, which stands at this place of the split.
+    pub(crate) fn item(&mut self, index: usize, row: &Row) -> Result<Item, TaskError> {
+        let prompt = &self.definition.prompt;
+        let mut question = Question::new(self.definition, row)?;
+        let mut before = prompt.preamble.render(|name| match name {
+            "instruction" => Ok(prompt.instruction.clone()),
+            field => row.text(field),
+        })?;
+        let mut starts = Vec::new();
+        for example in self.examples.of(row)? {
+            if !starts.is_empty() {
+                before.push_str(&prompt.between);
+            }
+            starts.push(before.len());
+            before.push_str(&example);
+        }
+        let ends = starts.iter().skip(1).copied().chain([before.len()]);
+        let examples = starts.iter().copied().zip(ends).map(|(start, end)| start..end).collect();
+        let context = |input: &String| before.clone() + &fill(&prompt.query, &[("input", input)]);
         let mut contexts: Vec<String> = question.inputs.iter().map(context).collect();
         let request = match &self.definition.request {
             RequestRule::Choices { .. } => {
                 Request::Choices { contexts, continuations: question.continuations }
             }
+            RequestRule::Continuation { .. } => Request::Continuation {
+                context: contexts.swap_remove(0),
+                continuation: question.continuations.swap_remove(0),
+            },
+            RequestRule::Rolling => Request::Rolling { text: question.inputs.swap_remove(0) },
             RequestRule::Generate { stop, max_new_tokens, .. } => Request::Generate {
                 prompt: contexts.swap_remove(0),
                 stop: stop.clone(),
                 max_new_tokens: *max_new_tokens,
             },
         };
-        Ok(Item { index: index as u64, request, gold: question.gold })
+        let group = self.definition.subtask.as_ref().or(self.definition.cluster.as_ref());
+        let group = group.map(|field| row.text(field)).transpose()?;
+        Ok(Item { index: index as u64, group, request, gold: question.gold, examples })
     }
 }
 
 /// Fills a template whose placeholders were checked when the definition was read.
-fn fill(template: &Template, values: &[(&str, &str)]) -> String {
+pub(crate) fn fill(template: &Template, values: &[(&str, &str)]) -> String {
     let value =
         |name: &str| values.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
     template.render(|name| value(name).ok_or(())).expect("the definition allows only these placeholders here")

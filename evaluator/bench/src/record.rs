@@ -5,7 +5,7 @@ use sekisho_domain::evaluation::TaskRun;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::data::{Item, Request};
+use crate::data::{Gold, Item, Request};
 use crate::definition::TaskDefinition;
 use crate::error::TaskError;
 use crate::score::{Answer, score};
@@ -37,20 +37,29 @@ pub struct Record {
     pub split: String,
     /// Line in the split, from 0.
     pub item: u64,
+    /// What the item shares with others: its sub-task, or its cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
     /// 64 hexadecimal digits: SHA-256 of the UTF-8 of the context.
     pub prompt_sha256: PerContext<String>,
     /// Tokens of the context, BOS included.
     pub prompt_tokens: PerContext<u64>,
     /// Tokens dropped because the prompt was too long.
     pub truncated: u64,
-    /// `loglikelihoods` and `choice_tokens`, or `output` and `stop`.
+    /// Words of a text whose rolling log-likelihood was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub words: Option<u64>,
+    /// Its UTF-8 bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
+    /// `loglikelihoods`, `choice_tokens` and perhaps `greedy`, or `output` and `stop`.
     #[serde(flatten)]
     pub answer: Answer,
-    /// Index of the likeliest choice, or the extracted text.
+    /// See [`Scored`](crate::Scored).
     pub prediction: Value,
-    /// Index of the right choice, or the gold text.
+    /// See [`Scored`](crate::Scored).
     pub gold: Value,
-    /// Metric → value of this item.
+    /// Metric → value of this item, for the metrics that judge items one by one.
     pub score: BTreeMap<String, f64>,
 }
 
@@ -68,14 +77,21 @@ impl Record {
         truncated: u64,
     ) -> Result<Self, TaskError> {
         let scored = score(definition, item, &answer)?;
+        let (words, bytes) = match item.gold {
+            Gold::Length { words, bytes } => (Some(words), Some(bytes)),
+            Gold::Choice { .. } | Gold::Text(_) => (None, None),
+        };
         Ok(Self {
             profile: definition.profile.clone(),
             task: definition.task.clone(),
             split: run.split.clone(),
             item: item.index,
+            group: item.group.clone(),
             prompt_sha256: item.request.sha256(),
             prompt_tokens: prompt_tokens.into(),
             truncated,
+            words,
+            bytes,
             answer,
             prediction: scored.prediction,
             gold: scored.gold,

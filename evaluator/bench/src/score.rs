@@ -5,20 +5,24 @@ use serde_json::Value;
 
 use crate::char_f1::char_f1;
 use crate::data::{Gold, Item};
-use crate::definition::TaskDefinition;
+use crate::definition::{RequestKind, TaskDefinition};
 use crate::error::TaskError;
-use crate::metric::Metric;
+use crate::metric::{Metric, Reported};
 
 /// What an engine answered.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Answer {
-    /// To [`Request::Choices`](crate::Request::Choices).
+    /// To [`Request::Choices`](crate::Request::Choices); with one entry to
+    /// [`Request::Continuation`](crate::Request::Continuation) and [`Request::Rolling`](crate::Request::Rolling).
     Choices {
         /// Natural logarithm, summed over the tokens of each continuation.
         loglikelihoods: Vec<f64>,
         /// Tokens of each continuation.
         choice_tokens: Vec<u64>,
+        /// Whether every token of a continuation is the likeliest one; needed for a continuation alone.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        greedy: Option<Vec<bool>>,
     },
     /// To [`Request::Generate`](crate::Request::Generate).
     Text {
@@ -32,11 +36,12 @@ pub enum Answer {
 /// An answer, judged.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Scored {
-    /// Index of the likeliest choice, or the extracted text.
+    /// Index of the likeliest choice, the extracted text (of the primary metric's filter), or whether a continuation is what
+    /// the model would write; null when nothing is right or wrong.
     pub prediction: Value,
-    /// Index of the right choice, or the gold text.
+    /// Index of the right choice, the gold text or the continuation; null when nothing is right or wrong.
     pub gold: Value,
-    /// Metric → value of this item.
+    /// Metric → value of this item, for the metrics that judge items one by one.
     pub score: BTreeMap<String, f64>,
 }
 
@@ -48,45 +53,103 @@ pub fn score(definition: &TaskDefinition, item: &Item, answer: &Answer) -> Resul
     let fail = |message: &str| {
         Err(TaskError::Answer { task: definition.name(), item: item.index, message: message.to_owned() })
     };
-    match (&item.gold, answer) {
-        (Gold::Choice { index, texts }, Answer::Choices { loglikelihoods, .. }) => {
-            if loglikelihoods.len() != texts.len() {
+    let log_likelihoods = match answer {
+        Answer::Choices { loglikelihoods, .. } => loglikelihoods.as_slice(),
+        Answer::Text { .. } => &[],
+    };
+    if !log_likelihoods.iter().all(|value| value.is_finite()) {
+        return fail("a log-likelihood is not a finite number");
+    }
+    let kind = definition.request.kind();
+    match (&item.gold, answer, log_likelihoods) {
+        (Gold::Choice { index, texts }, Answer::Choices { .. }, values) => {
+            if values.len() != texts.len() {
                 return fail("the answer has not one log-likelihood per choice");
             }
-            if !loglikelihoods.iter().all(|value| value.is_finite()) {
-                return fail("a log-likelihood is not a finite number");
-            }
-            let judged = |metric: &Metric| {
-                let best = likeliest(
-                    loglikelihoods.iter().zip(texts).map(|(value, text)| value / length(*metric, text)),
-                );
-                (metric.to_string(), f64::from(u8::from(best == *index)))
+            Ok(choices(definition, *index, texts, values))
+        }
+        (Gold::Text(gold), Answer::Text { output, .. }, _) if kind == RequestKind::Generate => {
+            Ok(text(definition, gold, output))
+        }
+        (Gold::Text(gold), Answer::Choices { greedy, .. }, [value]) if kind == RequestKind::Continuation => {
+            let Some([greedy]) = greedy.as_deref() else {
+                return fail("the answer does not say whether the continuation is the likeliest one");
             };
-            Ok(Scored {
-                prediction: Value::from(likeliest(loglikelihoods.iter().copied())),
-                gold: Value::from(*index),
-                score: definition.metrics.iter().map(judged).collect(),
-            })
+            Ok(continuation(definition, gold, *value, *greedy))
         }
-        (Gold::Text(gold), Answer::Text { output, .. }) => {
-            let prediction = definition.extract.answer(output);
-            let judged = |metric: &Metric| {
-                let value = match metric {
-                    Metric::CharF1 => char_f1(&prediction, gold),
-                    _ => f64::from(u8::from(prediction == *gold)),
-                };
-                (metric.to_string(), value)
-            };
-            let score = definition.metrics.iter().map(judged).collect();
-            Ok(Scored { prediction: Value::from(prediction), gold: Value::from(gold.as_str()), score })
+        (Gold::Length { words, bytes }, Answer::Choices { .. }, [value]) => {
+            Ok(rolling(definition, *value, *words, *bytes))
         }
-        (Gold::Choice { .. }, Answer::Text { .. }) => {
-            fail("log-likelihoods were asked for, a text was answered")
-        }
-        (Gold::Text(_), Answer::Choices { .. }) => {
+        (Gold::Text(_), Answer::Choices { .. }, _) if kind == RequestKind::Generate => {
             fail("a text was asked for, log-likelihoods were answered")
         }
+        (_, Answer::Choices { .. }, _) => fail("one log-likelihood was asked for"),
+        (_, Answer::Text { .. }, _) => fail("log-likelihoods were asked for, a text was answered"),
     }
+}
+
+fn choices(definition: &TaskDefinition, index: usize, texts: &[String], values: &[f64]) -> Scored {
+    let judged = |metric: &Metric| {
+        let best = likeliest(values.iter().zip(texts).map(|(value, text)| value / length(*metric, text)));
+        (metric.to_string(), truth(best == index))
+    };
+    Scored {
+        prediction: Value::from(likeliest(values.iter().copied())),
+        gold: Value::from(index),
+        score: definition.metrics.iter().map(judged).collect(),
+    }
+}
+
+fn text(definition: &TaskDefinition, gold: &str, output: &str) -> Scored {
+    let mut answers = definition.answers(output);
+    let per_answer = definition.metrics.len();
+    let judged = |(place, reported): (usize, Reported)| {
+        let answer = answers[place / per_answer].as_str();
+        let value = match reported.metric {
+            Metric::CharF1 => char_f1(answer, gold),
+            Metric::ExactMatch | Metric::Acc => truth(answer == gold),
+            _ => return None,
+        };
+        Some((reported.to_string(), value))
+    };
+    let score = definition.reported().into_iter().enumerate().filter_map(judged).collect();
+    let prediction = answers.swap_remove(definition.primary_filter());
+    Scored { prediction: Value::from(prediction), gold: Value::from(gold), score }
+}
+
+fn continuation(definition: &TaskDefinition, gold: &str, value: f64, greedy: bool) -> Scored {
+    let judged = |metric: &Metric| match metric {
+        Metric::Perplexity => (metric.to_string(), (-value).exp()),
+        _ => (metric.to_string(), truth(greedy)),
+    };
+    Scored {
+        prediction: Value::from(greedy),
+        gold: Value::from(gold),
+        score: definition.metrics.iter().map(judged).collect(),
+    }
+}
+
+fn rolling(definition: &TaskDefinition, value: f64, words: u64, bytes: u64) -> Scored {
+    let judged = |metric: &Metric| (metric.to_string(), weighted(*metric, value, words, bytes));
+    Scored {
+        prediction: Value::Null,
+        gold: Value::Null,
+        score: definition.metrics.iter().map(judged).collect(),
+    }
+}
+
+/// What lm-eval makes of the summed log-likelihood, words and bytes of one text or of many.
+#[expect(clippy::cast_precision_loss, reason = "lengths of texts")]
+pub(crate) fn weighted(metric: Metric, log_likelihood: f64, words: u64, bytes: u64) -> f64 {
+    match metric {
+        Metric::WordPerplexity => (-log_likelihood / words as f64).exp(),
+        Metric::BytePerplexity => (-log_likelihood / bytes as f64).exp(),
+        _ => -log_likelihood / bytes as f64 / std::f64::consts::LN_2,
+    }
+}
+
+fn truth(holds: bool) -> f64 {
+    f64::from(u8::from(holds))
 }
 
 /// What a log-likelihood is divided by.
@@ -95,7 +158,7 @@ fn length(metric: Metric, text: &str) -> f64 {
     match metric {
         Metric::AccNorm => text.chars().count() as f64,
         Metric::AccBytes => text.len() as f64,
-        Metric::Acc | Metric::ExactMatch | Metric::CharF1 => 1.0,
+        _ => 1.0,
     }
 }
 

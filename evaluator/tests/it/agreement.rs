@@ -6,10 +6,10 @@ use std::collections::BTreeSet;
 
 use sekisho_bench::Answer;
 use sekisho_domain::evaluation::Bos;
-use sekisho_evaluator::Model;
+use sekisho_evaluator::{Model, Settings};
 use serde_json::{Value, json};
 
-use crate::support::{How, altered, answers, asked, goldens, load_model, oracle};
+use crate::support::{How, answers, asked, goldens, load_model, oracle};
 
 /// `profile/task/split`, golden file, name in it, shots, BOS.
 type Case = (&'static str, &'static str, &'static str, Option<u32>, Bos);
@@ -31,12 +31,17 @@ const GENERATIONS: [&str; 6] =
     ["jcommonsenseqa/dev", "jcommonsenseqa/test", "jemhopqa/dev", "jemhopqa/test", "niilc/dev", "niilc/test"];
 
 /// Asks the items of a golden file; the largest difference of a log-likelihood, and the number of items.
-fn compare_choices(model: &Model, (name, file, prefix, shots, bos): Case, most: usize) -> (f64, usize) {
+fn compare_choices(
+    model: &Model,
+    (name, file, prefix, shots, bos): Case,
+    most: usize,
+    max_length: Option<usize>,
+) -> (f64, usize) {
     let rows = goldens(file, prefix);
     let count = rows.len().min(most);
     assert!(count > 0, "{file} has items of {prefix}");
     let asked = asked(name, count, shots);
-    let how = How { bos, ..How::default() };
+    let how = How { bos, settings: Settings { max_length, ..Settings::default() }, ..How::default() };
     let (records, _) = answers(model, &asked, how, &BTreeSet::new()).expect("answered");
     let mut largest = 0.0_f64;
     for (row, (item, record)) in rows.iter().zip(&records) {
@@ -44,7 +49,7 @@ fn compare_choices(model: &Model, (name, file, prefix, shots, bos): Case, most: 
         assert_eq!(row["id"], format!("{prefix}{item}"));
         assert_eq!(json!(record.prompt_sha256), row["prompt_sha256"], "{id}");
         assert_eq!(json!(record.prompt_tokens), row["prompt_tokens"], "{id}");
-        let Answer::Choices { loglikelihoods, choice_tokens } = &record.answer else {
+        let Answer::Choices { loglikelihoods, choice_tokens, .. } = &record.answer else {
             panic!("{id}: choices")
         };
         assert_eq!(json!(choice_tokens), row["continuation_tokens"], "{id}");
@@ -117,7 +122,7 @@ fn all_choices(most: usize) {
     let Some(dir) = oracle() else { return };
     let model = load_model(&dir);
     for case in CHOICES {
-        let (largest, items) = compare_choices(&model, case, most);
+        let (largest, items) = compare_choices(&model, case, most, None);
         eprintln!("{} {}: {items} items, largest difference {largest:.1e}", case.1, case.0);
     }
 }
@@ -160,14 +165,64 @@ fn every_generated_answer_is_that_of_llm_jp_eval() {
 #[test]
 fn cut_prompts_are_scored_as_by_lm_eval() {
     let Some(dir) = oracle() else { return };
-    let model = altered(load_model(&dir), Some(192), None);
+    let model = load_model(&dir);
     let file = "lmeval_jcqa_3shot_truncated192.jsonl";
     let case = ("oracle/o_jcommonsenseqa/test", file, "o_jcommonsenseqa/", Some(3), Bos::Auto);
-    let (_, items) = compare_choices(&model, case, usize::MAX);
+    let (_, items) = compare_choices(&model, case, usize::MAX, Some(192));
     assert_eq!(items, 20);
     let asked = asked(case.0, 1, Some(3));
-    let (records, _) = answers(&model, &asked, How::default(), &BTreeSet::new()).expect("answered");
+    let how = How { settings: Settings { max_length: Some(192), ..Settings::default() }, ..How::default() };
+    let (records, _) = answers(&model, &asked, how, &BTreeSet::new()).expect("answered");
     // 436 tokens of context and continuations of 5, 4, 6, 6, 4, whose last token is no input: all above 192 is dropped.
     let dropped: u64 = [5, 4, 6, 6, 4].iter().map(|n| 436 + n - 1 - 192).sum();
     assert_eq!(records[&0].truncated, dropped);
+}
+
+/// The last word of a passage: its log-likelihood, and whether the model would write it.
+#[test]
+fn continuations_are_those_of_lm_eval() {
+    let Some(dir) = oracle() else { return };
+    let model = load_model(&dir);
+    let rows = goldens("lmeval_zeroshot.jsonl", "o_lambada/");
+    let asked = asked("oracle/o_lambada/test", 40, None);
+    let (records, _) = answers(&model, &asked, How::default(), &BTreeSet::new()).expect("answered");
+    assert_eq!(records.len(), 40);
+    for (row, record) in rows.iter().zip(records.values()) {
+        let Answer::Choices { loglikelihoods, greedy, .. } = &record.answer else { panic!("a likelihood") };
+        let golden = row["perplexity"].as_f64().expect("the item's log-likelihood");
+        assert!((loglikelihoods[0] - golden).abs() <= 1e-3, "{}: {loglikelihoods:?}", row["id"]);
+        assert_eq!(
+            greedy.as_deref(),
+            row["acc"].as_f64().map(|acc| vec![acc == 1.0]).as_deref(),
+            "{}",
+            row["id"]
+        );
+    }
+}
+
+/// Pages of WikiText-2 in windows of 512 tokens.
+#[test]
+fn perplexities_of_a_text_are_those_of_lm_eval() {
+    let Some(dir) = oracle() else { return };
+    let model = load_model(&dir);
+    for (file, bos) in
+        [("lmeval_wikitext2_len512.jsonl", Bos::Auto), ("lmeval_wikitext2_len512_nobos.jsonl", Bos::Off)]
+    {
+        let rows = goldens(file, "o_wikitext2/");
+        let asked = asked("oracle/o_wikitext2/test", 2, None);
+        let settings = Settings { max_length: Some(512), ..Settings::default() };
+        let how = How { bos, settings, ..How::default() };
+        let (records, _) = answers(&model, &asked, how, &BTreeSet::new()).expect("answered");
+        assert_eq!(records.len(), 2);
+        for (row, record) in rows.iter().zip(records.values()) {
+            let Answer::Choices { loglikelihoods, choice_tokens, .. } = &record.answer else {
+                panic!("a likelihood")
+            };
+            if bos == Bos::Auto {
+                assert_eq!(json!(choice_tokens), json!([row["text_tokens_incl_bos"]]), "{}", row["id"]);
+            }
+            let golden = row["loglikelihood"].as_f64().expect("a number");
+            assert!((loglikelihoods[0] / golden - 1.0).abs() < 1e-6, "{}: {loglikelihoods:?}", row["id"]);
+        }
+    }
 }

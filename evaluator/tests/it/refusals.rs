@@ -15,6 +15,7 @@ fn generating(profile: &str, prompts: &[&str], max_new_tokens: u32) -> Asked {
         prompts.iter().map(|q| serde_json::json!({"q": q, "a": "x"}).to_string()).collect();
     let data = lines.join("\n");
     let sha256 = Sha256::of(&data);
+    let truncation = if profile.starts_with("llm-jp-eval") { "none" } else { "left" };
     let text = format!(
         r#"
 profile = "{profile}"
@@ -31,6 +32,7 @@ metrics = ["exact_match"]
 stderr = "none"
 bos = "tokenizer"
 encoding = "pair"
+truncation = "{truncation}"
 splits = "files"
 source = [{{ id = "own", file = "q.jsonl", sha256 = "{sha256}", role = "test" }}]
 reader = {{ format = "jsonl" }}

@@ -6,8 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use sekisho_bench::{Record, TaskDefinition};
 use sekisho_domain::evaluation::{Bos, TaskRun};
-use sekisho_domain::score::TokenCounts;
-use sekisho_evaluator::{EvalError, Model, Progress, Report, Request, evaluate};
+use sekisho_evaluator::{EvalError, Model, Progress, Prompts, Report, Request, Settings, Spent, evaluate};
 
 use crate::support::{asked, load_model, oracle, read, stories};
 
@@ -19,11 +18,13 @@ struct StopAfter {
 }
 
 impl Progress for StopAfter {
-    fn task(&mut self, _name: &str, _total: u64, left: u64) {
+    fn task(&mut self, _task: usize, _name: &str, _total: u64, left: u64) {
         self.asked += left;
     }
 
-    fn item(&mut self, _tokens: TokenCounts) {
+    fn worked(&mut self, _task: usize, _spent: Spent) {}
+
+    fn item(&mut self, _task: usize) {
         self.left = self.left.saturating_sub(1);
         if self.left == 0 {
             self.stop.store(true, Ordering::Relaxed);
@@ -48,12 +49,12 @@ fn run(model: &Model, out: &Path, most: usize) -> (Result<Report, EvalError>, u6
         read: &read,
         accept: &[],
         bos: Bos::Auto,
-        sharing: true,
+        settings: Settings::default(),
         threads: Some(2),
         out: Some(out),
         stop,
     };
-    let report = evaluate(model, &request, &mut progress);
+    let report = evaluate(model, &request, &mut Prompts::new(), &mut progress);
     (report, progress.asked)
 }
 
@@ -87,7 +88,7 @@ fn a_run_that_was_killed_goes_on_at_the_item() {
     let (stopped, _) = run(&model, &out, 5);
     assert!(matches!(stopped, Err(EvalError::Stopped)));
     let kept = records(&out).len();
-    assert!((5..12).contains(&kept), "{kept} records are kept");
+    assert!((5..24).contains(&kept), "{kept} records are kept");
     // A kill in the middle of a write leaves half a line.
     let mut text = fs_err::read_to_string(&out).expect("there");
     text.push_str(r#"{"profile":"lm-eval@0.4","task":"openb"#);
@@ -122,8 +123,11 @@ fn the_report_is_the_contracts() {
     let value = serde_json::to_value(&report).expect("JSON");
     assert_eq!(value["model"]["digest"], model.digest.to_string());
     assert_eq!(value["model"]["parameters"], 260_032);
-    for key in ["tokenizer", "bos", "dtype", "device", "engine", "version", "threads"] {
+    for key in ["tokenizer", "bos", "dtype", "device", "engine", "version"] {
         assert!(value["environment"][key].is_string(), "environment.{key}");
+    }
+    for (key, number) in [("threads", 2), ("truncated", 0), ("max_length", 512)] {
+        assert_eq!(value["environment"][key], number, "environment.{key}");
     }
     let results = value["results"].as_array().expect("a list");
     assert_eq!(results.len(), 4, "acc, acc_norm and acc_bytes of one task, acc of the other");

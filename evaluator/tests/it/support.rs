@@ -2,13 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use sekisho_bench::{Catalog, Record, SourceRef, TaskData, TaskDefinition, load};
 use sekisho_domain::evaluation::{Bos, TaskRun};
-use sekisho_domain::score::TokenCounts;
-use sekisho_evaluator::{EvalError, Model, Spent, Task, Watch, run_task};
-use sekisho_model::{DecodeRow, Extended, Inference, Kv, ModelError};
+use sekisho_evaluator::{EvalError, Model, Prompts, Settings, Spent, Task, Watch, run_tasks};
+use sekisho_model::{DecodeRow, Edge, Extended, Inference, ModelError};
 use sekisho_weights::ModelConfig;
 
 /// The data pack (`SEKISHO_TEST_DATA`, relative to the workspace), or none with a line on stderr.
@@ -42,7 +40,11 @@ pub(crate) fn goldens(file: &str, prefix: &str) -> Vec<serde_json::Value> {
 
 pub(crate) fn read(source: &SourceRef) -> Result<Vec<u8>, String> {
     let folder = data().ok_or("no test data")?;
-    let path = folder.join("bench").join(&source.source).join(&source.file);
+    let path = match source.source.as_str() {
+        // What the oracle derived from the data pack.
+        "oracle" => folder.join("../oracle/tasks/data").join(&source.file),
+        name => folder.join("bench").join(name).join(&source.file),
+    };
     fs_err::read(path).map_err(|error| error.to_string())
 }
 
@@ -54,10 +56,12 @@ pub(crate) fn load_model(dir: &Path) -> Model {
 pub(crate) fn catalog() -> Catalog {
     let mut catalog = Catalog::builtin();
     for (file, text) in [
-        ("o_hellaswag.toml", include_str!("../../bench/tests/tasks/o_hellaswag.toml")),
-        ("o_jcommonsenseqa.toml", include_str!("../../bench/tests/tasks/o_jcommonsenseqa.toml")),
-        ("o_winogrande.toml", include_str!("../../bench/tests/tasks/o_winogrande.toml")),
-        ("o_xwino_ja.toml", include_str!("../../bench/tests/tasks/o_xwino_ja.toml")),
+        ("o_hellaswag.toml", include_str!("../../../tests/oracle/tasks/o_hellaswag.toml")),
+        ("o_jcommonsenseqa.toml", include_str!("../../../tests/oracle/tasks/o_jcommonsenseqa.toml")),
+        ("o_lambada.toml", include_str!("../../../tests/oracle/tasks/o_lambada.toml")),
+        ("o_wikitext2.toml", include_str!("../../../tests/oracle/tasks/o_wikitext2.toml")),
+        ("o_winogrande.toml", include_str!("../../../tests/oracle/tasks/o_winogrande.toml")),
+        ("o_xwino_ja.toml", include_str!("../../../tests/oracle/tasks/o_xwino_ja.toml")),
     ] {
         catalog.add(file, text).expect("a valid definition");
     }
@@ -90,14 +94,19 @@ pub(crate) fn asked(name: &str, limit: usize, shots: Option<u32>) -> Asked {
 #[derive(Clone, Copy)]
 pub(crate) struct How {
     pub(crate) bos: Bos,
-    pub(crate) sharing: bool,
+    pub(crate) settings: Settings,
     pub(crate) threads: usize,
 }
 
 impl Default for How {
     fn default() -> Self {
-        Self { bos: Bos::Auto, sharing: true, threads: 2 }
+        Self { bos: Bos::Auto, settings: Settings::default(), threads: 2 }
     }
+}
+
+/// Every sequence by itself.
+pub(crate) fn alone() -> How {
+    How { settings: Settings { sharing: false, ..Settings::default() }, ..How::default() }
 }
 
 /// Runs a task; the records by item, and what it cost.
@@ -107,44 +116,69 @@ pub(crate) fn answers(
     how: How,
     finished: &BTreeSet<u64>,
 ) -> Result<(BTreeMap<u64, Record>, Spent), EvalError> {
-    let task = Task {
+    let (mut records, spent) = answers_of_all(model, &[asked], how, finished)?;
+    Ok((records.swap_remove(0), spent[0]))
+}
+
+/// Runs some tasks together; the records of each by item, and what each cost.
+pub(crate) fn answers_of_all<'a>(
+    model: &Model,
+    asked: &[&'a Asked],
+    how: How,
+    finished: &'a BTreeSet<u64>,
+) -> Result<(Vec<BTreeMap<u64, Record>>, Vec<Spent>), EvalError> {
+    let task = |asked: &&'a Asked| Task {
         definition: &asked.definition,
         run: &asked.run,
         bos: how.bos,
         data: &asked.data,
         finished,
-        sharing: how.sharing,
     };
-    let mut kept = Kept::default();
+    let tasks: Vec<Task<'_>> = asked.iter().map(task).collect();
+    let mut kept = Kept { of_tasks: asked.iter().map(|_| OfTask::default()).collect() };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(how.threads).build().expect("a pool");
-    let spent = pool.install(|| run_task(model, &task, &mut kept))?;
-    assert_eq!(kept.planned, asked.data.items.len() as u64);
-    assert_eq!(kept.records.len() as u64, kept.left, "every item is answered once");
-    assert_eq!(kept.worked, spent.tokens, "the last word on the work done is the whole of it");
-    Ok((kept.records, spent))
+    let (spent, _) =
+        pool.install(|| run_tasks(model, &tasks, how.settings, &mut Prompts::new(), &mut kept))?;
+    for ((of_task, asked), spent) in kept.of_tasks.iter().zip(asked).zip(&spent) {
+        assert_eq!(of_task.planned, asked.data.items.len() as u64);
+        assert_eq!(of_task.records.len() as u64, of_task.left, "every item is answered once");
+        let told = of_task.worked.map(|worked| worked.tokens);
+        assert_eq!(
+            told.unwrap_or_default(),
+            spent.tokens,
+            "the last word on the work done is the whole of it"
+        );
+    }
+    Ok((kept.of_tasks.into_iter().map(|of_task| of_task.records).collect(), spent))
+}
+
+struct Kept {
+    of_tasks: Vec<OfTask>,
 }
 
 #[derive(Default)]
-struct Kept {
+struct OfTask {
     planned: u64,
     left: u64,
-    worked: TokenCounts,
+    worked: Option<Spent>,
     records: BTreeMap<u64, Record>,
 }
 
 impl Watch for Kept {
-    fn planned(&mut self, total: u64, left: u64) {
-        (self.planned, self.left) = (total, left);
+    fn planned(&mut self, task: usize, total: u64, left: u64) {
+        let of_task = &mut self.of_tasks[task];
+        (of_task.planned, of_task.left) = (total, left);
     }
 
-    fn record(&mut self, record: Record) -> Result<(), EvalError> {
+    fn record(&mut self, task: usize, record: Record) -> Result<(), EvalError> {
         let item = record.item;
-        assert!(self.records.insert(item, record).is_none(), "item {item} is answered twice");
+        let earlier = self.of_tasks[task].records.insert(item, record);
+        assert!(earlier.is_none(), "item {item} is answered twice");
         Ok(())
     }
 
-    fn worked(&mut self, tokens: TokenCounts) {
-        self.worked = tokens;
+    fn worked(&mut self, task: usize, spent: Spent) {
+        self.of_tasks[task].worked = Some(spent);
     }
 
     fn stopped(&self) -> bool {
@@ -165,15 +199,25 @@ impl Inference for Altered {
         &self.config
     }
 
-    fn extend(&self, prefix: Option<&Arc<Kv>>, tokens: &[u32]) -> Result<Extended, ModelError> {
-        let mut extended = self.inner.extend(prefix, tokens)?;
+    fn extend_all(&self, edges: &[Edge<'_>]) -> Result<Vec<Extended>, ModelError> {
+        let mut all = self.inner.extend_all(edges)?;
         let width = self.config.hidden_size;
-        for (row, token) in extended.hidden.chunks_exact_mut(width).zip(tokens) {
-            if Some(*token) == self.broken {
-                row.fill(f32::NAN);
+        for (extended, edge) in all.iter_mut().zip(edges) {
+            for (row, token) in extended.hidden.chunks_exact_mut(width).zip(&edge.tokens[edge.read..]) {
+                if Some(*token) == self.broken {
+                    row.fill(f32::NAN);
+                }
             }
         }
-        Ok(extended)
+        Ok(all)
+    }
+
+    fn kv_bytes(&self, tokens: usize) -> usize {
+        self.inner.kv_bytes(tokens)
+    }
+
+    fn kv_live(&self) -> usize {
+        self.inner.kv_live()
     }
 
     fn logits(&self, hidden: &[f32]) -> Vec<f32> {

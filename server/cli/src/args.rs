@@ -1,8 +1,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    checkpoint, completions, demo, doctor, eval, ingest, policy, release, replay, run, serve, tasks, token,
-    train, user, worker,
+    checkpoint, compare, completions, demo, doctor, eval, import, ingest, policy, release, replay, run,
+    serve, tasks, token, train, user, worker,
 };
 
 /// The checkpoint that model checkpoints must pass: verify, evaluate, watch, judge, approve, publish.
@@ -41,6 +41,11 @@ pub(crate) enum Command {
     /// Benchmark definitions
     #[command(subcommand)]
     Tasks(tasks::Command),
+    /// Compare two models on the items that both answered
+    Compare(compare::Args),
+    /// Results made by other harnesses, as per-item records
+    #[command(subcommand)]
+    Import(import::Command),
     /// Licence and release-level policy, without a service
     #[command(subcommand)]
     Policy(policy::Command),

@@ -15,6 +15,20 @@ pub(crate) struct ServerArgs {
     /// URL of the service
     #[arg(long, env = "SEKISHO_SERVER", default_value = "http://127.0.0.1:7070", value_name = "URL")]
     pub(crate) server: String,
+    #[command(flatten)]
+    token: TokenArgs,
+}
+
+impl ServerArgs {
+    /// The token, see [`TokenArgs::read`].
+    pub(crate) fn token(&self) -> anyhow::Result<Option<String>> {
+        self.token.read()
+    }
+}
+
+/// Who asks.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct TokenArgs {
     /// File with an API token
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
@@ -23,15 +37,20 @@ pub(crate) struct ServerArgs {
     token: Option<String>,
 }
 
-impl ServerArgs {
+impl TokenArgs {
     /// The token: `--token` (with a warning), `--token-file`, then `SEKISHO_TOKEN`.
-    pub(crate) fn token(&self) -> anyhow::Result<Option<String>> {
+    pub(crate) fn read(&self) -> anyhow::Result<Option<String>> {
         if let Some(token) = &self.token {
             tracing::warn!("--token shows in the list of processes; prefer SEKISHO_TOKEN or --token-file");
             return Ok(Some(token.clone()));
         }
         if let Some(file) = &self.token_file {
-            return Ok(Some(fs_err::read_to_string(file)?.trim().to_owned()));
+            let text = fs_err::read_to_string(file).map_err(|error| {
+                Failed::user(format!(
+                    "{error}; name a file that this account may read with --token-file, or set SEKISHO_TOKEN"
+                ))
+            })?;
+            return Ok(Some(text.trim().to_owned()));
         }
         Ok(std::env::var("SEKISHO_TOKEN").ok().filter(|token| !token.is_empty()))
     }
@@ -59,7 +78,16 @@ impl Client {
         self.send(self.http.post(format!("{}{path}", self.base)).json(body))
     }
 
+    /// DELETE; nothing is answered.
+    pub(crate) fn delete(&self, path: &str) -> anyhow::Result<()> {
+        self.answer(self.http.delete(format!("{}{path}", self.base))).map(drop)
+    }
+
     fn send<T: DeserializeOwned>(&self, request: RequestBuilder) -> anyhow::Result<T> {
+        self.answer(request)?.json().context("the server's answer cannot be read")
+    }
+
+    fn answer(&self, request: RequestBuilder) -> anyhow::Result<Response> {
         let request = match &self.token {
             Some(token) => request.bearer_auth(token),
             None => request,
@@ -68,8 +96,7 @@ impl Client {
             let text = format!("No Sekisho answers at {} ({error}). Start one with `sekisho serve`, or name it with --server or SEKISHO_SERVER.", self.base);
             Failed::with(ExitStatus::Failure, text)
         })?;
-        let response = refuse(response)?;
-        response.json().context("the server's answer cannot be read")
+        refuse(response)
     }
 }
 

@@ -1,6 +1,8 @@
 use std::process::ExitCode;
 
 use sekisho_domain::wire::Problem;
+use sekisho_trainer::TrainError;
+use sekisho_trainer::report::ReportError;
 
 /// How a command ends. The numbers are part of the contract.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +46,37 @@ impl Failed {
     pub(crate) fn user(error: impl std::fmt::Display) -> anyhow::Error {
         Self::with(ExitStatus::Failure, error.to_string())
     }
+
+    /// A failure below which the disk may be full: exit 1 with the way on. Any other stays what it was.
+    pub(crate) fn on_disk(error: anyhow::Error) -> anyhow::Error {
+        let full = error.chain().find_map(|cause| cause.downcast_ref::<std::io::Error>());
+        match full.filter(|error| sekisho_domain::is_disk_full(*error)) {
+            Some(error) => Self::user(sekisho_domain::disk_sentence(error)),
+            None => error,
+        }
+    }
+}
+
+/// What a server answered to a trainer's or an ingest's request.
+impl From<ReportError> for Failed {
+    fn from(error: ReportError) -> Self {
+        let message = error.to_string();
+        match error {
+            ReportError::Refused { problem } => Self { message, ..Self::from(*problem) },
+            ReportError::Unreachable { .. } | ReportError::File(_) => {
+                Self { status: ExitStatus::Failure, message }
+            }
+        }
+    }
+}
+
+impl From<TrainError> for Failed {
+    fn from(error: TrainError) -> Self {
+        match error {
+            TrainError::Server(error) => error.into(),
+            error => Self { status: ExitStatus::Failure, message: error.to_string() },
+        }
+    }
 }
 
 impl From<Problem> for Failed {
@@ -52,7 +85,8 @@ impl From<Problem> for Failed {
             (404, _) => ExitStatus::NotFound,
             (409 | 412 | 428, _) => ExitStatus::Conflict,
             (_, "policy-refused" | "token-cannot-approve") => ExitStatus::Refused,
-            (500.., _) => ExitStatus::Unexpected,
+            // A full disk there is for somebody to mend; any other failure of the server is a fault.
+            (500.., code) if code != "disk-full" => ExitStatus::Unexpected,
             _ => ExitStatus::Failure,
         };
         Self { status, message: problem.to_string() }

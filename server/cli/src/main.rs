@@ -5,7 +5,9 @@ mod client;
 mod commands;
 mod demo;
 mod exit;
+mod parent;
 mod printer;
+mod proposal;
 mod signals;
 
 use std::process::ExitCode;

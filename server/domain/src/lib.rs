@@ -5,6 +5,7 @@
 
 mod canonical;
 mod digest;
+mod full;
 mod id;
 mod language;
 mod state;
@@ -25,6 +26,7 @@ pub mod wire;
 
 pub use canonical::canonical_json;
 pub use digest::{DigestError, Sha256};
+pub use full::{disk_sentence, is_disk_full};
 pub use id::{CheckpointId, EvaluationId, IdError, ReleaseId, RunId, TokenId, UserId, WorkItemId};
 pub use language::Language;
 pub use state::StateError;

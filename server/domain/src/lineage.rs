@@ -186,6 +186,9 @@ pub struct ReleaseSection {
     /// Branch; `main` by default.
     #[serde(default = "main_branch")]
     pub revision: String,
+    /// Tag on the commit; made from the release's id by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tag: Option<String>,
     /// Final, beta or failed.
     #[serde(default = "final_stage")]
     pub stage: ReleaseStage,
@@ -204,6 +207,29 @@ pub struct ReleaseSection {
     /// Announcement text, relative to this file.
     #[serde(default)]
     pub announcement: Option<String>,
+}
+
+impl Visibility {
+    /// How few may see it: a greater number is stricter.
+    #[must_use]
+    pub const fn strictness(self) -> u8 {
+        match self {
+            Self::Public => 0,
+            Self::Private => 1,
+        }
+    }
+}
+
+impl Gating {
+    /// How much stands before a download: a greater number is stricter.
+    #[must_use]
+    pub const fn strictness(self) -> u8 {
+        match self {
+            Self::None => 0,
+            Self::Auto => 1,
+            Self::Manual => 2,
+        }
+    }
 }
 
 fn main_branch() -> String {

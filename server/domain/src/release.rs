@@ -16,7 +16,7 @@ named! {
         InReview = "in_review",
         /// Enough people have approved exactly this content.
         Approved = "approved",
-        /// On its way to the Hub; may be resumed.
+        /// On its way to the Hub; may be resumed, and taken back while nothing of it is committed there.
         Publishing = "publishing",
         /// Out.
         Published = "published",
@@ -67,14 +67,20 @@ impl ReleaseState {
     pub fn sources(action: ReleaseAction) -> &'static [Self] {
         use ReleaseAction as A;
         match action {
-            A::Freeze => &[Self::Draft],
+            // `frozen` passes within one write; a row found in it was left by an earlier version.
+            A::Freeze => &[Self::Draft, Self::Frozen],
             A::Check => &[Self::Frozen],
             A::Request => &[Self::PolicyChecked],
             A::Approve | A::Reject => &[Self::InReview],
-            A::Return => &[Self::PolicyChecked, Self::InReview, Self::Approved],
-            A::Withdraw | A::Edit => {
-                &[Self::Draft, Self::Frozen, Self::PolicyChecked, Self::InReview, Self::Approved]
-            }
+            A::Return => &[Self::PolicyChecked, Self::InReview, Self::Approved, Self::Publishing],
+            A::Withdraw | A::Edit => &[
+                Self::Draft,
+                Self::Frozen,
+                Self::PolicyChecked,
+                Self::InReview,
+                Self::Approved,
+                Self::Publishing,
+            ],
             A::Publish => &[Self::Approved, Self::Publishing],
             A::Complete => &[Self::Publishing],
             A::Supersede => &[Self::Published],

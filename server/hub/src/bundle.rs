@@ -34,8 +34,11 @@ pub struct Bundle {
 pub enum Existing {
     /// Stop. The first release of a repository.
     Refuse,
+    /// The repository is ours and may already be public, the branch is not: it must be new, which is to say empty or as `main` is.
+    /// For another branch of a repository that an earlier release of ours went to.
+    Beside,
     /// Replace: the commit also deletes the files that are not in the bundle, and the repository may already be public. For a
-    /// repository that an earlier release of ours went to.
+    /// branch that an earlier release of ours went to.
     Update,
 }
 
@@ -92,7 +95,10 @@ impl std::fmt::Debug for Source {
 
 impl Bundle {
     /// Names that the Hub or git would refuse, found before anything is sent.
-    pub(crate) fn check(&self) -> Result<(), PublishError> {
+    ///
+    /// # Errors
+    /// [`PublishError::BundleInvalid`].
+    pub fn check(&self) -> Result<(), PublishError> {
         let invalid =
             |what: &str, rule: &'static str| Err(PublishError::BundleInvalid { what: what.to_owned(), rule });
         let (owner, name) = self.repo.split_once('/').unwrap_or_default();

@@ -1,3 +1,5 @@
+use sekisho_domain::Text;
+
 use crate::journal::{JournalError, Step};
 
 /// Why a publication stopped. Each sentence names the thing, the rule and the way on; none holds a token or a signed address.
@@ -13,6 +15,11 @@ pub enum PublishError {
         /// The rule.
         why: &'static str,
     },
+    /// No token is configured.
+    #[error(
+        "No Hub token is configured. Nothing was sent. Set [hub] token_file to a file with a write token."
+    )]
+    TokenMissing,
     /// The Hub does not know the token (401).
     #[error(
         "The Hub at {endpoint} does not accept the token. Nothing was uploaded. Put a valid token into [hub] token_file."
@@ -210,8 +217,14 @@ pub enum PublishError {
         /// What is wrong.
         reason: String,
     },
+    /// What is to be published could not be put together, or what was published not be written down.
+    #[error("The service could not go on with the publication: {}", .reason.en)]
+    Service {
+        /// Why.
+        reason: Text,
+    },
     /// The journal stopped it.
-    #[error("Publishing stopped before or after \"{step}\": {reason}")]
+    #[error("Publishing stopped before or after the step \"{step}\": {reason}")]
     Journal {
         /// The step.
         step: Step,
@@ -221,11 +234,18 @@ pub enum PublishError {
 }
 
 impl PublishError {
+    /// The sentence in both languages.
+    #[must_use]
+    pub fn text(&self) -> Text {
+        Text { en: self.to_string(), ja: self.ja() }
+    }
+
     /// Stable code, kebab-case.
     #[must_use]
     pub const fn code(&self) -> &'static str {
         match self {
             Self::EndpointRefused { .. } => "hub-endpoint",
+            Self::TokenMissing => "hub-token-missing",
             Self::TokenRefused { .. } => "hub-token",
             Self::Forbidden { .. } => "hub-forbidden",
             Self::BundleInvalid { .. } => "hub-bundle",
@@ -246,6 +266,7 @@ impl PublishError {
             Self::Answer { .. } => "hub-answer",
             Self::Unreachable { .. } => "hub-unreachable",
             Self::Malformed { .. } => "hub-malformed",
+            Self::Service { .. } => "hub-service",
             Self::Journal { .. } => "hub-journal",
         }
     }

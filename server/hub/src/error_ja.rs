@@ -8,6 +8,7 @@ impl PublishError {
             Self::EndpointRefused { endpoint, .. } => format!(
                 "Hubのエンドポイント {endpoint} は使用できません。httpsで、かつ [hub] allow に登録済みである必要があります。何も送信していません。設定を確認してください。"
             ),
+            Self::TokenMissing => "Hubのトークンが設定されていません。何も送信していません。[hub] token_file に書き込み権限のあるトークンのファイルを指定してください。".to_owned(),
             Self::TokenRefused { endpoint } => format!(
                 "{endpoint} がトークンを受け付けません。アップロードは開始していません。[hub] token_file に有効なトークンを設定してください。"
             ),
@@ -77,7 +78,10 @@ impl PublishError {
             Self::Malformed { call, reason } => format!(
                 "Hubの応答を解釈できません（{call}）：{reason}。エンドポイントがHugging Face Hubであるか確認してください。"
             ),
-            Self::Journal { step, reason } => format!("手順「{step}」の前後で公開を中断しました：{reason}"),
+            Self::Service { reason } => format!("公開を続行できません：{}", reason.ja),
+            Self::Journal { step, reason } => {
+                format!("手順「{step}」の前後で公開を中断しました：{}", reason.0.ja)
+            }
             earlier => earlier.to_string(),
         }
     }

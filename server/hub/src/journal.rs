@@ -1,4 +1,5 @@
 use async_trait::async_trait;
+use sekisho_domain::Text;
 
 use crate::PublishError;
 
@@ -63,7 +64,9 @@ impl std::fmt::Display for Step {
 }
 
 /// Why a journal stopped the publication: it could not write, or the step is no longer approved.
-pub type JournalError = Box<dyn std::error::Error + Send + Sync>;
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", .0.en)]
+pub struct JournalError(pub Text);
 
 /// Where the steps are written down, so that people see how far a publication is and a restart knows that it began.
 ///
@@ -75,7 +78,7 @@ pub trait Journal: Send + Sync {
     async fn intended(&self, step: Step) -> Result<(), JournalError>;
 
     /// The step's effect was seen on the Hub; `detail` says what was seen, in one line.
-    async fn done(&self, step: Step, detail: &str) -> Result<(), JournalError>;
+    async fn done(&self, step: Step, detail: &Text) -> Result<(), JournalError>;
 
     /// The step stopped. What was done before it stays; the same publication may be asked for again.
     async fn failed(&self, step: Step, error: &PublishError);

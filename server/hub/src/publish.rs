@@ -2,7 +2,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use sekisho_domain::lineage::Visibility;
+use sekisho_domain::Text;
+use sekisho_domain::lineage::{Gating, Visibility};
 
 use crate::config::HubConfig;
 use crate::intended::{Intended, first_few};
@@ -72,6 +73,19 @@ struct Publication<'a> {
 struct Ground {
     head: String,
     tree: Vec<TreeFile>,
+    /// The branch is another than `main` and stands where `main` does: nobody has committed to it.
+    as_main: bool,
+}
+
+/// What a step saw, in both languages.
+fn seen(en: impl Into<String>, ja: impl Into<String>) -> Text {
+    Text { en: en.into(), ja: ja.into() }
+}
+
+/// What reads the same in both languages.
+fn plain(text: impl Into<String>) -> Text {
+    let text = text.into();
+    Text { ja: text.clone(), en: text }
 }
 
 impl Publication<'_> {
@@ -97,7 +111,7 @@ impl Publication<'_> {
     async fn step<T>(
         &self,
         step: Step,
-        action: impl Future<Output = Result<(T, String), PublishError>>,
+        action: impl Future<Output = Result<(T, Text), PublishError>>,
     ) -> Result<T, PublishError> {
         let stopped = |reason| PublishError::Journal { step, reason };
         self.journal.intended(step).await.map_err(stopped)?;
@@ -129,15 +143,16 @@ impl Publication<'_> {
         PublishError::Forbidden { repo: self.bundle.repo.clone(), owner: self.bundle.owner().to_owned() }
     }
 
-    async fn probe(&self) -> Result<((), String), PublishError> {
+    async fn probe(&self) -> Result<((), Text), PublishError> {
         let account = self.remote.whoami().await?;
         if !account.may_write_to(self.bundle.owner()) {
             return Err(self.forbidden());
         }
-        Ok(((), format!("{} at {}", account.name, self.remote.endpoint())))
+        let (name, endpoint) = (&account.name, self.remote.endpoint());
+        Ok(((), seen(format!("{name} at {endpoint}"), format!("{endpoint} の {name}"))))
     }
 
-    async fn preflight(&self) -> Result<(Intended<'_>, String), PublishError> {
+    async fn preflight(&self) -> Result<(Intended<'_>, Text), PublishError> {
         let intended = Intended::read(self.bundle).await?;
         if let Some(card) = self.bundle.files.iter().find(|file| file.path == "README.md") {
             let bytes = match &card.source {
@@ -148,12 +163,13 @@ impl Publication<'_> {
                 .map_err(|_| PublishError::CardRefused { reason: "it is not UTF-8".to_owned() })?;
             self.remote.validate_card(&text).await?;
         }
-        let detail = format!("{} files, {} bytes", intended.files.len(), intended.bytes());
+        let (files, bytes) = (intended.files.len(), intended.bytes());
+        let detail = seen(format!("{files} files, {bytes} bytes"), format!("{files}ファイル、{bytes}バイト"));
         Ok((intended, detail))
     }
 
     /// Makes sure of a repository that is private (or already ours) and holds nothing else.
-    async fn create(&self, intended: &Intended<'_>) -> Result<(Ground, String), PublishError> {
+    async fn create(&self, intended: &Intended<'_>) -> Result<(Ground, Text), PublishError> {
         let repo = &self.bundle.repo;
         let found = self.remote.info(repo).await?;
         let created = found.is_none();
@@ -169,20 +185,51 @@ impl Publication<'_> {
         }
         let ground = self.ground().await?;
         let difference = intended.difference(&ground.tree);
-        let ours = difference.is_none() || self.bundle.existing == Existing::Update;
-        if !info.private && (!ours || self.bundle.visibility == Visibility::Private) {
-            return Err(PublishError::AlreadyPublic { repo: repo.clone() });
-        }
         let held =
             ground.tree.iter().filter(|file| file.path != ".gitattributes").map(|file| file.path.clone());
         let held = first_few(held);
+        let ours = difference.is_none()
+            || match self.bundle.existing {
+                Existing::Refuse => false,
+                Existing::Beside => held.is_empty() || ground.as_main,
+                Existing::Update => true,
+            };
+        if !info.private && (!ours || self.bundle.visibility == Visibility::Private) {
+            return Err(PublishError::AlreadyPublic { repo: repo.clone() });
+        }
         if !ours && !held.is_empty() {
             let revision = self.bundle.revision.clone();
             return Err(PublishError::ForeignFiles { repo: repo.clone(), revision, files: held });
         }
-        let seen = if info.private { "private" } else { "public" };
-        let detail = format!("{seen}, {} at {}", self.bundle.revision, ground.head);
+        if !difference.is_none() {
+            self.tag_is_free().await?;
+        }
+        // What goes into a public repository is there for everybody with the commit, so a gate must stand before it.
+        if !info.private && self.bundle.gating.strictness() > strictness(info.gating()) {
+            self.gating().await?;
+        }
+        let (at, head) = (&self.bundle.revision, &ground.head);
+        let detail = if info.private {
+            seen(format!("private, {at} at {head}"), format!("非公開、{at} は {head}"))
+        } else {
+            seen(format!("public, {at} at {head}"), format!("公開、{at} は {head}"))
+        };
         Ok((ground, detail))
+    }
+
+    /// A tag that is there already can only be of another commit than the one that is to be made.
+    async fn tag_is_free(&self) -> Result<(), PublishError> {
+        let repo = &self.bundle.repo;
+        let Some(tag) = &self.bundle.tag else { return Ok(()) };
+        match self.remote.refs(repo).await?.tag(tag) {
+            None => Ok(()),
+            Some(have) => Err(PublishError::TagElsewhere {
+                repo: repo.clone(),
+                tag: tag.clone(),
+                have: have.to_owned(),
+                want: "the commit of this release".to_owned(),
+            }),
+        }
     }
 
     /// The repository; not to see it after creating it means that it is somebody else's.
@@ -201,7 +248,8 @@ impl Publication<'_> {
         let reason = || format!("{repo} has no branch {revision}");
         let head = head.ok_or_else(|| PublishError::Malformed { call: "revision", reason: reason() })?;
         let tree = self.remote.tree(repo, &head).await?;
-        Ok(Ground { head, tree })
+        let as_main = revision != MAIN && self.remote.head(repo, MAIN).await?.as_ref() == Some(&head);
+        Ok(Ground { head, tree, as_main })
     }
 
     /// Stores what is not there yet. Nothing to plan when the head already is the bundle.
@@ -210,10 +258,10 @@ impl Publication<'_> {
         intended: &Intended<'b>,
         ground: &Ground,
         progress: Progress,
-    ) -> Result<(Option<Plan<'b>>, String), PublishError> {
+    ) -> Result<(Option<Plan<'b>>, Text), PublishError> {
         let difference = intended.difference(&ground.tree);
         if difference.is_none() {
-            return Ok((None, "already there".to_owned()));
+            return Ok((None, seen("already there", "すでに存在")));
         }
         let plan = Plan::make(self.remote, self.bundle, difference)
             .await
@@ -231,16 +279,18 @@ impl Publication<'_> {
         intended: &Intended<'_>,
         ground: &Ground,
         plan: Option<&Plan<'_>>,
-    ) -> Result<(String, String), PublishError> {
+    ) -> Result<(String, Text), PublishError> {
         let Some(plan) = plan else {
-            return Ok((ground.head.clone(), format!("{} already there", ground.head)));
+            let head = ground.head.clone();
+            let detail = seen(format!("{head} already there"), format!("{head} がすでに存在"));
+            return Ok((head, detail));
         };
         let (repo, revision) = (&self.bundle.repo, &self.bundle.revision);
         let body = plan.ndjson(&self.bundle.message, &ground.head).await?;
         let mut attempt = 1;
         loop {
             let error = match self.remote.commit(repo, revision, body.clone()).await {
-                Ok(commit) => return Ok((commit.clone(), commit)),
+                Ok(commit) => return Ok((commit.clone(), plain(commit))),
                 Err(error) => error,
             };
             tracing::warn!(hub.repo = %repo, hub.attempt = attempt, "the commit got no success: {error}");
@@ -248,7 +298,12 @@ impl Publication<'_> {
             if head != ground.head {
                 let tree = self.remote.tree(repo, &head).await?;
                 if intended.difference(&tree).is_none() {
-                    return Ok((head.clone(), format!("{head}, found after: {error}")));
+                    let (en, ja) = (error.to_string(), error.ja());
+                    let detail = seen(
+                        format!("{head}, found after: {en}"),
+                        format!("{head} を確認（直前のエラー：{ja}）"),
+                    );
+                    return Ok((head, detail));
                 }
                 let parent = ground.head.clone();
                 return Err(PublishError::Overtaken {
@@ -266,11 +321,12 @@ impl Publication<'_> {
         }
     }
 
-    async fn compare(&self, intended: &Intended<'_>, commit: &str) -> Result<((), String), PublishError> {
+    async fn compare(&self, intended: &Intended<'_>, commit: &str) -> Result<((), Text), PublishError> {
         let tree = self.remote.tree(&self.bundle.repo, commit).await?;
         let difference = intended.difference(&tree);
         if difference.is_none() {
-            return Ok(((), format!("{} files equal", intended.files.len())));
+            let files = intended.files.len();
+            return Ok(((), seen(format!("{files} files equal"), format!("{files}ファイルが一致"))));
         }
         Err(PublishError::RemoteDiffers {
             repo: self.bundle.repo.clone(),
@@ -279,14 +335,16 @@ impl Publication<'_> {
         })
     }
 
-    async fn tag(&self, commit: &str) -> Result<((), String), PublishError> {
+    async fn tag(&self, commit: &str) -> Result<((), Text), PublishError> {
         let repo = &self.bundle.repo;
-        let Some(tag) = &self.bundle.tag else { return Ok(((), "none".to_owned())) };
+        let Some(tag) = &self.bundle.tag else { return Ok(((), seen("none", "なし"))) };
         if self.remote.refs(repo).await?.tag(tag).is_none() {
             self.remote.create_tag(repo, tag, commit).await?;
         }
         match self.remote.refs(repo).await?.tag(tag) {
-            Some(have) if have == commit => Ok(((), format!("{tag} at {commit}"))),
+            Some(have) if have == commit => {
+                Ok(((), seen(format!("{tag} at {commit}"), format!("{tag} は {commit}"))))
+            }
             have => Err(PublishError::TagElsewhere {
                 repo: repo.clone(),
                 tag: tag.clone(),
@@ -296,7 +354,7 @@ impl Publication<'_> {
         }
     }
 
-    async fn gating(&self) -> Result<((), String), PublishError> {
+    async fn gating(&self) -> Result<((), Text), PublishError> {
         let want = self.bundle.gating;
         if self.info().await?.gating() != want.as_str() {
             self.remote.set_gating(&self.bundle.repo, want).await?;
@@ -305,7 +363,7 @@ impl Publication<'_> {
         self.settled("gating", want.as_str(), info.gating())
     }
 
-    async fn visibility(&self) -> Result<((), String), PublishError> {
+    async fn visibility(&self) -> Result<((), Text), PublishError> {
         let want = self.bundle.visibility;
         if want == Visibility::Public && self.info().await?.private {
             self.remote.make_public(&self.bundle.repo).await?;
@@ -314,9 +372,9 @@ impl Publication<'_> {
         self.settled("visibility", want.as_str(), have.as_str())
     }
 
-    fn settled(&self, setting: &'static str, want: &str, have: &str) -> Result<((), String), PublishError> {
+    fn settled(&self, setting: &'static str, want: &str, have: &str) -> Result<((), Text), PublishError> {
         if want == have {
-            return Ok(((), have.to_owned()));
+            return Ok(((), plain(have)));
         }
         Err(PublishError::SettingIgnored {
             repo: self.bundle.repo.clone(),
@@ -325,6 +383,11 @@ impl Publication<'_> {
             have: have.to_owned(),
         })
     }
+}
+
+/// How strict the Hub says a gate is; what it does not know stands for no gate.
+fn strictness(gating: &str) -> u8 {
+    gating.parse().map_or(0, Gating::strictness)
 }
 
 /// Errors after which the same commit may be sent again while the branch stands still.

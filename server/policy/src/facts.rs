@@ -26,10 +26,23 @@ pub struct Facts {
     pub missing: Vec<String>,
     /// Release levels in the registry, by subset; `None` where there is no registry.
     pub registry: Option<BTreeMap<String, String>>,
+    /// The subsets that the run's own specification says it was trained on; empty where the run is not known.
+    pub trained: Vec<Trained>,
     /// Scores of the model, for the set's gates.
     pub scores: Vec<ResultEntry>,
     /// Paired tests against the published model.
     pub regressions: Vec<Regression>,
+}
+
+/// A subset as a run's specification names it (`[[data.mix]]`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trained {
+    /// The run.
+    pub run: String,
+    /// Name of the subset; the lineage's input of this id is meant.
+    pub subset: String,
+    /// Release level that the specification claims.
+    pub level: Option<String>,
 }
 
 /// A text that will be published.
@@ -105,6 +118,7 @@ impl Facts {
             announcement: None,
             missing: Vec::new(),
             registry: None,
+            trained: Vec::new(),
             scores: Vec::new(),
             regressions: Vec::new(),
         }
@@ -134,6 +148,30 @@ impl Facts {
             }
         }
         Ok(facts)
+    }
+
+    /// Adds a lineage file that the judged one descends from, by its path beside [`Self::path`].
+    pub fn add_parent(&mut self, path: &str, lineage: LineageFile) {
+        self.parents.insert(normalize(path), lineage);
+    }
+
+    /// The part of the paths that says only where a checkout lies: the folders, with a `/` at the end, that the judged file and
+    /// every parent have in common. Nothing when a file refers to an absolute path.
+    #[must_use]
+    pub fn common_folder(&self) -> &str {
+        let inputs =
+            std::iter::once(&self.lineage).chain(self.parents.values()).flat_map(|file| &file.inputs);
+        if inputs.filter_map(|input| input.lineage.as_deref()).any(|path| path.starts_with('/')) {
+            return "";
+        }
+        let mut common = self.path.as_str();
+        for path in self.parents.keys() {
+            let shared = common.bytes().zip(path.bytes()).take_while(|(a, b)| a == b).count();
+            // Two characters may share their first bytes.
+            let shared = (0..=shared).rev().find(|at| common.is_char_boundary(*at)).unwrap_or(0);
+            common = &common[..shared];
+        }
+        common.rfind('/').map_or("", |end| &common[..=end])
     }
 
     fn gather_parents(&mut self, folder: &dyn Folder) -> Result<(), FactsError> {
@@ -235,7 +273,30 @@ pub(crate) fn relative_to(file: &str, path: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{is_text, normalize, relative_to, resolve};
+    use sekisho_domain::parse_toml;
+
+    use super::{Facts, is_text, normalize, relative_to, resolve};
+
+    #[test]
+    fn where_a_checkout_lies_is_no_fact() {
+        let file = |reference: &str| {
+            let text = format!(
+                "model.name = \"m\"\ninput = [{{ kind = \"base_model\", lineage = \"{reference}\" }}]\n"
+            );
+            parse_toml("lineage.toml", &text).expect("a lineage file")
+        };
+        let facts = |path: &str, reference: &str, parents: &[&str]| {
+            let mut facts = Facts::of(path, file(reference));
+            parents.iter().for_each(|parent| facts.add_parent(parent, file("x.toml")));
+            facts.common_folder().to_owned()
+        };
+        assert_eq!(facts("/a/lab/lineage.toml", "p/l.toml", &["/a/lab/p/l.toml"]), "/a/lab/");
+        assert_eq!(facts("/a/lab/lineage.toml", "../p/l.toml", &["/a/p/l.toml"]), "/a/");
+        assert_eq!(facts("/a/関/lineage.toml", "../門/l.toml", &["/a/門/l.toml"]), "/a/");
+        assert_eq!(facts("/a/lab/lineage.toml", "/b/l.toml", &["/b/l.toml"]), "");
+        assert_eq!(facts("/a/lab/lineage.toml", "x.toml", &[]), "/a/lab/");
+        assert_eq!(facts("lineage.toml", "x.toml", &["x.toml"]), "");
+    }
 
     #[test]
     fn paths_are_resolved_without_a_disk() {

@@ -19,7 +19,7 @@ mod set;
 
 pub use cases::{BASE_CASES, CaseOutcome, run_cases};
 pub use decision::{Code, Decision, Finding, PolicyRef, Verdict};
-pub use facts::{Facts, FactsError, Folder, Regression, ReleasedFile};
+pub use facts::{Facts, FactsError, Folder, Regression, ReleasedFile, Trained};
 pub use rules::licenses::Owed;
 pub use set::{Gate, LevelRule, LicenseClass, LicenseRule, PolicySet, SetError, license_text};
 

@@ -73,6 +73,10 @@ templates! {
         en: "Subset \"{subset}\" is said to be both {a} and {b}. Settle which level holds.",
         ja: "サブセット「{subset}」のリリースレベルが{a}と{b}の両方で記載されています。どちらが正しいか確定してください。"
     }
+    LEVEL_OF_RUN {
+        en: "Subset \"{subset}\" is said to be {claimed}, but run \"{run}\" was registered with {level}. Settle which level holds.",
+        ja: "サブセット「{subset}」は{claimed}と記載されていますが、実験「{run}」の設定では{level}です。どちらが正しいか確定してください。"
+    }
     LICENSE_UNKNOWN {
         en: "No rule covers licence \"{license}\" of \"{input}\". It cannot be released until one is added.",
         ja: "「{input}」のライセンス「{license}」に対応する規則がありません。規則を追加するまで公開できません。"
@@ -177,6 +181,10 @@ templates! {
         en: "\"{input}\" has no registered lineage. A model with unknown inputs cannot be released.",
         ja: "「{input}」の系譜が登録されていません。入力が不明なモデルは公開できません。"
     }
+    LINEAGE_LEFT_OUT {
+        en: "Run \"{run}\" was trained on \"{input}\", which the lineage leaves out. A model with unknown inputs cannot be released; add it as an input of this id.",
+        ja: "実験「{run}」の学習に使用した「{input}」が系譜に記載されていません。入力が不明なモデルは公開できません。このIDの入力として追記してください。"
+    }
     ATTRIBUTION {
         en: "Credit \"{input}\" ({terms}) in the model card.",
         ja: "「{input}」（{terms}）の帰属表示をモデルカードに記載してください。"
@@ -218,8 +226,8 @@ templates! {
         ja: "{by}による {code} の免除に該当する違反はありません。"
     }
     FILE_MISSING {
-        en: "[release] names {file}, which is not there. What it would hold counts as absent.",
-        ja: "[release] に記載された {file} がありません。内容がないものとして判定しています。"
+        en: "[release] names {file}, which is not there. Add it, or take it out of [release].",
+        ja: "[release] に記載された {file} がありません。追加するか、[release] の記載を削除してください。"
     }
     WHERE_ANNOUNCEMENT { en: "The announcement", ja: "告知文" }
     WHERE_CARD { en: "The card ({file})", ja: "モデルカード（{file}）" }

@@ -205,6 +205,32 @@ fn what_card_and_notice_must_show_follows_from_the_lineage() {
 }
 
 #[test]
+fn what_a_release_names_must_be_there() {
+    let release = "release = { repo = \"lab/x\", license = [\"cc0-1.0\"], files = \"out/\", announcement = \"news.md\" }";
+    let lineage = format!(
+        "model.name = \"x\"\ninput = [{{ kind = \"corpus\", id = \"a\", level = \"L1\", license = \"CC0-1.0\" }}]\n{release}\n"
+    );
+    let files = Files::default().with("/lab/lineage.toml", &lineage);
+    let violations = judge(&files).violations;
+    let missing: Vec<&str> = violations
+        .iter()
+        .filter(|finding| finding.code == Code::FileMissing)
+        .map(|finding| finding.text.en.as_str())
+        .collect();
+    assert_eq!(
+        missing,
+        [
+            "[release] names news.md, which is not there. Add it, or take it out of [release].",
+            "[release] names out/, which is not there. Add it, or take it out of [release].",
+        ]
+    );
+    let there = files
+        .with("/lab/out/README.md", "---\nlicense: cc0-1.0\n---\n# x\n")
+        .with("/lab/news.md", "x is out.\n");
+    assert!(judge(&there).allowed(), "{:#?}", judge(&there).violations);
+}
+
+#[test]
 fn registered_levels_are_the_truth() {
     let lineage = r#"
 model.name = "x"
@@ -228,6 +254,40 @@ input = [
             "Subset \"b\" is said to be L1, but the registry says LX. Correct the lineage, or ask the corpus group.",
         ]
     );
+}
+
+#[test]
+fn a_run_is_held_against_the_lineage() {
+    let lineage = r#"
+model.name = "x"
+input = [
+  { kind = "corpus", id = "a", level = "L1", license = "CC0-1.0", tokens = 1 },
+  { kind = "corpus", id = "b", level = "L1", license = "CC0-1.0", tokens = 1 },
+  { kind = "base_model", lineage = "parent.toml", stage = "continual" },
+]
+"#;
+    let parent = "model.name = \"p\"\ninput = [{ kind = \"corpus\", id = \"p\", level = \"L2\", license = \"CC0-1.0\" }]\n";
+    let files = Files::default().with("/lab/lineage.toml", lineage).with("/lab/parent.toml", parent);
+    let mut facts = Facts::gather("/lab/lineage.toml", &files).expect("well formed");
+    let trained = |subset: &str, level: Option<&str>| crate::Trained {
+        run: "exp2".to_owned(),
+        subset: subset.to_owned(),
+        level: level.map(ToOwned::to_owned),
+    };
+    facts.trained = vec![trained("a", Some("L1")), trained("b", None), trained("p", Some("L2"))];
+    assert!(evaluate(&facts, &base(), TODAY).allowed(), "they agree");
+    facts.trained = vec![trained("a", Some("LX")), trained("web", Some("L1")), trained("p", Some("L3"))];
+    let decision = evaluate(&facts, &base(), TODAY);
+    let texts: Vec<&str> = decision.violations.iter().map(|finding| finding.text.en.as_str()).collect();
+    assert_eq!(
+        texts,
+        [
+            "Subset \"a\" is said to be L1, but run \"exp2\" was registered with LX. Settle which level holds.",
+            "Subset \"p\" is said to be L2, but run \"exp2\" was registered with L3. Settle which level holds.",
+            "Run \"exp2\" was trained on \"web\", which the lineage leaves out. A model with unknown inputs cannot be released; add it as an input of this id.",
+        ]
+    );
+    assert_eq!(codes(&decision.violations), ["level-mismatch", "lineage-missing"]);
 }
 
 #[test]

@@ -1,21 +1,26 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use axum::http::StatusCode;
 use sekisho_domain::checkpoint::CheckpointState;
 use sekisho_domain::run::RunState;
 use sekisho_domain::{Step, Text};
-use sekisho_store::{Checkpoint, Verification};
+use sekisho_store::{Checkpoint, StoreError, Verification};
 use sekisho_weights::{Inspected, Refusal};
+use tokio::task::JoinError;
 
-use crate::service::{evaluations, runs};
+use crate::service::{copies, evaluations, runs};
 use crate::{App, WebError};
+
+/// How a folder is examined: [`sekisho_weights::inspect`], apart from tests.
+type Examine = fn(&Path) -> Result<Inspected, Refusal>;
 
 /// Verifies announced checkpoints, one after the other: the disk is the bottleneck, and two at once would only share it.
 ///
 /// A checkpoint found in `verifying` was interrupted by a crash and is examined again from the start.
 pub async fn run(app: App) {
     loop {
-        if let Err(error) = pass(&app).await {
+        if let Err(error) = pass(&app, sekisho_weights::inspect).await {
             tracing::error!(error = %error, "the ingest job could not go on; it tries again in a few seconds");
             tokio::time::sleep(Duration::from_secs(5)).await;
             continue;
@@ -25,32 +30,45 @@ pub async fn run(app: App) {
     }
 }
 
-/// Examines everything that waits.
+/// Examines everything that waits, and queues the evaluations that are due: also those of checkpoints that an earlier pass
+/// verified before it was cut off, and the last one of a run that has finished since. A checkpoint that cannot be dealt with
+/// does not keep the others waiting.
 ///
 /// # Errors
 /// When the store fails; a refused checkpoint is no error.
-pub async fn pass(app: &App) -> Result<(), WebError> {
+async fn pass(app: &App, examine: Examine) -> Result<(), WebError> {
+    let mut result = evaluate_due(app).await;
     for state in [CheckpointState::Verifying, CheckpointState::Received] {
         for checkpoint in app.store.checkpoints_in(state).await? {
-            verify(app, &checkpoint).await?;
+            let done = match verify(app, &checkpoint, examine).await {
+                Ok(()) => evaluate_due(app).await,
+                failed => failed,
+            };
+            result = result.and(done);
         }
     }
-    Ok(())
+    result
 }
 
-async fn verify(app: &App, checkpoint: &Checkpoint) -> Result<(), WebError> {
+async fn verify(app: &App, checkpoint: &Checkpoint, examine: Examine) -> Result<(), WebError> {
     app.store.start_verifying(checkpoint.id, app.now()).await?;
     changed(app, checkpoint);
-    let path = PathBuf::from(&checkpoint.path);
+    let path = copies::present(app, checkpoint);
     let examined = {
         let path = path.clone();
-        tokio::task::spawn_blocking(move || sekisho_weights::inspect(&path))
-            .await
-            .map_err(WebError::internal)?
+        tokio::task::spawn_blocking(move || examine(&path)).await
     };
     match examined {
-        Ok(found) => accept(app, checkpoint, &path, &found).await?,
-        Err(refusal) => refuse(app, checkpoint, &path, &refusal).await?,
+        Ok(Ok(found)) => accept(app, checkpoint, &path, &found).await?,
+        Ok(Err(refusal)) => {
+            let reason = reason(app, checkpoint, &refusal).await?;
+            refuse(app, checkpoint, &path, refusal.code(), &reason).await?;
+        }
+        Err(failed) if failed.is_panic() => {
+            refuse(app, checkpoint, &path, "checkpoint-panic", &our_fault(failed)).await?;
+        }
+        // The service is stopping; the next start examines it.
+        Err(_) => {}
     }
     changed(app, checkpoint);
     Ok(())
@@ -58,36 +76,38 @@ async fn verify(app: &App, checkpoint: &Checkpoint) -> Result<(), WebError> {
 
 async fn accept(app: &App, checkpoint: &Checkpoint, path: &Path, found: &Inspected) -> Result<(), WebError> {
     let verification = verification(found)?;
-    let place =
-        if checkpoint.owned { keep_once(app, path, &verification).await } else { Ok(path.to_owned()) };
-    let place = match place {
-        Ok(place) => place,
-        Err(error) => {
-            let reason = Text {
-                en: format!(
-                    "The checkpoint is sound but could not be kept: {error}. Free some space and hand it over again."
-                ),
-                ja: format!(
-                    "チェックポイントは正常ですが、保存できませんでした（{error}）。空きを確保して、もう一度登録してください。"
-                ),
-            };
-            app.store.set_refused(checkpoint.id, &reason, app.now()).await?;
-            return Ok(());
+    let place = if checkpoint.owned {
+        match copies::keep(app, checkpoint, path, found).await {
+            Ok(place) => place,
+            Err(StoreError::Io(error)) => {
+                return refuse(app, checkpoint, path, "checkpoint-not-kept", &not_kept(&error)).await;
+            }
+            Err(error) => return Err(error.into()),
         }
+    } else {
+        path.to_owned()
     };
     let place = place.display().to_string();
     app.store.set_verified(checkpoint.id, &place, checkpoint.owned, &verification, app.now()).await?;
+    // After a kill between the move and this line, the upload may still lie beside its copy.
+    copies::discard(app, &PathBuf::from(&checkpoint.path)).await.map_err(WebError::internal)?;
     tracing::info!(run = checkpoint.run_name, step = checkpoint.step.0, digest = %verification.digest, "checkpoint verified");
-    queue_evaluation(app, checkpoint).await
+    Ok(())
 }
 
-async fn refuse(app: &App, checkpoint: &Checkpoint, path: &Path, refusal: &Refusal) -> Result<(), WebError> {
-    tracing::warn!(
-        run = checkpoint.run_name,
-        step = checkpoint.step.0,
-        code = refusal.code(),
-        "checkpoint refused"
-    );
+async fn refuse(
+    app: &App,
+    checkpoint: &Checkpoint,
+    path: &Path,
+    code: &str,
+    reason: &Text,
+) -> Result<(), WebError> {
+    tracing::warn!(run = checkpoint.run_name, step = checkpoint.step.0, code, "checkpoint refused");
+    app.store.set_refused(checkpoint.id, reason, app.now()).await?;
+    copies::discard(app, path).await.map_err(WebError::internal)
+}
+
+async fn reason(app: &App, checkpoint: &Checkpoint, refusal: &Refusal) -> Result<Text, WebError> {
     let mut reason = Text { en: refusal.to_string(), ja: refusal.ja() };
     if matches!(refusal, Refusal::Nan { .. })
         && let Some(step) = last_good(app, checkpoint).await?
@@ -95,11 +115,33 @@ async fn refuse(app: &App, checkpoint: &Checkpoint, path: &Path, refusal: &Refus
         reason.en += &format!(" The last good checkpoint is step {step}.");
         reason.ja += &format!("直前の正常なチェックポイントはステップ{step}です。");
     }
-    app.store.set_refused(checkpoint.id, &reason, app.now()).await?;
-    if checkpoint.owned && path.starts_with(app.staging_dir()) {
-        fs_err::tokio::remove_dir_all(path).await.map_err(WebError::internal)?;
+    Ok(reason)
+}
+
+fn not_kept(error: &dyn std::fmt::Display) -> Text {
+    Text {
+        en: format!(
+            "The checkpoint is sound but could not be kept: {error}. Free some space and hand it over again."
+        ),
+        ja: format!(
+            "チェックポイントは正常ですが、保存できませんでした（{error}）。空きを確保して、もう一度登録してください。"
+        ),
     }
-    Ok(())
+}
+
+/// A panic of the examination: this checkpoint is refused, and the others go on.
+fn our_fault(failed: JoinError) -> Text {
+    let panic = failed.into_panic();
+    let words = panic.downcast_ref::<&str>().map(|words| (*words).to_owned());
+    let words = words.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+    Text {
+        en: format!(
+            "Examining the checkpoint failed through a fault of Sekisho ({words}). Report it, and hand the checkpoint over again after an update."
+        ),
+        ja: format!(
+            "Sekishoの不具合により検査できませんでした（{words}）。不具合を報告し、更新後にもう一度登録してください。"
+        ),
+    }
 }
 
 /// The newest verified checkpoint of the run before this one: where to go on from after NaN.
@@ -107,42 +149,6 @@ async fn last_good(app: &App, checkpoint: &Checkpoint) -> Result<Option<Step>, W
     let all = app.store.checkpoints_of_run(checkpoint.run).await?;
     let good = |c: &&Checkpoint| c.state == CheckpointState::Verified && c.step < checkpoint.step;
     Ok(all.iter().filter(good).map(|c| c.step).max())
-}
-
-/// Moves an upload, or copies a folder, to its place under the store's own checkpoints; the same content is kept once.
-async fn keep_once(app: &App, path: &Path, found: &Verification) -> std::io::Result<PathBuf> {
-    let place = app.checkpoints_dir().join(found.digest.hex());
-    let staged = path.starts_with(app.staging_dir());
-    if place.is_dir() {
-        if staged {
-            fs_err::tokio::remove_dir_all(path).await?;
-        }
-        return Ok(place);
-    }
-    fs_err::tokio::create_dir_all(app.checkpoints_dir()).await?;
-    if staged {
-        fs_err::tokio::rename(path, &place).await?;
-        return Ok(place);
-    }
-    let half = app.staging_dir().join(found.digest.hex());
-    match copy_files(path, &half, found).await {
-        Ok(()) => fs_err::tokio::rename(&half, &place).await.map(|()| place),
-        Err(error) => {
-            let _ = fs_err::tokio::remove_dir_all(&half).await;
-            Err(error)
-        }
-    }
-}
-
-async fn copy_files(from: &Path, to: &Path, found: &Verification) -> std::io::Result<()> {
-    for file in &found.files {
-        let target = to.join(&file.path);
-        if let Some(parent) = target.parent() {
-            fs_err::tokio::create_dir_all(parent).await?;
-        }
-        fs_err::tokio::copy(from.join(&file.path), target).await?;
-    }
-    Ok(())
 }
 
 fn verification(found: &Inspected) -> Result<Verification, WebError> {
@@ -169,8 +175,20 @@ fn verification(found: &Inspected) -> Result<Verification, WebError> {
     })
 }
 
-/// Queues the run's suite, if its specification asks for this step.
-async fn queue_evaluation(app: &App, checkpoint: &Checkpoint) -> Result<(), WebError> {
+/// Queues the suites of verified checkpoints that have none yet, where their runs' specifications ask for it.
+async fn evaluate_due(app: &App) -> Result<(), WebError> {
+    for checkpoint in app.store.checkpoints_unevaluated().await? {
+        match evaluate(app, &checkpoint).await {
+            Err(error) if error.status == StatusCode::NOT_FOUND => {
+                tracing::warn!(checkpoint = %checkpoint.id, %error, "a suite cannot be queued");
+            }
+            done => done?,
+        }
+    }
+    Ok(())
+}
+
+async fn evaluate(app: &App, checkpoint: &Checkpoint) -> Result<(), WebError> {
     let run = runs::find(app, &checkpoint.run.to_string()).await?;
     let every = run.spec.as_ref().and_then(|spec| spec.pointer("/evaluate/every")?.as_u64()).unwrap_or(1);
     let last = run.state == RunState::Finished && checkpoint.step >= run.step;
@@ -178,8 +196,7 @@ async fn queue_evaluation(app: &App, checkpoint: &Checkpoint) -> Result<(), WebE
         return Ok(());
     }
     let suite = run.suite.as_deref().unwrap_or(&app.config.suite);
-    let Some(verified) = app.store.checkpoint(checkpoint.id).await? else { return Ok(()) };
-    evaluations::start(app, &verified, suite).await?;
+    evaluations::start(app, checkpoint, suite).await?;
     Ok(())
 }
 
@@ -187,3 +204,6 @@ fn changed(app: &App, checkpoint: &Checkpoint) {
     app.events.publish(format!("run:{}", checkpoint.run), "checkpoint");
     app.events.publish(format!("checkpoint:{}", checkpoint.id), "state");
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,6 +13,8 @@ pub struct LocalWorker {
     pub server: String,
     /// Token with the scope `evaluate`; handed over in the environment, not on the command line, where `ps` shows it.
     pub token: String,
+    /// Its name in the queue, the same after every start: what the last one held when it died is given back at once.
+    pub name: String,
     /// Where the worker's own output goes.
     pub log: PathBuf,
 }
@@ -44,8 +46,9 @@ impl LocalWorker {
     fn spawn(&self) -> std::io::Result<Child> {
         let log = fs_err::OpenOptions::new().create(true).append(true).open(&self.log)?;
         Command::new(&self.program)
-            .args(["worker", "--server", &self.server])
+            .args(["worker", "--server", &self.server, "--name", &self.name])
             .env("SEKISHO_TOKEN", &self.token)
+            .env(super::PARENT, std::process::id().to_string())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::from(log.into_file()))

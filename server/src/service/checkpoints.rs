@@ -1,11 +1,18 @@
 use std::path::{Path, PathBuf};
+use std::time::{Duration, UNIX_EPOCH};
 
 use sekisho_domain::checkpoint::CheckpointState;
+use sekisho_domain::manifest::FileEntry;
 use sekisho_domain::wire::{AnnounceCheckpoint, CheckpointView};
-use sekisho_domain::{CheckpointId, Step, Tokens};
+use sekisho_domain::{CheckpointId, Step, Timestamp, Tokens};
 use sekisho_store::{Checkpoint, Run};
+use sekisho_weights::list_files;
 
+use super::copies;
 use crate::{App, WebError};
+
+/// Until a checkpoint that is being moved is looked at again.
+const AGAIN: Duration = Duration::from_millis(200);
 
 /// A checkpoint by id.
 ///
@@ -27,10 +34,11 @@ pub async fn announce(app: &App, run: &Run, request: &AnnounceCheckpoint) -> Res
     add(app, run, request.step, request.tokens, &path, request.copy).await
 }
 
-/// Records a checkpoint whose folder is in place and wakes the ingest job. `copy` says that the store keeps its own copy.
+/// Records a checkpoint whose folder is in place and wakes the ingest job. `copy` says that the store keeps its own copy. The
+/// same step of a run again is answered with the first if the files are the same.
 ///
 /// # Errors
-/// When the store fails.
+/// 409 for other files under the same step of the run.
 pub async fn add(
     app: &App,
     run: &Run,
@@ -50,14 +58,58 @@ pub async fn add(
         refusal: None,
         path: path.display().to_string(),
         owned: copy,
+        place: None,
         verification: None,
         created: now,
         updated: now,
     };
-    let kept = app.store.add_checkpoint(&checkpoint).await?;
-    app.ingest.notify_one();
-    app.events.publish(format!("run:{}", run.id), "checkpoint");
-    Ok(kept)
+    loop {
+        let first = app.store.add_checkpoint(&checkpoint).await?;
+        if first.id == checkpoint.id {
+            app.ingest.notify_one();
+            app.events.publish(format!("run:{}", run.id), "checkpoint");
+            return Ok(first);
+        }
+        match holds_same(app, &first, path).await? {
+            Some(true) => return Ok(first),
+            Some(false) => return Err(exists(&first)),
+            // It is on the move, or just refused, which makes room.
+            None => tokio::time::sleep(AGAIN).await,
+        }
+    }
+}
+
+/// Whether a folder holds the files of a checkpoint; `None` when that cannot be seen at this moment.
+async fn holds_same(app: &App, first: &Checkpoint, path: &Path) -> Result<Option<bool>, WebError> {
+    let there = copies::present(app, first);
+    let (known, path) = (first.verification.as_ref().map(|found| found.files.clone()), path.to_owned());
+    let since = first.created;
+    let compare = move || match known {
+        Some(known) if there == path && is_untouched(&path, &known, since) => Some(true),
+        Some(known) => Some(list_files(&path).is_ok_and(|files| files == known)),
+        // It is examined as it is by then.
+        None if there == path => Some(true),
+        None => list_files(&there).ok().map(|known| list_files(&path).is_ok_and(|files| files == known)),
+    };
+    tokio::task::spawn_blocking(compare).await.map_err(WebError::internal)
+}
+
+/// Whether nobody has written to a folder since its files were announced; spares reading a large checkpoint again.
+fn is_untouched(folder: &Path, known: &[FileEntry], since: Timestamp) -> bool {
+    let since = UNIX_EPOCH + Duration::from_millis(since.unix_ms().unsigned_abs());
+    let older = |path: &Path| fs_err::metadata(path).ok().filter(|m| m.modified().is_ok_and(|at| at < since));
+    older(folder).is_some()
+        && known
+            .iter()
+            .all(|file| older(&folder.join(&file.path)).is_some_and(|meta| meta.len() == file.size))
+}
+
+fn exists(first: &Checkpoint) -> WebError {
+    let detail = format!(
+        "Step {} of run \"{}\" is there already with other files (checkpoint {}). Hand these over under another step or another run.",
+        first.step, first.run_name, first.id
+    );
+    WebError::conflict("checkpoint-exists", detail)
 }
 
 fn allowed_path(app: &App, text: &str) -> Result<PathBuf, WebError> {

@@ -35,7 +35,7 @@ pub fn suite<'a>(app: &'a App, name: &str) -> Result<&'a Suite, WebError> {
     })
 }
 
-/// Queues a verified checkpoint for a suite. Asking twice answers the first.
+/// Queues a verified checkpoint for a suite. Asking twice answers the first; one that failed is tried again from what it has.
 ///
 /// # Errors
 /// 404 for the suite, 409 for a checkpoint that is not verified.
@@ -69,7 +69,12 @@ pub async fn start(app: &App, checkpoint: &Checkpoint, suite_name: &str) -> Resu
             pool: String::new(),
         })
         .collect();
-    let kept = app.store.add_evaluation(&evaluation, &work).await?;
+    let mut kept = app.store.add_evaluation(&evaluation, &work).await?;
+    if kept.state == WorkState::Failed {
+        app.store.retry(kept.id, now).await?;
+        kept = find(app, &kept.id.to_string()).await?;
+        app.events.publish(format!("evaluation:{}", kept.id), "score");
+    }
     app.events.publish("queue", "state");
     app.events.publish(format!("run:{}", checkpoint.run), "checkpoint");
     Ok(kept)

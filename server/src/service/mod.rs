@@ -2,6 +2,7 @@
 
 pub mod checkpoints;
 pub mod comparisons;
+pub mod copies;
 pub mod evaluations;
 pub mod people;
 pub mod releases;

@@ -12,19 +12,43 @@ const LINK_SECONDS: i64 = 24 * 3600;
 /// # Errors
 /// 400 for a name that cannot be used, 409 for one that is taken.
 pub async fn add_user(app: &App, name: &str, roles: &[Role]) -> Result<User, WebError> {
+    let user = new_user(app, name, roles)?;
+    app.store.add_user(&user).await?;
+    Ok(user)
+}
+
+/// An account that is not in the store yet.
+///
+/// # Errors
+/// 400 for a name that cannot be used.
+pub fn new_user(app: &App, name: &str, roles: &[Role]) -> Result<User, WebError> {
     let fits = !name.trim().is_empty() && name.chars().count() <= 60 && !name.chars().any(char::is_control);
     if !fits {
         let detail = format!("\"{name}\" cannot be an account's name: use 1 to 60 visible characters.");
         return Err(WebError::bad_request("user-name", detail));
     }
-    let user = User {
-        id: UserId::new(&*app.clock, &*app.entropy),
-        name: name.to_owned(),
-        roles: roles.to_vec(),
-        created: app.now(),
-    };
-    app.store.add_user(&user).await?;
-    Ok(user)
+    let id = UserId::new(&*app.clock, &*app.entropy);
+    Ok(User { id, name: name.to_owned(), roles: roles.to_vec(), created: app.now() })
+}
+
+/// Gives an account these roles and no others.
+///
+/// # Errors
+/// 409 when nobody would be an admin any more.
+pub async fn set_roles(app: &App, user: &User, roles: &[Role]) -> Result<User, WebError> {
+    let others = app.store.users().await?.into_iter().filter(|other| other.id != user.id);
+    if user.has(Role::Admin)
+        && !roles.contains(&Role::Admin)
+        && !others.into_iter().any(|u| u.has(Role::Admin))
+    {
+        let detail = format!("{} is the only admin. Make somebody else one first.", user.name);
+        return Err(WebError::conflict("last-admin", detail));
+    }
+    let mut roles = roles.to_vec();
+    roles.sort();
+    roles.dedup();
+    app.store.set_roles(user.id, &roles).await?;
+    Ok(User { roles, ..user.clone() })
 }
 
 /// An account by name.
@@ -36,19 +60,24 @@ pub async fn find(app: &App, name: &str) -> Result<User, WebError> {
     found.ok_or_else(|| WebError::not_found(format_args!("account \"{name}\"")))
 }
 
-/// Makes a one-time sign-in link for an account and answers its URL.
+/// Makes a one-time sign-in link for an account and answers its URL. `maker` is who asked with a token; nobody when the service
+/// itself makes it. What the session may approve depends on it.
 ///
 /// # Errors
 /// When the store fails.
-pub async fn login_link(app: &App, user: &User) -> Result<String, WebError> {
+pub async fn login_link(app: &App, user: &User, maker: Option<&Actor>) -> Result<String, WebError> {
     let code = new_secret("login", &*app.entropy);
-    let link =
-        LoginLink { hash: Sha256::of(&code), user: user.id, expires: app.now().plus_seconds(LINK_SECONDS) };
+    let link = LoginLink {
+        hash: Sha256::of(&code),
+        user: user.id,
+        makers: maker.map(Actor::makers).unwrap_or_default(),
+        expires: app.now().plus_seconds(LINK_SECONDS),
+    };
     app.store.add_login_link(&link).await?;
     Ok(format!("{}/login?code={code}", app.config.public_url))
 }
 
-/// Makes an API token for an account and answers its text, which is shown this once.
+/// Makes an API token for an account and answers its text, which is shown this once. `maker` as for [`login_link`].
 ///
 /// # Errors
 /// When the store fails.
@@ -58,7 +87,23 @@ pub async fn add_token(
     label: &str,
     scopes: &[Scope],
     days: Option<i64>,
+    maker: Option<&Actor>,
 ) -> Result<String, WebError> {
+    let (token, text) = new_token(app, user, label, scopes, days, maker);
+    app.store.add_token(&token).await?;
+    Ok(text)
+}
+
+/// An API token that is not in the store yet, and its text.
+#[must_use]
+pub fn new_token(
+    app: &App,
+    user: &User,
+    label: &str,
+    scopes: &[Scope],
+    days: Option<i64>,
+    maker: Option<&Actor>,
+) -> (ApiToken, String) {
     let text = new_secret("sek", &*app.entropy);
     let token = ApiToken {
         id: TokenId::new(&*app.clock, &*app.entropy),
@@ -66,11 +111,11 @@ pub async fn add_token(
         label: label.to_owned(),
         hash: Sha256::of(&text),
         scopes: scopes.to_vec(),
+        makers: maker.map(Actor::makers).unwrap_or_default(),
         expires: days.map(|days| app.now().plus_seconds(days * 24 * 3600)),
         created: app.now(),
     };
-    app.store.add_token(&token).await?;
-    Ok(text)
+    (token, text)
 }
 
 /// Writes what somebody did into the audit log.

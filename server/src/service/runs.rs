@@ -125,6 +125,8 @@ pub async fn event(app: &App, key: &str, event: &RunEvent) -> Result<(), WebErro
     };
     if let Some(state) = state {
         app.store.set_run_state(run.id, state, now).await?;
+        // The last checkpoint of a finished run is evaluated whatever its step is.
+        app.ingest.notify_one();
     }
     app.events.publish(format!("run:{}", run.id), "event");
     Ok(())

@@ -3,6 +3,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::SystemTime;
 
+use sekisho_bench::{SourceRef, TaskError};
 use sekisho_domain::Sha256;
 
 use crate::Config;
@@ -31,21 +32,31 @@ impl Sources {
         Self { data_dir: config.data_dir.clone(), folders: config.sources.clone(), hashed: Mutex::default() }
     }
 
-    /// The file of a source and the digest of its bytes.
+    /// The file with the digest that a task's definition names, and that digest. Where it names none (the complete file is not
+    /// public), the first file in place is the user's choice, and its digest becomes part of the score's fingerprint.
     ///
     /// # Errors
-    /// A sentence that names the places looked at.
-    pub fn locate(&self, source: &str, file: &str) -> Result<(PathBuf, Sha256), String> {
+    /// A sentence that names the places looked at, or both digests when what lies there is another file.
+    pub fn locate(&self, task: &str, wanted: &SourceRef) -> Result<(PathBuf, Sha256), String> {
+        let SourceRef { source, file, sha256, .. } = wanted;
         let places = self.places(source, file);
-        let Some(path) = places.iter().find(|p| p.is_file()) else {
-            let looked: Vec<_> = places.iter().map(|p| p.display().to_string()).collect();
-            return Err(format!(
-                "The data file {file} of source \"{source}\" is missing; looked for {}. Put it there, or name its folder in sekisho.toml: [sources] {source} = \"…\".",
-                looked.join(", ")
-            ));
-        };
-        let sha256 = self.digest(path).map_err(|e| e.to_string())?;
-        Ok((path.clone(), sha256))
+        let mut other = None;
+        for path in places.iter().filter(|path| path.is_file()) {
+            let have = self.digest(path).map_err(|e| e.to_string())?;
+            if sha256.is_none_or(|sha256| have == sha256) {
+                return Ok((path.clone(), have));
+            }
+            other.get_or_insert(have);
+        }
+        if let (Some(have), Some(want)) = (other, *sha256) {
+            let (task, file) = (task.to_owned(), wanted.name());
+            return Err(TaskError::DataHash { task, file, want, have }.to_string());
+        }
+        let looked: Vec<_> = places.iter().map(|p| p.display().to_string()).collect();
+        Err(format!(
+            "The data file {file} of source \"{source}\" is missing; looked for {}. Put it there, or name its folder in sekisho.toml: [sources] {source} = \"…\".",
+            looked.join(", ")
+        ))
     }
 
     /// A file that [`Self::locate`] has found before, by its digest, if its bytes are still the same.

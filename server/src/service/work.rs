@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 
-use sekisho_bench::{Record, TaskDefinition, aggregate};
+use sekisho_bench::{Record, SourceRef, TaskDefinition, aggregate};
 use sekisho_domain::evaluation::{Bos, TaskRun};
 use sekisho_domain::wire::{
     Claim, ClaimedItems, Heartbeat, HeartbeatAnswer, HeldItem, ItemFailure, ResultsAccepted, ResultsBatch,
@@ -92,16 +92,13 @@ async fn prepare(app: &App, row: &WorkRow) -> Result<Result<WorkItem, String>, W
     }))
 }
 
+/// The data files of a run by the digests that its definition names; no others are ever handed out.
 fn sources_of(app: &App, definition: &TaskDefinition, run: &TaskRun) -> Result<Vec<SourceFile>, String> {
-    definition
-        .sources_for(run)
-        .map_err(|error| error.to_string())?
-        .into_iter()
-        .map(|source| {
-            let (_, sha256) = app.sources.locate(&source.source, &source.file)?;
-            Ok(SourceFile { source: source.source.clone(), file: source.file.clone(), sha256 })
-        })
-        .collect()
+    let found = |source: &SourceRef| {
+        let (_, sha256) = app.sources.locate(&definition.name(), source)?;
+        Ok(SourceFile { source: source.source.clone(), file: source.file.clone(), sha256 })
+    };
+    definition.sources_for(run).map_err(|error| error.to_string())?.into_iter().map(found).collect()
 }
 
 /// Prolongs leases.

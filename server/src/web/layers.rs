@@ -30,8 +30,14 @@ async fn dress(State(app): State<App>, mut request: Request, next: Next) -> Resp
     let nonce = random_hex(&app, 16);
     request.extensions_mut().insert(Nonce(nonce.clone()));
     let (method, uri, headers) = (request.method().clone(), request.uri().clone(), request.headers().clone());
-    let answered = AssertUnwindSafe(next.run(request)).catch_unwind().await;
-    let mut response = answered.unwrap_or_else(|panic| panicked(&*panic).into_response());
+    let answered = AssertUnwindSafe(async {
+        match own_form(&app, &method, &uri, &headers) {
+            Ok(()) => next.run(request).await,
+            Err(error) => error.into_response(),
+        }
+    });
+    let mut response =
+        answered.catch_unwind().await.unwrap_or_else(|panic| panicked(&*panic).into_response());
     let error = match response.extensions_mut().remove::<WebError>() {
         Some(error) => Some(error),
         None => of_framework(&method, &uri, &mut response).await,
@@ -78,6 +84,28 @@ async fn of_framework(method: &Method, uri: &Uri, response: &mut Response) -> Op
     let sentence = String::from_utf8_lossy(&body).trim().to_owned();
     let known = status.canonical_reason().unwrap_or("Error").to_owned();
     Some(WebError::of_status(status, if sentence.is_empty() { known } else { sentence }))
+}
+
+/// Refuses a form that a page of another site sends with our cookie, or to sign somebody in as somebody else. Browsers say where a
+/// request comes from; programs without a browser say nothing, and have no cookie. The API takes tokens alone.
+fn own_form(app: &App, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), WebError> {
+    if method.is_safe() || uri.path().starts_with("/api/") {
+        return Ok(());
+    }
+    let said = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    let fetched = said(HeaderName::from_static("sec-fetch-site"));
+    let host = said(header::HOST).unwrap_or_default();
+    let own = |origin: &str| {
+        let rest = app.config.public_url.strip_prefix(origin);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            || origin.split_once("://").is_some_and(|(_, rest)| rest == host)
+    };
+    let elsewhere = fetched.is_some_and(|site| !["same-origin", "none"].contains(&site))
+        || said(header::ORIGIN).is_some_and(|origin| !own(origin));
+    if elsewhere {
+        return Err(WebError::forbidden("csrf", "This form was sent from a page of another site."));
+    }
+    Ok(())
 }
 
 /// The error as a page, or as `application/problem+json` with the request's id where a program asked.

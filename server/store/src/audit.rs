@@ -16,7 +16,7 @@ pub struct AuditEntry {
     pub action: String,
     /// To what, e.g. a release id.
     pub object: String,
-    /// `done` or `refused`.
+    /// `done`, `refused`, or `failed` for what the service itself could not do.
     pub result: String,
     /// Details.
     pub detail: serde_json::Value,

@@ -26,6 +26,8 @@ pub struct Checkpoint {
     pub path: String,
     /// Whether the folder is the store's own copy.
     pub owned: bool,
+    /// Where that copy goes, from before its files are moved there.
+    pub place: Option<String>,
     /// What was found, once verified.
     pub verification: Option<Verification>,
     /// Received at.
@@ -72,6 +74,8 @@ pub trait CheckpointRepository: Send + Sync {
     async fn checkpoints_of_run(&self, run: RunId) -> Result<Vec<Checkpoint>, StoreError>;
     /// Newest first.
     async fn checkpoints(&self, limit: u32) -> Result<Vec<Checkpoint>, StoreError>;
+    /// Verified ones that no suite was ever queued for, oldest first.
+    async fn checkpoints_unevaluated(&self) -> Result<Vec<Checkpoint>, StoreError>;
     /// In that state, oldest first.
     async fn checkpoints_in(&self, state: CheckpointState) -> Result<Vec<Checkpoint>, StoreError>;
     /// A verified checkpoint with the same digest, if one is there: the same bytes are kept once.
@@ -79,6 +83,8 @@ pub trait CheckpointRepository: Send + Sync {
     /// received → verifying; also verifying → verifying, after a start of the service that found it half examined.
     /// [`StoreError::Conflict`] in any other state, here and below.
     async fn start_verifying(&self, id: CheckpointId, now: Timestamp) -> Result<(), StoreError>;
+    /// Notes where the store's own copy of a checkpoint that is received or verifying goes.
+    async fn set_place(&self, id: CheckpointId, place: &str, now: Timestamp) -> Result<(), StoreError>;
     /// received or verifying → verified. `path` is where its files lie now.
     async fn set_verified(
         &self,

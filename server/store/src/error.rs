@@ -1,3 +1,5 @@
+use sekisho_domain::is_disk_full;
+
 /// What can go wrong below a repository.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -83,12 +85,33 @@ pub enum StoreError {
     Io(#[from] std::io::Error),
 }
 
+impl StoreError {
+    /// Whether there was no room on the disk for it.
+    #[must_use]
+    pub fn is_disk_full(&self) -> bool {
+        match self {
+            Self::Database(error) => is_full(error),
+            Self::Blob { source, .. } => is_disk_full(source),
+            Self::Io(error) => is_disk_full(error),
+            _ => false,
+        }
+    }
+}
+
 /// SQLite's result code for a disk, or a quota, without room (<https://sqlite.org/rescode.html#full>).
 const SQLITE_FULL: &str = "13";
 
-fn database_sentence(error: &sqlx::Error) -> String {
+/// The index of the write-ahead log could not grow (`SQLITE_IOERR_SHMSIZE`), and a write that a limit on the size of files cut
+/// short (`SQLITE_IOERR_WRITE`).
+const SQLITE_CUT_SHORT: [&str; 2] = ["4874", "778"];
+
+fn is_full(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
-    if code.as_deref() == Some(SQLITE_FULL) {
+    code.is_some_and(|code| code == SQLITE_FULL || SQLITE_CUT_SHORT.contains(&&*code))
+}
+
+fn database_sentence(error: &sqlx::Error) -> String {
+    if is_full(error) {
         return "the disk that holds the database is full; nothing of this was written; make room and try again".to_owned();
     }
     format!("the database failed: {error}")

@@ -38,6 +38,8 @@ pub struct ApiToken {
     pub hash: Sha256,
     /// What it may do.
     pub scopes: Vec<Scope>,
+    /// Whose tokens led to it: the account behind the token that made it, and those behind that one. None: the service itself.
+    pub makers: Vec<UserId>,
     /// Until when.
     pub expires: Option<Timestamp>,
     /// Created at.
@@ -53,6 +55,8 @@ pub struct Session {
     pub user: UserId,
     /// Token that every form of this session must carry.
     pub csrf: String,
+    /// As of the link that opened it.
+    pub makers: Vec<UserId>,
     /// Until when.
     pub expires: Timestamp,
 }
@@ -64,6 +68,8 @@ pub struct LoginLink {
     pub hash: Sha256,
     /// Whom it signs in.
     pub user: UserId,
+    /// Whose tokens led to it, as for [`ApiToken::makers`].
+    pub makers: Vec<UserId>,
     /// Until when.
     pub expires: Timestamp,
 }
@@ -83,6 +89,8 @@ pub trait PeopleRepository: Send + Sync {
     async fn set_roles(&self, id: UserId, roles: &[Role]) -> Result<(), StoreError>;
     /// Adds a token.
     async fn add_token(&self, token: &ApiToken) -> Result<(), StoreError>;
+    /// An account and its first token, both or neither.
+    async fn add_user_with_token(&self, user: &User, token: &ApiToken) -> Result<(), StoreError>;
     /// The account and token behind a hash, unless it has expired.
     async fn token(&self, hash: Sha256, now: Timestamp) -> Result<Option<(User, ApiToken)>, StoreError>;
     /// Tokens of an account.
@@ -93,8 +101,12 @@ pub trait PeopleRepository: Send + Sync {
     async fn add_login_link(&self, link: &LoginLink) -> Result<(), StoreError>;
     /// Whom a link would sign in, without using it up.
     async fn peek_login_link(&self, hash: Sha256, now: Timestamp) -> Result<Option<User>, StoreError>;
-    /// Uses a link up: of two at once, one gets the account.
-    async fn take_login_link(&self, hash: Sha256, now: Timestamp) -> Result<Option<User>, StoreError>;
+    /// Uses a link up: of two at once, one gets the account and the link.
+    async fn take_login_link(
+        &self,
+        hash: Sha256,
+        now: Timestamp,
+    ) -> Result<Option<(User, LoginLink)>, StoreError>;
     /// Adds a session.
     async fn add_session(&self, session: &Session) -> Result<(), StoreError>;
     /// The account and session behind a hash, unless it has expired.

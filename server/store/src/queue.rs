@@ -121,8 +121,12 @@ pub trait QueueRepository: Send + Sync {
         scores: &[(ResultEntry, bool)],
         now: Timestamp,
     ) -> Result<(), StoreError>;
-    /// running → waiting (a retry, after a pause that doubles from 5 s) or failed.
+    /// running → waiting (a retry, after a pause that doubles from 5 s) or failed; then the error also names the command that asks again.
     async fn fail(&self, held: HeldItem, failure: &ItemFailure, now: Timestamp) -> Result<(), StoreError>;
+    /// failed → waiting for the failed items of an evaluation, as if none had been tried. What was answered stays answered.
+    async fn retry(&self, evaluation: EvaluationId, now: Timestamp) -> Result<(), StoreError>;
+    /// running → waiting for everything that a worker holds which is known to be gone. It counts as no try.
+    async fn free(&self, worker: &str, now: Timestamp) -> Result<(), StoreError>;
     /// Gives leases back without counting a failure (a worker that drains).
     async fn give_back(&self, held: HeldItem, now: Timestamp) -> Result<(), StoreError>;
     /// One item.

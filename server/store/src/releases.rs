@@ -1,6 +1,8 @@
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use sekisho_domain::release::ReleaseState;
-use sekisho_domain::{CheckpointId, ReleaseId, Sha256, Timestamp, UserId};
+use sekisho_domain::{CheckpointId, ReleaseId, Sha256, Text, Timestamp, UserId};
 
 use crate::{AuditEntry, StoreError};
 
@@ -19,12 +21,18 @@ pub struct Release {
     pub author: UserId,
     /// Lineage and release file (TOML), as given.
     pub lineage: String,
+    /// Path of that file as the files of its parents see it.
+    pub path: String,
+    /// The lineage files that it refers to, directly or through others: path → blob key.
+    pub parents: BTreeMap<String, String>,
     /// Model card, English (`README.md`).
     pub card_en: String,
     /// Model card, Japanese (`README_ja.md`).
     pub card_ja: String,
     /// Other files, path → blob key (LICENSE, NOTICE …).
-    pub files: std::collections::BTreeMap<String, String>,
+    pub files: BTreeMap<String, String>,
+    /// Those of `files` that its author gave; the others were added because a licence asks for them.
+    pub given: Vec<String>,
     /// The policy's decision as JSON, once judged.
     pub decision: Option<serde_json::Value>,
     /// Digest of exactly what is released, once frozen. Approvals are bound to it.
@@ -115,7 +123,7 @@ pub struct PublishStep {
     /// How far it is.
     pub state: StepState,
     /// What was observed, or the error.
-    pub detail: String,
+    pub detail: Text,
     /// Last change.
     pub at: Timestamp,
 }
@@ -129,6 +137,8 @@ pub trait ReleaseRepository: Send + Sync {
     async fn release(&self, id: ReleaseId) -> Result<Option<Release>, StoreError>;
     /// In review first, then newest.
     async fn releases(&self, limit: u32) -> Result<Vec<Release>, StoreError>;
+    /// Every release in one of these states, newest first.
+    async fn releases_in(&self, states: &[ReleaseState]) -> Result<Vec<Release>, StoreError>;
     /// Of one checkpoint, newest first.
     async fn releases_of(&self, checkpoint: CheckpointId) -> Result<Vec<Release>, StoreError>;
     /// Writes a changed release if its version is still `release.version`, and raises it by one. [`StoreError::Stale`] otherwise.
@@ -154,8 +164,13 @@ pub trait ReleaseRepository: Send + Sync {
     async fn valid_approvals(&self, id: ReleaseId) -> Result<Vec<Approval>, StoreError>;
     /// All comments, oldest first.
     async fn comments(&self, id: ReleaseId) -> Result<Vec<Comment>, StoreError>;
-    /// Adds a comment without changing the release.
-    async fn add_comment(&self, id: ReleaseId, comment: &Comment) -> Result<(), StoreError>;
+    /// Adds a comment without changing the release, with its audit entry.
+    async fn add_comment(
+        &self,
+        id: ReleaseId,
+        comment: &Comment,
+        audit: &AuditEntry,
+    ) -> Result<(), StoreError>;
     /// Writes a publication step.
     async fn put_step(&self, id: ReleaseId, step: &PublishStep) -> Result<(), StoreError>;
     /// Publication steps in the order they began.

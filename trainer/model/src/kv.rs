@@ -1,6 +1,7 @@
 //! Keys and values of token sequences: edges of a tree, shared by everything below them.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::ops::attention::{Heads, KeyValues, Segment};
 
@@ -9,13 +10,35 @@ pub struct Kv {
     parent: Option<Arc<Kv>>,
     len: usize,
     layers: Vec<KeyValues>,
+    meter: Meter,
 }
 
-/// What [`crate::Inference::extend`] gives back.
+/// Bytes of the edges of one model that are alive.
+#[derive(Clone, Default)]
+pub(crate) struct Meter(Arc<AtomicUsize>);
+
+impl Meter {
+    pub(crate) fn bytes(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Tokens to be computed below others.
+#[derive(Clone, Copy)]
+pub struct Edge<'a> {
+    /// What stands before them; it stays as it is and may be shared.
+    pub prefix: Option<&'a Arc<Kv>>,
+    /// The tokens.
+    pub tokens: &'a [u32],
+    /// The first of them whose hidden state is asked for.
+    pub read: usize,
+}
+
+/// What [`crate::Inference::extend_all`] gives back for an edge.
 pub struct Extended {
     /// The new edge.
     pub kv: Arc<Kv>,
-    /// `[tokens, hidden]`, after the final norm.
+    /// `[tokens from Edge::read on, hidden]`, after the final norm.
     pub hidden: Vec<f32>,
 }
 
@@ -36,9 +59,11 @@ pub struct Tail {
 }
 
 impl Kv {
-    pub(crate) fn new(parent: Option<Arc<Self>>, layers: Vec<KeyValues>) -> Self {
+    pub(crate) fn new(parent: Option<Arc<Self>>, layers: Vec<KeyValues>, meter: Meter) -> Self {
         let len = parent.as_ref().map_or(0, |parent| parent.len) + stored(&layers);
-        Self { parent, len, layers }
+        let kv = Self { parent, len, layers, meter };
+        kv.meter.0.fetch_add(kv.bytes(), Ordering::Relaxed);
+        kv
     }
 
     /// Tokens from the root to the end of this edge.
@@ -51,6 +76,12 @@ impl Kv {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len == 0
+    }
+
+    /// Memory of this edge alone.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.layers.iter().map(KeyValues::bytes).sum()
     }
 
     /// The edges from the root to this one.
@@ -68,6 +99,7 @@ impl Kv {
 impl Drop for Kv {
     /// A sequence extended token by token is a long chain; dropping it recursively would use up the stack.
     fn drop(&mut self) {
+        self.meter.0.fetch_sub(self.bytes(), Ordering::Relaxed);
         let mut parent = self.parent.take();
         while let Some(kv) = parent {
             parent = Arc::into_inner(kv).and_then(|mut kv| kv.parent.take());

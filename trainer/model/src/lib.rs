@@ -17,6 +17,6 @@ mod tokenizer;
 pub mod train;
 
 pub use error::ModelError;
-pub use kv::{DecodeRow, Extended, Kv, Tail};
+pub use kv::{DecodeRow, Edge, Extended, Kv, Tail};
 pub use llama::{Inference, Llama};
 pub use tokenizer::{Tokenizer, TokenizerError};

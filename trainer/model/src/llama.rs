@@ -4,13 +4,14 @@
 #[cfg(test)]
 mod tests;
 
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
 use sekisho_weights::{Checkpoint, ModelConfig};
 
 use crate::ModelError;
-use crate::kv::{DecodeRow, Extended, Kv};
+use crate::kv::{DecodeRow, Edge, Extended, Kv, Meter};
 use crate::ops::attention::{Group, Heads, KeyValues, Segment};
 use crate::ops::matmul::Packed;
 use crate::ops::rope::{Rope, Table};
@@ -27,12 +28,27 @@ pub trait Inference: Send + Sync {
     /// The model's dimensions.
     fn config(&self) -> &ModelConfig;
 
-    /// Computes an edge of tokens below `prefix`, which stays as it is and may be shared. Positions are not limited to
-    /// `max_position_embeddings`: where to cut is the profile's rule.
+    /// Computes some edges together. Positions are not limited to `max_position_embeddings`: where to cut is the profile's
+    /// rule.
     ///
     /// # Errors
-    /// [`ModelError::TokenOutsideVocabulary`].
-    fn extend(&self, prefix: Option<&Arc<Kv>>, tokens: &[u32]) -> Result<Extended, ModelError>;
+    /// [`ModelError::TokenOutsideVocabulary`]; then nothing was computed.
+    fn extend_all(&self, edges: &[Edge<'_>]) -> Result<Vec<Extended>, ModelError>;
+
+    /// Computes one edge and answers the hidden states of all its tokens.
+    ///
+    /// # Errors
+    /// As [`Self::extend_all`].
+    fn extend(&self, prefix: Option<&Arc<Kv>>, tokens: &[u32]) -> Result<Extended, ModelError> {
+        let mut extended = self.extend_all(&[Edge { prefix, tokens, read: 0 }])?;
+        Ok(extended.swap_remove(0))
+    }
+
+    /// Memory that the keys and values of an edge of so many tokens take.
+    fn kv_bytes(&self, tokens: usize) -> usize;
+
+    /// Memory that the keys and values of all living edges take; what rows have generated is not among them.
+    fn kv_live(&self) -> usize;
 
     /// Logits `[rows, vocabulary]` of hidden states `[rows, hidden]` as [`Self::extend`] gives them.
     fn logits(&self, hidden: &[f32]) -> Vec<f32>;
@@ -54,6 +70,7 @@ pub struct Llama {
     layers: Vec<Layer>,
     norm: Vec<f32>,
     output: Packed,
+    meter: Meter,
 }
 
 struct Layer {
@@ -111,6 +128,7 @@ impl Llama {
             norm: checkpoint.tensor_f32("model.norm.weight")?,
             output,
             config,
+            meter: Meter::default(),
         })
     }
 
@@ -180,9 +198,13 @@ impl Inference for Llama {
         &self.config
     }
 
-    fn extend(&self, prefix: Option<&Arc<Kv>>, tokens: &[u32]) -> Result<Extended, ModelError> {
-        self.check(tokens.iter().copied())?;
-        Ok(on_pool(|| self.extend_checked(prefix, tokens)))
+    fn extend_all(&self, edges: &[Edge<'_>]) -> Result<Vec<Extended>, ModelError> {
+        self.check(edges.iter().flat_map(|edge| edge.tokens.iter().copied()))?;
+        Ok(on_pool(|| self.extend_checked(edges)))
+    }
+
+    fn kv_bytes(&self, tokens: usize) -> usize {
+        self.layers.len() * KeyValues::bytes_of(self.heads, tokens)
     }
 
     fn logits(&self, hidden: &[f32]) -> Vec<f32> {
@@ -192,6 +214,10 @@ impl Inference for Llama {
         logits
     }
 
+    fn kv_live(&self) -> usize {
+        self.meter.bytes()
+    }
+
     fn decode(&self, rows: &mut [DecodeRow]) -> Result<Vec<f32>, ModelError> {
         self.check(rows.iter().map(|row| row.token))?;
         Ok(on_pool(|| self.decode_checked(rows)))
@@ -199,24 +225,64 @@ impl Inference for Llama {
 }
 
 impl Llama {
-    fn extend_checked(&self, prefix: Option<&Arc<Kv>>, tokens: &[u32]) -> Extended {
-        let chain = prefix.map(|kv| kv.chain()).unwrap_or_default();
-        let mut position = prefix.map_or(0, |kv| kv.len());
-        let mut stored: Vec<KeyValues> = self.layers.iter().map(|_| KeyValues::new(self.heads)).collect();
-        let mut hidden = Vec::with_capacity(tokens.len() * self.config.hidden_size);
-        for tokens in tokens.chunks(ROWS) {
-            let rows = tokens.len();
-            let table = self.rope.table(position..position + rows);
-            hidden.extend(self.forward(tokens, &table, |layer, q, k, v, out| {
-                stored[layer].append(k, v);
-                let segments: Vec<Segment<'_>> =
-                    chain.iter().map(|kv| kv.segment(layer)).chain([stored[layer].segment()]).collect();
-                let group = Group { rows, segments: &segments, visible: position + 1 };
-                attention::attend(q, &[group], self.heads, out, None);
-            }));
-            position += rows;
+    fn extend_checked(&self, edges: &[Edge<'_>]) -> Vec<Extended> {
+        let mut growing: Vec<Growing<'_>> = edges.iter().map(|edge| Growing::new(edge, self)).collect();
+        for pieces in pieces(edges) {
+            let tokens: Vec<u32> =
+                pieces.iter().flat_map(|(edge, part)| &edges[*edge].tokens[part.clone()]).copied().collect();
+            let positions = pieces.iter().flat_map(|(edge, part)| {
+                let start = growing[*edge].start;
+                part.start + start..part.end + start
+            });
+            let table = self.rope.table(positions);
+            let hidden = self.forward(&tokens, &table, |layer, q, k, v, out| {
+                self.attend_pieces(layer, &mut growing, &pieces, (q, k, v), out);
+            });
+            let mut rest = hidden.as_slice();
+            for (edge, part) in &pieces {
+                let (rows, after) = rest.split_at(part.len() * self.config.hidden_size);
+                let unread = edges[*edge].read.saturating_sub(part.start).min(part.len());
+                growing[*edge].hidden.extend_from_slice(&rows[unread * self.config.hidden_size..]);
+                rest = after;
+            }
         }
-        Extended { kv: Arc::new(Kv::new(prefix.cloned(), stored)), hidden }
+        growing.into_iter().map(|edge| edge.finish(&self.meter)).collect()
+    }
+
+    /// Stores the pieces' keys and values and lets their queries see what stands before each.
+    fn attend_pieces(
+        &self,
+        layer: usize,
+        growing: &mut [Growing<'_>],
+        pieces: &[Piece],
+        (q, k, v): (&[f32], &[f32], &[f32]),
+        out: &mut [f32],
+    ) {
+        let width = self.heads.keys * self.heads.dim;
+        let mut first = 0;
+        for (edge, part) in pieces {
+            let values = first * width..(first + part.len()) * width;
+            growing[*edge].stored[layer].append(&k[values.clone()], &v[values]);
+            first += part.len();
+        }
+        let segments: Vec<Vec<Segment<'_>>> = pieces
+            .iter()
+            .map(|(edge, _)| {
+                let edge = &growing[*edge];
+                let before = edge.chain.iter().map(|kv| kv.segment(layer));
+                before.chain([edge.stored[layer].segment()]).collect()
+            })
+            .collect();
+        let groups: Vec<Group<'_>> = segments
+            .iter()
+            .zip(pieces)
+            .map(|(segments, (edge, part))| Group {
+                rows: part.len(),
+                segments,
+                visible: growing[*edge].start + part.start + 1,
+            })
+            .collect();
+        attention::attend(q, &groups, self.heads, out, None);
     }
 
     fn decode_checked(&self, rows: &mut [DecodeRow]) -> Vec<f32> {
@@ -244,6 +310,60 @@ impl Llama {
             attention::attend(q, &groups, self.heads, out, None);
         });
         self.logits(&hidden)
+    }
+}
+
+/// Some tokens of an edge: its number, and which of its tokens.
+type Piece = (usize, Range<usize>);
+
+/// The tokens of all edges in groups of at most [`ROWS`], in order.
+fn pieces(edges: &[Edge<'_>]) -> Vec<Vec<Piece>> {
+    let mut groups: Vec<Vec<Piece>> = Vec::new();
+    let mut room = 0;
+    for (number, edge) in edges.iter().enumerate() {
+        let mut next = 0;
+        while next < edge.tokens.len() {
+            if room == 0 {
+                groups.push(Vec::new());
+                room = ROWS;
+            }
+            let end = edge.tokens.len().min(next + room);
+            room -= end - next;
+            groups.last_mut().expect("one was pushed").push((number, next..end));
+            next = end;
+        }
+    }
+    groups
+}
+
+/// An edge while it is computed.
+struct Growing<'a> {
+    prefix: Option<&'a Arc<Kv>>,
+    /// The edges before it, from the root.
+    chain: Vec<&'a Kv>,
+    /// Tokens before it.
+    start: usize,
+    /// Of each layer.
+    stored: Vec<KeyValues>,
+    hidden: Vec<f32>,
+}
+
+impl<'a> Growing<'a> {
+    fn new(edge: &Edge<'a>, model: &Llama) -> Self {
+        let keys = || KeyValues::with_capacity(model.heads, edge.tokens.len());
+        let read = edge.tokens.len().saturating_sub(edge.read);
+        Self {
+            prefix: edge.prefix,
+            chain: edge.prefix.map(|kv| kv.chain()).unwrap_or_default(),
+            start: edge.prefix.map_or(0, |kv| kv.len()),
+            stored: model.layers.iter().map(|_| keys()).collect(),
+            hidden: Vec::with_capacity(read * model.config.hidden_size),
+        }
+    }
+
+    fn finish(self, meter: &Meter) -> Extended {
+        let kv = Kv::new(self.prefix.cloned(), self.stored, meter.clone());
+        Extended { kv: Arc::new(kv), hidden: self.hidden }
     }
 }
 

@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use sekisho_domain::is_disk_full;
 use sekisho_domain::manifest::CheckpointManifest;
 use sekisho_model::Tokenizer;
 use sekisho_model::train::Layout;
@@ -43,7 +44,7 @@ pub(crate) fn save(folder: &RunFolder, snapshot: &Snapshot<'_>) -> Result<PathBu
         sync_folder(folder.path())
     });
     written.map(|()| target).map_err(|error| {
-        let full = is_full(&error).then(|| disk_full(folder, snapshot));
+        let full = is_disk_full(&error).then(|| disk_full(folder, snapshot));
         // The first error is the one to report.
         let _ = fs_err::remove_dir_all(&partial);
         full.unwrap_or_else(|| error.into())
@@ -102,13 +103,6 @@ fn tensors<'a>(
 
 fn sync_folder(folder: &Path) -> io::Result<()> {
     fs_err::File::open(folder)?.sync_all()
-}
-
-fn is_full(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
-    )
 }
 
 fn disk_full(folder: &RunFolder, snapshot: &Snapshot<'_>) -> TrainError {

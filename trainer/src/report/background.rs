@@ -2,15 +2,18 @@
 //! those files are its spool: a server that is away for days costs nothing, and a killed trainer forgets nothing. How far
 //! the server has been told is in `report.json`.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender, TrySendError};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use sekisho_domain::checkpoint::CheckpointState;
 use sekisho_domain::run::{MetricRow, RunEvent};
 use sekisho_domain::wire::{AnnounceCheckpoint, MetricsBatch, RegisterRun};
-use sekisho_domain::{RunId, Step};
+use sekisho_domain::{CheckpointId, RunId, Step};
 use sekisho_weights::read_manifest;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -40,6 +43,23 @@ pub(crate) struct Reporter {
     wake: SyncSender<()>,
     notes: Receiver<String>,
     thread: JoinHandle<()>,
+    settled: Settled,
+}
+
+/// Updates whose checkpoints the server has verified or refused: it does not read them again.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Settled(Arc<Mutex<BTreeSet<u64>>>);
+
+impl Settled {
+    pub(crate) fn contains(&self, step: u64) -> bool {
+        self.0.lock().is_ok_and(|steps| steps.contains(&step))
+    }
+
+    fn set(&self, steps: BTreeSet<u64>) {
+        if let Ok(mut settled) = self.0.lock() {
+            *settled = steps;
+        }
+    }
 }
 
 impl Reporter {
@@ -58,8 +78,9 @@ impl Reporter {
             // Without a listener nobody misses the note.
             let _ = say.send(format!("{error}. Training goes on; the server will be told later."));
         }
+        let settled = teller.settled.clone();
         let thread = std::thread::spawn(move || teller.run(&woken, &|note| drop(say.send(note))));
-        Ok(Self { wake, notes, thread })
+        Ok(Self { wake, notes, thread, settled })
     }
 
     /// There is something new in the folder.
@@ -68,6 +89,16 @@ impl Reporter {
             // One wake-up waits already, or the thread has given up and said so.
             Ok(()) | Err(TrySendError::Full(()) | TrySendError::Disconnected(())) => {}
         }
+    }
+
+    /// Whether the server has verified or refused the checkpoint of an update.
+    pub(crate) fn is_settled(&self, step: u64) -> bool {
+        self.settled.contains(step)
+    }
+
+    /// The same, also after the end.
+    pub(crate) fn settled(&self) -> Settled {
+        self.settled.clone()
     }
 
     /// What the reporter has to say to people since the last time.
@@ -95,6 +126,9 @@ struct Told {
     events: u64,
     /// Updates whose checkpoints were announced.
     checkpoints: Vec<u64>,
+    /// Those of them that were neither verified nor refused when last asked for.
+    #[serde(default)]
+    unsettled: BTreeMap<u64, CheckpointId>,
 }
 
 struct Teller {
@@ -107,6 +141,7 @@ struct Teller {
     unanswered: Option<(MetricsBatch, u64)>,
     /// Checkpoints that the server did not take.
     refusals: Vec<String>,
+    settled: Settled,
 }
 
 impl Teller {
@@ -128,6 +163,7 @@ impl Teller {
             seq: 0,
             unanswered: None,
             refusals: Vec::new(),
+            settled: Settled::default(),
         }
     }
 
@@ -155,7 +191,8 @@ impl Teller {
                         say("The server answers again and has been told everything.".to_owned());
                     }
                     pause = GATHER;
-                    if deadline.is_some() {
+                    let ended = deadline.is_some_and(|deadline| Instant::now() > deadline);
+                    if deadline.is_some() && (ended || !self.keeps_copies_waiting()) {
                         return;
                     }
                 }
@@ -197,7 +234,8 @@ impl Teller {
     fn tell(&mut self, run: RunId) -> Result<(), ReportError> {
         self.tell_metrics(run)?;
         self.tell_events(run)?;
-        self.tell_checkpoints(run)
+        self.tell_checkpoints(run)?;
+        self.ask_for_verdicts()
     }
 
     fn tell_metrics(&mut self, run: RunId) -> Result<(), ReportError> {
@@ -247,7 +285,9 @@ impl Teller {
                 copy: (self.subject.copy)(step),
             };
             match self.client.announce(run, &announcement) {
-                Ok(_) => {}
+                Ok(view) => {
+                    self.told.unsettled.insert(step, view.id);
+                }
                 Err(error) if error.is_temporary() || matches!(error.status(), Some(401 | 404) | None) => {
                     return Err(error);
                 }
@@ -257,6 +297,28 @@ impl Teller {
             self.remember()?;
         }
         Ok(())
+    }
+
+    /// Asks what came of the checkpoints that were announced.
+    fn ask_for_verdicts(&mut self) -> Result<(), ReportError> {
+        let open: Vec<(u64, CheckpointId)> =
+            self.told.unsettled.iter().map(|(step, id)| (*step, *id)).collect();
+        for (step, id) in open {
+            let state = self.client.checkpoint(id)?.state;
+            if matches!(state, CheckpointState::Verified | CheckpointState::Refused) {
+                self.told.unsettled.remove(&step);
+                self.remember()?;
+            }
+        }
+        let told = &self.told;
+        let settled = told.checkpoints.iter().filter(|step| !told.unsettled.contains_key(step));
+        self.settled.set(settled.copied().collect());
+        Ok(())
+    }
+
+    /// Whether the server still has to copy a checkpoint that the keep rules may remove.
+    fn keeps_copies_waiting(&self) -> bool {
+        self.told.unsettled.keys().any(|step| (self.subject.copy)(*step))
     }
 
     fn remember(&self) -> Result<(), ReportError> {

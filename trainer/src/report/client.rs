@@ -1,4 +1,4 @@
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use reqwest::blocking::multipart::{Form, Part};
@@ -7,7 +7,7 @@ use sekisho_domain::run::RunEvent;
 use sekisho_domain::wire::{
     AnnounceCheckpoint, CheckpointView, MetricsAccepted, MetricsBatch, Problem, RegisterRun, RunView,
 };
-use sekisho_domain::{RunId, Step, Tokens};
+use sekisho_domain::{CheckpointId, RunId, Step, Tokens};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -31,7 +31,7 @@ pub enum ReportError {
         problem: Box<Problem>,
     },
     /// A file to be uploaded cannot be read.
-    #[error("{0}")]
+    #[error("{}", sekisho_domain::disk_sentence(.0))]
     File(#[from] std::io::Error),
 }
 
@@ -115,12 +115,20 @@ impl RunClient {
         self.post(&format!("runs/{run}/checkpoints"), checkpoint)
     }
 
-    /// Hands a checkpoint over by its bytes: `multipart/form-data` with `step`, `tokens` and one `file` for each file of
-    /// the folder, whose file name is its path in it. `training_state/` stays behind, and with it `manifest.json`, which
-    /// lists it.
+    /// A checkpoint as it stands.
     ///
     /// # Errors
     /// [`ReportError`].
+    pub fn checkpoint(&self, id: CheckpointId) -> Result<CheckpointView, ReportError> {
+        self.answer(self.http.get(self.url(&format!("checkpoints/{id}"))))
+    }
+
+    /// Hands a checkpoint over by its bytes: `multipart/form-data` with `step`, `tokens` and one `file` for each file of
+    /// the folder, whose file name is its path in it. `training_state/` stays behind, and with it `manifest.json`, which
+    /// lists it; so do hidden files. A link inside the folder is followed.
+    ///
+    /// # Errors
+    /// [`ReportError`]; [`ReportError::File`] names a link that leads out of the folder.
     pub fn upload(
         &self,
         run: RunId,
@@ -131,10 +139,15 @@ impl RunClient {
         let mut form = Form::new().text("step", step.0.to_string()).text("tokens", tokens.0.to_string());
         let mut entries = fs_err::read_dir(folder)?.collect::<Result<Vec<_>, _>>()?;
         entries.sort_by_key(fs_err::DirEntry::file_name);
+        let root = fs_err::canonicalize(folder)?;
         for entry in entries {
             let name = entry.file_name().to_string_lossy().into_owned();
-            if entry.file_type()?.is_file() && name != "manifest.json" {
-                let file = fs_err::File::open(entry.path())?;
+            if name.starts_with('.') || name == "manifest.json" {
+                continue;
+            }
+            let path = inside(&root, &entry)?;
+            if path.is_file() {
+                let file = fs_err::File::open(path)?;
                 let size = file.metadata()?.len();
                 form = form.part("file", Part::reader_with_length(file, size).file_name(name));
             }
@@ -179,6 +192,21 @@ impl RunClient {
         });
         Err(ReportError::Refused { problem: Box::new(problem) })
     }
+}
+
+/// The file behind an entry of a folder.
+fn inside(root: &Path, entry: &fs_err::DirEntry) -> std::io::Result<PathBuf> {
+    if !entry.file_type()?.is_symlink() {
+        return Ok(entry.path());
+    }
+    let target = fs_err::canonicalize(entry.path()).ok().filter(|target| target.starts_with(root));
+    target.ok_or_else(|| {
+        let name = entry.path();
+        std::io::Error::other(format!(
+            "{} is a link that does not lead to a file inside the folder. Put the file itself there (`cp -L`).",
+            name.display()
+        ))
+    })
 }
 
 /// The error and what caused it: the last cause is the one that says "connection refused".

@@ -48,6 +48,34 @@ fn nan_stops_the_run_and_names_the_last_good_checkpoint() {
 }
 
 #[test]
+fn weights_with_nan_are_no_beginning() {
+    let bench = Bench::new();
+    bench.train("run", &[]).expect("a run");
+    let weights = bench.path("run/step-000012/model.safetensors");
+    let mut bytes = fs_err::read(&weights).expect("weights");
+    // NaN in BF16, in the last element of the file.
+    let last = bytes.len() - 2;
+    bytes[last..].copy_from_slice(&0x7fc0_u16.to_le_bytes());
+    fs_err::write(&weights, bytes).expect("spoilt");
+    let from = [("[data]", "[init]\nfrom = \"run/step-000012\"\n[data]")];
+    let error = bench.train("other", &from).expect_err("NaN").to_string();
+    assert!(error.contains("holds 1 NaN or Inf values") && error.contains("model.safetensors"), "{error}");
+    assert!(!bench.path("other").exists(), "nothing was begun");
+}
+
+#[test]
+fn a_folder_in_use_is_left_alone() {
+    let bench = Bench::new();
+    let short = ("steps = 12\n[checkpoint]", "steps = 4\n[checkpoint]");
+    bench.train("run", &[short]).expect("a run");
+    let lock = sekisho_weights::FolderLock::take(&bench.path("run")).expect("free");
+    let error = bench.resume("run", &[]).expect_err("in use").to_string();
+    assert!(error.contains("is in use by process "), "{error}");
+    drop(lock);
+    bench.resume("run", &[]).expect("free again");
+}
+
+#[test]
 fn a_device_that_is_not_there_is_refused() {
     let bench = Bench::new();
     let options = crate::TrainOptions { device: "tpu".to_owned(), ..bench.options("run") };

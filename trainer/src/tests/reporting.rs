@@ -17,6 +17,9 @@ type Told = Arc<Mutex<Vec<(String, Vec<u8>)>>>;
 
 const RUN: &str = "01arz3ndektsv4rrffq69g5fav";
 
+/// What became of every checkpoint, as far as a server says.
+static STATE: Mutex<&str> = Mutex::new("received");
+
 /// A server that accepts everything, or answers `refuse` (status and problem) to paths that end in its first part.
 fn serve(listener: TcpListener, refuse: Option<(&'static str, u16)>) -> Told {
     let told = Told::default();
@@ -75,7 +78,7 @@ fn answer(path: &str) -> Value {
     } else if path.ends_with("/metrics") {
         json!({"accepted": 1, "repeated": false})
     } else {
-        json!({"id": RUN, "run": RUN, "run_name": "tiny", "step": 1, "tokens": 1, "state": "received", "refusal": null,
+        json!({"id": RUN, "run": RUN, "run_name": "tiny", "step": 1, "tokens": 1, "state": *STATE.lock().expect("a state"), "refusal": null,
             "digest": null, "weights": null, "parameters": null, "created": time})
     }
 }
@@ -186,7 +189,7 @@ fn a_server_that_refuses_the_run_is_heard_before_training() {
     let error = train(&bench.spec(&[]), &options(&bench, port), &mut ()).expect_err("refused");
     assert_eq!(error.to_string(), "the server refused: not like this");
     assert!(told.lock().expect("the list").is_empty());
-    assert!(log(&bench.path("run")).is_empty(), "no update was made");
+    assert!(!bench.path("run").exists(), "nothing was begun");
 }
 
 #[test]
@@ -205,6 +208,24 @@ fn a_refused_checkpoint_does_not_silence_the_run() {
 }
 
 #[test]
+fn what_the_server_has_not_read_is_kept() {
+    let keep = [("every = 4", "every = 4\nkeep = [\"last:1\"]")];
+    // nextest runs each test in a process of its own, so that the state is this test's alone.
+    for (state, left) in [("received", &[4, 8, 12][..]), ("verified", &[12]), ("refused", &[12])] {
+        *STATE.lock().expect("a state") = state;
+        let bench = Bench::new();
+        let (listener, port) = listener();
+        let told = serve(listener, None);
+        train(&bench.spec(&keep), &options(&bench, port), &mut ()).expect("a run");
+        let copies = sent(&told, "/checkpoints");
+        assert_eq!(copies.iter().map(|c| c["copy"].as_bool()).collect::<Vec<_>>(), [Some(true); 3]);
+        let step = |step: &u64| bench.path(&format!("run/step-{step:06}")).is_dir();
+        let kept: Vec<u64> = [4, 8, 12].into_iter().filter(step).collect();
+        assert_eq!(kept, left, "{state}");
+    }
+}
+
+#[test]
 fn an_upload_carries_the_files_that_others_load() {
     let bench = Bench::new();
     bench.train("run", &[]).expect("a run");
@@ -212,9 +233,20 @@ fn an_upload_carries_the_files_that_others_load() {
     let told = serve(listener, None);
     let client = RunClient::new(&options(&bench, port).server.expect("a server")).expect("a client");
     let folder = bench.path("run/step-000012");
+    fs_err::write(folder.join(".cache"), "hidden").expect("written");
+    let link =
+        |target: &Path, name: &str| std::os::unix::fs::symlink(target, folder.join(name)).expect("a link");
+    link(Path::new("config.json"), "generation_config.json");
     let run = RUN.parse().expect("an id");
     client.upload(run, Step(12), Tokens(384), &folder).expect("an upload");
+    link(&bench.path("made-up.bin"), "LICENSE");
+    let outside = client.upload(run, Step(12), Tokens(384), &folder).expect_err("a link that leads out");
+    assert!(
+        outside.to_string().contains("LICENSE is a link that does not lead to a file inside"),
+        "{outside}"
+    );
     let told = told.lock().expect("the list");
+    assert_eq!(told.len(), 1, "nothing of it was sent");
     let (path, body) = &told[0];
     assert_eq!(path, &format!("/api/v1/runs/{RUN}/checkpoints"));
     let weights = fs_err::read(folder.join("model.safetensors")).expect("weights");
@@ -224,8 +256,10 @@ fn an_upload_carries_the_files_that_others_load() {
         "name=\"step\"\r\n\r\n12\r\n",
         "name=\"tokens\"\r\n\r\n384\r\n",
         "name=\"file\"; filename=\"config.json\"",
+        "name=\"file\"; filename=\"generation_config.json\"",
     ] {
         assert!(text.contains(expected), "{expected}");
     }
     assert!(!text.contains("moments"), "the training state stays behind");
+    assert!(!text.contains(".cache"), "hidden files stay behind");
 }

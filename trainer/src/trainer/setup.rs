@@ -25,7 +25,7 @@ impl Run {
     ) -> Result<Self, TrainError> {
         let device = device::choose(&options.device)?;
         progress.note(&device.reason);
-        let folder = RunFolder::create(&options.out)?;
+        let (folder, lock, beginning) = RunFolder::begin(&options.out)?;
         let (spec, last) = agree(spec, &folder, options.resume)?;
         let tokenizer = spec.tokenizer.as_ref().map(|section| Tokenizer::load(&section.path)).transpose()?;
         let mut config = spec.model_config()?;
@@ -64,14 +64,27 @@ impl Run {
             state,
             reporter: None,
             saved: last,
+            _lock: lock,
         };
+        run.reporter = run.start_reporter(options)?;
+        // Only now is there a run: everything that could be wrong with it was looked at.
+        run.record()?;
         let (kind, note) = match last {
             None => (EventKind::Started, "from the first weights".to_owned()),
             Some(step) => (EventKind::Resumed, format!("from checkpoint {step}")),
         };
         run.event(kind, run.state.step, note, options)?;
-        run.reporter = run.start_reporter(options)?;
+        run.report(progress);
+        beginning.keep();
         Ok(run)
+    }
+
+    /// Writes `spec.toml`, the specification that the run has from now on.
+    fn record(&self) -> Result<(), TrainError> {
+        let text =
+            toml::to_string(&self.spec).expect("a specification read from TOML can be written as TOML");
+        let write = |file: &mut dyn std::io::Write| file.write_all(text.as_bytes());
+        Ok(sekisho_weights::write_atomic(&self.folder.spec(), write)?)
     }
 
     fn start_reporter(&self, options: &TrainOptions) -> Result<Option<Reporter>, TrainError> {
@@ -98,7 +111,7 @@ impl Run {
     }
 }
 
-/// The specification the run has from now on, written to `spec.toml`, and the checkpoint to go on from.
+/// The specification that the run will have, and the checkpoint to go on from.
 fn agree(spec: &Spec, folder: &RunFolder, resume: bool) -> Result<(Spec, Option<u64>), TrainError> {
     let begun = folder.spec().is_file();
     if begun && !resume {
@@ -115,8 +128,6 @@ fn agree(spec: &Spec, folder: &RunFolder, resume: bool) -> Result<(Spec, Option<
         checkpoint::check_spec(earlier, &spec)?;
         spec.recheck(&folder.spec())?;
     }
-    let text = toml::to_string(&spec).expect("a specification read from TOML can be written as TOML");
-    sekisho_weights::write_atomic(&folder.spec(), |file| file.write_all(text.as_bytes()))?;
     Ok((spec, last))
 }
 

@@ -149,7 +149,8 @@ impl Safetensors {
     }
 
     fn entry(&self, name: &str) -> Result<(&Opened, &TensorEntry), Refusal> {
-        let missing = || Refusal::TensorMissing { tensor: name.to_owned(), key: "model_type" };
+        let files = || self.files.iter().map(|file| file.name.as_str()).collect::<Vec<_>>().join(", ");
+        let missing = || Refusal::TensorMissing { file: files(), tensor: name.to_owned(), key: "model_type" };
         let (file, entry) = self.tensors.get(name).ok_or_else(missing)?;
         Ok((&self.files[*file], entry))
     }

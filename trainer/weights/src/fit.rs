@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::folder::Shard;
+use crate::folder::{INDEX, Shard};
 use crate::header::TensorEntry;
 use crate::{Dtype, ModelConfig, Refusal};
 
@@ -19,10 +19,15 @@ pub(crate) fn check(config: &ModelConfig, shards: &[Shard]) -> Result<Vec<String
     }
     for (name, need) in config.expected_tensors() {
         let Some((file, tensor)) = found.remove(name.as_str()) else {
-            return Err(Refusal::TensorMissing { key: key_of_name(&name), tensor: name });
+            let file = match shards {
+                [shard] => shard.opened.name.clone(),
+                _ => INDEX.to_owned(),
+            };
+            return Err(Refusal::TensorMissing { file, key: key_of_name(&name), tensor: name });
         };
         if tensor.shape != need {
             return Err(Refusal::ShapeMismatch {
+                file: file.to_owned(),
                 have: format!("{:?}", tensor.shape),
                 need: format!("{need:?}"),
                 key: key_of_shape(&name, &tensor.shape, &need),

@@ -20,7 +20,7 @@ pub(crate) const CONFIG: &str = "config.json";
 pub(crate) const TOKENIZER: &str = "tokenizer.json";
 pub(crate) const MANIFEST: &str = "manifest.json";
 const SINGLE: &str = "model.safetensors";
-const INDEX: &str = "model.safetensors.index.json";
+pub(crate) const INDEX: &str = "model.safetensors.index.json";
 /// The longest text file that is read whole; the largest tokenizers in use have about 35 MB.
 const LONGEST_TEXT: u64 = 256 << 20;
 /// Bytes read at a time; a multiple of 128, see [`crate::moments::Accumulator`].

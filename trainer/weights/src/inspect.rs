@@ -63,13 +63,14 @@ pub fn inspect(dir: &Path) -> Result<Inspected, Refusal> {
     check_tokenizer(&folder, &config)?;
     let read: Vec<(FileEntry, Vec<TensorInfo>)> =
         folder.shards.par_iter().map(read_shard).collect::<Result<_, _>>()?;
+    check_finite(&read)?;
     let texts: Vec<FileEntry> = folder.texts.par_iter().map(Opened::hash).collect::<Result<_, _>>()?;
     let (mut files, tensors): (Vec<_>, Vec<_>) = read.into_iter().unzip();
     let mut tensors: Vec<TensorInfo> = tensors.into_iter().flatten().collect();
     tensors.sort_by(|a, b| a.name.cmp(&b.name));
     files.extend(texts);
     files.sort_by(|a, b| a.path.cmp(&b.path));
-    check_values(&config, &tensors)?;
+    check_tied(&config, &tensors)?;
     check_manifest(dir, &folder, &files)?;
     notes.extend(constant_matrices(&tensors));
     let weights = weights_digest(&tensors);
@@ -85,6 +86,18 @@ pub fn inspect(dir: &Path) -> Result<Inspected, Refusal> {
         notes,
         left_out: folder.left_out,
     })
+}
+
+/// The files that make up a checkpoint, hashed and sorted by path; their tensors are not looked at.
+///
+/// # Errors
+/// The rules for names, links, the index and the headers.
+pub fn list_files(dir: &Path) -> Result<Vec<FileEntry>, Refusal> {
+    let folder = Folder::open(dir)?;
+    let opened: Vec<&Opened> = folder.shards.iter().map(|shard| &shard.opened).chain(&folder.texts).collect();
+    let mut files: Vec<FileEntry> = opened.into_par_iter().map(Opened::hash).collect::<Result<_, _>>()?;
+    files.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(files)
 }
 
 /// Hashes a shard while its tensors are hashed and looked at. The header's rules guarantee that header and tensors, in the
@@ -126,11 +139,17 @@ fn read_shard(shard: &Shard) -> Result<(FileEntry, Vec<TensorInfo>), Refusal> {
     Ok((opened.entry(whole)?, tensors))
 }
 
-/// Every value is a number, and a tied model's second copy of the embedding is a copy.
-fn check_values(config: &ModelConfig, tensors: &[TensorInfo]) -> Result<(), Refusal> {
-    if let Some(bad) = tensors.iter().find(|tensor| tensor.moments.not_finite > 0) {
-        return Err(Refusal::Nan { tensor: bad.name.clone(), count: bad.moments.not_finite });
-    }
+/// Every value is a number.
+fn check_finite(read: &[(FileEntry, Vec<TensorInfo>)]) -> Result<(), Refusal> {
+    let tensors = read.iter().flat_map(|(file, tensors)| tensors.iter().map(move |tensor| (file, tensor)));
+    let broken = tensors.filter(|(_, tensor)| tensor.moments.not_finite > 0);
+    let Some((file, bad)) = broken.min_by(|a, b| a.1.name.cmp(&b.1.name)) else { return Ok(()) };
+    let (file, tensor) = (file.path.clone(), bad.name.clone());
+    Err(Refusal::Nan { file, tensor, count: bad.moments.not_finite })
+}
+
+/// A tied model's second copy of the embedding is a copy.
+fn check_tied(config: &ModelConfig, tensors: &[TensorInfo]) -> Result<(), Refusal> {
     let of = |name| tensors.iter().find(|tensor| tensor.name == name).map(|tensor| tensor.sha256);
     match of(OUTPUT) {
         Some(output) if config.tie_word_embeddings && Some(output) != of(EMBEDDING) => {
@@ -151,7 +170,9 @@ fn weights_digest(tensors: &[TensorInfo]) -> Sha256 {
     Sha256::of(text)
 }
 
-fn manifest_digest(files: &[FileEntry]) -> Sha256 {
+/// Identity of a list of files, sorted by path: two folders with the same one hold the same checkpoint, byte for byte.
+#[must_use]
+pub fn manifest_digest(files: &[FileEntry]) -> Sha256 {
     let lines = files.iter().map(|f| format!("{}\0{}\0{}\n", f.path, f.size, f.sha256.hex()));
     Sha256::of(lines.collect::<String>())
 }
@@ -174,12 +195,14 @@ fn check_tokenizer(folder: &Folder, config: &ModelConfig) -> Result<(), Refusal>
     };
     let wrong = |reason: &str| Refusal::Tokenizer { file: TOKENIZER.to_owned(), reason: reason.to_owned() };
     let model = match &tokenizer["model"]["vocab"] {
-        Value::Object(vocab) => vocab.values().map(Value::as_u64).max().flatten().map_or(0, |id| id + 1),
+        Value::Object(vocab) => {
+            vocab.values().map(Value::as_u64).max().flatten().map_or(0, |id| id.saturating_add(1))
+        }
         Value::Array(pieces) => pieces.len() as u64,
         _ => return Err(wrong("it has no \"model\".\"vocab\"")),
     };
     let added = tokenizer["added_tokens"].as_array().into_iter().flatten();
-    let added = added.filter_map(|token| token["id"].as_u64()).max().map_or(0, |id| id + 1);
+    let added = added.filter_map(|token| token["id"].as_u64()).max().map_or(0, |id| id.saturating_add(1));
     let (have, need) = (model.max(added), config.vocab_size as u64);
     if have > need {
         return Err(Refusal::TokenizerMismatch { have, need });

@@ -181,8 +181,10 @@ pub enum Refusal {
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// A tensor has another shape than the configuration says.
-    #[error("{tensor} has shape {have}; config.json says {need}. Check {key}.")]
+    #[error("{file}: {tensor} has shape {have}; config.json says {need}. Check {key}.")]
     ShapeMismatch {
+        /// The file.
+        file: String,
         /// The tensor.
         tensor: String,
         /// Its shape.
@@ -193,8 +195,10 @@ pub enum Refusal {
         key: &'static str,
     },
     /// A tensor that the configuration asks for is not there.
-    #[error("Tensor {tensor} is missing; config.json asks for it. Check {key}.")]
+    #[error("Tensor {tensor} is missing from {file}; config.json asks for it. Check {key}.")]
     TensorMissing {
+        /// The file; the index where there are several.
+        file: String,
         /// The tensor.
         tensor: String,
         /// The configuration key that asks for it.
@@ -216,8 +220,12 @@ pub enum Refusal {
     )]
     TiedDiffers,
     /// Values that are not numbers.
-    #[error("Tensor {tensor} holds {count} NaN or Inf values. It will be neither evaluated nor released.")]
+    #[error(
+        "{file}: tensor {tensor} holds {count} NaN or Inf values. It will be neither evaluated nor released. Write it again without NaN, or take an earlier checkpoint."
+    )]
     Nan {
+        /// The file.
+        file: String,
         /// The first such tensor by name.
         tensor: String,
         /// How many in it.

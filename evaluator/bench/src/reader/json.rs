@@ -1,6 +1,6 @@
 use serde_json::{Map, Value};
 
-use super::row::{Row, error_at};
+use super::row::{Row, error_at, walk};
 use crate::error::TaskError;
 
 /// One JSON object a line.
@@ -16,20 +16,23 @@ pub(super) fn lines(file: &str, text: &str) -> Result<Vec<Row>, TaskError> {
         .collect()
 }
 
-/// A JSON array of objects.
-pub(super) fn array(file: &str, text: &str) -> Result<Vec<Row>, TaskError> {
-    let records: Vec<Value> = serde_json::from_str(text).map_err(|error| {
-        error_at(file, &format!("line {}", error.line()), format!("not a JSON array of objects ({error})"))
-    })?;
-    records
-        .into_iter()
-        .enumerate()
-        .map(|(index, record)| {
-            let place = format!("record {}", index + 1);
-            match record {
-                Value::Object(fields) => Ok(Row::new(file, place, fields)),
-                _ => Err(error_at(file, &place, "not a JSON object".to_owned())),
-            }
-        })
-        .collect()
+/// A JSON array of objects, at the end of the path `at`.
+pub(super) fn array(file: &str, text: &str, at: Option<&str>) -> Result<Vec<Row>, TaskError> {
+    let whole: Value = serde_json::from_str(text)
+        .map_err(|error| error_at(file, &format!("line {}", error.line()), format!("not JSON ({error})")))?;
+    let (place, found) = match at {
+        Some(path) => (path, walk(&whole, path)),
+        None => ("line 1", Some(&whole)),
+    };
+    let records = found
+        .and_then(Value::as_array)
+        .ok_or_else(|| error_at(file, place, "there is no array of objects here".to_owned()))?;
+    let row = |(index, record): (usize, &Value)| {
+        let place = format!("record {}", index + 1);
+        match record {
+            Value::Object(fields) => Ok(Row::new(file, place, fields.clone())),
+            _ => Err(error_at(file, &place, "not a JSON object".to_owned())),
+        }
+    };
+    records.iter().enumerate().map(row).collect()
 }

@@ -17,6 +17,26 @@ impl Row {
         Self { file: file.to_owned(), place, fields }
     }
 
+    /// Gives a field a text, in place of what it held.
+    pub(crate) fn set(&mut self, field: &str, text: String) {
+        self.fields.insert(field.to_owned(), Value::String(text));
+    }
+
+    /// Takes in the fields of another record.
+    pub(crate) fn join(&mut self, other: Self) {
+        self.fields.extend(other.fields);
+    }
+
+    /// Whether both say the same, wherever they stand.
+    pub(crate) fn same(&self, other: &Self) -> bool {
+        self.fields == other.fields
+    }
+
+    /// Whether a field holds this text.
+    pub(crate) fn holds(&self, field: &str, text: &str) -> bool {
+        self.fields.get(field).and_then(as_text).is_some_and(|value| value == text)
+    }
+
     /// An error that names this record.
     pub(crate) fn error(&self, message: String) -> TaskError {
         error_at(&self.file, &self.place, message)
@@ -33,7 +53,7 @@ impl Row {
     }
 
     /// A field as text; numbers and truth values as JSON writes them.
-    fn text(&self, field: &str) -> Result<String, TaskError> {
+    pub(crate) fn text(&self, field: &str) -> Result<String, TaskError> {
         let value = self.value(field)?;
         as_text(value).ok_or_else(|| self.error(format!("field \"{field}\" is {}, not a text", kind(value))))
     }
@@ -67,14 +87,18 @@ impl Row {
             let hint = near.map(|near| format!("; did the definition mean \"{near}\"?")).unwrap_or_default();
             self.error(format!("field \"{field}\" is missing{hint}"))
         })?;
-        let inner =
-            rest.into_iter().flat_map(|rest| rest.split('.')).try_fold(value, |value, key| match value {
-                Value::Array(values) => values.get(key.parse::<usize>().ok()?),
-                Value::Object(fields) => fields.get(key),
-                _ => None,
-            });
+        let inner = rest.map_or(Some(value), |rest| walk(value, rest));
         inner.ok_or_else(|| self.error(format!("\"{path}\" leads nowhere in field \"{field}\"")))
     }
+}
+
+/// What a path such as `answers.0.text` leads to.
+pub(super) fn walk<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
+    path.split('.').try_fold(value, |value, key| match value {
+        Value::Array(values) => values.get(key.parse::<usize>().ok()?),
+        Value::Object(fields) => fields.get(key),
+        _ => None,
+    })
 }
 
 /// An error at a place of a file.

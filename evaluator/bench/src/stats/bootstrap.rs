@@ -47,19 +47,10 @@ pub fn bootstrap_statistic(n: usize, mut statistic: impl FnMut(&[usize]) -> Opti
         return None;
     }
     let value = statistic(&(0..n).collect::<Vec<_>>())?;
-    let replicates = resampled(n, REPLICATES, statistic);
+    let mut random = PythonRandom::new(SEED);
+    let replicates: Vec<f64> = (0..REPLICATES).filter_map(|_| statistic(&random.choices(n, n))).collect();
     let (low, high) = if replicates.is_empty() { (value, value) } else { percentiles(replicates) };
     Some(Interval { value, low: low.min(value), high: high.max(value) })
-}
-
-/// The values that a statistic takes on items drawn with replacement.
-pub(super) fn resampled(
-    n: usize,
-    replicates: usize,
-    mut statistic: impl FnMut(&[usize]) -> Option<f64>,
-) -> Vec<f64> {
-    let mut random = PythonRandom::new(SEED);
-    (0..replicates).filter_map(|_| statistic(&random.choices(n, n))).collect()
 }
 
 /// Means over tasks, each task's clusters drawn with replacement.

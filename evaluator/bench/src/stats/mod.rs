@@ -16,7 +16,7 @@ pub use bootstrap::{bootstrap_mean, bootstrap_statistic, cluster_bootstrap, mean
 pub use holm::holm;
 pub use mcnemar::{McNemar, mcnemar};
 pub use paired::{
-    Paired, paired_bootstrap, paired_cluster_bootstrap, paired_mean_of_tasks, paired_statistic,
+    Paired, paired_bootstrap, paired_cluster_bootstrap, paired_mean_of_tasks, paired_statistic, paired_strata,
 };
 pub use standard_error::{
     bootstrap_standard_error, clustered_standard_error, pooled_standard_error, standard_error,

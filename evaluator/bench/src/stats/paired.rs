@@ -1,8 +1,9 @@
 use sekisho_domain::score::Interval;
 use serde::Serialize;
 
-use super::bootstrap::{Clusters, percentiles, resampled, resampled_means};
-use super::{mean, small};
+use super::bootstrap::{Clusters, percentiles, resampled_means};
+use super::{SEED, mean, small};
+use crate::python_random::PythonRandom;
 
 /// Replicates of a test. The smallest p-value is 2 ÷ 10,001, so that one test in a family of two hundred can still be
 /// significant after correction.
@@ -46,11 +47,33 @@ pub fn paired_mean_of_tasks(tasks: &[(Vec<f64>, Vec<f64>)]) -> Option<Paired> {
 /// answers `b − a`; replicates without a value are left out. None of no items and where the items themselves have none.
 #[must_use]
 pub fn paired_statistic(n: usize, mut difference: impl FnMut(&[usize]) -> Option<f64>) -> Option<Paired> {
-    if n == 0 {
+    paired_strata(&[n], |_, drawn| difference(drawn))
+}
+
+/// Paired bootstrap of the mean over tasks of any differences, each task's items drawn within it. `sizes` are the numbers of
+/// items; `difference` gets the place of a task and the indices of its drawn items and answers `b − a`. Replicates in which
+/// a task has no value are left out. None of no tasks, and where a task has no items or no value on all of them.
+#[must_use]
+pub fn paired_strata(
+    sizes: &[usize],
+    mut difference: impl FnMut(usize, &[usize]) -> Option<f64>,
+) -> Option<Paired> {
+    if sizes.contains(&0) {
         return None;
     }
-    let value = difference(&(0..n).collect::<Vec<_>>())?;
-    Some(judged(value, resampled(n, REPLICATES, difference)))
+    let mut over_tasks = |draw: &mut dyn FnMut(usize) -> Vec<usize>| {
+        mean(
+            &sizes
+                .iter()
+                .enumerate()
+                .map(|(task, n)| difference(task, &draw(*n)))
+                .collect::<Option<Vec<_>>>()?,
+        )
+    };
+    let value = over_tasks(&mut |n| (0..n).collect())?;
+    let mut random = PythonRandom::new(SEED);
+    let replicates = (0..REPLICATES).filter_map(|_| over_tasks(&mut |n| random.choices(n, n))).collect();
+    Some(judged(value, replicates))
 }
 
 fn differences(a: &[f64], b: &[f64]) -> Option<Vec<f64>> {
@@ -76,7 +99,9 @@ fn judged(value: f64, replicates: Vec<f64>) -> Paired {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{paired_bootstrap, paired_cluster_bootstrap, paired_mean_of_tasks, paired_statistic};
+    use super::{
+        paired_bootstrap, paired_cluster_bootstrap, paired_mean_of_tasks, paired_statistic, paired_strata,
+    };
     use crate::stats::{mcnemar, mean, wilson};
 
     fn zeros_and_ones(ones: usize, n: usize) -> Vec<f64> {
@@ -121,10 +146,22 @@ mod tests {
     fn a_task_that_does_not_differ_halves_the_mean_difference() {
         let (a, b) = (zeros_and_ones(20, 100), zeros_and_ones(30, 100));
         let one = paired_bootstrap(&a, &b).expect("values");
+        let strata = paired_strata(&[100, 100], |task, drawn| {
+            mean(&drawn.iter().map(|i| if task == 0 { b[*i] - a[*i] } else { 0.0 }).collect::<Vec<_>>())
+        });
         let two = paired_mean_of_tasks(&[(a.clone(), b.clone()), (a.clone(), a)]).expect("values");
+        assert_eq!(strata, Some(two));
         assert!((one.difference.value - 0.1).abs() < 1e-9 && (two.difference.value - 0.05).abs() < 1e-9);
         assert!(two.p < 0.01, "{two:?}");
         assert_eq!((paired_mean_of_tasks(&[]), paired_mean_of_tasks(&[(vec![], vec![])])), (None, None));
+    }
+
+    #[test]
+    fn what_has_no_value_has_no_test() {
+        assert_eq!(paired_statistic(0, |_| Some(0.0)), None);
+        assert_eq!(paired_strata(&[3, 0], |_, _| Some(0.0)), None);
+        assert_eq!(paired_strata(&[], |_, _| Some(0.0)), None);
+        assert_eq!(paired_strata(&[3, 3], |task, _| (task == 0).then_some(0.0)), None);
     }
 
     #[test]

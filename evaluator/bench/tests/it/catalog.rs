@@ -1,11 +1,15 @@
 //! What is built in, and how it is found.
 
-use sekisho_bench::{Catalog, TaskDefinition, TaskError};
+use sekisho_bench::{Catalog, NamedMean, TaskDefinition, TaskError, means};
+use sekisho_domain::evaluation::TaskRun;
 
 #[test]
 fn definitions_and_suites_of_the_build_are_valid() {
     let catalog = Catalog::builtin();
-    assert_eq!(catalog.profiles(), ["llm-jp-eval@1.3", "lm-eval@0.4"]);
+    assert_eq!(
+        catalog.profiles(),
+        ["jp-harness@1", "llm-jp-eval@1.1", "llm-jp-eval@1.3", "llm-jp-eval@1.4", "lm-eval@0.4"]
+    );
     for definition in catalog.iter() {
         let found = catalog.find(&definition.profile, &definition.task).expect("every definition is found");
         assert_eq!(found, definition);
@@ -39,14 +43,18 @@ fn an_unknown_name_is_answered_with_the_nearest_one() {
     for (result, expected) in [
         (
             catalog.find("llm-jp-evel", "niilc").map(|_| ()),
-            "there is no profile \"llm-jp-evel\", did you mean \"llm-jp-eval@1.3\"?; known: llm-jp-eval@1.3, lm-eval@0.4",
+            "there is no profile \"llm-jp-evel\", did you mean \"llm-jp-eval\"?; \
+             known: jp-harness@1, llm-jp-eval@1.1, llm-jp-eval@1.3, llm-jp-eval@1.4, lm-eval@0.4",
         ),
         (
-            catalog.find("llm-jp-eval", "jcommonsensqa").map(|_| ()),
-            "there is no task \"jcommonsensqa\" in llm-jp-eval@1.3, did you mean \"jcommonsenseqa\"?; \
-             known: jcommonsenseqa, jemhopqa, niilc",
+            catalog.find("jp-harness", "wmt20-en-jp").map(|_| ()),
+            "there is no task \"wmt20-en-jp\" in jp-harness@1, did you mean \"wmt20-en-ja\"?; \
+             known: mgsm, wmt20-en-ja, wmt20-ja-en",
         ),
-        (catalog.suite("nightly").map(|_| ()), "there is no suite \"nightly\"; known: llm-jp-eval-dev100"),
+        (
+            catalog.suite("nightly").map(|_| ()),
+            "there is no suite \"nightly\"; known: llm-jp-eval-1.1, llm-jp-eval-1.3, llm-jp-eval-dev100",
+        ),
     ] {
         assert_eq!(sentence(result), expected);
     }
@@ -71,6 +79,54 @@ fn a_task_or_suite_is_defined_once_and_a_suite_names_known_tasks() {
     let other = suite.replace("mine", "other").replace("test", "dev");
     let error = catalog.add_suite("suite.toml", &other).expect_err("unknown split").to_string();
     assert_eq!(error, "lm-eval@0.4/openbookqa has no split \"dev\"; it has test");
+}
+
+/// AVR and AVG as llm-jp-eval makes them, and what they are called while something is missing.
+#[test]
+fn means_are_made_of_categories_and_say_what_is_missing() {
+    let catalog = Catalog::builtin();
+    let suite = catalog.suite("llm-jp-eval-1.1").expect("built in");
+    let value = |run: &TaskRun| Some(if run.task == "jnli" { 0.5 } else { 0.25 });
+    let labels = |means: &[NamedMean]| means.iter().map(NamedMean::label).collect::<Vec<_>>();
+    let all = means(suite, &value);
+    assert_eq!(labels(&all), ["NLI", "QA", "RC", "MC", "AVR"]);
+    assert_eq!(all[0].value, Some(0.3));
+    assert_eq!(all[4].value, Some((0.3 + 0.25 * 3.0) / 4.0));
+    // A category with a hole is shown with what it has, and enters no mean of categories.
+    let without = means(suite, &|run| value(run).filter(|_| run.task != "jnli"));
+    assert_eq!(labels(&without), ["NLI (4/5)", "QA", "RC", "MC", "AVR (3/4)"]);
+    assert_eq!((without[0].value, without[4].value), (Some(0.25), Some(0.25)));
+    assert!(!without[4].is_complete());
+    let none = means(suite, &|_| None);
+    assert_eq!((none[4].value, none[4].label()), (None, "AVR (0/4)".to_owned()));
+
+    let suite = catalog.suite("llm-jp-eval-1.3").expect("built in");
+    let all = means(suite, &|_| Some(1.0));
+    let label = all.last().map(NamedMean::label);
+    assert_eq!(label.as_deref(), Some("AVG (6/9)"), "three categories are not here");
+}
+
+#[test]
+fn a_mean_of_tasks_that_a_suite_does_not_run_is_refused() {
+    let suite = |category: &str| {
+        format!(
+            "name = \"mine\"\ntitle_en = \"Mine\"\ntitle_ja = \"私のもの\"\n[[task]]\nprofile = \"lm-eval\"\ntask = \"piqa\"\nsplit = \"test\"\n\
+             [[mean]]\nname = \"M\"\ncategory = [{category}]\n"
+        )
+    };
+    let add = |category: &str| Catalog::builtin().add_suite("suite.toml", &suite(category));
+    add("{ name = \"C\", tasks = [\"piqa\"], absent = [\"other\"] }").expect("sound");
+    for (category, sentence) in [
+        ("{ name = \"C\", tasks = [\"pica\"] }", "the suite runs \"pica\" 0 times"),
+        ("{ name = \"C\", absent = [\"piqa\"] }", "\"piqa\" is not absent, the suite runs it"),
+        ("{ name = \"C\" }", "has no task"),
+    ] {
+        let error = add(category).expect_err(sentence).to_string();
+        assert!(
+            error.starts_with("suite.toml: category \"C\" of mean \"M\"") && error.contains(sentence),
+            "{error}"
+        );
+    }
 }
 
 #[test]

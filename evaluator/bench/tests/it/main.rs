@@ -1,7 +1,11 @@
 //! The crate against real data and the results of the real harnesses.
 
+mod aggregate;
 mod catalog;
+mod compare;
 mod identity;
+mod import;
+mod jp_harness;
 mod llm_jp_eval;
 mod lm_eval;
 mod refusals;

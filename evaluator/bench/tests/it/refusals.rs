@@ -1,6 +1,8 @@
 //! Bad definitions, bad data and bad answers are refused with a sentence that names the place and the rule.
 
-use sekisho_bench::{Answer, Split, TaskDefinition, TaskError, dataset_json, fingerprint, load};
+use sekisho_bench::{
+    Answer, Gold, SourceRef, Split, TaskDefinition, TaskError, dataset_json, fingerprint, load,
+};
 use sekisho_domain::Sha256;
 use sekisho_domain::evaluation::Bos;
 
@@ -67,7 +69,7 @@ fn malformed_data_is_named_with_file_and_line() {
             "demo/qa, line 1: field \"answer\" is missing; did the definition mean \"anser\"?",
         ),
         (JSONL, good.replace("\"1\"", "[1]"), "demo/qa, line 1: field \"answer\" is a list, not a text"),
-        (r#"{ format = "json" }"#, "[\n{},\n".to_owned(), "demo/qa, line 3: not a JSON array of objects"),
+        (r#"{ format = "json" }"#, "[\n{},\n".to_owned(), "demo/qa, line 3: not JSON"),
         (r#"{ format = "json" }"#, "[{}]".to_owned(), "demo/qa, record 1: field \"question\" is missing"),
         (xml, "<r>\n<q><t>一</t></r>".to_owned(), "demo/qa, line 2: not well-formed XML"),
         (xml, "<r>\n<q><t>一</t></q></r>".to_owned(), "demo/qa, line 2: field \"answer\" is missing"),
@@ -76,6 +78,23 @@ fn malformed_data_is_named_with_file_and_line() {
             r#"{ format = "xwino", language = "jp" }"#,
             "jp\tx\n".to_owned(),
             "demo/qa, line 1: 2 columns where XWINO has 7",
+        ),
+        (CSV, "一,1\n二\n".to_owned(), "demo/qa, line 2: 1 values where there are 2 columns"),
+        (
+            r#"{ format = "tsv" }"#,
+            "question\tanswer\n一\t1\t2\n".to_owned(),
+            "demo/qa, line 2: 3 values where there are 2 columns",
+        ),
+        (
+            r#"{ format = "tsv" }"#,
+            "question\n一\n".to_owned(),
+            "demo/qa, line 2: field \"answer\" is missing",
+        ),
+        (r#"{ format = "squad" }"#, "{\"data\": [{}]}".to_owned(), "demo/qa, line 1: not the JSON of SQuAD"),
+        (
+            r#"{ format = "json", at = "a.b" }"#,
+            "{\"a\": []}".to_owned(),
+            "demo/qa, a.b: there is no array of objects here",
         ),
         (
             r#"{ format = "xwino", language = "jp" }"#,
@@ -86,6 +105,58 @@ fn malformed_data_is_named_with_file_and_line() {
         let error = read(reader, &bytes).expect_err(sentence);
         assert!(error.starts_with(sentence), "{error}\nexpected: {sentence}");
     }
+}
+
+const CSV: &str = r#"{ format = "csv", columns = ["question", "answer"] }"#;
+
+#[test]
+fn tables_are_read_with_and_without_header_and_mark() {
+    for (reader, bytes) in [
+        (CSV, "\u{feff}\"一, \"\"二\"\"\n\",1\n三,2\n"),
+        (r#"{ format = "csv" }"#, "question,answer\n一,1\n二,2\n"),
+        (r#"{ format = "tsv" }"#, "\u{feff}question\tanswer\n\"一\t1\n二\"\t2\n"),
+        (
+            r#"{ format = "json", at = "a.0" }"#,
+            r#"{"a": [[{"question": "一", "answer": 1}, {"question": "二", "answer": 2}]]}"#,
+        ),
+        (
+            r#"{ format = "xml", record = "q", fields = { question = "t/s", answer = "@a" }, join = "" }"#,
+            "<!DOCTYPE r SYSTEM \"r.dtd\"><r><q a='1'><t><s>一</s></t><u><s>x</s></u></q><q a='2'><t><s>二</s></t></q></r>",
+        ),
+    ] {
+        assert_eq!(read(reader, bytes), Ok(2), "{reader}");
+    }
+}
+
+/// Source and translation of a sentence lie in two files.
+#[test]
+fn files_that_are_read_side_by_side_match_line_by_line() {
+    let (source, target) = ("一\n二\n", "1\n2\n");
+    let text = definition(r#"{ format = "lines", field = "question" }"#, GENERATE, source).replace(
+        "role = \"test\" }]",
+        &format!(
+            "role = \"test\" }}, {{ id = \"demo\", file = \"answers\", sha256 = \"{}\", role = \"test\", reader = {{ format = \"lines\", field = \"answer\" }} }}]",
+            Sha256::of(target).hex()
+        ),
+    );
+    let definition = parse(&text).expect("a valid definition");
+    let run = run(&definition, "test");
+    let with = |target: &'static str| {
+        let read = move |source: &SourceRef| {
+            Ok(if source.file == "answers" { target } else { "一\n二\n" }.as_bytes().to_vec())
+        };
+        load(&definition, &run, &[Sha256::of(target)], &read).map_err(|error| error.to_string())
+    };
+    assert_eq!(with(target).expect("they match").items[1].gold, Gold::Text("2".to_owned()));
+    assert_eq!(
+        with("1\n"),
+        Err("demo/answers, line 1: the file ends here, the one beside it after line 2; files that are read side by side must \
+             match line by line"
+            .to_owned())
+    );
+    let twice = text.replace("field = \"answer\" } }]", "field = \"question\" } }]");
+    let error = parse(&twice).expect_err("one field twice").to_string();
+    assert!(error.contains("two files of the role \"test\" give the field \"question\""), "{error}");
 }
 
 #[test]
@@ -161,29 +232,23 @@ fn more_shots_than_there_are_others_are_refused() {
     );
 }
 
-#[test]
-fn contradictions_in_a_definition_are_refused() {
+/// Each change of a good definition is refused with the sentence.
+fn refused(changes: &[(&str, &str, &str)]) {
     let good = definition(JSONL, GENERATE, "");
     parse(&good).expect("a valid definition");
-    let shots = "shots = { default = 2, from = \"train\" }\nprompt";
-    for (from, to, sentence) in [
+    for (from, to, sentence) in changes {
+        assert!(good.contains(from), "{from}");
+        let error = parse(&good.replacen(from, to, 1)).expect_err(sentence).to_string();
+        assert!(error.starts_with(sentence), "{error}\nexpected: {sentence}");
+    }
+}
+
+#[test]
+fn parts_of_a_definition_that_contradict_each_other_are_refused() {
+    refused(&[
         ("demo@1", "demo", "qa.toml: profile \"demo\" has no version"),
-        (
-            "primary = \"exact_match\"",
-            "primary = \"acc\"",
-            "qa.toml: the primary metric acc is not among metrics",
-        ),
-        ("\"char_f1\"]", "\"acc\"]", "qa.toml: metric acc cannot judge a request of kind \"generate\""),
-        ("\"char_f1\"]", "\"char_f2\"]", "qa.toml:11:27: unknown variant `char_f2`"),
         ("max_new_tokens", "max_tokens", "qa.toml"),
         ("{question}", "{question", "qa.toml:18:20: a single \"{\" in"),
-        ("prompt", "shots = { default = 2 }\nprompt", "qa.toml: shots.default needs shots.from"),
-        ("prompt", shots, "qa.toml: shots.from is \"train\", but no source gives that split"),
-        (
-            "prompt",
-            "shots = { default = 2, from = \"test\" }\nprompt",
-            "qa.toml: shots.from needs prompt.shot",
-        ),
         (
             "input = \"",
             "query = \"{question}\", input = \"",
@@ -195,11 +260,108 @@ fn contradictions_in_a_definition_are_refused() {
             "input = [\"{question}\", \"a\"]",
             "qa.toml: prompt.input with several templates needs",
         ),
-    ] {
-        assert!(good.contains(from), "{from}");
-        let error = parse(&good.replacen(from, to, 1)).expect_err(sentence).to_string();
-        assert!(error.starts_with(sentence), "{error}\nexpected: {sentence}");
-    }
+    ]);
+}
+
+#[test]
+fn sources_that_contradict_the_split_rule_are_refused() {
+    refused(&[
+        (
+            "\nsource",
+            "\nsubtask = \"a\"\ncluster = \"b\"\nsource",
+            "qa.toml: a task has sub-tasks or clusters, not both",
+        ),
+        ("stderr = \"none\"", "stderr = \"pooled\"", "qa.toml: stderr = \"pooled\" needs subtask"),
+        (
+            "role = \"test\"",
+            "role = \"all\"",
+            "qa.toml: demo/qa has the role \"all\"; splits = \"files\" knows train and dev and test",
+        ),
+        (
+            "splits = \"files\"",
+            "splits = \"llm-jp-eval-pool\"",
+            "qa.toml: demo/qa has the role \"test\"; splits = \"llm-jp-eval-pool\" knows all",
+        ),
+        ("source = [", "source = []\n# [", "qa.toml: there is no source"),
+    ]);
+}
+
+#[test]
+fn metrics_and_filters_that_do_not_fit_are_refused() {
+    refused(&[
+        (
+            "primary = \"exact_match\"",
+            "primary = \"acc\"",
+            "qa.toml: the primary metric acc is not among metrics",
+        ),
+        (
+            "\"char_f1\"]",
+            "\"acc_norm\"]",
+            "qa.toml: metric acc_norm cannot judge a request of kind \"generate\"",
+        ),
+        ("\"char_f1\"]", "\"char_f2\"]", "qa.toml:11:27: unknown variant `char_f2`"),
+        (
+            "char_f1\"]",
+            "char_f1\"]\nfilter = [{ steps = [\"strip\"] }, { name = \"b\" }]",
+            "qa.toml: several filters need names",
+        ),
+        (
+            "\"char_f1\"]",
+            "\"bleu\"]\nfilter = [{ name = \"a\" }, { name = \"b\" }]",
+            "qa.toml: metric bleu is made of all answers at once",
+        ),
+        (
+            "\"char_f1\"]",
+            "\"char_f1\"]\nfilter = [{ name = \"a\" }, { name = \"b\" }]",
+            "qa.toml: the primary metric exact_match is not among metrics; reported are exact_match,a and char_f1,a and",
+        ),
+        (
+            "\"char_f1\"]",
+            "\"char_f1\"]\nnormalize = [{ delete = \"(\" }]",
+            "qa.toml:12:14: \"(\" is no regular expression of this program: unclosed group",
+        ),
+        ("\"char_f1\"]", "\"char_f1\"]\nnormalize = [\"stripe\"]", "qa.toml:12:14: unknown variant `stripe`"),
+        (
+            "request = { kind = \"generate\"",
+            "request = { kind = \"rolling\" }\n# {",
+            "qa.toml: metric exact_match cannot judge a request of kind \"rolling\"",
+        ),
+    ]);
+}
+
+#[test]
+fn examples_that_cannot_be_had_are_refused() {
+    const LITERAL: &str = "[{ input = \"一\", output = \"1\" }]";
+    let shots = "shots = { default = 2, from = \"train\" }\nprompt";
+    refused(&[
+        (
+            "prompt",
+            "shots = { default = 2 }\nprompt",
+            "qa.toml: shots.default needs shots.from or shots.literal",
+        ),
+        ("prompt", shots, "qa.toml: shots.from is \"train\", but no source gives that split"),
+        (
+            "prompt",
+            "shots = { default = 2, from = \"test\" }\nprompt",
+            "qa.toml: shots.from needs prompt.shot",
+        ),
+        (
+            "prompt",
+            &format!("shots = {{ literal = {LITERAL}, from = \"test\" }}\nprompt"),
+            "qa.toml: shots.from and shots.literal exclude each other",
+        ),
+        (
+            "prompt",
+            &format!("shots = {{ default = 2, literal = {LITERAL} }}\nprompt"),
+            "qa.toml: shots.default is 2, but shots.literal has 1",
+        ),
+        (
+            "prompt",
+            &format!("shots = {{ literal = {LITERAL} }}\nprompt"),
+            "qa.toml: shots.literal needs prompt.shot",
+        ),
+        ("prompt", "shots = { per = \"x\" }\nprompt", "qa.toml: shots.per needs shots.from"),
+    ]);
 }
 
 #[test]
@@ -224,7 +386,8 @@ request = { kind = "choices", choices = "c", delimiter = " ", gold = "g" }"#;
     let score = |answer| {
         sekisho_bench::score(&definition, &data.items[0], &answer).map_err(|error| error.to_string())
     };
-    let choices = |loglikelihoods| Answer::Choices { loglikelihoods, choice_tokens: vec![1, 1] };
+    let choices =
+        |loglikelihoods| Answer::Choices { loglikelihoods, choice_tokens: vec![1, 1], greedy: None };
     assert_eq!(
         score(choices(vec![-2.0, -1.0])).expect("well-formed").score["acc"].to_bits(),
         1.0_f64.to_bits()

@@ -24,18 +24,30 @@ pub(crate) fn data() -> Option<PathBuf> {
 /// Reads sources from the data pack.
 pub(crate) fn read(source: &SourceRef) -> Result<Vec<u8>, String> {
     let folder = data().ok_or("no test data")?;
-    fs_err::read(folder.join("bench").join(&source.source).join(&source.file))
-        .map_err(|error| error.to_string())
+    let place = match source.source.as_str() {
+        "oracle" => folder.join("../oracle/tasks/data"),
+        source => folder.join("bench").join(source),
+    };
+    fs_err::read(place.join(&source.file)).map_err(|error| error.to_string())
 }
 
 /// The goldens of `step-0800`, one JSON object a line.
 pub(crate) fn goldens(file: &str) -> Vec<Value> {
-    oracle(file).lines().map(|line| serde_json::from_str(line).expect("a golden is JSON")).collect()
+    lines(&oracle(file))
 }
 
 /// The aggregates of `step-0800`.
 pub(crate) fn scores(file: &str) -> Value {
     serde_json::from_str(&oracle(file)).expect("aggregates are JSON")
+}
+
+/// Whole prompts, of every harness.
+pub(crate) fn prompt_samples() -> Vec<Value> {
+    lines(&oracle("../prompt_samples.jsonl"))
+}
+
+fn lines(text: &str) -> Vec<Value> {
+    text.lines().map(|line| serde_json::from_str(line).expect("a golden is JSON")).collect()
 }
 
 fn oracle(file: &str) -> String {

@@ -1,7 +1,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-use sekisho_server::{Config, Server, bind};
+use sekisho_server::{Config, Server, bind, take};
 use tokio::sync::watch;
 
 use crate::commands::serve::wait_for_signal;
@@ -29,16 +29,16 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> anyhow::Result<ExitStatus> 
 
 async fn walk(args: &Args, dir: PathBuf, printer: &Printer) -> anyhow::Result<ExitStatus> {
     let listener = bind(SocketAddr::from((Ipv4Addr::LOCALHOST, args.port))).await.map_err(Failed::user)?;
-    fs_err::create_dir_all(&dir).map_err(Failed::user)?;
+    let lock = take(&dir).map_err(Failed::user)?;
     printer.say(&format!("Sekisho demo in {}", dir.display()));
-    input::write(&dir, printer)?;
+    input::write(&dir, printer).map_err(Failed::on_disk)?;
     let mut config = Config::defaults(&dir)?;
     config.set_listen(listener.local_addr()?);
     config.data_dir = dir.join(input::DATA);
     config.tasks_dir = dir.join(input::TASKS);
     config.suite = input::SUITE.to_owned();
     let program = std::env::current_exe()?;
-    let server = Server::open(config, listener, Some(program)).await.map_err(Failed::user)?;
+    let server = Server::open(config, listener, lock, Some(program)).await.map_err(Failed::user)?;
     let app = server.app.clone();
     let people = road::people(&app).await?;
     let (stop, stopped) = watch::channel(false);
@@ -64,10 +64,16 @@ async fn walk(args: &Args, dir: PathBuf, printer: &Printer) -> anyhow::Result<Ex
             printer.say("Interrupted; the same command goes on from here.");
             status
         }
-        Err(error) => {
+        Err(error) if args.once => {
             stop.send_replace(true);
             serving.await??;
             return Err(error);
+        }
+        Err(error) => {
+            let status = printer.failure(&error);
+            printer.say("The pages stay up to look at; Ctrl-C ends it, and the same command tries again.");
+            wait_for_signal().await?;
+            status
         }
     };
     stop.send_replace(true);

@@ -6,8 +6,7 @@ use indicatif::ProgressBar;
 use sekisho_bench::{SourceRef, TaskDefinition};
 use sekisho_domain::Sha256;
 use sekisho_domain::evaluation::{Bos, TaskRun};
-use sekisho_domain::score::TokenCounts;
-use sekisho_evaluator::{EvalError, Model, Progress, Report, Request, evaluate};
+use sekisho_evaluator::{EvalError, Model, Progress, Prompts, Report, Request, Settings, Spent, evaluate};
 
 use super::tasks;
 use crate::exit::{ExitStatus, Failed};
@@ -55,6 +54,15 @@ pub(crate) struct Args {
     /// Run every sequence by itself: the slow reference, equal bit for bit
     #[arg(long)]
     no_sharing: bool,
+    /// Most memory for keys and values, e.g. 512MiB or 2GiB [default: 1 GiB, or what the longest prompt needs]
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    kv_budget: Option<usize>,
+    /// Most tokens of a prompt where the profile cuts [default: the model's context]
+    #[arg(long, value_name = "N")]
+    max_length: Option<usize>,
+    /// Keep tokenised prompts here for the next checkpoint
+    #[arg(long, value_name = "DIR")]
+    cache: Option<PathBuf>,
     /// Take a data file with this digest although the definition names another; recorded as other settings
     #[arg(long, value_name = "SHA256")]
     accept: Vec<Sha256>,
@@ -64,7 +72,7 @@ pub(crate) struct Args {
     /// The report as JSON on stdout
     #[arg(long)]
     json: bool,
-    /// Tokens run, saved and per second on stderr
+    /// Tokens run and saved, and where the time went, on stderr
     #[arg(long)]
     timing: bool,
 }
@@ -81,12 +89,17 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> anyhow::Result<ExitStatus> 
         read: &|source| read(args, source),
         accept: &args.accept,
         bos: args.bos,
-        sharing: !args.no_sharing,
+        settings: Settings {
+            sharing: !args.no_sharing,
+            kv_bytes: args.kv_budget,
+            max_length: args.max_length,
+        },
         threads: args.threads,
         out: args.out.as_deref(),
         stop,
     };
-    let report = match evaluate(&model, &request, &mut Bar { printer, bar: None }) {
+    let mut prompts = args.cache.as_deref().map_or_else(Prompts::new, Prompts::in_folder);
+    let report = match evaluate(&model, &request, &mut prompts, &mut Bars { printer, bars: Vec::new() }) {
         Err(EvalError::Stopped) if stopped.by_user() => {
             return Err(Failed::with(
                 ExitStatus::Interrupted,
@@ -174,43 +187,65 @@ fn table(report: &Report, printer: &Printer) -> anyhow::Result<()> {
 fn say_timing(report: &Report, printer: &Printer) {
     for result in report.results.iter().zip(&report.primary).filter(|(_, primary)| **primary).map(|(r, _)| r)
     {
-        let TokenCounts { prompt, prefilled, generated } = result.tokens;
+        let tokens = result.tokens;
         printer.say(&format!(
             "{}/{}: {:.1} s, {} tokens in prompts, {} run ({} saved by sharing), {} generated",
             result.profile,
             result.task,
             result.seconds,
-            prompt,
-            prefilled,
-            prompt.saturating_sub(prefilled),
-            generated
+            tokens.prompt,
+            tokens.prefilled,
+            tokens.prompt.saturating_sub(tokens.prefilled),
+            tokens.generated
         ));
     }
+    let parts = report.timing.parts().map(|(name, time)| format!("{name} {:.2} s", time.as_secs_f64()));
+    printer.say(&format!("in all {:.2} s: {}", report.seconds, parts.join(", ")));
 }
 
-/// Evaluation on the terminal.
-struct Bar<'a> {
+/// A size with a unit: B, kB, MB, GB (powers of 1,000) or KiB, MiB, GiB (powers of 1,024).
+fn size(text: &str) -> Result<usize, String> {
+    let wrong = || format!("\"{text}\" is no size; write 512MiB or 2GiB");
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let number: f64 = text[..digits].parse().map_err(|_| wrong())?;
+    let unit = match text[digits..].trim() {
+        "" | "B" => 1.0,
+        "kB" => 1e3,
+        "MB" => 1e6,
+        "GB" => 1e9,
+        "KiB" => 1024.0,
+        "MiB" => 1024.0 * 1024.0,
+        "GiB" => 1024.0 * 1024.0 * 1024.0,
+        _ => return Err(wrong()),
+    };
+    Ok((number * unit) as usize)
+}
+
+/// An evaluation on the terminal: a bar for every task that has something left.
+struct Bars<'a> {
     printer: &'a Printer,
-    bar: Option<ProgressBar>,
+    bars: Vec<ProgressBar>,
 }
 
-impl Progress for Bar<'_> {
-    fn task(&mut self, name: &str, total: u64, left: u64) {
-        if let Some(bar) = self.bar.take() {
-            bar.finish();
-        }
+impl Progress for Bars<'_> {
+    fn task(&mut self, _task: usize, name: &str, total: u64, left: u64) {
         let bar = self
             .printer
-            .bar(total, "{prefix:<32} {bar:30} {pos:>5}/{len} items  {per_sec}  {msg}  {eta} left");
+            .bar(total, "{prefix:<36} {bar:24} {pos:>5}/{len} items  {per_sec}  {msg}  {eta} left");
         bar.set_prefix(name.to_owned());
         bar.set_position(total - left);
         bar.reset_eta();
-        self.bar = Some(bar);
+        self.bars.push(bar);
     }
 
-    fn item(&mut self, tokens: TokenCounts) {
-        let Some(bar) = &self.bar else { return };
-        bar.inc(1);
-        bar.set_message(format!("{} tokens run", tokens.prefilled + tokens.generated));
+    fn item(&mut self, task: usize) {
+        self.bars[task].inc(1);
+    }
+
+    fn worked(&mut self, task: usize, spent: Spent) {
+        let tokens = spent.tokens;
+        let saved = tokens.prompt.saturating_sub(tokens.prefilled);
+        self.bars[task]
+            .set_message(format!("{} tokens run, {saved} saved", tokens.prefilled + tokens.generated));
     }
 }

@@ -38,11 +38,13 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, printer: &Printer) -> anyhow::Result<ExitStatus> {
-    let folder = fs_err::canonicalize(&args.path).map_err(Failed::user)?;
+    let folder = fs_err::canonicalize(&args.path).map_err(|error| {
+        Failed::user(format!("{error}; give the folder that holds config.json and the safetensors files"))
+    })?;
     let address = ServerAddress { url: args.server.server.clone(), token: args.server.token()? };
     let client = RunClient::new(&address).map_err(Failed::user)?;
     let registration = RegisterRun { name: args.run.clone(), ..RegisterRun::default() };
-    let run = client.register(&registration).map_err(Failed::user)?;
+    let run = client.register(&registration).map_err(Failed::from)?;
     let (step, tokens) = (Step(args.step), Tokens(args.tokens));
     let handed = if args.copy {
         client.upload(run.id, step, tokens, &folder)
@@ -50,7 +52,7 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> anyhow::Result<ExitStatus> 
         let path = folder.display().to_string();
         client.announce(run.id, &AnnounceCheckpoint { step, tokens, path, copy: false })
     };
-    let checkpoint = handed.map_err(Failed::user)?;
+    let checkpoint = handed.map_err(Failed::from)?;
     let checkpoint = if args.no_wait { checkpoint } else { wait(&Client::new(&args.server)?, checkpoint)? };
     if args.json {
         printer.json(&checkpoint)?;

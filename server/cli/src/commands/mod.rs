@@ -1,10 +1,12 @@
 //! One file per subcommand: its flags, and a function that calls a library and prints.
 
 pub(crate) mod checkpoint;
+pub(crate) mod compare;
 pub(crate) mod completions;
 pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod eval;
+pub(crate) mod import;
 pub(crate) mod ingest;
 pub(crate) mod policy;
 pub(crate) mod release;
@@ -31,6 +33,8 @@ pub(crate) fn run(command: Command, printer: &Printer) -> anyhow::Result<ExitSta
         Command::Ingest(args) => ingest::run(&args, printer),
         Command::Eval(args) => eval::run(&args, printer),
         Command::Tasks(command) => tasks::run(&command, printer),
+        Command::Compare(args) => compare::run(&args, printer),
+        Command::Import(command) => import::run(&command, printer),
         Command::Policy(command) => policy::run(&command, printer),
         Command::Release(command) => release::run(&command, printer),
         Command::Run(command) => run::run(&command, printer),

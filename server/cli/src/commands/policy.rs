@@ -42,13 +42,18 @@ pub(crate) fn run(command: &Command, printer: &Printer) -> anyhow::Result<ExitSt
 
 fn decide(args: &Args) -> anyhow::Result<Decision> {
     let set = policy_set(&args.policy)?;
-    let path = std::path::absolute(&args.lineage)?;
-    let facts = Facts::gather(&path.display().to_string(), &Disk).map_err(|error| match error {
-        FactsError::NotFound(_) => Failed::with(ExitStatus::NotFound, error.to_string()),
-        _ => Failed::user(error),
-    })?;
+    let facts = gather(&args.lineage, &Disk)?;
     let today = jiff::tz::TimeZone::system().to_datetime(system_now()).date();
     Ok(sekisho_policy::evaluate(&facts, &set, today))
+}
+
+/// Everything that a lineage file names.
+pub(crate) fn gather(lineage: &Path, folder: &dyn Folder) -> anyhow::Result<Facts> {
+    let path = std::path::absolute(lineage)?;
+    Facts::gather(&path.display().to_string(), folder).map_err(|error| match error {
+        FactsError::NotFound(_) => Failed::with(ExitStatus::NotFound, error.to_string()),
+        _ => Failed::user(error),
+    })
 }
 
 fn system_now() -> jiff::Timestamp {
@@ -66,7 +71,7 @@ fn policy_set(name: &str) -> anyhow::Result<PolicySet> {
 }
 
 /// The files beside a lineage file.
-struct Disk;
+pub(crate) struct Disk;
 
 impl Folder for Disk {
     fn read(&self, path: &str) -> Result<Option<Vec<u8>>, String> {

@@ -1,10 +1,12 @@
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use crate::client::{Client, ServerArgs};
 use crate::exit::{ExitStatus, Failed};
 use crate::printer::Printer;
+use crate::proposal;
 
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
@@ -34,7 +36,13 @@ pub(crate) enum Command {
     /// Add a comment
     Comment(Act),
     /// Publish what is approved, or resume a publication
-    Publish(Act),
+    Publish {
+        #[command(flatten)]
+        act: Act,
+        /// Wait until it is out; exit 1 when it stops
+        #[arg(long)]
+        wait: bool,
+    },
     /// Releases, those waiting for approval first
     List(Options),
     /// One release
@@ -69,13 +77,14 @@ pub(crate) struct Options {
 pub(crate) fn run(command: &Command, printer: &Printer) -> anyhow::Result<ExitStatus> {
     match command {
         Command::Propose { checkpoint, lineage, options } => {
-            let lineage = fs_err::read_to_string(lineage).map_err(Failed::user)?;
-            let body = json!({ "checkpoint": checkpoint, "lineage": lineage });
+            let mut body = proposal::gather(lineage, printer)?;
+            body["checkpoint"] = json!(checkpoint);
             let release: Value = Client::new(&options.server)?.post("/releases", &body)?;
-            show(&release, options, printer)
+            show(&release, options, printer)?;
+            Ok(ExitStatus::Ok)
         }
-        Command::Freeze(args) => act("freeze", args, printer),
-        Command::Request(args) => act("request", args, printer),
+        Command::Freeze(args) => judged(&act("freeze", args)?, &args.options, printer),
+        Command::Request(args) => acted("request", args, printer),
         Command::Approve(args) => {
             let url = args.options.server.server.trim_end_matches('/');
             let text = format!(
@@ -84,26 +93,78 @@ pub(crate) fn run(command: &Command, printer: &Printer) -> anyhow::Result<ExitSt
             );
             Err(Failed::with(ExitStatus::Refused, text))
         }
-        Command::Return(args) => act("return", args, printer),
-        Command::Reject(args) => act("reject", args, printer),
-        Command::Withdraw(args) => act("withdraw", args, printer),
-        Command::Comment(args) => act("comment", args, printer),
-        Command::Publish(args) => act("publish", args, printer),
+        Command::Return(args) => acted("return", args, printer),
+        Command::Reject(args) => acted("reject", args, printer),
+        Command::Withdraw(args) => acted("withdraw", args, printer),
+        Command::Comment(args) => acted("comment", args, printer),
+        Command::Publish { act: args, wait: false } => acted("publish", args, printer),
+        Command::Publish { act: args, wait: true } => {
+            let release = act("publish", args)?;
+            let release = follow(&Client::new(&args.options.server)?, &release, printer)?;
+            show(&release, &args.options, printer)?;
+            Ok(ExitStatus::Ok)
+        }
         Command::List(options) => list(options, printer),
         Command::Show { id, options } => {
             let release: Value = Client::new(&options.server)?.get(&format!("/releases/{id}"))?;
-            show(&release, options, printer)
+            judged(&release, options, printer)
         }
     }
 }
 
 /// Acts on the version of the release that is there now; the server refuses if it changes in between.
-fn act(action: &str, args: &Act, printer: &Printer) -> anyhow::Result<ExitStatus> {
+fn act(action: &str, args: &Act) -> anyhow::Result<Value> {
     let client = Client::new(&args.options.server)?;
     let release: Value = client.get(&format!("/releases/{}", args.id))?;
     let body = json!({ "version": release["version"], "comment": args.message });
-    let release: Value = client.post(&format!("/releases/{}/{action}", args.id), &body)?;
-    show(&release, &args.options, printer)
+    client.post(&format!("/releases/{}/{action}", args.id), &body)
+}
+
+/// An action that did what was asked, whatever the policy said about the release before.
+fn acted(action: &str, args: &Act, printer: &Printer) -> anyhow::Result<ExitStatus> {
+    show(&act(action, args)?, &args.options, printer)?;
+    Ok(ExitStatus::Ok)
+}
+
+/// What was asked is the policy's verdict.
+fn judged(release: &Value, options: &Options, printer: &Printer) -> anyhow::Result<ExitStatus> {
+    show(release, options, printer)?;
+    let refused = release["decision"]["verdict"] == "refused";
+    Ok(if refused { ExitStatus::Refused } else { ExitStatus::Ok })
+}
+
+/// Tells each step of a publication as it is done, until it is out or has stopped.
+fn follow(client: &Client, release: &Value, printer: &Printer) -> anyhow::Result<Value> {
+    let path = format!("/releases/{}", release["id"].as_str().unwrap_or_default());
+    let mut told = Vec::new();
+    loop {
+        let release: Value = client.get(&path)?;
+        let state = release["state"].as_str().unwrap_or_default();
+        let steps = release["steps"].as_array().cloned().unwrap_or_default();
+        for step in steps.iter().filter(|step| step["state"] == "done") {
+            if !told.contains(&step["name"]) {
+                told.push(step["name"].clone());
+                printer.say(&format!("{}: {}", words(step, "/name"), words(step, "/detail/en")));
+            }
+        }
+        let running = release["publishing"] == true;
+        if state == "published" {
+            return Ok(release);
+        }
+        if !running {
+            let failed = steps.iter().find(|step| step["state"] == "failed");
+            let reason = failed.map_or("it is no longer being published", |step| words(step, "/detail/en"));
+            return Err(Failed::with(
+                ExitStatus::Failure,
+                format!("The publication stopped ({state}): {reason}"),
+            ));
+        }
+        std::thread::sleep(Duration::from_millis(300));
+    }
+}
+
+fn words<'v>(value: &'v Value, pointer: &str) -> &'v str {
+    value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
 }
 
 fn list(options: &Options, printer: &Printer) -> anyhow::Result<ExitStatus> {
@@ -117,18 +178,21 @@ fn list(options: &Options, printer: &Printer) -> anyhow::Result<ExitStatus> {
     Ok(ExitStatus::Ok)
 }
 
-fn show(release: &Value, options: &Options, printer: &Printer) -> anyhow::Result<ExitStatus> {
+/// The release, what the policy holds against it, and where its publication stopped.
+fn show(release: &Value, options: &Options, printer: &Printer) -> anyhow::Result<()> {
     if options.json {
         printer.json(release)?;
     } else {
         printer.table(&["name", "state", "verdict", "approvals", "repository", "id"], &[row(release)])?;
     }
     for finding in release["decision"]["violations"].as_array().into_iter().flatten() {
-        let text = |pointer: &str| finding.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-        printer.say(&format!("{}: {}", text("/code"), text("/text/en")));
+        printer.say(&format!("{}: {}", words(finding, "/code"), words(finding, "/text/en")));
     }
-    let refused = release["decision"]["verdict"] == "refused";
-    Ok(if refused { ExitStatus::Refused } else { ExitStatus::Ok })
+    let steps = release["steps"].as_array().filter(|_| release["state"] == "publishing");
+    for step in steps.into_iter().flatten().filter(|step| step["state"] == "failed") {
+        printer.say(&format!("stopped at {}: {}", words(step, "/name"), words(step, "/detail/en")));
+    }
+    Ok(())
 }
 
 fn row(release: &Value) -> Vec<String> {

@@ -1,7 +1,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use sekisho_server::{Config, Server, bind};
+use sekisho_server::{Config, Server, bind, take};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
@@ -33,7 +33,8 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> anyhow::Result<ExitStatus> 
         let dir = config.dir.clone();
         let listener = bind(config.listen).await.map_err(Failed::user)?;
         let program = std::env::current_exe()?;
-        let server = Server::open(config, listener, Some(program)).await.map_err(Failed::user)?;
+        let lock = take(&dir).map_err(Failed::user)?;
+        let server = Server::open(config, listener, lock, Some(program)).await.map_err(Failed::user)?;
         printer.say(&format!("Sekisho serves at {}", server.app.config.public_url));
         printer.say(&format!("  data   {}", dir.display()));
         printer.say(&format!("  admin  SEKISHO_TOKEN=$(cat {})", dir.join("admin-token").display()));

@@ -15,7 +15,7 @@ pub(crate) enum Command {
     },
     /// The definition of one task
     Show {
-        /// Task id, or profile/task
+        /// Task id (the newest version of each profile), or profile/task
         task: String,
         /// Folder with task files of your own
         #[arg(long, value_name = "DIR")]
@@ -38,7 +38,12 @@ pub(crate) fn run(command: &Command, printer: &Printer) -> anyhow::Result<ExitSt
         }
         Command::Show { task, tasks } => {
             let catalog = catalog(tasks.as_ref())?;
-            let wanted = |d: &&TaskDefinition| d.task == *task || d.name() == *task;
+            // Of a bare id the newest version of every profile that has it.
+            let newest = |d: &&TaskDefinition| {
+                let profile = d.profile.split('@').next().unwrap_or_default();
+                catalog.find(profile, &d.task).is_ok_and(|newest| newest.profile == d.profile)
+            };
+            let wanted = |d: &&TaskDefinition| d.name() == *task || (d.task == *task && newest(d));
             let found: Vec<&str> = catalog.iter().filter(wanted).map(TaskDefinition::toml).collect();
             if found.is_empty() {
                 let near = sekisho_domain::nearest(task, catalog.iter().map(|d| d.task.as_str()));

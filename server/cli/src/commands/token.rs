@@ -23,12 +23,47 @@ pub(crate) enum Command {
         #[command(flatten)]
         server: ServerArgs,
     },
+    /// The tokens of an account, without their texts
+    List {
+        /// Name of the account
+        user: String,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// Make a token invalid
+    Revoke {
+        /// Name of the account
+        user: String,
+        /// Id of the token, as `list` shows it
+        id: String,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
 }
 
 pub(crate) fn run(command: &Command, printer: &Printer) -> anyhow::Result<ExitStatus> {
-    let Command::Add { user, label, scope, days, server } = command;
-    let body = json!({ "label": label, "scopes": scope, "days": days });
-    let answer: Value = Client::new(server)?.post(&format!("/users/{user}/tokens"), &body)?;
-    printer.data(answer["token"].as_str().unwrap_or_default())?;
+    match command {
+        Command::Add { user, label, scope, days, server } => {
+            let body = json!({ "label": label, "scopes": scope, "days": days });
+            let answer: Value = Client::new(server)?.post(&format!("/users/{user}/tokens"), &body)?;
+            printer.data(answer["token"].as_str().unwrap_or_default())?;
+        }
+        Command::List { user, server } => {
+            let tokens: Vec<Value> = Client::new(server)?.get(&format!("/users/{user}/tokens"))?;
+            let rows: Vec<_> = tokens.iter().map(row).collect();
+            printer.table(&["label", "scopes", "created", "expires", "id"], &rows)?;
+        }
+        Command::Revoke { user, id, server } => {
+            Client::new(server)?.delete(&format!("/users/{user}/tokens/{id}"))?;
+            printer.say(&format!("Token {id} of {user} works no longer."));
+        }
+    }
     Ok(ExitStatus::Ok)
+}
+
+fn row(token: &Value) -> Vec<String> {
+    let scopes: Vec<&str> =
+        token["scopes"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let text = |key: &str| token[key].as_str().unwrap_or("—").to_owned();
+    vec![text("label"), scopes.join(", "), text("created"), text("expires"), text("id")]
 }

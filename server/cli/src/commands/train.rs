@@ -9,9 +9,10 @@ use sekisho_domain::run::MetricRow;
 use sekisho_server::SystemClock;
 use sekisho_trainer::{Ended, Progress, ServerAddress, Spec, TrainOptions, train};
 
+use crate::client::TokenArgs;
 use crate::exit::{ExitStatus, Failed};
 use crate::printer::Printer;
-use crate::signals;
+use crate::{parent, signals};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -21,9 +22,11 @@ pub(crate) struct Args {
     /// The run's folder
     #[arg(long, value_name = "OUT", required_unless_present = "check")]
     dir: Option<PathBuf>,
-    /// Tell this service about progress and checkpoints (token: SEKISHO_TOKEN)
+    /// Tell this service about progress and checkpoints
     #[arg(long, env = "SEKISHO_SERVER", value_name = "URL")]
     server: Option<String>,
+    #[command(flatten)]
+    token: TokenArgs,
     /// Go on from the last complete checkpoint
     #[arg(long)]
     resume: bool,
@@ -44,13 +47,15 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> anyhow::Result<ExitStatus> 
         printer.data(&spec.check())?;
         return Ok(ExitStatus::Ok);
     };
+    parent::follow()?;
+    let server = match &args.server {
+        Some(url) => Some(ServerAddress { url: url.clone(), token: args.token.read()? }),
+        None => None,
+    };
     let stop = Arc::new(AtomicBool::new(false));
     let interrupted = signals::set_on_stop(&stop)?;
     let options = TrainOptions {
-        server: args
-            .server
-            .clone()
-            .map(|url| ServerAddress { url, token: std::env::var("SEKISHO_TOKEN").ok() }),
+        server,
         resume: args.resume,
         device: args.device.clone(),
         threads: args.threads,
@@ -58,7 +63,7 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> anyhow::Result<ExitStatus> 
         ..TrainOptions::new(out, Arc::new(SystemClock))
     };
     let mut progress = Bar { printer, bar: None };
-    let outcome = train(&spec, &options, &mut progress).map_err(Failed::user)?;
+    let outcome = train(&spec, &options, &mut progress).map_err(Failed::from)?;
     progress.finish();
     printer.say(&match outcome.ended {
         Ended::Finished => format!("Finished after step {} ({} tokens).", outcome.step, outcome.tokens),

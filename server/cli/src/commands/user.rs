@@ -22,6 +22,16 @@ pub(crate) enum Command {
         #[command(flatten)]
         server: ServerArgs,
     },
+    /// Give an account these roles and no others
+    Roles {
+        /// Name of the account
+        name: String,
+        /// viewer, contributor, evaluator, approver, publisher, admin
+        #[arg(required = true, value_delimiter = ',', value_name = "ROLE")]
+        roles: Vec<Role>,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
     /// A new one-time sign-in link
     Link {
         /// Name of the account
@@ -42,6 +52,11 @@ pub(crate) fn run(command: &Command, printer: &Printer) -> anyhow::Result<ExitSt
             let client = Client::new(server)?;
             let _: Value = client.post("/users", &json!({ "name": name, "roles": role }))?;
             link(&client, name, printer)?;
+        }
+        Command::Roles { name, roles, server } => {
+            let path = format!("/users/{name}/roles");
+            let user: Value = Client::new(server)?.post(&path, &json!({ "roles": roles }))?;
+            printer.table(&["name", "roles", "id"], &[row(&user)])?;
         }
         Command::Link { name, server } => link(&Client::new(server)?, name, printer)?,
     }

@@ -10,7 +10,7 @@ use sekisho_server::SystemEntropy;
 use crate::client::ServerArgs;
 use crate::exit::{ExitStatus, Failed};
 use crate::printer::Printer;
-use crate::signals;
+use crate::{parent, signals};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -22,16 +22,20 @@ pub(crate) struct Args {
     /// End after so long without work, for example 10m
     #[arg(long, value_name = "TIME", value_parser = duration)]
     max_idle: Option<Duration>,
+    /// Name in the queue, unique among the living
+    #[arg(long, value_name = "NAME", hide = true)]
+    name: Option<String>,
     /// Threads [default: all cores]
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
 }
 
 pub(crate) fn run(args: &Args, printer: &Printer) -> anyhow::Result<ExitStatus> {
+    parent::follow()?;
     let stop = Arc::new(AtomicBool::new(false));
     let stopped = signals::set_on_stop(&stop)?;
     let options = WorkerOptions {
-        name: name(),
+        name: args.name.clone().unwrap_or_else(name),
         pool: args.pool.clone(),
         max_idle: args.max_idle,
         cache: cache(),

@@ -73,16 +73,13 @@ fn json(tokenizer: &Tokenizer) -> anyhow::Result<String> {
         .map_err(|error| anyhow::anyhow!("the demo's tokenizer could not be written: {error}"))
 }
 
-/// Writes a file by another name first, so that a kill leaves either all of it or nothing.
+/// Writes all of a file or nothing.
 fn put(dir: &Path, name: &str, text: &str) -> anyhow::Result<()> {
     let path = dir.join(name);
     if let Some(parent) = path.parent() {
         fs_err::create_dir_all(parent)?;
     }
-    let half = path.with_extension("half");
-    fs_err::write(&half, text)?;
-    fs_err::rename(half, path)?;
-    Ok(())
+    Ok(sekisho_weights::write_atomic(&path, |file| file.write_all(text.as_bytes()))?)
 }
 
 /// The run specification: a Llama of not quite a million parameters. Small updates, many of them, and initial weights that are

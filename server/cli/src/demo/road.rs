@@ -32,7 +32,7 @@ pub(crate) struct People {
 pub(crate) async fn people(app: &App) -> anyhow::Result<People> {
     let author = account(app, "author", &[Role::Contributor, Role::Evaluator, Role::Publisher]).await?;
     let approver = account(app, "approver", &[Role::Approver]).await?;
-    let token = people::add_token(app, &author, "demo trainer", &[Scope::Ingest], Some(1)).await?;
+    let token = people::add_token(app, &author, "demo trainer", &[Scope::Ingest], Some(1), None).await?;
     Ok(People { author, approver, token })
 }
 
@@ -47,7 +47,7 @@ impl People {
     /// Prints a one-time link for each.
     pub(crate) async fn say_links(&self, app: &App, printer: &Printer) -> anyhow::Result<()> {
         for (who, user) in [("author  ", &self.author), ("approver", &self.approver)] {
-            let link = people::login_link(app, user).await?;
+            let link = people::login_link(app, user, None).await?;
             printer.say(&format!("  sign in once as {who}  {link}"));
         }
         Ok(())
@@ -56,12 +56,18 @@ impl People {
 
 /// The whole road. What an earlier start has done is not done again.
 pub(crate) async fn walk(app: &App, people: &People, printer: &Printer) -> anyhow::Result<()> {
+    ask_again(app).await?;
     let mut trainer = Trainer::start(app, &people.token)?;
     let mut bars = Bars::new(printer);
     loop {
         let trained = trainer.finished().await?;
         let standing = Standing::of(app).await?;
         bars.show(&standing, printer);
+        standing.failure(app).await?;
+        if trained && standing.checkpoints.is_empty() {
+            let text = format!("training ended without a checkpoint: {}", last_line(&trainer.log));
+            return Err(Failed::user(text));
+        }
         if trained && standing.settled() {
             break;
         }
@@ -72,12 +78,25 @@ pub(crate) async fn walk(app: &App, people: &People, printer: &Printer) -> anyho
     propose(app, people, &last.checkpoint).await
 }
 
+/// What failed in an earlier start is tried again: its cause may be mended.
+async fn ask_again(app: &App) -> anyhow::Result<()> {
+    for judged in Standing::of(app).await?.checkpoints {
+        if judged.state == Some(WorkState::Failed) {
+            evaluations::start(app, &judged.checkpoint, input::SUITE).await?;
+        }
+    }
+    Ok(())
+}
+
 /// Drafts a release of the last checkpoint, lets the policy judge it and asks for approval.
 async fn propose(app: &App, people: &People, checkpoint: &Checkpoint) -> anyhow::Result<()> {
     if !app.store.releases_of(checkpoint.id).await?.is_empty() {
         return Ok(());
     }
-    let author = Actor { user: people.author.clone(), proof: Proof::Session { csrf: String::new() } };
+    let author = Actor {
+        user: people.author.clone(),
+        proof: Proof::Session { csrf: String::new(), makers: Vec::new() },
+    };
     let proposal = Proposal { lineage: input::lineage(&app.config.dir)?, ..Proposal::default() };
     let draft = releases::propose(app, &author, checkpoint, &proposal).await?;
     let judged = releases::act(app, &author, draft.id, draft.version, ReleaseAction::Freeze, "").await?;
@@ -99,6 +118,7 @@ impl Trainer {
         let mut command = Command::new(std::env::current_exe()?);
         command.arg("train").arg(dir.join(input::SPEC)).arg("--dir").arg(&out);
         command.args(["--server", &app.config.public_url]).env("SEKISHO_TOKEN", token);
+        command.env(sekisho_server::launch::PARENT, std::process::id().to_string());
         if out.is_dir() {
             command.arg("--resume");
         }
@@ -163,6 +183,29 @@ impl Standing {
             checkpoints.push(judged);
         }
         Ok(Self { step: run.step.0, loss: run.loss, checkpoints })
+    }
+
+    /// The first checkpoint that was refused, or whose evaluation failed, with its reason.
+    async fn failure(&self, app: &App) -> anyhow::Result<()> {
+        for judged in &self.checkpoints {
+            let (checkpoint, step) = (&judged.checkpoint, judged.checkpoint.step);
+            if let Some(reason) = checkpoint.refusal.as_ref() {
+                return Err(Failed::user(format!("checkpoint {step} was refused: {}", reason.en)));
+            }
+            if judged.state != Some(WorkState::Failed) {
+                continue;
+            }
+            for evaluation in app.store.evaluations_of(checkpoint.id).await? {
+                let work = app.store.work_of(evaluation.id).await?;
+                let failed = work.into_iter().find(|row| row.state == WorkState::Failed);
+                if let Some(reason) = failed.and_then(|row| row.error) {
+                    return Err(Failed::user(format!(
+                        "the evaluation of checkpoint {step} failed: {reason}"
+                    )));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Nothing waits: every checkpoint is refused, or examined to the end.

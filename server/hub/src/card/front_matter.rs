@@ -19,6 +19,10 @@ pub(super) fn render(facts: &CardFacts) -> String {
     };
     list("language", &facts.languages);
     list("license", release.map_or(&[], |release| &release.license));
+    if release.is_some_and(|release| release.license.iter().any(|id| id == OTHER)) {
+        list("license_name", &[license_name(&facts.lineage.model.name)]);
+        list("license_link", &["LICENSE".to_owned()]);
+    }
     list("base_model", &inputs(facts, |kind| matches!(kind, InputKind::BaseModel | InputKind::Merge)));
     let merged = facts.lineage.inputs.iter().any(|input| input.kind == InputKind::Merge);
     let based = merged || facts.lineage.inputs.iter().any(|input| input.kind == InputKind::BaseModel);
@@ -44,6 +48,17 @@ pub(super) fn render(facts: &CardFacts) -> String {
     }
     lines.push("---\n\n".to_owned());
     lines.join("\n")
+}
+
+/// The Hub's id for a licence that has none there; the card must then name it and say where its text is.
+const OTHER: &str = "other";
+
+/// `lab-8b-license`: the Hub takes lower-case letters, digits, "." and "-".
+fn license_name(model: &str) -> String {
+    let plain = |c: char| if c.is_ascii_alphanumeric() || c == '.' { c.to_ascii_lowercase() } else { '-' };
+    let name: String = model.chars().map(plain).collect();
+    let parts: Vec<&str> = name.split('-').filter(|part| !part.is_empty()).chain(["license"]).collect();
+    parts.join("-")
 }
 
 /// Ids that are repositories on the Hub; other names would be broken links there.
@@ -89,7 +104,13 @@ fn scalar(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::scalar;
+    use super::{license_name, scalar};
+
+    #[test]
+    fn a_licence_without_an_id_gets_a_name_that_the_hub_takes() {
+        assert_eq!(license_name("Llama-3.1 Lab_8B"), "llama-3.1-lab-8b-license");
+        assert_eq!(license_name("関所"), "license");
+    }
 
     #[test]
     fn scalars_that_yaml_would_read_otherwise_are_quoted() {

@@ -19,7 +19,7 @@ use sekisho_domain::{Language, Sha256, Step, Tokens};
 pub struct CardFacts {
     /// Name, inputs and release.
     pub lineage: LineageFile,
-    /// Languages of the model, ISO 639-1, most important first.
+    /// Languages that the model was evaluated in, ISO 639-1, those of most tasks first; none when nothing is known.
     pub languages: Vec<String>,
     /// The run and the checkpoint.
     pub checkpoint: CardCheckpoint,

@@ -23,12 +23,17 @@ impl Card<'_> {
         let tokens = about(facts.checkpoint.tokens.0, self.language);
         let origin = self.origin();
         let languages = self.languages();
+        let languages = match (languages.is_empty(), self.language) {
+            (true, _) => String::new(),
+            (false, Language::En) => format!(" for {languages}"),
+            (false, Language::Ja) => format!("{languages}を対象とする"),
+        };
         let sentences = match self.language {
             Language::En => format!(
-                "{name} is a language model for {languages} with {parameters} parameters. {origin} on {tokens} tokens."
+                "{name} is a language model{languages} with {parameters} parameters. {origin} on {tokens} tokens."
             ),
             Language::Ja => format!(
-                "{name}は、{languages}を対象とする{parameters}パラメータの言語モデルです。{origin}、{tokens}トークンで学習しました。"
+                "{name}は、{languages}{parameters}パラメータの言語モデルです。{origin}、{tokens}トークンで学習しました。"
             ),
         };
         format!("{link}\n\n# {name}{shown}\n\n{sentences}")
@@ -57,9 +62,6 @@ impl Card<'_> {
             other => other,
         });
         let named: Vec<&str> = named.collect();
-        if named.is_empty() {
-            return self.say("text", "テキスト").to_owned();
-        }
         named.join(self.say(" and ", "と"))
     }
 
@@ -86,7 +88,7 @@ impl Card<'_> {
         });
         let inner = checkpoint.parameters.saturating_sub(checkpoint.embedding_parameters);
         let rows = [
-            (self.say("Architecture", "種別"), Some("Llama".to_owned())),
+            (self.say("Architecture", "種別"), self.architecture()),
             (self.say("Layers", "層数"), config("num_hidden_layers").map(exact)),
             (self.say("Hidden size", "隠れ層の次元"), config("hidden_size").map(exact)),
             (self.say("Heads", "ヘッド数"), heads),
@@ -111,6 +113,13 @@ impl Card<'_> {
             rows.into_iter().filter_map(|(label, value)| Some(vec![label.to_owned(), value?])).collect();
         let header = [self.say("Item", "項目"), self.say("Value", "値")];
         format!("{}\n\n{}", self.say("## Model details", "## モデルの詳細"), table(&header, &rows))
+    }
+
+    /// The class that loads it, else the family, as the configuration names it.
+    fn architecture(&self) -> Option<String> {
+        let config = &self.facts.config;
+        let named = config.pointer("/architectures/0").or_else(|| config.get("model_type"));
+        named.and_then(Value::as_str).map(ToOwned::to_owned)
     }
 
     pub(super) fn training_data(&self) -> String {

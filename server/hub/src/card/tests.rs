@@ -44,7 +44,7 @@ fn facts() -> CardFacts {
             embedding_parameters: 1_050_673_152,
             dtype: "bfloat16".to_owned(),
         },
-        config: json!({"num_hidden_layers": 32, "hidden_size": 4096, "num_attention_heads": 32, "num_key_value_heads": 8,
+        config: json!({"architectures": ["MistralForCausalLM"], "model_type": "mistral", "num_hidden_layers": 32, "hidden_size": 4096, "num_attention_heads": 32, "num_key_value_heads": 8,
             "intermediate_size": 14336, "max_position_embeddings": 8192, "vocab_size": 128256}),
         spec: Some(json!({"batch": {"sequences": 1024}, "data": {"sequence_length": 8192}, "schedule": {"kind": "wsd"},
             "optimizer": {"lr": 3e-4, "betas": [0.9, 0.95], "eps": 1e-8, "weight_decay": 0.1}, "precision": {"forward": "bf16"}})),
@@ -103,6 +103,9 @@ fn both_languages_hold_the_same_figures() {
     ] {
         assert!(en.contains(figure) && ja.contains(figure), "{figure}\n{en}");
     }
+    assert!(
+        en.contains("| Architecture | MistralForCausalLM |") && ja.contains("| 種別 | MistralForCausalLM |")
+    );
     assert!(en.contains("about 91.2 billion tokens") && ja.contains("約912億トークン"), "{ja}");
 }
 
@@ -147,6 +150,13 @@ fn the_front_matter_is_the_hubs() {
         front.contains("    metrics: [{type: char_f1, value: 0.4123, name: \"4-shot char_f1, n = 198\"}]"),
         "{front}"
     );
+    let mut other = facts();
+    if let Some(release) = &mut other.lineage.release {
+        release.license = vec!["other".to_owned()];
+    }
+    let card = render(&other, Language::En);
+    let named = "license: other\nlicense_name: llama-3.1-lab-8b-license\nlicense_link: LICENSE\n";
+    assert!(card.contains(named), "{card}");
     assert!(
         render(&facts(), Language::Ja)
             .starts_with("[English](README.md)\n\n# Llama-3.1-Lab-8B - Built with Llama\n")
@@ -174,7 +184,15 @@ fn what_is_not_known_is_left_out() {
         ..facts()
     };
     let card = render(&bare, Language::En);
-    for absent in ["model-index", "## Evaluation", "Peak learning rate", "Layers", "Built with", "| 0 |"] {
+    for absent in [
+        "model-index",
+        "## Evaluation",
+        "Peak learning rate",
+        "Layers",
+        "Built with",
+        "Architecture",
+        "| 0 |",
+    ] {
         assert!(!card.contains(absent), "{absent}\n{card}");
     }
 }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use reqwest::Url;
+use sekisho_domain::Text;
 use serde_json::json;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncSeekExt};
 
@@ -153,14 +154,17 @@ impl<'a> Plan<'a> {
     }
 
     /// One line for the journal.
-    pub(crate) fn summary(&self) -> String {
-        let through = match (&self.xet, self.lfs.is_empty()) {
-            (Some(_), _) => "Xet",
-            (None, false) => "LFS",
-            (None, true) => "nothing new",
+    pub(crate) fn summary(&self) -> Text {
+        let (through, by) = match (&self.xet, self.lfs.is_empty()) {
+            (Some(_), _) => ("Xet", "Xet"),
+            (None, false) => ("LFS", "LFS"),
+            (None, true) => ("nothing new", "新規なし"),
         };
         let (stored, inline, deleted) = (self.stored.len(), self.inline.len(), self.deleted.len());
-        format!("{stored} files stored apart ({through}), {inline} in the commit, {deleted} removed")
+        Text {
+            en: format!("{stored} files stored apart ({through}), {inline} in the commit, {deleted} removed"),
+            ja: format!("個別に保存 {stored}件（{by}）、コミット内 {inline}件、削除 {deleted}件"),
+        }
     }
 
     /// The body of the commit, at most [`INLINE_LIMIT`] bytes of file content in it.

@@ -38,6 +38,28 @@ pub(crate) fn judge(case: &Case<'_>, findings: &mut Findings) {
         }
     }
     claimed_twice(leveled(), findings);
+    claimed_by_the_run(case, findings);
+}
+
+/// What a run's specification claims must be what the lineage claims.
+fn claimed_by_the_run(case: &Case<'_>, findings: &mut Findings) {
+    for trained in &case.facts.trained {
+        let Some(level) = &trained.level else { continue };
+        for usage in case.usages_of(&trained.subset) {
+            let Some(claimed) = usage.input.level.as_ref().filter(|claimed| *claimed != level) else {
+                continue;
+            };
+            let values = [
+                ("subset", usage.name),
+                ("claimed", claimed),
+                ("level", level),
+                ("run", trained.run.as_str()),
+            ];
+            let text = messages::LEVEL_OF_RUN.fill(&values);
+            let rule = format!("level {claimed}, but {level} in data.mix of run \"{}\"", trained.run);
+            findings.add(Weight::Violation, Code::LevelMismatch, text, usage.name, usage.derivation(&rule));
+        }
+    }
 }
 
 /// The registry is the truth where there is one; else the claim of the lineage file.

@@ -21,10 +21,20 @@ pub(crate) fn judge(case: &Case<'_>, findings: &mut Findings) {
         let text = messages::LINEAGE_MISSING.fill(&[("input", name)]);
         findings.add(Weight::Violation, Code::LineageMissing, text, name, derivation.clone());
     }
+    for trained in &case.facts.trained {
+        if case.usages_of(&trained.subset).next().is_none() {
+            let text = messages::LINEAGE_LEFT_OUT.fill(&[("input", &trained.subset), ("run", &trained.run)]);
+            let derivation = format!(
+                "data.mix \"{}\" → run \"{}\" → \"{model}\" → lineage: not listed",
+                trained.subset, trained.run
+            );
+            findings.add(Weight::Violation, Code::LineageMissing, text, &trained.subset, derivation);
+        }
+    }
     for file in &case.facts.missing {
         let text = messages::FILE_MISSING.fill(&[("file", file)]);
         findings.add(
-            Weight::Warning,
+            Weight::Violation,
             Code::FileMissing,
             text,
             model,

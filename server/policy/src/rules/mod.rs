@@ -10,7 +10,7 @@ pub(crate) mod phrases;
 pub(crate) mod waivers;
 
 use crate::facts::Facts;
-use crate::lineage::Walked;
+use crate::lineage::{Usage, Walked};
 use crate::set::PolicySet;
 
 /// What is judged, by which rules.
@@ -18,4 +18,12 @@ pub(crate) struct Case<'a> {
     pub(crate) facts: &'a Facts,
     pub(crate) set: &'a PolicySet,
     pub(crate) walked: &'a Walked<'a>,
+}
+
+impl<'a> Case<'a> {
+    /// The texts of that id, anywhere in the lineage.
+    pub(crate) fn usages_of(&self, id: &str) -> impl Iterator<Item = &'a Usage<'a>> {
+        let walked = self.walked;
+        walked.usages.iter().filter(move |usage| usage.is_text() && usage.input.id.as_deref() == Some(id))
+    }
 }

@@ -1,9 +1,10 @@
 use sekisho_domain::release::{ReleaseAction, ReleaseState};
 use sekisho_domain::user::{Role, Scope};
 use sekisho_domain::{ReleaseId, Sha256};
-use sekisho_store::{Approval, Comment, Release};
+use sekisho_hub::Step;
+use sekisho_store::{Approval, Comment, Release, StepState};
 
-use super::{judge, valid_approvals};
+use super::{judge, permit, valid_approvals};
 use crate::service::people;
 use crate::{Actor, App, Proof, WebError};
 
@@ -38,6 +39,7 @@ pub async fn act(
             return Err(WebError::bad_request("comment-missing", detail));
         }
         ReleaseAction::Return | ReleaseAction::Reject | ReleaseAction::Withdraw => {
+            may_leave(app, &release).await?;
             step(app, actor, release, action, comment).await?
         }
         ReleaseAction::Publish => publish(app, actor, release, comment).await?,
@@ -54,17 +56,22 @@ pub async fn act(
     Ok(release)
 }
 
+/// Who may comment.
+pub const COMMENTERS: [Role; 5] =
+    [Role::Contributor, Role::Approver, Role::Publisher, Role::Evaluator, Role::Admin];
+
 /// Adds a comment without touching the release.
 ///
 /// # Errors
 /// 403, or when the store fails.
 pub async fn comment(app: &App, actor: &Actor, id: ReleaseId, text: &str) -> Result<(), WebError> {
-    let reviewers = [Role::Contributor, Role::Approver, Role::Publisher, Role::Evaluator];
-    actor.require(&reviewers, Scope::Release)?;
+    actor.require(&COMMENTERS, Scope::Release)?;
     if text.trim().is_empty() {
         return Err(WebError::bad_request("comment-missing", "The comment is empty."));
     }
-    app.store.add_comment(id, &words(app, actor, "comment", text)).await?;
+    let audit =
+        people::entry(app, actor, "release.comment", &id.to_string(), "done", serde_json::Value::Null);
+    app.store.add_comment(id, &words(app, actor, "comment", text), &audit).await?;
     app.events.publish(format!("release:{id}"), "state");
     Ok(())
 }
@@ -73,7 +80,30 @@ fn name(action: ReleaseAction) -> String {
     format!("release.{action}")
 }
 
-/// Who may do what. Nobody approves what they proposed, and a stored token approves nothing.
+/// Whether nothing of a release is committed on the Hub and nobody is publishing it: only then it may go back or end.
+///
+/// # Errors
+/// 409 while a publication runs, or when its commit is done.
+pub async fn may_leave(app: &App, release: &Release) -> Result<(), WebError> {
+    if release.state != ReleaseState::Publishing {
+        return Ok(());
+    }
+    if app.publish.holds(release.id) {
+        let detail = "This release is being published at this moment. Wait until it stops or is out.";
+        let ja = "現在、公開処理の途中です。停止または完了するまでお待ちください。";
+        return Err(WebError::conflict("publishing-now", detail).or_ja(ja));
+    }
+    let steps = app.store.steps(release.id).await?;
+    if steps.iter().any(|step| step.name == Step::Commit.as_str() && step.state == StepState::Done) {
+        let detail = "The commit of this release is on the Hub already. Resume the publication.";
+        let ja = "このリリースのコミットはすでにHubにあります。公開を再開してください。";
+        return Err(WebError::conflict("publishing-committed", detail).or_ja(ja));
+    }
+    Ok(())
+}
+
+/// Who may do what. Nobody approves what they proposed, and a stored token approves nothing: neither by itself nor by a link that
+/// it made for its own account or for somebody to approve what its account proposed.
 fn permitted(actor: &Actor, release: &Release, action: ReleaseAction) -> Result<(), WebError> {
     let own = actor.user.id == release.author;
     match action {
@@ -86,9 +116,17 @@ fn permitted(actor: &Actor, release: &Release, action: ReleaseAction) -> Result<
                 let detail = "You proposed this release; somebody else approves it.";
                 return Err(WebError::forbidden("own-release", detail));
             }
+            let makers = actor.makers();
+            if action == ReleaseAction::Approve
+                && (makers.contains(&release.author) || makers.contains(&actor.user.id))
+            {
+                let detail = "This sign-in came from a link that a stored token of the author, or your own, led to; a stored token never approves. Ask another admin for a link.";
+                let ja = "このログインに使ったリンクは、起案者または本人の保存済みトークンから発行されたものです。保存済みトークンによる承認はできません。別の管理者にリンクの発行を依頼してください。";
+                return Err(WebError::forbidden("link-cannot-approve", detail).or_ja(ja));
+            }
             actor.require(&[Role::Approver], Scope::Release)
         }
-        ReleaseAction::Withdraw if !own && !actor.user.has(Role::Admin) => Err(WebError::forbidden(
+        ReleaseAction::Withdraw if !own => Err(WebError::forbidden(
             "not-author",
             "Only the author withdraws a release; an approver returns or rejects it.",
         )),
@@ -124,9 +162,19 @@ async fn approve(app: &App, actor: &Actor, mut release: Release, comment: &str) 
         comment: comment.to_owned(),
         at: app.now(),
     };
-    let audit = audit(app, actor, &release, ReleaseAction::Approve);
+    let mut audit = audit(app, actor, &release, ReleaseAction::Approve);
+    audit.detail["link_made_by"] = link_makers(app, actor).await?;
     app.store.approve(&release, &approval, &audit).await?;
     super::find(app, &release.id.to_string()).await
+}
+
+/// The names of the accounts whose tokens led to an approver's sign-in: empty when the service itself made the link.
+async fn link_makers(app: &App, actor: &Actor) -> Result<serde_json::Value, WebError> {
+    let mut names = Vec::new();
+    for maker in actor.makers() {
+        names.push(app.store.user(maker).await?.map_or_else(|| maker.to_string(), |user| user.name));
+    }
+    Ok(names.into())
 }
 
 async fn publish(app: &App, actor: &Actor, release: Release, comment: &str) -> Result<Release, WebError> {
@@ -134,6 +182,9 @@ async fn publish(app: &App, actor: &Actor, release: Release, comment: &str) -> R
         let detail = "No Hub token is configured; nothing was published. Set [hub] token_file in sekisho.toml to a file with a write token.";
         return Err(WebError::conflict("hub-token-missing", detail));
     }
+    // The state first: what is not approved at all is told so.
+    release.state.after(ReleaseAction::Publish, false)?;
+    permit::holds(app, &release).await?;
     let release = step(app, actor, release, ReleaseAction::Publish, comment).await?;
     app.publish.send(release.id);
     Ok(release)
@@ -152,6 +203,17 @@ pub(super) async fn step(
         release.decision = None;
         release.digest = None;
     }
+    write(app, actor, release, action, comment).await
+}
+
+/// Writes a release that has taken its step.
+pub(super) async fn write(
+    app: &App,
+    actor: &Actor,
+    mut release: Release,
+    action: ReleaseAction,
+    comment: &str,
+) -> Result<Release, WebError> {
     release.updated = app.now();
     let text = (!comment.trim().is_empty()).then(|| words(app, actor, action.as_str(), comment));
     let audit = audit(app, actor, &release, action);

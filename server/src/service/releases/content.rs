@@ -6,11 +6,12 @@ use sekisho_domain::{Sha256, canonical_json, parse_toml};
 use sekisho_hub::{Bundle, BundleFile, Existing};
 use sekisho_store::{Checkpoint, Release};
 
-use super::propose::ANNOUNCEMENT;
+use super::texts::ANNOUNCEMENT;
+use super::{facts, settings};
 use crate::{App, WebError};
 
 /// What of a checkpoint's folder is a model. Everything else (optimiser state, logs, manifest) stays in the lab.
-const MODEL_FILES: &[&str] = &[
+pub(super) const MODEL_FILES: &[&str] = &[
     "config.json",
     "generation_config.json",
     "model.safetensors.index.json",
@@ -47,8 +48,9 @@ pub(super) fn lineage(text: &str) -> Result<(LineageFile, ReleaseSection), WebEr
     Ok((file, section))
 }
 
-/// Exactly what is released, as a digest: files, card, lineage, target and the policy's decision. Approvals are bound to it.
-pub(super) fn digest(release: &Release, checkpoint: &Checkpoint) -> Result<Sha256, WebError> {
+/// Exactly what is released, as a digest: files, card, everything that was judged, the decision, and the target with its Hub.
+/// Approvals are bound to it.
+pub(super) fn digest(app: &App, release: &Release, checkpoint: &Checkpoint) -> Result<Sha256, WebError> {
     let (_, section) = lineage(&release.lineage)?;
     let content = serde_json::json!({
         "name": release.name,
@@ -58,8 +60,12 @@ pub(super) fn digest(release: &Release, checkpoint: &Checkpoint) -> Result<Sha25
         "card_en": Sha256::of(&release.card_en),
         "card_ja": Sha256::of(&release.card_ja),
         "lineage": Sha256::of(&release.lineage),
+        "path": release.path,
+        "parents": release.parents,
+        "given": release.given,
         "decision": release.decision.as_ref().map(|decision| decision["digest"].clone()),
         "target": section,
+        "endpoint": app.config.hub_endpoint.trim_end_matches('/'),
     });
     Ok(Sha256::of(canonical_json(&content)))
 }
@@ -69,40 +75,51 @@ pub(super) fn digest(release: &Release, checkpoint: &Checkpoint) -> Result<Sha25
 /// # Errors
 /// When a text is missing from the blob store.
 pub async fn bundle(app: &App, release: &Release, checkpoint: &Checkpoint) -> Result<Bundle, WebError> {
+    let mut texts = Vec::new();
+    for (path, key) in release.files.iter().filter(|(path, _)| *path != ANNOUNCEMENT) {
+        texts.push((path.as_str(), facts::text(app, path, key).await?));
+    }
+    let (_, section) = lineage(&release.lineage)?;
+    let out = settings::published(app, release, &section.repo).await?;
+    let existing = if out.iter().any(|(_, other)| other.revision == section.revision) {
+        Existing::Update
+    } else if out.is_empty() {
+        Existing::Refuse
+    } else {
+        Existing::Beside
+    };
+    Ok(Bundle { existing, ..named(release, checkpoint, texts)? })
+}
+
+/// Refuses names that no Hub would take, while its author can still mend them.
+///
+/// # Errors
+/// 422 naming repository, branch, tag or file.
+pub(super) fn check_names(release: &Release, checkpoint: &Checkpoint) -> Result<(), WebError> {
+    let paths = release.files.keys().filter(|path| *path != ANNOUNCEMENT);
+    let texts = paths.map(|path| (path.as_str(), String::new())).collect();
+    let bundle = named(release, checkpoint, texts)?;
+    bundle.check().map_err(|error| WebError::refused("release-target", error.to_string()).or_ja(error.ja()))
+}
+
+fn named(release: &Release, checkpoint: &Checkpoint, texts: Vec<(&str, String)>) -> Result<Bundle, WebError> {
     let (_, section) = lineage(&release.lineage)?;
     let folder = Path::new(&checkpoint.path);
     let mut files: Vec<BundleFile> = model_files(checkpoint)
         .iter()
         .map(|entry| BundleFile::local(entry, folder.join(&entry.path)))
         .collect();
-    files.push(BundleFile::memory("README.md", release.card_en.clone().into_bytes()));
-    files.push(BundleFile::memory("README_ja.md", release.card_ja.clone().into_bytes()));
-    for (path, key) in release.files.iter().filter(|(path, _)| *path != ANNOUNCEMENT) {
-        let bytes = app.blobs.get(key).await?;
-        let bytes = bytes.ok_or_else(|| {
-            WebError::internal(format_args!("the text {path} of release {} is gone", release.id))
-        })?;
-        files.push(BundleFile::memory(path, bytes));
-    }
-    let earlier = published_to(app, &section.repo, release).await?;
+    let cards = [("README.md", release.card_en.clone()), ("README_ja.md", release.card_ja.clone())];
+    let texts = cards.into_iter().chain(texts);
+    files.extend(texts.map(|(path, text)| BundleFile::memory(path, text.into_bytes())));
     Ok(Bundle {
         repo: section.repo,
         revision: section.revision,
         files,
         visibility: section.visibility,
         gating: section.gating,
-        tag: None,
+        tag: Some(section.tag.unwrap_or_else(|| format!("release-{}", release.id))),
         message: format!("Release {} ({})", release.name, release.id),
-        existing: if earlier { Existing::Update } else { Existing::Refuse },
+        existing: Existing::Refuse,
     })
-}
-
-/// Whether an earlier release of ours went to that repository.
-async fn published_to(app: &App, repo: &str, release: &Release) -> Result<bool, WebError> {
-    let releases = app.store.releases(1000).await?;
-    Ok(releases.iter().any(|other| {
-        other.id != release.id
-            && other.commit.is_some()
-            && lineage(&other.lineage).is_ok_and(|(_, section)| section.repo == repo)
-    }))
 }

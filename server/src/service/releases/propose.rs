@@ -1,29 +1,28 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use sekisho_domain::lineage::{InputKind, LineageFile};
 use sekisho_domain::release::{ReleaseAction, ReleaseState};
-use sekisho_domain::score::ResultEntry;
 use sekisho_domain::user::{Role, Scope};
 use sekisho_domain::{Language, ReleaseId};
-use sekisho_hub::card::{self, CardCheckpoint, CardFacts, CardMean, CardScore};
-use sekisho_policy::PolicySet;
-use sekisho_store::{Checkpoint, Release, Verification};
+use sekisho_hub::card;
+use sekisho_store::{Checkpoint, Release};
 
-use super::{act, content};
-use crate::service::evaluations;
+use super::draft_card::card_facts;
+use super::{act, content, facts, judge, settings, texts};
+use crate::service::checkpoints;
 use crate::{Actor, App, WebError};
 
-/// Where the announcement is kept among a release's texts. It is judged, and not published.
-pub(super) const ANNOUNCEMENT: &str = ".announcement";
-
-/// A licence, a notice or a use policy is far below this.
-const LARGEST_TEXT: usize = 2_000_000;
+/// Lineage files that a release may refer to; far more than any model has ancestors.
+const MOST_PARENTS: usize = 200;
 
 /// What somebody proposes to release.
 #[derive(Clone, Debug, Default)]
 pub struct Proposal {
     /// Lineage and release file (TOML).
     pub lineage: String,
+    /// Its path beside those of `parents`; `lineage.toml` when empty.
+    pub path: String,
+    /// The lineage files that it refers to, directly or through others, by path.
+    pub parents: BTreeMap<String, String>,
     /// Texts to be published beside the model: LICENSE, NOTICE …
     pub files: BTreeMap<String, String>,
     /// The announcement that the claims are checked in.
@@ -49,9 +48,12 @@ pub async fn propose(
         state: ReleaseState::Draft,
         author: actor.user.id,
         lineage: String::new(),
+        path: String::new(),
+        parents: BTreeMap::new(),
         card_en: String::new(),
         card_ja: String::new(),
         files: BTreeMap::new(),
+        given: Vec::new(),
         decision: None,
         digest: None,
         approvals_needed: app.config.approvals,
@@ -77,7 +79,7 @@ pub async fn propose(
 /// Changes what is proposed: back to draft, approvals void, card made again.
 ///
 /// # Errors
-/// 403 for anybody but the author, 412 when the release has changed, 422 for a lineage file that cannot be used.
+/// 403 for anybody but the author, 409 while it is being published, 412 when the release has changed, 422 for a lineage file that cannot be used.
 pub async fn edit(
     app: &App,
     actor: &Actor,
@@ -96,7 +98,8 @@ pub async fn edit(
     if release.version != version {
         return Err(sekisho_store::StoreError::Stale.into());
     }
-    let checkpoint = crate::service::checkpoints::find(app, &release.checkpoint.to_string()).await?;
+    act::may_leave(app, &release).await?;
+    let checkpoint = checkpoints::find(app, &release.checkpoint.to_string()).await?;
     fill(app, &mut release, &checkpoint, proposal).await?;
     let release = act::step(app, actor, release, ReleaseAction::Edit, "").await?;
     app.events.publish(format!("release:{id}"), "state");
@@ -115,130 +118,53 @@ async fn fill(
         return Err(WebError::conflict("checkpoint-unverified", detail));
     };
     let (lineage, section) = content::lineage(&proposal.lineage)?;
-    let set = PolicySet::builtin("base").map_err(WebError::internal)?;
-    let credits = Credits::of(&lineage, &set);
     release.name.clone_from(&lineage.model.name);
     release.lineage.clone_from(&proposal.lineage);
-    release.files = keep_texts(app, proposal, &section.license, &set, &credits).await?;
-    let facts = card_facts(app, checkpoint, found, &lineage, credits).await?;
-    release.card_en = card::render(&facts, Language::En);
-    release.card_ja = card::render(&facts, Language::Ja);
-    Ok(())
+    release.path = if proposal.path.is_empty() { "lineage.toml".to_owned() } else { proposal.path.clone() };
+    release.parents = keep_parents(app, &proposal.parents).await?;
+    let set = judge::set()?;
+    let owed = sekisho_policy::owed(&facts::of_lineage(app, release).await?, &set);
+    proposal.files.iter().try_for_each(|(path, text)| texts::check(path, text))?;
+    if let Some(announcement) = &proposal.announcement {
+        texts::check("announcement.md", announcement)?;
+    }
+    let mut all = texts::automatic(&proposal.files, &section.license, &set, &owed);
+    all.extend(proposal.files.clone());
+    needs_license_file(&section.license, &all)?;
+    all.extend(proposal.announcement.clone().map(|text| (texts::ANNOUNCEMENT.to_owned(), text)));
+    release.files = texts::keep(app, all).await?;
+    release.given = proposal.files.keys().cloned().collect();
+    let card = card_facts(app, checkpoint, found, &lineage, &owed).await?;
+    release.card_en = card::render(&card, Language::En);
+    release.card_ja = card::render(&card, Language::Ja);
+    content::check_names(release, checkpoint)?;
+    settings::check(app, release).await
 }
 
-/// Keeps the texts as blobs. A licence whose text Sekisho carries, and the lines that NOTICE must hold, are added where the
-/// author gave none.
-async fn keep_texts(
+async fn keep_parents(
     app: &App,
-    proposal: &Proposal,
-    declared: &[String],
-    set: &PolicySet,
-    credits: &Credits,
+    parents: &BTreeMap<String, String>,
 ) -> Result<BTreeMap<String, String>, WebError> {
-    let mut texts: BTreeMap<String, String> = proposal.files.clone();
-    if let Some(announcement) = &proposal.announcement {
-        texts.insert(ANNOUNCEMENT.to_owned(), announcement.clone());
-    }
-    if !credits.notices.is_empty() {
-        texts.entry("NOTICE".to_owned()).or_insert_with(|| credits.notices.join("\n") + "\n");
-    }
-    for rule in declared.iter().filter_map(|id| set.license(id)) {
-        if let (Some(file), Some(text)) = (&rule.file, sekisho_policy::license_text(&rule.id)) {
-            texts.entry(file.clone()).or_insert_with(|| text.to_owned());
-        }
-    }
-    let mut kept = BTreeMap::new();
-    for (path, text) in texts {
-        let plain = path.len() <= 100 && !path.contains(['/', '\\']) && !path.chars().any(char::is_control);
-        if !plain || text.len() > LARGEST_TEXT {
+    for (path, text) in parents {
+        let plain = !path.is_empty() && path.len() <= 500 && !path.chars().any(char::is_control);
+        if !plain || parents.len() > MOST_PARENTS {
             let detail = format!(
-                "\"{}\" is not a text of a release: a plain name in the root folder and at most 2 MB.",
+                "\"{}\" is not taken: a release refers to at most {MOST_PARENTS} lineage files, each by a path of at most 500 bytes.",
                 path.escape_debug()
             );
-            return Err(WebError::refused("release-file", detail));
+            return Err(WebError::refused("lineage", detail));
         }
-        let key = app.blobs.put_addressed(text.into_bytes()).await?;
-        kept.insert(path, key.to_string());
+        facts::parent(path, text)?;
     }
-    Ok(kept)
+    texts::keep(app, parents.clone()).await
 }
 
-async fn card_facts(
-    app: &App,
-    checkpoint: &Checkpoint,
-    found: &Verification,
-    lineage: &LineageFile,
-    credits: Credits,
-) -> Result<CardFacts, WebError> {
-    let run = app.store.run(checkpoint.run).await?;
-    let (mut scores, mut mean) = (Vec::new(), None);
-    for evaluation in app.store.evaluations_of(checkpoint.id).await? {
-        let of_suite = evaluations::suite_scores(app, &evaluation).await?;
-        let work = app.store.work_of(evaluation.id).await?;
-        for row in of_suite.tasks.into_iter().flatten() {
-            let limit = work.iter().find(|w| w.work.id == row.work).and_then(|w| w.work.run.limit);
-            scores.push(card_score(app, row.entry, limit)?);
-        }
-        let suite = evaluation.suite;
-        mean = mean.or(of_suite.mean.map(|interval| CardMean { suite, interval }));
+/// The card of a licence without an id on the Hub links to its text.
+fn needs_license_file(declared: &[String], texts: &BTreeMap<String, String>) -> Result<(), WebError> {
+    if declared.iter().any(|id| id == "other") && !texts.contains_key("LICENSE") {
+        let detail = "[release] license = \"other\" needs the licence's text as a file LICENSE, which the card links to.";
+        let ja = "[release] license = \"other\" の場合は、モデルカードから参照するライセンス本文をLICENSEとして同梱してください。";
+        return Err(WebError::refused("release-file", detail).or_ja(ja));
     }
-    Ok(CardFacts {
-        lineage: lineage.clone(),
-        languages: vec!["ja".to_owned(), "en".to_owned()],
-        checkpoint: CardCheckpoint {
-            run: checkpoint.run_name.clone(),
-            step: checkpoint.step,
-            tokens: checkpoint.tokens,
-            digest: found.digest,
-            parameters: found.parameters,
-            embedding_parameters: found.embedding_parameters,
-            dtype: found.dtype.clone(),
-        },
-        config: found.config.clone(),
-        spec: run.and_then(|run| run.spec),
-        scores,
-        mean,
-        built_with: credits.built_with,
-        notices: credits.notices,
-    })
-}
-
-fn card_score(app: &App, entry: ResultEntry, limit: Option<u64>) -> Result<CardScore, WebError> {
-    let definition = app.catalog.find(&entry.profile, &entry.task).map_err(WebError::internal)?;
-    Ok(CardScore {
-        title_en: definition.title_en.clone(),
-        title_ja: definition.title_ja.clone(),
-        language: definition.language.clone(),
-        entry,
-        limit,
-    })
-}
-
-/// What the licences of the inputs want to be shown.
-struct Credits {
-    built_with: Vec<String>,
-    notices: Vec<String>,
-}
-
-impl Credits {
-    fn of(lineage: &LineageFile, set: &PolicySet) -> Self {
-        let (mut built_with, mut notices) = (BTreeSet::new(), BTreeSet::new());
-        for input in &lineage.inputs {
-            let weights = !matches!(input.kind, InputKind::Corpus | InputKind::Preference);
-            let licences = [
-                input.license.as_ref().map(|l| (l, weights)),
-                input.generator_license.as_ref().map(|l| (l, true)),
-            ];
-            for (license, weights) in licences.into_iter().flatten() {
-                let Some(rule) = set.license(license) else { continue };
-                if weights {
-                    built_with.extend(rule.built_with.clone());
-                    notices.extend(rule.notice.clone());
-                }
-                let id = input.id.as_deref().unwrap_or_default();
-                notices.extend(rule.attribution.as_ref().map(|text| text.replace("{input}", id)));
-            }
-        }
-        Self { built_with: built_with.into_iter().collect(), notices: notices.into_iter().collect() }
-    }
+    Ok(())
 }

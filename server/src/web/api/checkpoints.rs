@@ -9,7 +9,8 @@ use sekisho_domain::wire::{AnnounceCheckpoint, CheckpointView};
 use sekisho_domain::{CheckpointId, Step, Tokens};
 use tokio::io::AsyncWriteExt as _;
 
-use crate::service::{checkpoints, runs};
+use super::body::JsonBody;
+use crate::service::{checkpoints, copies, runs};
 use crate::{Actor, App, Viewer, WebError};
 
 /// `GET /api/v1/runs/{run}/checkpoints`: by step.
@@ -40,18 +41,18 @@ pub(super) async fn hand_over(
             .await
             .map_err(|error| WebError::bad_request("upload", error.body_text()))?;
         let folder = app.staging_dir().join(CheckpointId::new(&*app.clock, &*app.entropy).to_string());
-        match receive(&mut form, &folder).await {
-            Ok((step, tokens)) => checkpoints::add(&app, &run, step, tokens, &folder, true).await?,
-            Err(error) => {
-                let _ = fs_err::tokio::remove_dir_all(&folder).await;
-                read_to_end(&mut form).await;
-                return Err(error);
-            }
+        let received = match receive(&mut form, &folder).await {
+            Ok((step, tokens)) => checkpoints::add(&app, &run, step, tokens, &folder, true).await,
+            Err(error) => Err(error),
+        };
+        if !received.as_ref().is_ok_and(|kept| FsPath::new(&kept.path) == folder) {
+            // Nothing is left of it but the answer; a folder that cannot be removed goes at the next start.
+            let _ = copies::discard(&app, &folder).await;
+            read_to_end(&mut form).await;
         }
+        received?
     } else {
-        let Json(announcement) = Json::<AnnounceCheckpoint>::from_request(request, &app)
-            .await
-            .map_err(|error| WebError::bad_request("body", error.body_text()))?;
+        let JsonBody(announcement) = JsonBody::<AnnounceCheckpoint>::from_request(request, &app).await?;
         checkpoints::announce(&app, &run, &announcement).await?
     };
     Ok((StatusCode::ACCEPTED, Json(checkpoints::view(&checkpoint))))
@@ -79,6 +80,7 @@ async fn receive(form: &mut Multipart, folder: &FsPath) -> Result<(Step, Tokens)
             }
         }
     }
+    fs_err::tokio::File::open(folder).await.map_err(disk)?.sync_all().await.map_err(disk)?;
     match (step, tokens, files) {
         (Some(step), Some(tokens), 1..) => Ok((step, tokens)),
         _ => Err(WebError::bad_request(
@@ -135,12 +137,10 @@ fn plain_name(name: &str) -> Result<PathBuf, WebError> {
 }
 
 fn disk(error: std::io::Error) -> WebError {
-    use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
-    if matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge) {
-        let detail = format!(
+    if sekisho_domain::is_disk_full(&error) {
+        return WebError::disk_full(format!(
             "Not enough space for the upload ({error}). The partial files were removed. Free some space and send it again."
-        );
-        return WebError { status: StatusCode::INSUFFICIENT_STORAGE, code: "disk-full", detail, ja: None };
+        ));
     }
     WebError::internal(error)
 }

@@ -8,6 +8,7 @@ use sekisho_domain::{CheckpointId, EvaluationId, Timestamp, WorkItemId};
 use sekisho_store::Evaluation;
 use serde::{Deserialize, Serialize};
 
+use super::body::JsonBody;
 use crate::service::{checkpoints, evaluations};
 use crate::{Actor, App, Viewer, WebError};
 
@@ -78,7 +79,7 @@ pub(super) async fn start(
     State(app): State<App>,
     actor: Actor,
     Path(key): Path<String>,
-    Json(request): Json<Start>,
+    JsonBody(request): JsonBody<Start>,
 ) -> Result<(StatusCode, Json<EvaluationView>), WebError> {
     actor.require(&[Role::Evaluator, Role::Contributor], Scope::Evaluate)?;
     let checkpoint = checkpoints::find(&app, &key).await?;

@@ -12,7 +12,8 @@ pub(super) struct LoginLinkView {
     url: String,
 }
 
-/// `POST /api/v1/users/{name}/login-link`: a one-time link that opens a browser session for the account.
+/// `POST /api/v1/users/{name}/login-link`: a one-time link that opens a browser session for the account. The session approves
+/// nothing that the token's account, or one behind it, proposed.
 pub(super) async fn make(
     State(app): State<App>,
     actor: Actor,
@@ -20,7 +21,7 @@ pub(super) async fn make(
 ) -> Result<Json<LoginLinkView>, WebError> {
     actor.require(&[Role::Admin], Scope::Admin)?;
     let user = people::find(&app, &name).await?;
-    let url = people::login_link(&app, &user).await?;
+    let url = people::login_link(&app, &user, Some(&actor)).await?;
     people::audit(&app, &actor, "user.login_link", &user.name, serde_json::Value::Null).await?;
     Ok(Json(LoginLinkView { url }))
 }

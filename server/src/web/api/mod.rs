@@ -1,5 +1,6 @@
 //! `/api/v1`: one file per endpoint.
 
+mod body;
 mod checkpoint;
 mod checkpoints;
 mod evaluation;
@@ -13,13 +14,15 @@ mod run;
 mod run_events;
 mod run_metrics;
 mod runs;
+mod token;
 mod tokens;
+mod user_roles;
 mod users;
 mod work;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 
 use crate::App;
 
@@ -44,7 +47,9 @@ pub(crate) fn router() -> Router<App> {
         .route("/releases/{id}/{action}", post(release_action::act))
         .route("/users", get(users::list).post(users::add))
         .route("/users/{name}/login-link", post(login_link::make))
-        .route("/users/{name}/tokens", post(tokens::add))
+        .route("/users/{name}/roles", post(user_roles::set))
+        .route("/users/{name}/tokens", get(tokens::list).post(tokens::add))
+        .route("/users/{name}/tokens/{id}", delete(token::revoke))
         .route("/work/claim", post(work::claim))
         .route("/work/heartbeat", post(work::heartbeat))
         .route("/work/results", post(work::results))

@@ -3,8 +3,8 @@ use axum::extract::{Path, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use sekisho_domain::release::ReleaseState;
-use sekisho_domain::{CheckpointId, ReleaseId, Sha256, Timestamp};
-use sekisho_store::Release;
+use sekisho_domain::{CheckpointId, ReleaseId, Sha256, Text, Timestamp};
+use sekisho_store::{PublishStep, Release};
 use serde::Serialize;
 
 use crate::service::releases;
@@ -25,8 +25,27 @@ pub(super) struct ReleaseView {
     repo: Option<String>,
     commit: Option<String>,
     url: Option<String>,
+    /// Whether it is being published at this moment.
+    publishing: bool,
+    /// How far its publication is, in the order in which the steps began.
+    steps: Vec<StepView>,
     created: Timestamp,
     updated: Timestamp,
+}
+
+/// A publication step: `intended`, `done` or `failed`, and what was observed or the error.
+#[derive(Serialize)]
+pub(super) struct StepView {
+    name: String,
+    state: &'static str,
+    detail: Text,
+    at: Timestamp,
+}
+
+impl StepView {
+    fn of(step: PublishStep) -> Self {
+        Self { name: step.name, state: step.state.as_str(), detail: step.detail, at: step.at }
+    }
 }
 
 /// `GET /api/v1/releases/{id}`, with the version as ETag.
@@ -44,6 +63,8 @@ pub(super) async fn show(
 pub(super) async fn view(app: &App, release: Release) -> Result<ReleaseView, WebError> {
     Ok(ReleaseView {
         approvals: releases::valid_approvals(app, &release).await?.len(),
+        publishing: app.publish.holds(release.id),
+        steps: app.store.steps(release.id).await?.into_iter().map(StepView::of).collect(),
         repo: releases::target(&release).map(|section| section.repo),
         id: release.id,
         checkpoint: release.checkpoint,

@@ -5,6 +5,7 @@ use axum::extract::{Path, State};
 use sekisho_domain::release::ReleaseAction;
 use serde::Deserialize;
 
+use super::body::JsonBody;
 use super::release::{ReleaseView, view};
 use crate::service::releases;
 use crate::service::releases::Proposal;
@@ -21,6 +22,12 @@ pub(super) struct Act {
     /// For `edit`: the new lineage file.
     #[serde(default)]
     lineage: Option<String>,
+    /// For `edit`: its path beside those of `parents`.
+    #[serde(default)]
+    path: String,
+    /// For `edit`: the lineage files that it refers to, by path.
+    #[serde(default)]
+    parents: BTreeMap<String, String>,
     /// For `edit`: the new texts.
     #[serde(default)]
     files: BTreeMap<String, String>,
@@ -33,7 +40,7 @@ pub(super) async fn act(
     State(app): State<App>,
     actor: Actor,
     Path((key, action)): Path<(String, String)>,
-    Json(request): Json<Act>,
+    JsonBody(request): JsonBody<Act>,
 ) -> Result<Json<ReleaseView>, WebError> {
     let id = releases::find(&app, &key).await?.id;
     let release = match action.as_str() {
@@ -42,14 +49,16 @@ pub(super) async fn act(
             releases::find(&app, &key).await?
         }
         "edit" => {
+            let version = request.version;
             let Some(lineage) = request.lineage else {
                 return Err(WebError::bad_request(
                     "lineage",
                     "edit needs the whole new lineage file in \"lineage\".",
                 ));
             };
-            let proposal = Proposal { lineage, files: request.files, announcement: request.announcement };
-            releases::edit(&app, &actor, id, request.version, &proposal).await?
+            let Act { path, parents, files, announcement, .. } = request;
+            let proposal = Proposal { lineage, path, parents, files, announcement };
+            releases::edit(&app, &actor, id, version, &proposal).await?
         }
         other => {
             let action: ReleaseAction = other.parse().map_err(|error| {

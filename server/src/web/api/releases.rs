@@ -5,6 +5,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Deserialize;
 
+use super::body::JsonBody;
 use super::release::{ReleaseView, view};
 use crate::service::releases::Proposal;
 use crate::service::{checkpoints, releases};
@@ -16,6 +17,13 @@ use crate::{Actor, App, Viewer, WebError};
 pub(super) struct Propose {
     checkpoint: String,
     lineage: String,
+    /// Path of the lineage file beside those of `parents`; `lineage.toml` when absent.
+    #[serde(default)]
+    path: String,
+    /// The lineage files that it refers to, by path.
+    #[serde(default)]
+    parents: BTreeMap<String, String>,
+    /// Texts to be published, by name.
     #[serde(default)]
     files: BTreeMap<String, String>,
     #[serde(default)]
@@ -36,11 +44,11 @@ pub(super) async fn list(State(app): State<App>, viewer: Viewer) -> Result<Json<
 pub(super) async fn propose(
     State(app): State<App>,
     actor: Actor,
-    Json(request): Json<Propose>,
+    JsonBody(request): JsonBody<Propose>,
 ) -> Result<(StatusCode, Json<ReleaseView>), WebError> {
     let checkpoint = checkpoints::find(&app, &request.checkpoint).await?;
-    let proposal =
-        Proposal { lineage: request.lineage, files: request.files, announcement: request.announcement };
+    let Propose { lineage, path, parents, files, announcement, .. } = request;
+    let proposal = Proposal { lineage, path, parents, files, announcement };
     let release = releases::propose(&app, &actor, &checkpoint, &proposal).await?;
     Ok((StatusCode::CREATED, Json(view(&app, release).await?)))
 }

@@ -4,6 +4,7 @@ use axum::http::StatusCode;
 use sekisho_domain::run::RunEvent;
 use sekisho_domain::user::{Role, Scope};
 
+use super::body::JsonBody;
 use crate::service::runs;
 use crate::{Actor, App, Viewer, WebError};
 
@@ -23,7 +24,7 @@ pub(super) async fn add(
     State(app): State<App>,
     actor: Actor,
     Path(key): Path<String>,
-    Json(event): Json<RunEvent>,
+    JsonBody(event): JsonBody<RunEvent>,
 ) -> Result<StatusCode, WebError> {
     actor.require(&[Role::Contributor], Scope::Ingest)?;
     runs::event(&app, &key, &event).await?;

@@ -4,6 +4,7 @@ use sekisho_domain::run::MetricRow;
 use sekisho_domain::user::{Role, Scope};
 use sekisho_domain::wire::{MetricsAccepted, MetricsBatch};
 
+use super::body::JsonBody;
 use crate::service::runs;
 use crate::{Actor, App, Viewer, WebError};
 
@@ -23,7 +24,7 @@ pub(super) async fn append(
     State(app): State<App>,
     actor: Actor,
     Path(key): Path<String>,
-    Json(batch): Json<MetricsBatch>,
+    JsonBody(batch): JsonBody<MetricsBatch>,
 ) -> Result<Json<MetricsAccepted>, WebError> {
     actor.require(&[Role::Contributor], Scope::Ingest)?;
     Ok(Json(runs::metrics(&app, &key, &batch).await?))

@@ -4,6 +4,7 @@ use axum::http::StatusCode;
 use sekisho_domain::user::{Role, Scope};
 use sekisho_domain::wire::{RegisterRun, RunView};
 
+use super::body::JsonBody;
 use crate::service::runs;
 use crate::{Actor, App, Viewer, WebError};
 
@@ -18,7 +19,7 @@ pub(super) async fn list(State(app): State<App>, viewer: Viewer) -> Result<Json<
 pub(super) async fn register(
     State(app): State<App>,
     actor: Actor,
-    Json(request): Json<RegisterRun>,
+    JsonBody(request): JsonBody<RegisterRun>,
 ) -> Result<(StatusCode, Json<RunView>), WebError> {
     actor.require(&[Role::Contributor], Scope::Ingest)?;
     let (run, new) = runs::register(&app, &request).await?;

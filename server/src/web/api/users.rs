@@ -6,6 +6,7 @@ use sekisho_domain::user::{Role, Scope};
 use sekisho_store::User;
 use serde::{Deserialize, Serialize};
 
+use super::body::JsonBody;
 use crate::service::people;
 use crate::{Actor, App, Viewer, WebError};
 
@@ -35,7 +36,7 @@ pub(super) async fn list(State(app): State<App>, viewer: Viewer) -> Result<Json<
 pub(super) async fn add(
     State(app): State<App>,
     actor: Actor,
-    Json(request): Json<AddUser>,
+    JsonBody(request): JsonBody<AddUser>,
 ) -> Result<(StatusCode, Json<UserView>), WebError> {
     actor.require(&[Role::Admin], Scope::Admin)?;
     let user = people::add_user(&app, &request.name, &request.roles).await?;
@@ -44,6 +45,6 @@ pub(super) async fn add(
     Ok((StatusCode::CREATED, Json(view(user))))
 }
 
-fn view(user: User) -> UserView {
+pub(super) fn view(user: User) -> UserView {
     UserView { id: user.id, name: user.name, roles: user.roles }
 }

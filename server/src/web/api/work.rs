@@ -8,6 +8,7 @@ use sekisho_domain::Sha256;
 use sekisho_domain::user::{Role, Scope};
 use sekisho_domain::wire::{Claim, ClaimedItems, Heartbeat, HeartbeatAnswer, ResultsAccepted, ResultsBatch};
 
+use super::body::JsonBody;
 use crate::service::work;
 use crate::{Actor, App, WebError};
 
@@ -15,7 +16,7 @@ use crate::{Actor, App, WebError};
 pub(super) async fn claim(
     State(app): State<App>,
     actor: Actor,
-    Json(request): Json<Claim>,
+    JsonBody(request): JsonBody<Claim>,
 ) -> Result<Json<ClaimedItems>, WebError> {
     actor.require(&[Role::Evaluator], Scope::Evaluate)?;
     Ok(Json(work::claim(&app, &request).await?))
@@ -25,7 +26,7 @@ pub(super) async fn claim(
 pub(super) async fn heartbeat(
     State(app): State<App>,
     actor: Actor,
-    Json(beat): Json<Heartbeat>,
+    JsonBody(beat): JsonBody<Heartbeat>,
 ) -> Result<Json<HeartbeatAnswer>, WebError> {
     actor.require(&[Role::Evaluator], Scope::Evaluate)?;
     Ok(Json(work::heartbeat(&app, &beat).await?))
@@ -35,7 +36,7 @@ pub(super) async fn heartbeat(
 pub(super) async fn results(
     State(app): State<App>,
     actor: Actor,
-    Json(batch): Json<ResultsBatch>,
+    JsonBody(batch): JsonBody<ResultsBatch>,
 ) -> Result<Json<ResultsAccepted>, WebError> {
     actor.require(&[Role::Evaluator], Scope::Evaluate)?;
     Ok(Json(work::results(&app, &batch).await?))

@@ -73,7 +73,9 @@ struct ProposeForm {
     /// Why it is not offered.
     reason: Option<&'static str>,
     lineage: String,
+    license: String,
     notice: String,
+    use_policy: String,
     announcement: String,
 }
 
@@ -83,7 +85,11 @@ pub(crate) struct ProposeFields {
     csrf: String,
     lineage: String,
     #[serde(default)]
+    license: String,
+    #[serde(default)]
     notice: String,
+    #[serde(default)]
+    use_policy: String,
     #[serde(default)]
     announcement: String,
 }
@@ -122,7 +128,9 @@ pub(crate) async fn propose(
             let form = ProposeForm {
                 reason: None,
                 lineage: fields.lineage,
+                license: fields.license,
                 notice: fields.notice,
+                use_policy: fields.use_policy,
                 announcement: fields.announcement,
             };
             let notice = error::told(frame.lang, &error);
@@ -139,10 +147,13 @@ pub(crate) async fn propose(
 fn proposal(fields: &ProposeFields) -> Proposal {
     let text = |field: &str| field.replace("\r\n", "\n");
     let given = |field: &str| (!field.trim().is_empty()).then(|| text(field));
+    let files =
+        [("LICENSE", &fields.license), ("NOTICE", &fields.notice), ("USE_POLICY.md", &fields.use_policy)];
     Proposal {
         lineage: text(&fields.lineage),
-        files: given(&fields.notice).map(|notice| ("NOTICE".to_owned(), notice)).into_iter().collect(),
+        files: files.into_iter().filter_map(|(path, field)| Some((path.to_owned(), given(field)?))).collect(),
         announcement: given(&fields.announcement),
+        ..Proposal::default()
     }
 }
 

@@ -105,6 +105,7 @@ fn checkpoint(run: &str, step: u64, state: CheckpointState) -> Checkpoint {
         refusal: None,
         path: format!("/data/checkpoints/{run}/iter_{step:07}"),
         owned: false,
+        place: None,
         verification: (state == CheckpointState::Verified).then_some(verification),
         created: now().plus_seconds(-7200),
         updated: now().plus_seconds(-7000),
@@ -325,10 +326,12 @@ fn record(run: &TaskRun, item: &Item) -> Record {
             Answer::Choices {
                 loglikelihoods: texts.iter().map(|t| -(t.chars().count() as f64)).collect(),
                 choice_tokens: vec![1; texts.len()],
+                greedy: None,
             },
             serde_json::json!(if right { *index } else { index + 1 }),
             serde_json::json!(index),
         ),
+        Gold::Length { .. } => unreachable!("no page shows a rolling text"),
         Gold::Text(gold) => (
             Answer::Text { output: format!("{gold}\n\n<b>質問"), stop: Some("\n\n".to_owned()) },
             serde_json::json!(if right { gold.as_str() } else { "九州" }),
@@ -341,6 +344,9 @@ fn record(run: &TaskRun, item: &Item) -> Record {
         task: run.task.clone(),
         split: run.split.clone(),
         item: item.index,
+        group: None,
+        words: None,
+        bytes: None,
         prompt_sha256: item.request.sha256(),
         prompt_tokens: vec![212].into(),
         truncated: 0,
@@ -359,6 +365,8 @@ pub(super) fn items(run: &TaskRun) -> Vec<Item> {
     (0..3)
         .map(|index| Item {
             index,
+            group: None,
+            examples: Vec::new(),
             request: if run.task == "jcommonsenseqa" {
                 Request::Choices {
                     contexts: vec![prompt.clone()],
@@ -425,7 +433,10 @@ pub(super) fn release() -> Release {
         lineage: LINEAGE.to_owned(),
         card_en: "---\nlicense: llama3.1\n---\n# Llama-3.1-Lab-8B\n\nBuilt with Llama. [日本語](README_ja.md)\n\n| Task | Score |\n|---|---|\n| NIILC | 0.412 |\n".to_owned(),
         card_ja: "# Llama-3.1-Lab-8B\n\nBuilt with Llama。日本語と英語を中心に学習した言語モデルです。\n".to_owned(),
+        path: "lineage.toml".to_owned(),
+        parents: BTreeMap::new(),
         files: BTreeMap::new(),
+        given: Vec::new(),
         decision: Some(decision("allowed", &serde_json::json!([]))),
         digest: Some(Sha256::of("content")),
         approvals_needed: 2,
@@ -477,11 +488,34 @@ pub(super) fn steps() -> Vec<PublishStep> {
     let step = |name: &str, state, detail: &str| PublishStep {
         name: name.to_owned(),
         state,
-        detail: detail.to_owned(),
+        detail: Text { en: detail.to_owned(), ja: format!("{detail}（日本語）") },
         at: now(),
     };
     vec![
         step("create", StepState::Done, "lab/Llama-3.1-Lab-8B, private"),
         step("upload", StepState::Failed, "the Hub answered 503"),
     ]
+}
+
+/// Everything that the page of a release is made from.
+pub(super) fn release_facts(release: Release) -> super::release_view::Facts {
+    let model = run_facts(5).scored.pop().expect("a checkpoint");
+    let approvals = approvals(&release);
+    super::release_view::Facts {
+        author: "mori".to_owned(),
+        target: crate::service::releases::target(&release),
+        scores: model.scores.tasks.iter().flatten().cloned().collect(),
+        files: crate::service::releases::model_files(&model.checkpoint),
+        texts: ["LICENSE", crate::service::releases::ANNOUNCEMENT]
+            .map(|path| (path.to_owned(), "…".to_owned()))
+            .into(),
+        parents: BTreeMap::new(),
+        is_free: true,
+        valid: approvals.iter().filter(|a| Some(a.digest) == release.digest).cloned().collect(),
+        approvals,
+        comments: comments(),
+        steps: steps(),
+        model,
+        release,
+    }
 }

@@ -202,7 +202,7 @@ fn letter(index: usize) -> String {
 }
 
 fn choices(record: &Record, item: Option<&Item>) -> Vec<ChoiceRow> {
-    let Answer::Choices { loglikelihoods, choice_tokens } = &record.answer else { return Vec::new() };
+    let Answer::Choices { loglikelihoods, choice_tokens, .. } = &record.answer else { return Vec::new() };
     let texts = match item.map(|item| &item.gold) {
         Some(Gold::Choice { texts, .. }) => texts.as_slice(),
         _ => &[],
@@ -248,8 +248,17 @@ mod tests {
             contexts: contexts.clone(),
             continuations: vec![" 割れた。".to_owned()],
         };
-        let item = Item { index: 3, gold: Gold::Choice { index: 0, texts: contexts.clone() }, request };
+        let item = Item {
+            index: 3,
+            group: None,
+            examples: Vec::new(),
+            gold: Gold::Choice { index: 0, texts: contexts.clone() },
+            request,
+        };
         let record = Record {
+            group: None,
+            words: None,
+            bytes: None,
             profile: "lm-eval@0.4".to_owned(),
             task: "xwinograd_jp".to_owned(),
             split: "test".to_owned(),
@@ -257,7 +266,11 @@ mod tests {
             prompt_sha256: item.request.sha256(),
             prompt_tokens: vec![8, 9].into(),
             truncated: 0,
-            answer: Answer::Choices { loglikelihoods: vec![-2.0, -3.0], choice_tokens: vec![4, 4] },
+            answer: Answer::Choices {
+                loglikelihoods: vec![-2.0, -3.0],
+                choice_tokens: vec![4, 4],
+                greedy: None,
+            },
             prediction: 0.into(),
             gold: 0.into(),
             score: BTreeMap::from([("acc".to_owned(), 1.0)]),

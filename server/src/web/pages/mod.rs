@@ -1,6 +1,7 @@
 //! One file per page: its view, its handler, and the pure functions that make the one from what the store knows.
 
 pub(crate) mod checkpoint;
+mod curve_rows;
 pub(crate) mod error;
 pub(crate) mod evaluation;
 pub(crate) mod leaderboard;
@@ -22,7 +23,6 @@ mod parts;
 mod release_view;
 mod review;
 mod run_curves;
-mod run_mean;
 mod scored;
 mod task_rows;
 

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse as _, Redirect, Response};
 use sekisho_domain::release::ReleaseAction;
 use serde::Deserialize;
 
-use super::release_view::{ANNOUNCEMENT, Facts, view};
+use super::release_view::{Facts, view};
 use super::scored::Scored;
 use super::{error, parts};
 use crate::service::checkpoints;
@@ -26,7 +26,11 @@ pub(crate) struct Fields {
     #[serde(default)]
     lineage: String,
     #[serde(default)]
+    license: String,
+    #[serde(default)]
     notice: String,
+    #[serde(default)]
+    use_policy: String,
     #[serde(default)]
     announcement: String,
 }
@@ -54,7 +58,7 @@ pub(crate) async fn act(
     let done = match action.as_str() {
         "comment" => releases::comment(&app, actor, id, &fields.comment).await,
         "edit" => {
-            let proposal = edited(&load(&app, &key).await?.texts, &fields);
+            let proposal = edited(&load(&app, &key).await?, &fields);
             releases::edit(&app, actor, id, fields.version, &proposal).await.map(drop)
         }
         other => {
@@ -74,28 +78,36 @@ pub(crate) async fn act(
     }
 }
 
-/// The release's texts with what the form changed. Browsers send line ends as CR LF; files have LF.
-fn edited(texts: &BTreeMap<String, String>, fields: &Fields) -> Proposal {
+/// What its author gave, with what the form changed; what was added by itself follows the new lineage file. Browsers send line ends
+/// as CR LF; files have LF.
+fn edited(facts: &Facts, fields: &Fields) -> Proposal {
     let text = |field: &str| field.replace("\r\n", "\n");
     let given = |field: &str| (!field.trim().is_empty()).then(|| text(field));
-    let mut files = texts.clone();
-    files.remove(ANNOUNCEMENT);
-    match given(&fields.notice) {
-        Some(notice) => drop(files.insert("NOTICE".to_owned(), notice)),
-        None => drop(files.remove("NOTICE")),
+    let kept = |path: &&String| facts.release.given.contains(path);
+    let mut files: BTreeMap<String, String> =
+        facts.texts.keys().filter(kept).map(|path| (path.clone(), facts.texts[path].clone())).collect();
+    for (path, field) in
+        [("LICENSE", &fields.license), ("NOTICE", &fields.notice), ("USE_POLICY.md", &fields.use_policy)]
+    {
+        match given(field) {
+            Some(text) => drop(files.insert(path.to_owned(), text)),
+            None => drop(files.remove(path)),
+        }
     }
-    Proposal { lineage: text(&fields.lineage), files, announcement: given(&fields.announcement) }
+    Proposal {
+        lineage: text(&fields.lineage),
+        path: facts.release.path.clone(),
+        parents: facts.parents.clone(),
+        files,
+        announcement: given(&fields.announcement),
+    }
 }
 
 async fn load(app: &App, key: &str) -> Result<Facts, WebError> {
     let release = releases::find(app, key).await?;
     let checkpoint = checkpoints::find(app, &release.checkpoint.to_string()).await?;
-    let mut texts = BTreeMap::new();
-    for (path, blob) in &release.files {
-        if let Some(bytes) = app.blobs.get(blob).await? {
-            texts.insert(path.clone(), String::from_utf8_lossy(&bytes).into_owned());
-        }
-    }
+    let texts = read(app, &release.files).await?;
+    let parents = read(app, &release.parents).await?;
     let files = releases::model_files(&checkpoint);
     let model = Scored::load(app, checkpoint, None).await?;
     let scores = match &model.evaluation {
@@ -113,30 +125,49 @@ async fn load(app: &App, key: &str) -> Result<Facts, WebError> {
         valid: releases::valid_approvals(app, &release).await?,
         comments: app.store.comments(release.id).await?,
         steps: app.store.steps(release.id).await?,
-        release,
         model,
         scores,
         files,
         texts,
+        parents,
+        is_free: releases::may_leave(app, &release).await.is_ok(),
+        release,
     })
+}
+
+/// Texts from the blob store, by path.
+async fn read(app: &App, keys: &BTreeMap<String, String>) -> Result<BTreeMap<String, String>, WebError> {
+    let mut texts = BTreeMap::new();
+    for (path, key) in keys {
+        if let Some(bytes) = app.blobs.get(key).await? {
+            texts.insert(path.clone(), String::from_utf8_lossy(&bytes).into_owned());
+        }
+    }
+    Ok(texts)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::web::pages::fixtures;
 
     #[test]
-    fn an_edit_keeps_the_texts_that_the_form_does_not_show() {
-        let texts = [
-            ("LICENSE".to_owned(), "l".to_owned()),
-            ("NOTICE".to_owned(), "n".to_owned()),
-            (ANNOUNCEMENT.to_owned(), "a".to_owned()),
-        ];
-        let fields =
-            Fields { lineage: "a\r\nb".to_owned(), announcement: "new".to_owned(), ..Fields::default() };
-        let proposal = edited(&texts.into(), &fields);
+    fn an_edit_keeps_the_texts_that_the_form_does_not_show_and_drops_what_was_added_by_itself() {
+        let mut facts = fixtures::release_facts(fixtures::release());
+        let text = |path: &str| (path.to_owned(), "x".to_owned());
+        facts.texts = ["LICENSE", "NOTICE", "CITATION.md", releases::ANNOUNCEMENT].map(text).into();
+        facts.parents = [text("p.toml")].into();
+        facts.release.given = vec!["CITATION.md".to_owned()];
+        let fields = Fields {
+            lineage: "a\r\nb".to_owned(),
+            use_policy: "be good".to_owned(),
+            announcement: "new".to_owned(),
+            ..Fields::default()
+        };
+        let proposal = edited(&facts, &fields);
         assert_eq!(proposal.lineage, "a\nb");
-        assert_eq!(proposal.files.into_keys().collect::<Vec<_>>(), ["LICENSE"]);
+        assert_eq!(proposal.files.into_keys().collect::<Vec<_>>(), ["CITATION.md", "USE_POLICY.md"]);
         assert_eq!(proposal.announcement.as_deref(), Some("new"));
+        assert_eq!(proposal.parents, facts.parents);
     }
 }

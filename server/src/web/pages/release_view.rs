@@ -16,12 +16,10 @@ use super::parts::{Choice, Readout, ScoreCell};
 use super::review::{self, Offer};
 use super::scored::Scored;
 use super::task_rows::{self, TaskRow};
+use crate::service::releases::{ANNOUNCEMENT, COMMENTERS};
 use crate::web::format;
 use crate::web::frame::Frame;
 use crate::web::i18n::Words as _;
-
-/// Where the announcement is kept among a release's texts; it is judged, and not published.
-pub(super) const ANNOUNCEMENT: &str = ".announcement";
 
 #[derive(Template)]
 #[template(path = "releases/release.html")]
@@ -109,7 +107,9 @@ struct StepRow {
 /// The author's form: the same fields as when it was proposed.
 struct EditForm {
     lineage: String,
+    license: String,
     notice: String,
+    use_policy: String,
     announcement: String,
     /// Approvals that saving would void.
     voids: usize,
@@ -124,6 +124,9 @@ pub(super) struct Facts {
     pub(super) scores: Vec<ScoreRow>,
     pub(super) files: Vec<FileEntry>,
     pub(super) texts: BTreeMap<String, String>,
+    pub(super) parents: BTreeMap<String, String>,
+    /// It is not on its way to the Hub.
+    pub(super) is_free: bool,
     pub(super) approvals: Vec<Approval>,
     pub(super) valid: Vec<Approval>,
     pub(super) comments: Vec<Comment>,
@@ -158,8 +161,8 @@ pub(super) fn view(
         road: road(release.state),
         verdict: decision.as_ref().map_or("open", |d| if d.allowed() { "allowed" } else { "refused" }),
         readouts: readouts(&frame, &facts, decision.as_ref()),
-        offers: review::offers(lang, frame.user.as_ref(), release, &facts.valid),
-        can_comment: frame.user.is_some(),
+        offers: review::offers(lang, frame.user.as_ref(), release, &facts.valid, facts.is_free),
+        can_comment: frame.user.as_ref().is_some_and(|user| COMMENTERS.iter().any(|role| user.has(*role))),
         findings: decision.as_ref().map(|d| finding_groups(lang, d)).unwrap_or_default(),
         policy: decision.as_ref().map_or_else(String::new, |d| {
             format!("{} {} ({})", d.policy.name, d.policy.version, d.policy.digest.short())
@@ -285,7 +288,7 @@ fn approval_rows(frame: &Frame, facts: &Facts) -> Vec<ApprovalRow> {
         who: approval.user_name.clone(),
         at: frame.stamp(&approval.at),
         digest: approval.digest.short(),
-        counts: Some(approval.digest) == facts.release.digest,
+        counts: facts.valid.contains(approval),
         comment: approval.comment.clone(),
     };
     facts.approvals.iter().map(row).collect()
@@ -310,7 +313,7 @@ fn step_row(frame: &Frame, step: &PublishStep) -> StepRow {
             StepState::Done => "finished",
             StepState::Failed => "failed",
         },
-        detail: step.detail.clone(),
+        detail: step.detail.get(frame.lang).to_owned(),
         at: frame.stamp(&step.at),
     }
 }
@@ -327,11 +330,16 @@ fn card_choices(frame: &Frame, current: Language) -> Vec<Choice> {
 
 fn edit_form(frame: &Frame, facts: &Facts) -> Option<EditForm> {
     let is_author = frame.user.as_ref().is_some_and(|user| user.id == facts.release.author);
-    let possible = ReleaseState::sources(ReleaseAction::Edit).contains(&facts.release.state);
+    let possible = facts.is_free && ReleaseState::sources(ReleaseAction::Edit).contains(&facts.release.state);
     let text = |path: &str| facts.texts.get(path).cloned().unwrap_or_default();
+    let given = |path: &str| {
+        if facts.release.given.iter().any(|name| name == path) { text(path) } else { String::new() }
+    };
     (is_author && possible).then(|| EditForm {
         lineage: facts.release.lineage.clone(),
-        notice: text("NOTICE"),
+        license: given("LICENSE"),
+        notice: given("NOTICE"),
+        use_policy: given("USE_POLICY.md"),
         announcement: text(ANNOUNCEMENT),
         voids: facts.valid.len(),
     })
@@ -342,21 +350,7 @@ pub(super) fn samples(frame: &Frame) -> Vec<String> {
     use super::fixtures;
     let catalog = Catalog::builtin();
     let page = |release: Release, user: Option<sekisho_store::User>, notice: Option<&str>| {
-        let model = fixtures::run_facts(5).scored.pop().expect("a checkpoint");
-        let approvals = fixtures::approvals(&release);
-        let facts = Facts {
-            author: "mori".to_owned(),
-            target: crate::service::releases::target(&release),
-            scores: model.scores.tasks.iter().flatten().cloned().collect(),
-            files: crate::service::releases::model_files(&model.checkpoint),
-            texts: [("LICENSE".to_owned(), "…".to_owned()), (ANNOUNCEMENT.to_owned(), "…".to_owned())].into(),
-            valid: approvals.iter().filter(|a| Some(a.digest) == release.digest).cloned().collect(),
-            approvals,
-            comments: fixtures::comments(),
-            steps: fixtures::steps(),
-            model,
-            release,
-        };
+        let facts = fixtures::release_facts(release);
         let frame = Frame { user, csrf: "csrf_x".to_owned(), ..frame.clone() };
         let notice = notice.map(ToOwned::to_owned);
         view(frame, &catalog, facts, notice, "a < b").render().expect("renders")
@@ -371,12 +365,15 @@ pub(super) fn samples(frame: &Frame) -> Vec<String> {
     refused.state = ReleaseState::PolicyChecked;
     let mut rejected = fixtures::release();
     rejected.state = ReleaseState::Rejected;
+    let mut stopped = fixtures::release();
+    stopped.state = ReleaseState::Publishing;
     vec![
         page(review.clone(), None, None),
         page(review.clone(), author(&review), Some("changed")),
         page(draft.clone(), author(&draft), None),
         page(refused, None, None),
         page(rejected, None, None),
+        page(stopped.clone(), author(&stopped), None),
     ]
 }
 

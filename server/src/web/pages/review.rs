@@ -38,17 +38,20 @@ const ACTIONS: [ReleaseAction; 7] = [
     ReleaseAction::Withdraw,
 ];
 
-/// The actions that the release's state allows: forward ones always, with the reason where this person may not; the others only for
+/// The actions that the release's state allows (`is_free`: nothing of it is on the Hub, and nobody is publishing it): forward ones always, with the reason where this person may not; the others only for
 /// those who may.
 pub(super) fn offers(
     lang: sekisho_domain::Language,
     user: Option<&User>,
     release: &Release,
     valid: &[Approval],
+    is_free: bool,
 ) -> Vec<Offer> {
     ACTIONS
         .into_iter()
         .filter(|action| ReleaseState::sources(*action).contains(&release.state))
+        // What is on its way to the Hub can only go on.
+        .filter(|action| is_free || *action == ReleaseAction::Publish)
         .map(|action| Offer {
             action,
             is_forward: matches!(
@@ -83,7 +86,7 @@ fn hindrance(
         }
         ReleaseAction::Request if refused => Some("action.refused"),
         ReleaseAction::Publish => (!user.has(Role::Publisher) && !admin).then_some("action.needs_publisher"),
-        ReleaseAction::Withdraw => (!own && !admin).then_some("action.not_author"),
+        ReleaseAction::Withdraw => (!own).then_some("action.not_author"),
         _ => (!user.has(Role::Contributor) && !admin).then_some("action.needs_contributor"),
     }
 }
@@ -97,7 +100,10 @@ mod tests {
 
     fn check(user: Option<&User>, release: &Release, expected: &[(ReleaseAction, Option<&'static str>)]) {
         let found: Vec<_> =
-            offers(Language::En, user, release, &[]).into_iter().map(|o| (o.action, o.reason)).collect();
+            offers(Language::En, user, release, &[], release.state != ReleaseState::Publishing)
+                .into_iter()
+                .map(|o| (o.action, o.reason))
+                .collect();
         let expected: Vec<_> =
             expected.iter().map(|(a, key)| (*a, key.map(|key| Language::En.t(key)))).collect();
         assert_eq!(found, expected);
@@ -124,5 +130,7 @@ mod tests {
             &[(ReleaseAction::Approve, None), (ReleaseAction::Return, None), (ReleaseAction::Reject, None)],
         );
         check(None, &release, &[(ReleaseAction::Approve, Some("action.sign_in"))]);
+        let admin = fixtures::user("admin", fixtures::id("admin"), &[Role::Admin]);
+        check(Some(&admin), &release, &[(ReleaseAction::Approve, Some("action.needs_approver"))]);
     }
 }

@@ -109,15 +109,12 @@ async fn texts(
     let Some(definition) = definition else { return Ok(Err(NoText::NoDefinition)) };
     let (app, definition, run) = (app.clone(), definition.clone(), run.clone());
     let read = move || {
-        // Whatever lies there now is read; each item is shown only if its prompt is the one that was asked.
-        let locate = |source: &str, file: &str| app.sources.locate(source, file);
-        let accept: Vec<_> =
-            definition.sources.iter().filter_map(|s| Some(locate(&s.source, &s.file).ok()?.1)).collect();
+        // Each item is shown only if its prompt is the one that was asked: the definition may be another now.
         let bytes = |source: &sekisho_bench::SourceRef| {
-            let (path, _) = locate(&source.source, &source.file)?;
+            let (path, _) = app.sources.locate(&definition.name(), source)?;
             fs_err::read(path).map_err(|error| error.to_string())
         };
-        load(&definition, &run, &accept, &bytes).ok().map(|data| data.items)
+        load(&definition, &run, &[], &bytes).ok().map(|data| data.items)
     };
     let items = tokio::task::spawn_blocking(read).await.map_err(WebError::internal)?;
     Ok(items.ok_or(NoText::NoData))

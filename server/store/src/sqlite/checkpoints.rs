@@ -80,6 +80,16 @@ impl CheckpointRepository for SqliteStore {
         query.bind(state.as_str()).fetch_all(&self.read).await?.iter().map(checkpoint).collect()
     }
 
+    async fn checkpoints_unevaluated(&self) -> Result<Vec<Checkpoint>, StoreError> {
+        let query = sqlx::query(
+            "SELECT checkpoints.*, runs.name AS run_name FROM checkpoints JOIN runs ON runs.id = run_id
+             WHERE checkpoints.state = 'verified'
+                 AND NOT EXISTS (SELECT 1 FROM evaluations WHERE checkpoint_id = checkpoints.id)
+             ORDER BY checkpoints.created, checkpoints.id",
+        );
+        query.fetch_all(&self.read).await?.iter().map(checkpoint).collect()
+    }
+
     async fn checkpoint_by_digest(&self, digest: Sha256) -> Result<Option<Checkpoint>, StoreError> {
         // The store's own copy first: nobody else moves it.
         let query = sqlx::query(
@@ -97,6 +107,14 @@ impl CheckpointRepository for SqliteStore {
         );
         let result = query.bind(id.to_string()).bind(now.unix_ms()).execute(&self.write).await?;
         self.moved(&result, id, "examining it", "received, verifying").await
+    }
+
+    async fn set_place(&self, id: CheckpointId, place: &str, now: Timestamp) -> Result<(), StoreError> {
+        let query = sqlx::query(
+            "UPDATE checkpoints SET place = $2, updated = $3 WHERE id = $1 AND state IN ('received', 'verifying')",
+        );
+        let result = query.bind(id.to_string()).bind(place).bind(now.unix_ms()).execute(&self.write).await?;
+        self.moved(&result, id, "moving it", "received, verifying").await
     }
 
     async fn set_verified(
@@ -167,6 +185,7 @@ pub(super) fn checkpoint(row: &SqliteRow) -> Result<Checkpoint, StoreError> {
         refusal: refusal(&fields)?,
         path: fields.get("path")?,
         owned: fields.get("owned")?,
+        place: fields.get("place")?,
         verification: fields.json_optional("verification")?,
         created: fields.time("created")?,
         updated: fields.time("updated")?,

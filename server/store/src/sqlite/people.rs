@@ -2,6 +2,7 @@ use async_trait::async_trait;
 use sekisho_domain::user::{Role, Scope};
 use sekisho_domain::{Sha256, Timestamp, TokenId, UserId};
 use serde_json::json;
+use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
 
 use super::fields::Fields;
@@ -11,17 +12,7 @@ use crate::{ApiToken, LoginLink, PeopleRepository, Session, StoreError, User};
 #[async_trait]
 impl PeopleRepository for SqliteStore {
     async fn add_user(&self, user: &User) -> Result<(), StoreError> {
-        sqlx::query("INSERT INTO users (id, name, roles, created) VALUES ($1, $2, $3, $4)")
-            .bind(user.id.to_string())
-            .bind(&user.name)
-            .bind(json!(user.roles).to_string())
-            .bind(user.created.unix_ms())
-            .execute(&self.write)
-            .await
-            .map_err(|error| {
-                conflict(error, || format!("the name \"{}\" is taken; choose another", user.name))
-            })?;
-        Ok(())
+        put_user(&mut *self.write.acquire().await?, user).await
     }
 
     async fn user(&self, id: UserId) -> Result<Option<User>, StoreError> {
@@ -50,21 +41,14 @@ impl PeopleRepository for SqliteStore {
     }
 
     async fn add_token(&self, token: &ApiToken) -> Result<(), StoreError> {
-        sqlx::query(
-            "INSERT INTO api_tokens (id, user_id, label, hash, scopes, expires, created)
-             VALUES ($1, $2, $3, $4, $5, $6, $7)",
-        )
-        .bind(token.id.to_string())
-        .bind(token.user.to_string())
-        .bind(&token.label)
-        .bind(token.hash.hex())
-        .bind(json!(token.scopes).to_string())
-        .bind(token.expires.map(Timestamp::unix_ms))
-        .bind(token.created.unix_ms())
-        .execute(&self.write)
-        .await
-        .map_err(|error| conflict(error, || "this token is there already".to_owned()))?;
-        Ok(())
+        put_token(&mut *self.write.acquire().await?, token).await
+    }
+
+    async fn add_user_with_token(&self, user: &User, token: &ApiToken) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        put_user(&mut transaction, user).await?;
+        put_token(&mut transaction, token).await?;
+        Ok(transaction.commit().await?)
     }
 
     async fn token(&self, hash: Sha256, now: Timestamp) -> Result<Option<(User, ApiToken)>, StoreError> {
@@ -86,10 +70,11 @@ impl PeopleRepository for SqliteStore {
     }
 
     async fn add_login_link(&self, link: &LoginLink) -> Result<(), StoreError> {
-        sqlx::query("INSERT INTO login_links (hash, user_id, expires) VALUES ($1, $2, $3)")
+        sqlx::query("INSERT INTO login_links (hash, user_id, expires, makers) VALUES ($1, $2, $3, $4)")
             .bind(link.hash.hex())
             .bind(link.user.to_string())
             .bind(link.expires.unix_ms())
+            .bind(json!(link.makers).to_string())
             .execute(&self.write)
             .await
             .map_err(|error| conflict(error, || "this sign-in link is there already".to_owned()))?;
@@ -105,33 +90,39 @@ impl PeopleRepository for SqliteStore {
         query.fetch_optional(&self.read).await?.as_ref().map(user).transpose()
     }
 
-    async fn take_login_link(&self, hash: Sha256, now: Timestamp) -> Result<Option<User>, StoreError> {
+    async fn take_login_link(
+        &self,
+        hash: Sha256,
+        now: Timestamp,
+    ) -> Result<Option<(User, LoginLink)>, StoreError> {
         let mut transaction = self.begin().await?;
         // Each sign-in also clears away what has expired.
         for old in ["DELETE FROM login_links WHERE expires <= $1", "DELETE FROM sessions WHERE expires <= $1"]
         {
             sqlx::query(old).bind(now.unix_ms()).execute(&mut *transaction).await?;
         }
-        let taken: Option<String> =
-            sqlx::query_scalar("DELETE FROM login_links WHERE hash = $1 RETURNING user_id")
-                .bind(hash.hex())
-                .fetch_optional(&mut *transaction)
-                .await?;
-        let query = sqlx::query("SELECT * FROM users WHERE id = $1").bind(taken);
-        let user = query.fetch_optional(&mut *transaction).await?.as_ref().map(user).transpose()?;
+        let taken = sqlx::query("DELETE FROM login_links WHERE hash = $1 RETURNING *")
+            .bind(hash.hex())
+            .fetch_optional(&mut *transaction)
+            .await?;
+        let taken = taken.as_ref().map(link).transpose()?;
         transaction.commit().await?;
-        Ok(user)
+        let Some(link) = taken else { return Ok(None) };
+        Ok(self.user(link.user).await?.map(|user| (user, link)))
     }
 
     async fn add_session(&self, session: &Session) -> Result<(), StoreError> {
-        sqlx::query("INSERT INTO sessions (hash, user_id, csrf, expires) VALUES ($1, $2, $3, $4)")
-            .bind(session.hash.hex())
-            .bind(session.user.to_string())
-            .bind(&session.csrf)
-            .bind(session.expires.unix_ms())
-            .execute(&self.write)
-            .await
-            .map_err(|error| conflict(error, || "this session is there already".to_owned()))?;
+        sqlx::query(
+            "INSERT INTO sessions (hash, user_id, csrf, expires, makers) VALUES ($1, $2, $3, $4, $5)",
+        )
+        .bind(session.hash.hex())
+        .bind(session.user.to_string())
+        .bind(&session.csrf)
+        .bind(session.expires.unix_ms())
+        .bind(json!(session.makers).to_string())
+        .execute(&self.write)
+        .await
+        .map_err(|error| conflict(error, || "this session is there already".to_owned()))?;
         Ok(())
     }
 
@@ -146,6 +137,39 @@ impl PeopleRepository for SqliteStore {
         sqlx::query("DELETE FROM sessions WHERE hash = $1").bind(hash.hex()).execute(&self.write).await?;
         Ok(())
     }
+}
+
+async fn put_user(connection: &mut SqliteConnection, user: &User) -> Result<(), StoreError> {
+    sqlx::query("INSERT INTO users (id, name, roles, created) VALUES ($1, $2, $3, $4)")
+        .bind(user.id.to_string())
+        .bind(&user.name)
+        .bind(json!(user.roles).to_string())
+        .bind(user.created.unix_ms())
+        .execute(connection)
+        .await
+        .map_err(|error| {
+            conflict(error, || format!("the name \"{}\" is taken; choose another", user.name))
+        })?;
+    Ok(())
+}
+
+async fn put_token(connection: &mut SqliteConnection, token: &ApiToken) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO api_tokens (id, user_id, label, hash, scopes, expires, created, makers)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+    )
+    .bind(token.id.to_string())
+    .bind(token.user.to_string())
+    .bind(&token.label)
+    .bind(token.hash.hex())
+    .bind(json!(token.scopes).to_string())
+    .bind(token.expires.map(Timestamp::unix_ms))
+    .bind(token.created.unix_ms())
+    .bind(json!(token.makers).to_string())
+    .execute(connection)
+    .await
+    .map_err(|error| conflict(error, || "this token is there already".to_owned()))?;
+    Ok(())
 }
 
 fn user(row: &SqliteRow) -> Result<User, StoreError> {
@@ -166,8 +190,19 @@ fn token(row: &SqliteRow) -> Result<ApiToken, StoreError> {
         label: fields.get("label")?,
         hash: fields.parse("hash")?,
         scopes: fields.json::<Vec<Scope>>("scopes")?,
+        makers: fields.json("makers")?,
         expires: fields.time_optional("expires")?,
         created: fields.time("created")?,
+    })
+}
+
+fn link(row: &SqliteRow) -> Result<LoginLink, StoreError> {
+    let fields = Fields::of("login_links", &["hash"], row);
+    Ok(LoginLink {
+        hash: fields.parse("hash")?,
+        user: fields.parse("user_id")?,
+        makers: fields.json("makers")?,
+        expires: fields.time("expires")?,
     })
 }
 
@@ -177,6 +212,7 @@ fn session(row: &SqliteRow) -> Result<Session, StoreError> {
         hash: fields.parse("hash")?,
         user: fields.parse("user_id")?,
         csrf: fields.get("csrf")?,
+        makers: fields.json("makers")?,
         expires: fields.time("expires")?,
     })
 }

@@ -15,6 +15,14 @@ use super::{SqliteStore, evaluations, int};
 use crate::queue::{MAX_ATTEMPTS, retry_after};
 use crate::{Evaluation, NewWork, Progress, QueueRepository, RecordChunk, StoreError, WorkRow};
 
+/// The way on after a failure, as SQL over a row of `work_items`.
+macro_rules! again {
+    () => {
+        "' When that is mended, ask again: `sekisho checkpoint evaluate ' || checkpoint_id || ' --suite '
+             || (SELECT suite FROM evaluations WHERE id = evaluation_id) || '`.'"
+    };
+}
+
 #[async_trait]
 impl QueueRepository for SqliteStore {
     async fn claim(
@@ -154,17 +162,52 @@ impl QueueRepository for SqliteStore {
         let row = running(&mut transaction, held).await?;
         let state =
             if failure.retry && row.attempt < MAX_ATTEMPTS { WorkState::Waiting } else { WorkState::Failed };
-        sqlx::query(
-            "UPDATE work_items SET state = $2, lease_until = NULL, error = $3, not_before = $4, updated = $5 WHERE id = $1",
-        )
+        let failed = state == WorkState::Failed && !failure.message.ends_with('.');
+        sqlx::query(concat!(
+            "UPDATE work_items SET state = $2, lease_until = NULL, not_before = $4, updated = $5,
+                 error = $3 || CASE $2 WHEN 'failed' THEN ",
+            again!(),
+            " ELSE '' END WHERE id = $1",
+        ))
         .bind(held.id.to_string())
         .bind(state.as_str())
-        .bind(&failure.message)
+        .bind(format!("{}{}", failure.message, if failed { "." } else { "" }))
         .bind(now.plus_seconds(retry_after(row.attempt)).unix_ms())
         .bind(now.unix_ms())
         .execute(&mut *transaction)
         .await?;
         settle(&mut transaction, row.evaluation, now).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    async fn retry(&self, evaluation: EvaluationId, now: Timestamp) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        sqlx::query(
+            "UPDATE work_items SET state = 'waiting', attempt = 0, not_before = $2, error = NULL, updated = $2
+             WHERE evaluation_id = $1 AND state = 'failed'",
+        )
+        .bind(evaluation.to_string())
+        .bind(now.unix_ms())
+        .execute(&mut *transaction)
+        .await?;
+        settle(&mut transaction, evaluation, now).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    async fn free(&self, worker: &str, now: Timestamp) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        let rows = sqlx::query(
+            "UPDATE work_items SET state = 'waiting', attempt = attempt - 1, lease_until = NULL, updated = $2
+             WHERE state = 'running' AND worker = $1 RETURNING *",
+        )
+        .bind(worker)
+        .bind(now.unix_ms())
+        .fetch_all(&mut *transaction)
+        .await?;
+        let released = rows.iter().map(work).collect::<Result<Vec<_>, _>>()?;
+        for evaluation in released.iter().map(|row| row.evaluation).collect::<BTreeSet<_>>() {
+            settle(&mut transaction, evaluation, now).await?;
+        }
         Ok(transaction.commit().await?)
     }
 
@@ -232,12 +275,13 @@ pub(super) async fn add(
 
 /// Fails the items whose lease ran out on the last try.
 async fn give_up(connection: &mut SqliteConnection, now: Timestamp) -> Result<(), StoreError> {
-    let rows = sqlx::query(
+    let rows = sqlx::query(concat!(
         "UPDATE work_items
-         SET state = 'failed', lease_until = NULL, updated = $1, error = 'gave up after ' || attempt || ' tries: ' || worker || ' stopped answering'
-         WHERE state = 'running' AND lease_until <= $1 AND attempt >= $2
-         RETURNING *",
-    )
+         SET state = 'failed', lease_until = NULL, updated = $1,
+             error = 'gave up after ' || attempt || ' tries: ' || worker || ' stopped answering.' || ",
+        again!(),
+        " WHERE state = 'running' AND lease_until <= $1 AND attempt >= $2 RETURNING *",
+    ))
     .bind(now.unix_ms())
     .bind(i64::from(MAX_ATTEMPTS))
     .fetch_all(&mut *connection)

@@ -1,5 +1,6 @@
 use async_trait::async_trait;
-use sekisho_domain::{CheckpointId, ReleaseId, Sha256, canonical_json};
+use sekisho_domain::release::ReleaseState;
+use sekisho_domain::{CheckpointId, ReleaseId, Sha256, Text, canonical_json};
 use serde_json::json;
 use sqlx::query::Query;
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
@@ -15,8 +16,8 @@ impl ReleaseRepository for SqliteStore {
         let mut transaction = self.begin().await?;
         let query = sqlx::query(
             "INSERT INTO releases (id, checkpoint_id, name, state, lineage, card_en, card_ja, files, decision, digest,
-                 approvals_needed, hub_commit, hub_url, updated, version, author_id, created)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
+                 approvals_needed, hub_commit, hub_url, updated, path, parents, given, version, author_id, created)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)",
         );
         with_content(query, release)
             .bind(int(release.version)?)
@@ -39,6 +40,13 @@ impl ReleaseRepository for SqliteStore {
              ORDER BY CASE WHEN state = 'in_review' THEN 0 ELSE 1 END, created DESC, id DESC LIMIT $1",
         );
         query.bind(i64::from(limit)).fetch_all(&self.read).await?.iter().map(release).collect()
+    }
+
+    async fn releases_in(&self, states: &[ReleaseState]) -> Result<Vec<Release>, StoreError> {
+        let query = sqlx::query(
+            "SELECT * FROM releases WHERE state IN (SELECT value FROM json_each($1)) ORDER BY created DESC, id DESC",
+        );
+        query.bind(json!(states).to_string()).fetch_all(&self.read).await?.iter().map(release).collect()
     }
 
     async fn releases_of(&self, checkpoint: CheckpointId) -> Result<Vec<Release>, StoreError> {
@@ -113,20 +121,29 @@ impl ReleaseRepository for SqliteStore {
         query.fetch_all(&self.read).await?.iter().map(comment).collect()
     }
 
-    async fn add_comment(&self, id: ReleaseId, comment: &Comment) -> Result<(), StoreError> {
-        let mut connection = self.write.acquire().await?;
-        add_comment(&mut connection, id, comment).await
+    async fn add_comment(
+        &self,
+        id: ReleaseId,
+        comment: &Comment,
+        audit: &AuditEntry,
+    ) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        add_comment(&mut transaction, id, comment).await?;
+        audit::append(&mut transaction, audit).await?;
+        Ok(transaction.commit().await?)
     }
 
     async fn put_step(&self, id: ReleaseId, step: &PublishStep) -> Result<(), StoreError> {
         sqlx::query(
-            "INSERT INTO publish_steps (release_id, name, state, detail, at) VALUES ($1, $2, $3, $4, $5)
-             ON CONFLICT (release_id, name) DO UPDATE SET state = excluded.state, detail = excluded.detail, at = excluded.at",
+            "INSERT INTO publish_steps (release_id, name, state, detail, detail_ja, at) VALUES ($1, $2, $3, $4, $5, $6)
+             ON CONFLICT (release_id, name) DO UPDATE SET state = excluded.state, detail = excluded.detail,
+                 detail_ja = excluded.detail_ja, at = excluded.at",
         )
         .bind(id.to_string())
         .bind(&step.name)
         .bind(step.state.as_str())
-        .bind(&step.detail)
+        .bind(&step.detail.en)
+        .bind(&step.detail.ja)
         .bind(step.at.unix_ms())
         .execute(&self.write)
         .await?;
@@ -142,7 +159,7 @@ impl ReleaseRepository for SqliteStore {
 
 type ReleaseQuery<'q> = Query<'q, Sqlite, SqliteArguments>;
 
-/// Binds `$1` to `$14`: the id and everything about a release that may change.
+/// Binds `$1` to `$17`: the id and everything about a release that may change.
 fn with_content<'q>(query: ReleaseQuery<'q>, release: &'q Release) -> ReleaseQuery<'q> {
     query
         .bind(release.id.to_string())
@@ -159,6 +176,9 @@ fn with_content<'q>(query: ReleaseQuery<'q>, release: &'q Release) -> ReleaseQue
         .bind(&release.commit)
         .bind(&release.url)
         .bind(release.updated.unix_ms())
+        .bind(&release.path)
+        .bind(json!(release.parents).to_string())
+        .bind(json!(release.given).to_string())
 }
 
 /// Writes a release if nobody did since it was read, raises its version, and voids the approvals of another content.
@@ -166,8 +186,8 @@ async fn write(connection: &mut SqliteConnection, release: &Release) -> Result<(
     let query = sqlx::query(
         "UPDATE releases SET checkpoint_id = $2, name = $3, state = $4, lineage = $5, card_en = $6, card_ja = $7, files = $8,
              decision = $9, digest = $10, approvals_needed = $11, hub_commit = $12, hub_url = $13, updated = $14,
-             version = version + 1
-         WHERE id = $1 AND version = $15",
+             path = $15, parents = $16, given = $17, version = version + 1
+         WHERE id = $1 AND version = $18",
     );
     let query = with_content(query, release).bind(int(release.version)?);
     if query.execute(&mut *connection).await?.rows_affected() == 0 {
@@ -207,9 +227,12 @@ fn release(row: &SqliteRow) -> Result<Release, StoreError> {
         state: fields.parse("state")?,
         author: fields.parse("author_id")?,
         lineage: fields.get("lineage")?,
+        path: fields.get("path")?,
+        parents: fields.json("parents")?,
         card_en: fields.get("card_en")?,
         card_ja: fields.get("card_ja")?,
         files: fields.json("files")?,
+        given: fields.json("given")?,
         decision: fields.json_optional("decision")?,
         digest: fields.parse_optional("digest")?,
         approvals_needed: fields.count("approvals_needed")?,
@@ -248,7 +271,7 @@ fn step(row: &SqliteRow) -> Result<PublishStep, StoreError> {
     Ok(PublishStep {
         name: fields.get("name")?,
         state: fields.parse("state")?,
-        detail: fields.get("detail")?,
+        detail: Text { en: fields.get("detail")?, ja: fields.get("detail_ja")? },
         at: fields.time("at")?,
     })
 }

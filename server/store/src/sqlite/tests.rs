@@ -58,6 +58,29 @@ async fn lists_are_read_at_once() {
 }
 
 #[tokio::test]
+async fn a_full_disk_is_said_and_passes() {
+    let (_folder, store) = new().await;
+    sqlx::query("PRAGMA max_page_count = 1").execute(&store.write).await.expect("no more pages");
+    let add = async |n: u32| {
+        let user = story::user(n, &format!("user {n} {}", "x".repeat(1000)), &[]);
+        let token = story::token(n, user.id);
+        store.add_user_with_token(&user, &token).await
+    };
+    let mut n = 0;
+    let error = loop {
+        n += 1;
+        assert!(n < 1000, "no end of room");
+        if let Err(error) = add(n).await {
+            break error;
+        }
+    };
+    assert!(error.is_disk_full(), "{error}");
+    assert!(error.to_string().contains("make room and try again"), "{error}");
+    sqlx::query("PRAGMA max_page_count = 1000000").execute(&store.write).await.expect("room");
+    add(n).await.expect("the same again");
+}
+
+#[tokio::test]
 async fn work_is_done() {
     tell(story::work_is_done).await;
 }

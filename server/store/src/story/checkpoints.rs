@@ -34,6 +34,8 @@ async fn examined(store: &dyn Store, received: &Checkpoint) {
     assert_eq!(store.checkpoint_by_digest(digest).await.expect("lookup"), None);
     store.start_verifying(received.id, at(10)).await.expect("start");
     store.start_verifying(received.id, at(11)).await.expect("start again after a stop");
+    store.set_place(received.id, "/store/1", at(11)).await.expect("a place");
+    assert_eq!(store.checkpoints_unevaluated().await.expect("list"), []);
     let found = verification(digest);
     store.set_verified(received.id, "/store/1", true, &found, at(12)).await.expect("verified");
     let now = store.checkpoint(received.id).await.expect("lookup").expect("is there");
@@ -41,12 +43,16 @@ async fn examined(store: &dyn Store, received: &Checkpoint) {
         state: State::Verified,
         path: "/store/1".to_owned(),
         owned: true,
+        place: Some("/store/1".to_owned()),
         verification: Some(found),
         updated: at(12),
         ..received.clone()
     };
     assert_eq!(now, expected);
+    assert_eq!(store.checkpoints_unevaluated().await.expect("list"), [now.clone()]);
     assert_eq!(store.checkpoint_by_digest(digest).await.expect("lookup"), Some(now));
+    let late = store.set_place(received.id, "/store/2", at(13)).await;
+    assert!(matches!(late, Err(StoreError::Conflict(_))), "{late:?}");
     let error = store.start_verifying(received.id, at(13)).await.expect_err("examined already");
     assert_eq!(
         error.to_string(),

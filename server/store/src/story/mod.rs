@@ -23,7 +23,7 @@ pub(crate) use audit::the_audit_log_is_a_chain;
 pub(crate) use checkpoints::a_checkpoint_is_received_and_examined;
 pub(crate) use evaluations::an_evaluation_gathers_scores;
 pub(crate) use lists::lists_are_read_at_once;
-pub(crate) use people::people_sign_in;
+pub(crate) use people::{people_sign_in, token};
 pub(crate) use queue::{
     a_dead_worker_loses_its_lease, claimants_never_share_an_item, failed_tries_end, what_is_claimed_first,
     work_is_done,
@@ -71,6 +71,7 @@ fn checkpoint(n: u32, run: &Run, step: u64) -> Checkpoint {
         refusal: None,
         path: format!("/runs/{}/step-{step:06}", run.name),
         owned: false,
+        place: None,
         verification: None,
         created: at(i64::from(n) - 100),
         updated: at(i64::from(n) - 100),

@@ -20,21 +20,33 @@ pub(crate) async fn people_sign_in(store: &dyn Store) {
     let missing = store.set_roles(id(9), &[]).await.expect_err("no such user");
     assert!(matches!(missing, StoreError::Missing { kind: "user", .. }), "{missing}");
 
+    let (admin, first) = (user(4, "admin", &[Role::Admin]), token(4, id(4)));
+    store.add_user_with_token(&admin, &first).await.expect("both");
+    assert_eq!(store.token(first.hash, at(5)).await.expect("lookup"), Some((admin, first.clone())));
+    let twice = store.add_user_with_token(&user(5, "second", &[]), &ApiToken { user: id(5), ..first }).await;
+    assert!(matches!(twice, Err(StoreError::Conflict(_))), "{twice:?}");
+    assert_eq!(store.user(id(5)).await.expect("lookup"), None, "neither");
+
     tokens(store, &author).await;
     links(store, author.id).await;
     sessions(store, author.id).await;
 }
 
-async fn tokens(store: &dyn Store, owner: &User) {
-    let forever = ApiToken {
-        id: id(1),
-        user: owner.id,
+pub(crate) fn token(n: u32, user: UserId) -> ApiToken {
+    ApiToken {
+        id: id(n),
+        user,
         label: "trainer".to_owned(),
-        hash: Sha256::of("secret"),
+        hash: Sha256::of(format!("secret {n}")),
         scopes: vec![Scope::Read, Scope::Ingest],
+        makers: vec![id(9), user],
         expires: None,
         created: at(0),
-    };
+    }
+}
+
+async fn tokens(store: &dyn Store, owner: &User) {
+    let forever = token(1, owner.id);
     let brief = ApiToken {
         id: id(2),
         hash: Sha256::of("brief"),
@@ -58,7 +70,12 @@ async fn tokens(store: &dyn Store, owner: &User) {
 }
 
 async fn links(store: &dyn Store, owner: UserId) {
-    let link = |text: &str, until| LoginLink { hash: Sha256::of(text), user: owner, expires: at(until) };
+    let link = |text: &str, until| LoginLink {
+        hash: Sha256::of(text),
+        user: owner,
+        makers: vec![id(9)],
+        expires: at(until),
+    };
     for link in [link("good", 100), link("old", 10)] {
         store.add_login_link(&link).await.expect("add");
     }
@@ -67,14 +84,21 @@ async fn links(store: &dyn Store, owner: UserId) {
     assert_eq!(store.peek_login_link(Sha256::of("old"), at(50)).await.expect("peek"), None, "expired");
     let (one, two) = tokio::join!(store.take_login_link(good, at(50)), store.take_login_link(good, at(50)));
     let taken = [one.expect("take"), two.expect("take")];
-    assert_eq!(taken.iter().flatten().count(), 1, "of two at once, one gets the account");
+    let taken: Vec<_> = taken.into_iter().flatten().collect();
+    assert_eq!(taken.len(), 1, "of two at once, one gets the account");
+    assert_eq!((taken[0].0.id, &taken[0].1), (owner, &link("good", 100)));
     assert_eq!(store.peek_login_link(good, at(50)).await.expect("peek"), None, "used up");
     assert_eq!(store.take_login_link(Sha256::of("old"), at(50)).await.expect("take"), None);
 }
 
 async fn sessions(store: &dyn Store, owner: UserId) {
-    let session =
-        Session { hash: Sha256::of("cookie"), user: owner, csrf: "token".to_owned(), expires: at(100) };
+    let session = Session {
+        hash: Sha256::of("cookie"),
+        user: owner,
+        csrf: "token".to_owned(),
+        makers: vec![id(9)],
+        expires: at(100),
+    };
     store.add_session(&session).await.expect("add");
     let found = store.session(session.hash, at(99)).await.expect("lookup").expect("is there");
     assert_eq!((found.0.id, found.1), (owner, session.clone()));

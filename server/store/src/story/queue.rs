@@ -179,7 +179,8 @@ pub(crate) async fn failed_tries_end(store: &dyn Store) {
         }
         let first = item(store, 100).await;
         let expected = if attempt < MAX_ATTEMPTS { WorkState::Waiting } else { WorkState::Failed };
-        assert_eq!((first.state, first.error.as_deref()), (expected, Some("the GPU was lost")));
+        let says = if attempt < MAX_ATTEMPTS { "the GPU was lost" } else { LOST };
+        assert_eq!((first.state, first.error.as_deref()), (expected, Some(says)));
     }
     assert_eq!(
         (state(store, evaluation).await, store.queue_counts().await.expect("counts")),
@@ -200,9 +201,40 @@ pub(crate) async fn failed_tries_end(store: &dyn Store) {
     let last = item(store, 102).await;
     assert_eq!(
         (last.state, last.error.as_deref()),
-        (WorkState::Failed, Some("gave up after 5 tries: w stopped answering"))
+        (
+            WorkState::Failed,
+            Some(
+                "gave up after 5 tries: w stopped answering. When that is mended, ask again: \
+                 `sekisho checkpoint evaluate 00000000000000000000000001 --suite suite`."
+            )
+        )
     );
     assert_eq!(store.queue_counts().await.expect("counts"), (0, 0, 3));
+    asked_again(store, evaluation, now).await;
+}
+
+const LOST: &str = "the GPU was lost. When that is mended, ask again: `sekisho checkpoint evaluate 00000000000000000000000001 --suite suite`.";
+
+/// A failed evaluation starts afresh, apart from what was answered.
+async fn asked_again(store: &dyn Store, evaluation: EvaluationId, now: i64) {
+    store.retry(evaluation, at(now)).await.expect("retry");
+    assert_eq!(state(store, evaluation).await, WorkState::Waiting);
+    let leased = store.claim("w", "", None, 3, 30, at(now)).await.expect("claim");
+    assert_eq!(numbers(&leased), [id(100), id(101), id(102)]);
+    assert!(leased.iter().all(|row| row.attempt == 1 && row.error.is_none()), "{leased:?}");
+    store.free("another", at(now)).await.expect("release");
+    assert_eq!(state(store, evaluation).await, WorkState::Running);
+    store.free("w", at(now)).await.expect("free");
+    assert_eq!(state(store, evaluation).await, WorkState::Waiting);
+    let late = store.finish(held(&leased[0]), &[], at(now)).await;
+    assert!(matches!(late, Err(StoreError::LeaseLost(_))), "{late:?}");
+    let leased = store.claim("w", "", None, 3, 30, at(now)).await.expect("claim");
+    assert!(leased.iter().all(|row| row.attempt == 1), "no try was counted: {leased:?}");
+    for row in &leased {
+        store.finish(held(row), &[], at(now)).await.expect("finish");
+    }
+    store.retry(evaluation, at(now)).await.expect("retry");
+    assert_eq!(state(store, evaluation).await, WorkState::Finished, "what is finished stays so");
 }
 
 /// One checkpoint at a time; priority, then the loaded model, then age; only what the pool may take.

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use sekisho_domain::release::ReleaseState as State;
 use sekisho_domain::user::Role;
-use sekisho_domain::{ReleaseId, Sha256};
+use sekisho_domain::{ReleaseId, Sha256, Text};
 use serde_json::json;
 
 use super::{a_checkpoint, at, entry, id, user};
@@ -16,9 +16,12 @@ fn draft(n: u32) -> Release {
         state: State::Draft,
         author: id(1),
         lineage: "[model]\nname = \"Lab-8B\"\n".to_owned(),
+        path: "lab/lineage.toml".to_owned(),
+        parents: BTreeMap::from([("base/lineage.toml".to_owned(), Sha256::of("parent").to_string())]),
         card_en: "# Lab-8B".to_owned(),
         card_ja: "# Lab-8B（日本語）".to_owned(),
         files: BTreeMap::from([("LICENSE".to_owned(), Sha256::of("text").to_string())]),
+        given: vec!["LICENSE".to_owned()],
         decision: None,
         digest: None,
         approvals_needed: 2,
@@ -78,6 +81,12 @@ pub(crate) async fn a_release_is_reviewed(store: &dyn Store) {
     let of: Vec<_> =
         store.releases_of(id(1)).await.expect("list").into_iter().map(|release| release.id).collect();
     assert_eq!(of, [id(2), id(1)], "newest first");
+    let of = async |states: &[State]| -> Vec<ReleaseId> {
+        store.releases_in(states).await.expect("list").into_iter().map(|release| release.id).collect()
+    };
+    assert_eq!(of(&[State::InReview, State::Draft]).await, [id(2), id(1)]);
+    assert_eq!(of(&[State::Draft, State::Published]).await, [id(2)]);
+    assert_eq!(of(&[]).await, []);
 }
 
 async fn changed_by_two(store: &dyn Store) {
@@ -133,7 +142,9 @@ async fn approved(store: &dyn Store) {
     let all = [approval(2, digest), approval(3, digest), approval(2, digest)];
     assert_eq!(store.approvals(id(1)).await.expect("approvals"), all, "history is kept");
 
-    store.add_comment(id(1), &comment("comment")).await.expect("comment");
+    let before = audited(store).await;
+    store.add_comment(id(1), &comment("comment"), &entry("release.comment")).await.expect("comment");
+    assert_eq!(audited(store).await, before + 1, "a comment is audited");
     assert_eq!(store.comments(id(1)).await.expect("comments"), [comment("return"), comment("comment")]);
 }
 
@@ -151,7 +162,7 @@ async fn published(store: &dyn Store) {
     let step = |name: &str, state, detail: &str| PublishStep {
         name: name.to_owned(),
         state,
-        detail: detail.to_owned(),
+        detail: Text { en: detail.to_owned(), ja: format!("{detail}（日本語）") },
         at: at(40),
     };
     for step in [

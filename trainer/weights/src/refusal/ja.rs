@@ -9,18 +9,18 @@ impl Refusal {
     pub fn ja(&self) -> String {
         match self {
             Self::Config(error) => error.ja(),
-            Self::ShapeMismatch { tensor, have, need, key } => format!(
-                "{tensor} の形状 {have} が config.json から求めた {need} と一致しません。{key} の値を確認してください。"
+            Self::ShapeMismatch { file, tensor, have, need, key } => format!(
+                "{file} の {tensor} の形状 {have} が config.json から求めた {need} と一致しません。{key} の値を確認してください。"
             ),
-            Self::TensorMissing { tensor, key } => format!(
-                "config.json が求めるテンソル {tensor} がありません。{key} の値を確認してください。"
+            Self::TensorMissing { file, tensor, key } => format!(
+                "config.json が求めるテンソル {tensor} が {file} にありません。{key} の値を確認してください。"
             ),
             Self::TensorUnknown { file, tensor, key } => format!(
                 "{file} のテンソル {tensor} は config.json の構成に含まれません。{key} の値を確認してください。"
             ),
             Self::TiedDiffers => "config.json は tie_word_embeddings を指定していますが、lm_head.weight が model.embed_tokens.weight と異なります。tie_word_embeddings の値を確認してください。".to_owned(),
-            Self::Nan { tensor, count } => format!(
-                "テンソル {tensor} にNaNまたはInfが{count}個あります。このチェックポイントは評価・公開の対象外です。"
+            Self::Nan { file, tensor, count } => format!(
+                "{file} のテンソル {tensor} にNaNまたはInfが{count}個あります。このチェックポイントは評価・公開の対象外です。NaNを含まない重みを書き出し直すか、以前のチェックポイントを使用してください。"
             ),
             Self::Tokenizer { file, .. } => {
                 format!("{file} をトークナイザーとして読めません。学習時のトークナイザーを指定してください。")

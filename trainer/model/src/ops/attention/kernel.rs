@@ -12,20 +12,16 @@ const PANEL: usize = 16;
 /// Queries taken together: two vectors for each of six fit the 16 registers of AVX2 and hide the latency of AVX-512.
 pub(super) const TALLEST: usize = 6;
 
-/// Keys and values of consecutive positions of one layer, in the order in which attention reads them.
+/// Keys and values of consecutive positions of one layer, in the order in which attention reads them. Heads are kept apart:
+/// side by side, a power of two of values from one position to the next would leave only a few sets of the cache in use.
 pub struct KeyValues {
     heads: Heads,
     len: usize,
-    stored: Vec<Stored>,
-}
-
-/// What is kept of one key head. Heads are kept apart: side by side, a power of two of values from one position to the next
-/// would leave only a few sets of the cache in use.
-#[derive(Clone, Default)]
-struct Stored {
-    /// `[⌈len / 16⌉, dim, 16]`.
+    /// Positions there is room for.
+    capacity: usize,
+    /// `[key heads, ⌈capacity / 16⌉, dim, 16]`.
     keys: Vec<f32>,
-    /// `[len, dim]`.
+    /// `[key heads, capacity, dim]`.
     values: Vec<f32>,
 }
 
@@ -33,14 +29,29 @@ struct Stored {
 #[derive(Clone, Copy)]
 pub struct Segment<'a> {
     len: usize,
-    stored: &'a [Stored],
+    heads: usize,
+    keys: &'a [f32],
+    values: &'a [f32],
 }
 
 impl KeyValues {
     /// No positions yet.
     #[must_use]
     pub fn new(heads: Heads) -> Self {
-        Self { heads, len: 0, stored: vec![Stored::default(); heads.keys] }
+        Self::with_capacity(heads, 0)
+    }
+
+    /// No positions yet, and room for so many.
+    #[must_use]
+    pub fn with_capacity(heads: Heads, capacity: usize) -> Self {
+        let width = heads.keys * heads.dim;
+        Self {
+            heads,
+            len: 0,
+            capacity,
+            keys: vec![0.0; capacity.next_multiple_of(PANEL) * width],
+            values: vec![0.0; capacity * width],
+        }
     }
 
     /// Positions kept.
@@ -55,31 +66,79 @@ impl KeyValues {
         self.len == 0
     }
 
+    /// Memory taken.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        Self::bytes_of(self.heads, self.capacity)
+    }
+
+    /// Memory that so many positions take.
+    #[must_use]
+    pub fn bytes_of(heads: Heads, positions: usize) -> usize {
+        (positions.next_multiple_of(PANEL) + positions) * heads.keys * heads.dim * size_of::<f32>()
+    }
+
     /// Adds positions: `keys` (after rotation) and `values` are both `[rows, key heads · dim]`.
     pub fn append(&mut self, keys: &[f32], values: &[f32]) {
         let dim = self.heads.dim;
         let width = self.heads.keys * dim;
         let end = self.len + keys.len() / width;
-        for (head, stored) in self.stored.iter_mut().enumerate() {
-            stored.keys.resize(end.next_multiple_of(PANEL) * dim, 0.0);
+        if end > self.capacity {
+            self.grow(end.max(2 * self.capacity).next_multiple_of(PANEL));
+        }
+        let (panels, stride) = (self.capacity.next_multiple_of(PANEL) * dim, self.capacity * dim);
+        for head in 0..self.heads.keys {
+            let stored = &mut self.keys[head * panels..][..panels];
             for (position, row) in (self.len..end).zip(keys.chunks_exact(width)) {
-                let panel = &mut stored.keys[position / PANEL * PANEL * dim..][..PANEL * dim];
+                let panel = &mut stored[position / PANEL * PANEL * dim..][..PANEL * dim];
                 let slots = panel[position % PANEL..].iter_mut().step_by(PANEL);
                 for (slot, value) in slots.zip(&row[head * dim..]) {
                     *slot = *value;
                 }
             }
-            for row in values.chunks_exact(width) {
-                stored.values.extend_from_slice(&row[head * dim..][..dim]);
+            let stored = self.values[head * stride..][self.len * dim..end * dim].chunks_exact_mut(dim);
+            for (stored, row) in stored.zip(values.chunks_exact(width)) {
+                stored.copy_from_slice(&row[head * dim..][..dim]);
             }
         }
         self.len = end;
     }
 
+    /// Makes room for `capacity` positions.
+    fn grow(&mut self, capacity: usize) {
+        let mut larger = Self::with_capacity(self.heads, capacity);
+        copy_heads(&self.keys, &mut larger.keys, self.heads.keys);
+        copy_heads(&self.values, &mut larger.values, self.heads.keys);
+        larger.len = self.len;
+        *self = larger;
+    }
+
     /// The positions kept so far.
     #[must_use]
     pub fn segment(&self) -> Segment<'_> {
-        Segment { len: self.len, stored: &self.stored }
+        Segment { len: self.len, heads: self.heads.keys, keys: &self.keys, values: &self.values }
+    }
+}
+
+/// Copies the part of each head to the beginning of its part of a larger array.
+fn copy_heads(from: &[f32], to: &mut [f32], heads: usize) {
+    let (short, long) = (from.len() / heads, to.len() / heads);
+    for head in 0..heads {
+        to[head * long..][..short].copy_from_slice(&from[head * short..][..short]);
+    }
+}
+
+impl<'a> Segment<'a> {
+    /// The panels of one key head.
+    fn keys(&self, head: usize) -> &'a [f32] {
+        let size = self.keys.len() / self.heads;
+        &self.keys[head * size..][..size]
+    }
+
+    /// The rows of one key head.
+    fn values(&self, head: usize) -> &'a [f32] {
+        let size = self.values.len() / self.heads;
+        &self.values[head * size..][..size]
     }
 }
 
@@ -204,7 +263,7 @@ fn tile<S: Simd, const H: usize>(
     let common = queries.iter().map(|query| query.visible).min().unwrap_or(0);
     for (offset, segment) in placed(part.segments, most) {
         let count = segment.len.min(most - offset);
-        scores::<S, H>(simd, &packed[..dim * H], &segment.stored[key], count, |h, p, values| {
+        scores::<S, H>(simd, &packed[..dim * H], segment.keys(key), count, |h, p, values| {
             simd.partial_store_f32s(&mut weights[h * *stride + offset + p..], values);
         });
     }
@@ -222,14 +281,14 @@ fn tile<S: Simd, const H: usize>(
     for (offset, segment) in placed(part.segments, common) {
         let count = segment.len.min(common - offset);
         let weights = Weights { rows: weights, stride: *stride, first: offset };
-        add_values::<S, H>(simd, weights, &segment.stored[key].values[..count * dim], dim, sums);
+        add_values::<S, H>(simd, weights, &segment.values(key)[..count * dim], dim, sums);
     }
     for (h, query) in queries.iter().enumerate().filter(|(_, query)| query.visible > common) {
         for (offset, segment) in placed(part.segments, query.visible) {
             let start = common.saturating_sub(offset).min(segment.len);
             let end = segment.len.min(query.visible - offset);
             let weights = Weights { rows: &weights[h * *stride..], stride: 0, first: offset + start };
-            let values = &segment.stored[key].values[start * dim..end * dim];
+            let values = &segment.values(key)[start * dim..end * dim];
             add_values::<S, 1>(simd, weights, values, dim, &mut sums[h * dim..][..dim]);
         }
     }
@@ -258,7 +317,7 @@ fn placed<'a>(segments: &'a [Segment<'a>], end: usize) -> impl Iterator<Item = (
 fn scores<S: Simd, const H: usize>(
     simd: S,
     q: &[f32],
-    stored: &Stored,
+    keys: &[f32],
     count: usize,
     mut store: impl FnMut(usize, usize, S::f32s),
 ) {
@@ -267,7 +326,7 @@ fn scores<S: Simd, const H: usize>(
     for i in (0..panels).step_by(2) {
         // Two panels together keep twice as many chains in flight; an odd last one goes with itself.
         let second = (i + 1).min(panels - 1);
-        let (a, b) = (&stored.keys[i * size..][..size], &stored.keys[second * size..][..size]);
+        let (a, b) = (&keys[i * size..][..size], &keys[second * size..][..size]);
         for lane in (0..PANEL).step_by(S::F32_LANES) {
             let mut acc = [[simd.splat_f32s(0.0); 2]; H];
             for (q, (a, b)) in q.chunks_exact(H).zip(a.chunks_exact(PANEL).zip(b.chunks_exact(PANEL))) {

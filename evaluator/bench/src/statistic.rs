@@ -1,0 +1,144 @@
+use serde_json::Value;
+
+use crate::bleu::{self, Tokenize};
+use crate::chrf;
+use crate::correlation::{pearson, spearman};
+use crate::metric::{Metric, Reported};
+use crate::record::Record;
+use crate::score::{Answer, weighted};
+use crate::stats::mean;
+
+/// A metric over the items of one task: what is kept of each item, and how a score comes of some of them.
+pub(crate) enum Statistic {
+    /// The mean of the items' values.
+    Mean(Vec<f64>),
+    /// exp of the mean negative log-likelihood.
+    Perplexity(Vec<f64>),
+    /// Log-likelihood, words and bytes of texts, each summed before the metric is made of them.
+    Weighted(Metric, Vec<(f64, u64, u64)>),
+    /// n-gram counts.
+    Bleu(Vec<bleu::Counts>),
+    /// n-gram counts.
+    Chrf(Vec<chrf::Counts>),
+    /// Predicted and gold numbers, and the coefficient.
+    Correlation(Vec<(f64, f64)>, fn(&[f64], &[f64]) -> Option<f64>),
+}
+
+impl Statistic {
+    /// Of the records that have the metric; a name that is no metric of ours is a mean of what the records say.
+    pub(crate) fn new(name: &str, records: &[&Record]) -> Self {
+        let of = |metric| match metric {
+            Metric::Perplexity => Self::Perplexity(keep(records, log_likelihood)),
+            Metric::WordPerplexity | Metric::BytePerplexity | Metric::BitsPerByte => {
+                match keep(records, text) {
+                    // Another program's records say no lengths.
+                    texts if texts.is_empty() => Self::Mean(scores(name, records)),
+                    texts => Self::Weighted(metric, texts),
+                }
+            }
+            Metric::Bleu => Self::Bleu(keep(records, |record| bleu_counts(record, Tokenize::V13a))),
+            Metric::BleuIntl => {
+                Self::Bleu(keep(records, |record| bleu_counts(record, Tokenize::International)))
+            }
+            Metric::BleuChar => Self::Bleu(keep(records, |record| bleu_counts(record, Tokenize::Char))),
+            Metric::Chrf => Self::Chrf(keep(records, |record| chrf_counts(record, 0))),
+            Metric::ChrfPlusPlus => Self::Chrf(keep(records, |record| chrf_counts(record, 2))),
+            Metric::Pearson => Self::Correlation(keep(records, numbers), pearson),
+            Metric::Spearman => Self::Correlation(keep(records, numbers), spearman),
+            Metric::Acc | Metric::AccNorm | Metric::AccBytes | Metric::ExactMatch | Metric::CharF1 => {
+                Self::Mean(scores(name, records))
+            }
+        };
+        match metric(name) {
+            Some(metric) => of(metric),
+            None => Self::Mean(scores(name, records)),
+        }
+    }
+
+    /// Whether a record has what the metric is made of.
+    pub(crate) fn has(name: &str, record: &Record) -> bool {
+        Self::new(name, &[record]).len() == 1
+    }
+
+    /// Items.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Mean(values) | Self::Perplexity(values) => values.len(),
+            Self::Weighted(_, texts) => texts.len(),
+            Self::Bleu(counts) => counts.len(),
+            Self::Chrf(counts) => counts.len(),
+            Self::Correlation(pairs, _) => pairs.len(),
+        }
+    }
+
+    /// The score of the items at these places; none where it is not defined.
+    pub(crate) fn over(&self, items: &[usize]) -> Option<f64> {
+        let values = |values: &[f64]| mean(&items.iter().map(|item| values[*item]).collect::<Vec<_>>());
+        match self {
+            Self::Mean(all) => values(all),
+            Self::Perplexity(all) => values(all).map(|mean| (-mean).exp()),
+            Self::Weighted(metric, texts) => (!items.is_empty()).then(|| {
+                let sum = items.iter().map(|item| texts[*item]);
+                let (ll, words, bytes) = sum.fold((0.0, 0, 0), |a, b| (a.0 + b.0, a.1 + b.1, a.2 + b.2));
+                weighted(*metric, ll, words, bytes)
+            }),
+            Self::Bleu(counts) => Some(items.iter().map(|item| &counts[*item]).sum::<bleu::Counts>().score()),
+            Self::Chrf(counts) => Some(items.iter().map(|item| &counts[*item]).sum::<chrf::Counts>().score()),
+            Self::Correlation(pairs, coefficient) => {
+                let (x, y): (Vec<f64>, Vec<f64>) = items.iter().map(|item| pairs[*item]).unzip();
+                coefficient(&x, &y)
+            }
+        }
+    }
+
+    /// The items' values where the score is their mean.
+    pub(crate) fn means(&self) -> Option<&[f64]> {
+        if let Self::Mean(values) = self { Some(values) } else { None }
+    }
+}
+
+/// The metric of a reported name, if it is one of ours.
+pub(crate) fn metric(name: &str) -> Option<Metric> {
+    Reported::try_from(name.to_owned()).ok().map(|reported| reported.metric)
+}
+
+fn scores(name: &str, records: &[&Record]) -> Vec<f64> {
+    keep(records, |record| record.score.get(name).copied())
+}
+
+fn keep<T>(records: &[&Record], of: impl Fn(&Record) -> Option<T>) -> Vec<T> {
+    records.iter().filter_map(|record| of(record)).collect()
+}
+
+fn bleu_counts(record: &Record, tokenize: Tokenize) -> Option<bleu::Counts> {
+    Some(bleu::Counts::of(record.prediction.as_str()?, record.gold.as_str()?, tokenize))
+}
+
+fn chrf_counts(record: &Record, word_order: usize) -> Option<chrf::Counts> {
+    Some(chrf::Counts::of(record.prediction.as_str()?, record.gold.as_str()?, word_order))
+}
+
+/// Of what was scored alone.
+fn log_likelihood(record: &Record) -> Option<f64> {
+    match &record.answer {
+        Answer::Choices { loglikelihoods, .. } if loglikelihoods.len() == 1 => {
+            loglikelihoods.first().copied()
+        }
+        _ => None,
+    }
+}
+
+fn text(record: &Record) -> Option<(f64, u64, u64)> {
+    Some((log_likelihood(record)?, record.words?, record.bytes?))
+}
+
+/// An answer that is not a number counts as −2, as in llm-jp-eval.
+fn numbers(record: &Record) -> Option<(f64, f64)> {
+    let number = |value: &Value| {
+        value
+            .as_f64()
+            .or_else(|| value.as_str()?.trim().parse().ok())
+            .filter(|number: &f64| number.is_finite())
+    };
+    Some((number(&record.prediction).unwrap_or(-2.0), number(&record.gold)?))
+}

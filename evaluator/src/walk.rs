@@ -1,0 +1,321 @@
+//! Runs a plan on a model: edges in batches, deepest first, so that keys and values are freed soon; their logits to the
+//! tally; prompts to the generator.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use rayon::prelude::*;
+use sekisho_bench::{Answer, Request};
+use sekisho_model::ops::softmax::log_sum_exp;
+use sekisho_model::{Edge, Extended, Kv};
+
+use crate::EvalError;
+use crate::generate::{Generated, Generator, Wish, likeliest};
+use crate::plan::{Plan, Read};
+use crate::questions::{Question, Tally, Target, record};
+use crate::run::{Model, Spent, Task, Watch};
+use crate::timing::{Phase, Timing};
+
+/// Tokens of a batch of edges.
+const BATCH_TOKENS: usize = 1024;
+/// Rows generated at once.
+const BATCH_ROWS: usize = 64;
+/// Logits rows held at once.
+const LOGIT_ROWS: usize = 64;
+
+/// How a plan is run.
+#[derive(Clone, Copy)]
+pub(crate) struct Pace {
+    /// One edge, and one row, at a time: the reference.
+    pub(crate) alone: bool,
+    /// Most memory for keys and values, in bytes.
+    pub(crate) kv_bytes: usize,
+}
+
+/// A run of a plan.
+pub(crate) struct Walk<'a, 'w> {
+    model: &'a Model,
+    tasks: &'a [Task<'a>],
+    questions: &'a [Question<'a>],
+    plan: &'a Plan<'a>,
+    pace: Pace,
+    watch: &'w mut dyn Watch,
+    generator: Generator<'a>,
+    tally: Tally,
+    /// Edges whose prefix is there, the next one last.
+    ready: Vec<(usize, Option<Arc<Kv>>)>,
+    pub(crate) spent: Vec<Spent>,
+    pub(crate) timing: Timing,
+    /// Seconds spent generating so far, which tasks have paid for already.
+    generating: f64,
+}
+
+/// What one row of logits says.
+struct Row {
+    /// Logarithm of the softmax denominator, where a target is asked for.
+    normaliser: f64,
+    /// The likeliest token, where a generation begins or a target must be it.
+    likeliest: Option<u32>,
+    finite: bool,
+}
+
+impl Row {
+    fn of(read: &Read, logits: &[f32], questions: &[Question<'_>]) -> Self {
+        // A sum over the vocabulary may step over a NaN; the logits themselves are looked at.
+        let finite = logits.iter().all(|logit| logit.is_finite());
+        let any = |wanted: &dyn Fn(&Question<'_>) -> bool| {
+            read.asks.iter().any(|(ask, _)| wanted(&questions[ask.question]))
+        };
+        Self {
+            normaliser: if any(&|question| !question.generates()) { log_sum_exp(logits) } else { 0.0 },
+            likeliest: if any(&|question| question.generates() || question.wants_greedy()) {
+                likeliest(logits)
+            } else {
+                None
+            },
+            finite,
+        }
+    }
+}
+
+impl<'a, 'w> Walk<'a, 'w> {
+    pub(crate) fn new(
+        model: &'a Model,
+        tasks: &'a [Task<'a>],
+        questions: &'a [Question<'a>],
+        plan: &'a Plan<'a>,
+        pace: Pace,
+        watch: &'w mut dyn Watch,
+    ) -> Self {
+        Self {
+            model,
+            tasks,
+            questions,
+            plan,
+            pace,
+            watch,
+            generator: Generator::new(&*model.inference, &model.tokenizer),
+            tally: Tally::new(questions),
+            ready: plan.roots.iter().rev().map(|root| (*root, None)).collect(),
+            spent: vec![Spent::default(); tasks.len()],
+            timing: Timing::default(),
+            generating: 0.0,
+        }
+    }
+
+    pub(crate) fn run(&mut self) -> Result<(), EvalError> {
+        for (number, question) in self.questions.iter().enumerate() {
+            if let Some(answer) = self.tally.nothing_to_read(number, question) {
+                self.keep(number, answer)?;
+            }
+        }
+        while !self.ready.is_empty() {
+            let batch = self.next_batch();
+            if batch.is_empty() {
+                // No room for keys and values before a row is done.
+                self.generate(self.generator.len() - 1)?;
+            } else {
+                self.prefill(&batch)?;
+            }
+            if self.pace.alone {
+                self.generate(0)?;
+            }
+        }
+        self.generate(0)
+    }
+
+    /// Edges to be run together: as many as the budgets of tokens and of memory take, and always one when nothing else
+    /// could make room.
+    fn next_batch(&mut self) -> Vec<(usize, Option<Arc<Kv>>)> {
+        let mut batch = Vec::new();
+        let mut tokens = 0;
+        let mut bytes = self.model.inference.kv_live() + self.generator.reserved();
+        while let Some((node, _)) = self.ready.last() {
+            let length = self.plan.nodes[*node].tokens.len();
+            let needs = self.model.inference.kv_bytes(length);
+            let full = tokens + length > BATCH_TOKENS || self.pace.alone;
+            if !batch.is_empty() && (full || bytes + needs > self.pace.kv_bytes) {
+                break;
+            }
+            if batch.is_empty() && bytes + needs > self.pace.kv_bytes && self.generator.len() > 0 {
+                break;
+            }
+            tokens += length;
+            bytes += needs;
+            batch.extend(self.ready.pop());
+        }
+        batch
+    }
+
+    /// Runs edges, reads off them what is asked there, and makes those below them ready.
+    fn prefill(&mut self, batch: &[(usize, Option<Arc<Kv>>)]) -> Result<(), EvalError> {
+        if self.watch.stopped() {
+            return Err(EvalError::Stopped);
+        }
+        let (begun, generated) = (Instant::now(), self.generating);
+        let plan = self.plan;
+        let nodes = || batch.iter().map(|(node, _)| &plan.nodes[*node]);
+        let edges: Vec<Edge<'_>> = batch
+            .iter()
+            .map(|(node, prefix)| {
+                let node = &plan.nodes[*node];
+                let read = node.reads.first().map_or(node.tokens.len(), |read| read.position - node.start);
+                Edge { prefix: prefix.as_ref(), tokens: node.tokens, read }
+            })
+            .collect();
+        let extended = self.model.inference.extend_all(&edges)?;
+        self.timing.add(Phase::Prefill, begun);
+        for node in nodes() {
+            self.spent[self.questions[node.first].task].tokens.prefilled += node.tokens.len() as u64;
+        }
+        self.read(batch, &extended)?;
+        for ((node, _), extended) in batch.iter().zip(&extended).rev() {
+            let below = plan.nodes[*node].children.iter().rev();
+            self.ready.extend(below.map(|child| (*child, Some(extended.kv.clone()))));
+        }
+        let shares: Vec<(usize, usize)> = nodes().map(|node| (node.first, node.tokens.len())).collect();
+        self.paid(begun.elapsed().as_secs_f64() - (self.generating - generated), &shares);
+        Ok(())
+    }
+
+    /// Reads the logits of a batch, some rows at a time.
+    fn read(&mut self, batch: &[(usize, Option<Arc<Kv>>)], extended: &[Extended]) -> Result<(), EvalError> {
+        let (plan, questions) = (self.plan, self.questions);
+        let width = self.model.inference.config().hidden_size;
+        let mut reads: Vec<(&'a Read, &[f32], &Arc<Kv>)> = Vec::new();
+        for ((node, _), extended) in batch.iter().zip(extended) {
+            let node = &plan.nodes[*node];
+            let Some(first) = node.reads.first().map(|read| read.position) else { continue };
+            reads.extend(node.reads.iter().map(|read| {
+                (read, &extended.hidden[(read.position - first) * width..][..width], &extended.kv)
+            }));
+        }
+        for some in reads.chunks(if self.pace.alone { 1 } else { LOGIT_ROWS }) {
+            let begun = Instant::now();
+            let hidden: Vec<f32> = some.iter().flat_map(|(_, row, _)| *row).copied().collect();
+            let logits = self.model.inference.logits(&hidden);
+            let rows: Vec<(Row, &[f32])> = some
+                .par_iter()
+                .zip(logits.par_chunks_exact(self.model.inference.config().vocab_size))
+                .map(|((read, _, _), logits)| (Row::of(read, logits, questions), logits))
+                .collect();
+            self.timing.add(Phase::Logits, begun);
+            for ((read, _, kv), (row, logits)) in some.iter().zip(&rows) {
+                self.take(read, row, logits, kv)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds the log-probability of each target, or starts a generation.
+    fn take(&mut self, read: &Read, row: &Row, logits: &[f32], kv: &Arc<Kv>) -> Result<(), EvalError> {
+        let mut wishes: Vec<Wish<'a>> = Vec::new();
+        for (ask, target) in &read.asks {
+            let question = &self.questions[ask.question];
+            if !row.finite {
+                return Err(self.not_finite(ask.question));
+            }
+            if let Request::Generate { stop, max_new_tokens, .. } = &question.item.request {
+                let same = wishes.iter_mut().find(|wish| wish.stop == stop && wish.limit == *max_new_tokens);
+                match same {
+                    Some(wish) => wish.questions.push(ask.question),
+                    None => wishes.push(Wish { questions: vec![ask.question], stop, limit: *max_new_tokens }),
+                }
+                continue;
+            }
+            let token = question.encoded.sequences[ask.sequence].targets[*target];
+            let value = f64::from(logits[token as usize]) - row.normaliser;
+            if !value.is_finite() {
+                return Err(self.not_finite(ask.question));
+            }
+            let target = Target { value, likeliest: row.likeliest == Some(token) };
+            if let Some(answer) = self.tally.add(*ask, target, question) {
+                self.keep(ask.question, answer)?;
+            }
+        }
+        for wish in wishes {
+            let token = row.likeliest.ok_or_else(|| self.not_finite(wish.questions[0]))?;
+            self.begin(wish, kv, token)?;
+        }
+        Ok(())
+    }
+
+    /// Starts a generation once there is room for its row.
+    fn begin(&mut self, wish: Wish<'a>, kv: &Arc<Kv>, token: u32) -> Result<(), EvalError> {
+        let needs = self.model.inference.kv_bytes(wish.limit as usize);
+        self.generate(BATCH_ROWS - 1)?;
+        while self.generator.len() > 0
+            && self.model.inference.kv_live() + self.generator.reserved() + needs > self.pace.kv_bytes
+        {
+            self.generate(self.generator.len() - 1)?;
+        }
+        self.spent[self.questions[wish.questions[0]].task].tokens.generated += 1;
+        match self.generator.start(wish, kv.clone(), token) {
+            Some(done) => self.answer_text(done),
+            None => Ok(()),
+        }
+    }
+
+    /// Generates until at most `room` rows are on their way.
+    fn generate(&mut self, room: usize) -> Result<(), EvalError> {
+        while self.generator.len() > room {
+            if self.watch.stopped() {
+                return Err(EvalError::Stopped);
+            }
+            let begun = Instant::now();
+            let owners: Vec<(usize, usize)> = self.generator.owners().map(|question| (question, 1)).collect();
+            for (question, _) in &owners {
+                self.spent[self.questions[*question].task].tokens.generated += 1;
+            }
+            let finished = self.generator.step()?.map_err(|question| self.not_finite(question))?;
+            self.timing.add(Phase::Decode, begun);
+            for done in finished {
+                self.answer_text(done)?;
+            }
+            let seconds = begun.elapsed().as_secs_f64();
+            self.generating += seconds;
+            self.paid(seconds, &owners);
+        }
+        Ok(())
+    }
+
+    fn answer_text(&mut self, done: Generated) -> Result<(), EvalError> {
+        for question in done.questions {
+            self.keep(question, Answer::Text { output: done.output.clone(), stop: done.stop.clone() })?;
+        }
+        Ok(())
+    }
+
+    fn keep(&mut self, question: usize, answer: Answer) -> Result<(), EvalError> {
+        let begun = Instant::now();
+        let asked = &self.questions[question];
+        self.spent[asked.task].tokens.prompt += asked.prompt_tokens();
+        let record = record(&self.tasks[asked.task], asked, answer)?;
+        let kept = self.watch.record(asked.task, record);
+        self.timing.add(Phase::Records, begun);
+        kept
+    }
+
+    /// Lets the tasks pay for some seconds by their shares, and tells of the work done.
+    fn paid(&mut self, seconds: f64, shares: &[(usize, usize)]) {
+        let total: usize = shares.iter().map(|(_, share)| share).sum();
+        for (question, share) in shares {
+            self.spent[self.questions[*question].task].seconds +=
+                seconds * *share as f64 / total.max(1) as f64;
+        }
+        let mut told = Vec::new();
+        for (question, _) in shares {
+            let task = self.questions[*question].task;
+            if !told.contains(&task) {
+                told.push(task);
+                self.watch.worked(task, self.spent[task]);
+            }
+        }
+    }
+
+    fn not_finite(&self, question: usize) -> EvalError {
+        let question = &self.questions[question];
+        let task = self.tasks[question.task].definition.name();
+        EvalError::NotFinite { task, item: question.item.index }
+    }
+}

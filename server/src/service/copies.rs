@@ -1,0 +1,200 @@
+//! The store's own copies of checkpoints: `staging/` for what is on its way, `checkpoints/<digest of the list of files>` for
+//! what is kept. The same files lie there once.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use fs_err::File;
+use sekisho_domain::Sha256;
+use sekisho_domain::manifest::FileEntry;
+use sekisho_store::{Checkpoint, StoreError};
+use sekisho_weights::Inspected;
+use sha2::Digest as _;
+
+use crate::App;
+
+/// Bytes copied at a time.
+const CHUNK: usize = 1 << 20;
+
+/// Where the files of a checkpoint that is still to be examined lie. After a kill in the middle of a move they may be in their
+/// final place already.
+#[must_use]
+pub fn present(app: &App, checkpoint: &Checkpoint) -> PathBuf {
+    let announced = PathBuf::from(&checkpoint.path);
+    let place = checkpoint.place.as_ref().map(PathBuf::from);
+    place.filter(|place| place.is_dir()).unwrap_or_else(|| {
+        let moved = announced.file_name().map(|name| app.staging_dir().join(name));
+        // A data folder that was moved takes its staged uploads along.
+        moved.filter(|moved| checkpoint.owned && !announced.is_dir() && moved.is_dir()).unwrap_or(announced)
+    })
+}
+
+/// Whether a path lies among the uploads that are on their way.
+#[must_use]
+pub fn is_staged(app: &App, path: &Path) -> bool {
+    path.starts_with(app.staging_dir())
+}
+
+/// Removes a staged upload; any other path is left alone.
+///
+/// # Errors
+/// The system's, naming the path.
+pub async fn discard(app: &App, path: &Path) -> io::Result<()> {
+    if is_staged(app, path) && path.is_dir() {
+        fs_err::tokio::remove_dir_all(path).await?;
+    }
+    Ok(())
+}
+
+/// Removes what a kill left of uploads. Those that were accepted and are still to be examined stay.
+///
+/// # Errors
+/// When store or disk fail.
+pub async fn clear_staging(app: &App) -> Result<(), StoreError> {
+    use sekisho_domain::checkpoint::CheckpointState::{Received, Verifying};
+    let mut waiting = Vec::new();
+    for state in [Received, Verifying] {
+        let rows = app.store.checkpoints_in(state).await?;
+        waiting.extend(rows.iter().map(|row| present(app, row)));
+    }
+    let dir = app.staging_dir();
+    fs_err::create_dir_all(&dir)?;
+    for entry in fs_err::read_dir(&dir)? {
+        let path = entry?.path();
+        match waiting.contains(&path) {
+            true => {}
+            false if path.is_dir() => fs_err::remove_dir_all(path)?,
+            false => fs_err::remove_file(path)?,
+        }
+    }
+    Ok(())
+}
+
+/// Moves an upload, or copies a folder, to its place among the store's own copies, and answers that place. What is there is
+/// complete and on the disk: it appears under its name by a rename.
+///
+/// # Errors
+/// When store or disk fail, or a file is no longer what was examined. Nothing half-copied stays.
+pub async fn keep(
+    app: &App,
+    checkpoint: &Checkpoint,
+    path: &Path,
+    found: &Inspected,
+) -> Result<PathBuf, StoreError> {
+    let place = app.checkpoints_dir().join(found.manifest.hex());
+    app.store.set_place(checkpoint.id, &place.display().to_string(), app.now()).await?;
+    if !place.is_dir() {
+        let half = app.staging_dir().join(format!("{}.half", checkpoint.id));
+        let (from, to, files) = (path.to_owned(), place.clone(), found.files.clone());
+        let staged = is_staged(app, path);
+        let moved = move || if staged { settle(&from, &to, &files) } else { copy(&from, &half, &to, &files) };
+        tokio::task::spawn_blocking(moved).await.map_err(io::Error::other)??;
+    }
+    if path != place {
+        discard(app, path).await?;
+    }
+    Ok(place)
+}
+
+/// Moves a staged folder to its place, without what is not part of the checkpoint.
+fn settle(from: &Path, place: &Path, files: &[FileEntry]) -> io::Result<()> {
+    for entry in fs_err::read_dir(from)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if entry.file_type()?.is_dir() {
+            fs_err::remove_dir_all(entry.path())?;
+        } else if !files.iter().any(|file| name == file.path.as_str()) {
+            fs_err::remove_file(entry.path())?;
+        }
+    }
+    take_place(from, place)
+}
+
+/// Copies the files of a checkpoint to `half` and moves that to its place.
+fn copy(from: &Path, half: &Path, place: &Path, files: &[FileEntry]) -> io::Result<()> {
+    if half.is_dir() {
+        fs_err::remove_dir_all(half)?;
+    }
+    fs_err::create_dir_all(half)?;
+    let copied = files
+        .iter()
+        .try_for_each(|file| copy_file(&from.join(&file.path), &half.join(&file.path), file.sha256))
+        .and_then(|()| take_place(half, place));
+    if copied.is_err() {
+        // The first error is the one to report; the next start removes what is left.
+        let _ = fs_err::remove_dir_all(half);
+    }
+    copied
+}
+
+/// Copies a file onto the disk. What is written is what was examined, or an error.
+fn copy_file(from: &Path, to: &Path, sha256: Sha256) -> io::Result<()> {
+    use std::io::{Read as _, Write as _};
+    let (mut source, mut target) = (File::open(from)?, File::create_new(to)?);
+    let mut hasher = sha2::Sha256::new();
+    let mut buffer = vec![0; CHUNK];
+    loop {
+        let read = source.read(&mut buffer)?;
+        if read == 0 {
+            break;
+        }
+        hasher.update(&buffer[..read]);
+        target.write_all(&buffer[..read])?;
+    }
+    target.sync_all()?;
+    if Sha256::from_bytes(hasher.finalize().into()) == sha256 {
+        return Ok(());
+    }
+    Err(io::Error::other(format!("{} changed after it was examined", from.display())))
+}
+
+/// The new name and what it holds survive a power cut.
+fn take_place(whole: &Path, place: &Path) -> io::Result<()> {
+    let parent = place.parent().unwrap_or(Path::new("/"));
+    fs_err::create_dir_all(parent)?;
+    File::open(whole)?.sync_all()?;
+    match fs_err::rename(whole, place) {
+        // Somebody was faster with the same content.
+        Err(_) if place.is_dir() => fs_err::remove_dir_all(whole),
+        renamed => renamed,
+    }?;
+    File::open(parent)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(path: &str, bytes: &str) -> FileEntry {
+        FileEntry { path: path.to_owned(), size: bytes.len() as u64, sha256: Sha256::of(bytes) }
+    }
+
+    #[test]
+    fn a_copy_is_what_was_examined_or_nothing() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let at = |name: &str| folder.path().join(name);
+        fs_err::create_dir(at("from")).expect("a folder");
+        fs_err::write(at("from/a"), "one").expect("written");
+        fs_err::write(at("from/b"), "two").expect("written");
+        let changed = [entry("a", "one"), entry("b", "three")];
+        let error = copy(&at("from"), &at("half"), &at("kept/x"), &changed).expect_err("changed");
+        assert!(error.to_string().ends_with("b changed after it was examined"), "{error}");
+        assert!(!at("half").exists() && !at("kept/x").exists());
+        let files = [entry("b", "two")];
+        copy(&at("from"), &at("half"), &at("kept/x"), &files).expect("copied");
+        assert!(at("kept/x/b").is_file() && !at("kept/x/a").exists() && !at("half").exists());
+    }
+
+    #[test]
+    fn an_upload_leaves_behind_what_is_not_part_of_the_checkpoint() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let at = |name: &str| folder.path().join(name);
+        fs_err::create_dir_all(at("staged/sub")).expect("a folder");
+        for name in ["a", "train.py", "sub/a"] {
+            fs_err::write(at("staged").join(name), "one").expect("written");
+        }
+        settle(&at("staged"), &at("kept/x"), &[entry("a", "one")]).expect("moved");
+        assert_eq!(fs_err::read_dir(at("kept/x")).expect("kept").count(), 1);
+        assert!(at("kept/x/a").is_file() && !at("staged").exists());
+    }
+}

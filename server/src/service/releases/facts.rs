@@ -1,0 +1,81 @@
+use sekisho_domain::lineage::{LineageFile, ReleaseSection};
+use sekisho_domain::parse_toml;
+use sekisho_policy::{Facts, ReleasedFile, Trained};
+use sekisho_store::{Checkpoint, Release};
+
+use super::content;
+use super::texts::ANNOUNCEMENT;
+use crate::service::evaluations;
+use crate::{App, WebError};
+
+/// What the policy judges a release by: the same as `policy check` reads from its author's folder, with the card that is
+/// published, the run's specification and the scores.
+pub(super) async fn of(app: &App, release: &Release, checkpoint: &Checkpoint) -> Result<Facts, WebError> {
+    let mut facts = of_lineage(app, release).await?;
+    facts.files = Some(released_texts(app, release).await?);
+    if let Some(key) = release.files.get(ANNOUNCEMENT) {
+        facts.announcement = Some(text(app, ANNOUNCEMENT, key).await?);
+    }
+    facts.missing = missing(release, facts.lineage.release.as_ref());
+    facts.trained = trained(app, checkpoint).await?;
+    for evaluation in app.store.evaluations_of(checkpoint.id).await? {
+        let scores = evaluations::suite_scores(app, &evaluation).await?;
+        facts.scores.extend(scores.tasks.into_iter().flatten().map(|row| row.entry));
+    }
+    Ok(facts)
+}
+
+/// The lineage alone: the release's own file and those it descends from.
+pub(super) async fn of_lineage(app: &App, release: &Release) -> Result<Facts, WebError> {
+    let (lineage, _) = content::lineage(&release.lineage)?;
+    let mut facts = Facts::of(&release.path, lineage);
+    for (path, key) in &release.parents {
+        facts.add_parent(path, parent(path, &text(app, path, key).await?)?);
+    }
+    Ok(facts)
+}
+
+/// A lineage file that another one refers to.
+pub(super) fn parent(path: &str, text: &str) -> Result<LineageFile, WebError> {
+    parse_toml(path, text).map_err(|error| WebError::refused("lineage", format!("{error}.")))
+}
+
+/// What `[release]` names and the author did not send.
+fn missing(release: &Release, section: Option<&ReleaseSection>) -> Vec<String> {
+    let Some(section) = section else { return Vec::new() };
+    let files = section.files.iter().filter(|_| release.given.is_empty());
+    let announced = release.files.contains_key(ANNOUNCEMENT);
+    files.chain(section.announcement.iter().filter(|_| !announced)).cloned().collect()
+}
+
+/// `[[data.mix]]` of the run's specification.
+async fn trained(app: &App, checkpoint: &Checkpoint) -> Result<Vec<Trained>, WebError> {
+    let spec = app.store.run(checkpoint.run).await?.and_then(|run| run.spec).unwrap_or_default();
+    let mixes = spec["data"]["mix"].as_array().into_iter().flatten();
+    let text = |value: &serde_json::Value| value.as_str().map(ToOwned::to_owned);
+    let mixes = mixes.filter_map(|mix| {
+        let (run, level) = (checkpoint.run_name.clone(), text(&mix["level"]));
+        Some(Trained { run, subset: text(&mix["name"])?, level })
+    });
+    Ok(mixes.collect())
+}
+
+async fn released_texts(app: &App, release: &Release) -> Result<Vec<ReleasedFile>, WebError> {
+    let cards = [("README.md", &release.card_en), ("README_ja.md", &release.card_ja)];
+    let card = |(path, text): (&str, &String)| ReleasedFile {
+        path: path.to_owned(),
+        bytes: text.clone().into_bytes(),
+    };
+    let mut texts: Vec<ReleasedFile> = cards.into_iter().map(card).collect();
+    for (path, key) in release.files.iter().filter(|(path, _)| *path != ANNOUNCEMENT) {
+        texts.push(ReleasedFile { path: path.clone(), bytes: text(app, path, key).await?.into_bytes() });
+    }
+    Ok(texts)
+}
+
+/// A text of a release from the blob store.
+pub(super) async fn text(app: &App, path: &str, key: &str) -> Result<String, WebError> {
+    let gone = || WebError::internal(format_args!("the text {path} of a release is gone ({key})"));
+    let bytes = app.blobs.get(key).await?.ok_or_else(gone)?;
+    String::from_utf8(bytes).map_err(WebError::internal)
+}

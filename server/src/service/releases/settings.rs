@@ -1,0 +1,48 @@
+use sekisho_domain::lineage::ReleaseSection;
+use sekisho_domain::release::ReleaseState;
+use sekisho_store::Release;
+
+use super::{content, target};
+use crate::{App, WebError};
+
+/// Visibility and gating hold for a whole repository of the Hub, whatever the branch: refuses a release that would open what
+/// another published release of the repository keeps closed.
+///
+/// # Errors
+/// 422 naming the other release.
+pub(super) async fn check(app: &App, release: &Release) -> Result<(), WebError> {
+    let (_, section) = content::lineage(&release.lineage)?;
+    for (other, theirs) in published(app, release, &section.repo).await? {
+        let looser = if section.visibility.strictness() < theirs.visibility.strictness() {
+            Some(("visibility", section.visibility.as_str(), theirs.visibility.as_str()))
+        } else if section.gating.strictness() < theirs.gating.strictness() {
+            Some(("gating", section.gating.as_str(), theirs.gating.as_str()))
+        } else {
+            None
+        };
+        if let Some((setting, ours, theirs)) = looser {
+            let detail = format!(
+                "{setting} = \"{ours}\" would hold for all of {}, and so open release \"{}\" ({}), which was published with {setting} = \"{theirs}\". Keep \"{theirs}\", or choose another repository.",
+                section.repo, other.name, other.id
+            );
+            let ja = format!(
+                "{setting} = \"{ours}\" は {} 全体に適用されるため、{setting} = \"{theirs}\" で公開済みのリリース「{}」（{}）の制限も緩みます。\"{theirs}\" のままにするか、別のリポジトリを指定してください。",
+                section.repo, other.name, other.id
+            );
+            return Err(WebError::refused("repo-settings", detail).or_ja(ja));
+        }
+    }
+    Ok(())
+}
+
+/// The other releases that are out in a repository, with where they went.
+pub(super) async fn published(
+    app: &App,
+    release: &Release,
+    repo: &str,
+) -> Result<Vec<(Release, ReleaseSection)>, WebError> {
+    let out = app.store.releases_in(&[ReleaseState::Published, ReleaseState::Superseded]).await?;
+    let others = out.into_iter().filter(|other| other.id != release.id);
+    let with_target = others.filter_map(|other| target(&other).map(|section| (other, section)));
+    Ok(with_target.filter(|(_, section)| section.repo.eq_ignore_ascii_case(repo)).collect())
+}

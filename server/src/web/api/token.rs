@@ -1,0 +1,25 @@
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use sekisho_domain::TokenId;
+use sekisho_domain::user::{Role, Scope};
+
+use crate::service::people;
+use crate::{Actor, App, WebError};
+
+/// `DELETE /api/v1/users/{name}/tokens/{id}`: the token works no longer.
+pub(super) async fn revoke(
+    State(app): State<App>,
+    actor: Actor,
+    Path((name, key)): Path<(String, String)>,
+) -> Result<StatusCode, WebError> {
+    actor.require(&[Role::Admin], Scope::Admin)?;
+    let user = people::find(&app, &name).await?;
+    let missing = || WebError::not_found(format_args!("token \"{key}\" of account \"{name}\""));
+    let id: TokenId = key.parse().map_err(|_| missing())?;
+    let found = app.store.tokens(user.id).await?.into_iter().find(|token| token.id == id);
+    let token = found.ok_or_else(missing)?;
+    app.store.revoke_token(id).await?;
+    let detail = serde_json::json!({ "id": id, "label": token.label, "scopes": token.scopes });
+    people::audit(&app, &actor, "token.revoke", &user.name, detail).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
