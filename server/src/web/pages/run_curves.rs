@@ -296,7 +296,7 @@ impl Curves<'_> {
 
     /// Mean of the chance levels, when every task of the suite has one.
     fn chance_of_mean(&self) -> Option<f64> {
-        let tasks = scored::tasks(self.facts.scored.iter().rev().take(1));
+        let tasks = scored::tasks(self.facts.scored.iter().rev().find(|s| !s.work.is_empty()));
         let levels: Vec<f64> =
             tasks.iter().map(|run| scored::chance(self.catalog, run)).collect::<Option<_>>()?;
         (!levels.is_empty()).then(|| levels.iter().sum::<f64>() / levels.len() as f64)
@@ -426,4 +426,38 @@ fn groups<K: PartialEq>(keys: impl Iterator<Item = Option<K>>) -> Vec<usize> {
 fn significance(p: f64) -> (&'static str, String) {
     let written = if p < 0.001 { "p < 0.001".to_owned() } else { format!("p = {p:.3}") };
     (if p < ALPHA { "score.significant" } else { "score.not_significant" }, written)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::web::pages::fixtures;
+
+    #[test]
+    fn neighbours_under_the_same_settings_are_one_group() {
+        let keys = [Some('a'), Some('a'), None, Some('a'), Some('b'), None, Some('a')];
+        assert_eq!(groups(keys.into_iter()), [0, 0, 0, 0, 1, 1, 2]);
+    }
+
+    #[test]
+    fn a_difference_is_said_as_the_test_says_it_and_not_at_all_across_settings() {
+        let catalog = Catalog::builtin();
+        let said = |lang, facts: &Facts| {
+            let frame = fixtures::frame(lang, "/runs/v4");
+            Curves { frame: &frame, catalog: &catalog, facts, against: Against::default() }.mean().summary
+        };
+        let mut facts = fixtures::run_facts(2);
+        let ja = said(Language::Ja, &facts);
+        assert!(ja.ends_with("前回との差は+0.006です（有意差なし、p = 0.210）。"), "{ja}");
+        if let Some(change) = &mut facts.change {
+            change.p = 0.0002;
+        }
+        let en = said(Language::En, &facts);
+        assert!(en.ends_with("+0.006 against the previous checkpoint (significant, p < 0.001)."), "{en}");
+        for score in facts.scored[0].scores.tasks.iter_mut().flatten() {
+            score.entry.fingerprint = sekisho_domain::Sha256::of("other settings");
+        }
+        let other = said(Language::En, &facts);
+        assert!(other.contains("cannot be compared") && !other.contains("0.006"), "{other}");
+    }
 }
