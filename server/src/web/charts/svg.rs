@@ -30,8 +30,6 @@ struct Paper {
     bottom: f64,
 }
 
-/// Half the size of a marker.
-const MARK: f64 = 3.5;
 /// Height of a letter.
 const LETTER: f64 = 12.0;
 /// Room for the numbers of the vertical axis.
@@ -68,7 +66,7 @@ pub(super) fn draw(chart: &Chart, size: Size) -> String {
         draw_series(&mut out, series, &x, &y);
     }
     // Above the points, on a ground of their own.
-    reference_names(&mut out, chart, &paper, &x, &y);
+    reference_names(&mut out, chart, &paper, &y);
     if names_at_ends {
         end_names(&mut out, chart, &paper, &x, &y);
     } else {
@@ -179,32 +177,15 @@ fn references(out: &mut String, chart: &Chart, paper: &Paper, y: &Mapping) {
     }
 }
 
-/// Each name at the right end of its line, on the side of the line where it covers less of what is drawn.
-fn reference_names(out: &mut String, chart: &Chart, paper: &Paper, x: &Mapping, y: &Mapping) {
+fn reference_names(out: &mut String, chart: &Chart, paper: &Paper, y: &Mapping) {
     for reference in chart.references.iter().filter(|r| y.scale.holds(r.y)) {
-        let (right, line) = (paper.right - 4.0, y.px(reference.y));
-        let left = right - text_width(&reference.name);
-        let covered = |base: f64| -> usize {
-            let points = chart.series.iter().flat_map(|series| &series.points);
-            let shown = points.filter(|p| x.scale.holds(p.x) && y.scale.holds(p.y));
-            let inside = |p: &&Point| {
-                let (low, high) = p.interval.unwrap_or((p.y, p.y));
-                let (top, bottom) = (y.px(high) - MARK, y.px(low) + MARK);
-                x.px(p.x) + MARK > left && x.px(p.x) - MARK < right && bottom > base - LETTER && top < base
-            };
-            shown.filter(inside).count()
-        };
-        let (above, below) = (line - 4.0, line + LETTER + 1.0);
-        let fits = (above - LETTER >= paper.top, below <= paper.bottom);
-        let at = match fits {
-            (true, true) if covered(below) < covered(above) => below,
-            (false, true) => below,
-            _ => above,
-        };
+        let (x, at) = (paper.right - 4.0, y.px(reference.y));
+        // Under the line where there is no room above it.
+        let at = if at - 4.0 - LETTER < paper.top { at + LETTER + 2.0 } else { at - 4.0 };
         put(
             out,
             format_args!(
-                r#"<text class="reference-name" x="{right:.1}" y="{at:.1}" text-anchor="end">{}</text>"#,
+                r#"<text class="reference-name" x="{x:.1}" y="{at:.1}" text-anchor="end">{}</text>"#,
                 escape(&reference.name)
             ),
         );
@@ -489,26 +470,6 @@ mod tests {
         let settings = [(1.0, 0), (2.0, 0), (3.0, 1), (4.0, 1), (5.0, 2)];
         let settings = settings.map(|(x, group)| point(x, group, false)).to_vec();
         assert_eq!(lines(settings), [2, 2], "and not across other settings");
-    }
-
-    #[test]
-    fn the_name_of_a_reference_line_stands_where_it_covers_less() {
-        let mut chart = sample();
-        let place = |chart: &Chart| -> (f64, f64) {
-            let svg = chart.svg(Size::Wide);
-            let number = |text: &str| text.split(['H', '"', ' ']).next().and_then(|n| n.parse::<f64>().ok());
-            let line = svg.split("class=\"reference\" d=\"M46 ").nth(1).and_then(number).expect("a line");
-            let name =
-                svg.split("class=\"reference-name\"").nth(1).and_then(|rest| rest.split("y=\"").nth(1));
-            (line, name.and_then(number).expect("a name"))
-        };
-        let at_the_end = |y: f64| Point { x: 5_000_000.0, y, ..Point::default() };
-        chart.series[1].points = vec![at_the_end(0.21)];
-        let (line, name) = place(&chart);
-        assert!(name > line, "below its line, for a point lies above it");
-        chart.series[1].points = vec![at_the_end(0.19)];
-        let (line, name) = place(&chart);
-        assert!(name < line, "above");
     }
 
     #[test]
