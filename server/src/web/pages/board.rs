@@ -134,7 +134,7 @@ impl Board {
         let ends = |group: usize| {
             let mut of_group = (0..ranked.len()).filter(|i| groups.get(*i) == Some(&group)).map(place);
             let first = of_group.next()?;
-            Some((first, of_group.last().unwrap_or(first)))
+            Some((first, of_group.next_back().unwrap_or(first)))
         };
         let ranks: Vec<_> = groups.iter().map(|group| ends(*group)).collect();
         for (row, rank) in ranked.into_iter().zip(ranks) {
@@ -157,7 +157,7 @@ fn row(tasks: &[TaskRun], settings: &[Option<Sha256>], scored: Scored) -> Row {
 /// The mean over the columns. One over some of them, or of an evaluation with other tasks, is the plain mean of what stands in them.
 fn mean(tasks: &[TaskRun], row: &Row) -> Option<Mean> {
     let scores: Vec<&ScoreRow> = tasks.iter().filter_map(|task| row.score(task)).collect();
-    let whole = row.scored.mean().filter(|mean| mean.is_complete());
+    let whole = row.scored.mean().filter(Mean::is_complete);
     if let Some(mean) = whole.filter(|mean| mean.of == tasks.len() && scores.len() == tasks.len()) {
         return Some(mean);
     }
