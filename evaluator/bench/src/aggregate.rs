@@ -1,16 +1,17 @@
 use std::collections::BTreeMap;
 
 use sekisho_domain::evaluation::{Bos, TaskRun};
-use sekisho_domain::score::{Interval, ResultEntry, TokenCounts};
+use sekisho_domain::score::{ResultEntry, TokenCounts};
 use sekisho_domain::wire::SourceFile;
 use sekisho_domain::{Sha256, canonical_json};
 use serde_json::{Value, json};
 
 use crate::definition::{SourceRef, StandardError, TaskDefinition};
-use crate::metric::{Metric, Reported};
+use crate::metric::Reported;
 use crate::record::Record;
 use crate::statistic::Statistic;
 use crate::stats;
+use crate::task_items::TaskItems;
 
 /// Replicates of a bootstrapped standard error: what the JP harness takes for BLEU; lm-eval takes up to 100,000.
 const REPLICATES: usize = 1_000;
@@ -32,18 +33,19 @@ pub fn aggregate(
     let fingerprint = fingerprint(definition, run, sources, bos);
     let records: Vec<&Record> = by_item.into_values().collect();
     let entry = |reported: &Reported| {
-        let statistic = Statistic::new(&reported.to_string(), &records);
-        let interval = interval(definition, reported.metric, &statistic, &records)?;
+        let items =
+            TaskItems::new(&reported.to_string(), definition.cluster.is_some(), records.iter().copied());
+        let interval = items.interval()?;
         let entry = ResultEntry {
             profile: definition.profile.clone(),
             task: definition.task.clone(),
             split: run.split.clone(),
             metric: reported.to_string(),
             value: interval.value,
-            stderr: standard_error(definition.stderr, &statistic, &records),
+            stderr: standard_error(definition.stderr, items.statistic(), &records),
             low: interval.low,
             high: interval.high,
-            n: statistic.len() as u64,
+            n: items.len() as u64,
             shots: definition.shots_of(run),
             truncated,
             fingerprint,
@@ -53,28 +55,6 @@ pub fn aggregate(
         Some((entry, *reported == definition.primary))
     };
     definition.reported().iter().filter_map(entry).collect()
-}
-
-/// The score with its 95 % interval: of clusters where items share something, Wilson's of a proportion, else bootstrap.
-fn interval(
-    definition: &TaskDefinition,
-    metric: Metric,
-    statistic: &Statistic,
-    records: &[&Record],
-) -> Option<Interval> {
-    let n = statistic.len();
-    match statistic {
-        Statistic::Mean(values) if definition.cluster.is_some() => {
-            stats::cluster_bootstrap(values, &groups(records))
-        }
-        Statistic::Mean(values) if metric.is_proportion() => stats::wilson(values),
-        Statistic::Mean(values) => stats::bootstrap_mean(values),
-        // llm-jp-eval counts a correlation that is not defined as 0.
-        Statistic::Correlation(..) if n > 0 && statistic.over(&(0..n).collect::<Vec<_>>()).is_none() => {
-            Some(Interval { value: 0.0, low: 0.0, high: 0.0 })
-        }
-        _ => stats::bootstrap_statistic(n, |drawn| statistic.over(drawn)),
-    }
 }
 
 /// The harness's own standard error.

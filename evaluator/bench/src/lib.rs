@@ -29,6 +29,7 @@ mod shots;
 mod splits;
 mod statistic;
 mod step;
+mod task_items;
 mod template;
 
 pub mod bleu;
@@ -55,4 +56,5 @@ pub use reader::Reader;
 pub use record::{PerContext, Record};
 pub use score::{Answer, Scored, score};
 pub use step::{Pattern, Step};
+pub use task_items::{TaskItems, difference_over_tasks, mean_over_tasks, share_of_mean};
 pub use template::Template;

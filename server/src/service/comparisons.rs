@@ -4,11 +4,12 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use sekisho_bench::stats::{paired_mean_of_tasks, tie_groups};
-use sekisho_domain::Sha256;
+use sekisho_bench::stats::tie_groups;
+use sekisho_bench::{TaskItems, difference_over_tasks};
 use sekisho_store::ScoreRow;
 use serde::{Deserialize, Serialize};
 
+use super::evaluations;
 use crate::{App, WebError};
 
 /// What a paired bootstrap of the mean over tasks found.
@@ -24,8 +25,8 @@ pub struct Comparison {
     pub p: f64,
 }
 
-/// Per task the items with their primary values, in the order of the items.
-type Values = Arc<Vec<Vec<(u64, f64)>>>;
+/// Per task of which more is better the answers under its primary metric.
+type Values = Arc<Vec<TaskItems>>;
 
 /// The primary scores of a complete evaluation, in suite order.
 pub type Primary = Vec<ScoreRow>;
@@ -98,11 +99,8 @@ impl Page<'_> {
         Ok(below.map(|row| (row, kept.get(&self.identity(row)).copied().flatten())).collect())
     }
 
-    /// Names the answers of a row: its work items and the metrics that were read of them.
     fn identity(&self, row: usize) -> String {
-        let parts: Vec<String> =
-            self.rows[row].iter().map(|score| format!("{} {}", score.work, score.entry.metric)).collect();
-        Sha256::of(parts.join("\n")).hex()
+        evaluations::identity(&self.rows[row])
     }
 
     async fn values_of(&mut self, row: usize) -> Result<Values, WebError> {
@@ -111,10 +109,9 @@ impl Page<'_> {
         }
         let mut tasks = Vec::with_capacity(self.rows[row].len());
         for score in &self.rows[row] {
-            let records = super::evaluations::records(self.app, score.work).await?;
-            let value = |r: &sekisho_bench::Record| Some((r.item, *r.score.get(&score.entry.metric)?));
-            tasks.push(records.iter().filter_map(value).collect());
+            tasks.push(evaluations::items_of(self.app, score).await?);
         }
+        tasks.retain(TaskItems::enters_means);
         let values: Values = Arc::new(tasks);
         self.values.insert(row, values.clone());
         Ok(values)
@@ -123,37 +120,11 @@ impl Page<'_> {
 
 /// None unless both have the same items in every task.
 fn compare(a: &Values, b: &Values) -> Option<Comparison> {
-    if a.len() != b.len() {
-        return None;
-    }
-    let task = |(a, b): (&Vec<(u64, f64)>, &Vec<(u64, f64)>)| {
-        let same = a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.0 == b.0);
-        let values = |task: &[(u64, f64)]| task.iter().map(|(_, value)| *value).collect::<Vec<f64>>();
-        same.then(|| (values(a), values(b)))
-    };
-    let tasks: Vec<_> = a.iter().zip(b.iter()).map(task).collect::<Option<_>>()?;
-    let found = paired_mean_of_tasks(&tasks)?;
+    let found = difference_over_tasks(a, b)?;
     Some(Comparison {
         difference: found.difference.value,
         low: found.difference.low,
         high: found.difference.high,
         p: found.p,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_the_same_items_are_compared() {
-        let values = |offset: u64, right: usize| -> Values {
-            let value = |i: usize| (offset + i as u64, f64::from(u8::from(i < right)));
-            Arc::new(vec![(0..100).map(value).collect()])
-        };
-        let found = compare(&values(0, 20), &values(0, 60)).expect("the same items");
-        assert!((found.difference - 0.4).abs() < 1e-9 && found.p < 0.01 && found.low > 0.0, "{found:?}");
-        assert_eq!(compare(&values(0, 20), &values(1, 60)), None);
-        assert_eq!(compare(&values(0, 20), &Arc::new(Vec::new())), None);
-    }
 }

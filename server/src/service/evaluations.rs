@@ -1,10 +1,9 @@
 use std::collections::{BTreeMap, HashMap};
 
-use sekisho_bench::stats::mean_of_tasks;
-use sekisho_bench::{Record, Suite};
+use sekisho_bench::{Record, Suite, TaskItems, mean_over_tasks};
 use sekisho_domain::evaluation::{TaskRun, WorkState};
 use sekisho_domain::score::Interval;
-use sekisho_domain::{EvaluationId, WorkItemId};
+use sekisho_domain::{EvaluationId, Sha256, WorkItemId};
 use sekisho_store::{Checkpoint, Evaluation, NewWork, Run, ScoreRow, WorkRow};
 
 use crate::{App, WebError};
@@ -145,22 +144,39 @@ pub fn suite_of<'a>(app: &'a App, run: &'a Run) -> &'a str {
     run.suite.as_deref().unwrap_or(&app.config.suite)
 }
 
+/// Identity of what is computed of scores and kept: the formulas, and each work item with the metric that was read of it. Finished
+/// work never changes; what a newer version computes otherwise must have another `FORMULAS`.
+#[must_use]
+pub fn identity(scores: &[ScoreRow]) -> String {
+    const FORMULAS: u32 = 2;
+    let parts: Vec<String> =
+        scores.iter().map(|score| format!("{} {}", score.work, score.entry.metric)).collect();
+    Sha256::of(format!("{FORMULAS}\n{}", parts.join("\n"))).hex()
+}
+
+/// The answers behind a score.
+///
+/// # Errors
+/// When store or blobs fail.
+pub async fn items_of(app: &App, score: &ScoreRow) -> Result<TaskItems, WebError> {
+    let definition = app.catalog.find(&score.entry.profile, &score.entry.task);
+    let clustered = definition.is_ok_and(|definition| definition.cluster.is_some());
+    Ok(TaskItems::new(&score.entry.metric, clustered, &records(app, score.work).await?))
+}
+
 /// The mean over tasks is computed once per set of scores and then remembered: it needs every record.
 async fn mean(app: &App, rows: &[ScoreRow]) -> Result<Option<Interval>, WebError> {
-    let names: Vec<String> = rows.iter().map(|r| r.work.to_string()).collect();
-    let key = format!("means/{}.json", sekisho_domain::Sha256::of(names.join("\n")).hex());
+    let key = format!("means/{}.json", identity(rows));
     if let Some(known) = app.blobs.get(&key).await?.and_then(|bytes| serde_json::from_slice(&bytes).ok()) {
         return Ok(known);
     }
     let mut tasks = Vec::with_capacity(rows.len());
     for row in rows {
-        let records = records(app, row.work).await?;
-        tasks.push(
-            records.iter().filter_map(|r| r.score.get(&row.entry.metric).copied()).collect::<Vec<f64>>(),
-        );
+        tasks.push(items_of(app, row).await?);
     }
+    tasks.retain(TaskItems::enters_means);
     let interval =
-        tokio::task::spawn_blocking(move || mean_of_tasks(&tasks)).await.map_err(WebError::internal)?;
+        tokio::task::spawn_blocking(move || mean_over_tasks(&tasks)).await.map_err(WebError::internal)?;
     let bytes = serde_json::to_vec(&interval).map_err(WebError::internal)?;
     app.blobs.put(&key, bytes).await?;
     Ok(interval)

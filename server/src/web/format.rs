@@ -67,6 +67,9 @@ pub(crate) fn bytes(size: u64) -> String {
 
 /// `4日3時間`, `1 h 42 min`: the two largest units.
 pub(crate) fn duration(lang: Language, seconds: f64) -> String {
+    if seconds > 0.0 && seconds < 9.95 {
+        return lang.fill("duration.s", &[("n", &format!("{seconds:.1}"))]);
+    }
     let total = seconds.max(0.0).round() as u64;
     let parts =
         [(total / 86_400, "d"), (total / 3600 % 24, "h"), (total / 60 % 60, "min"), (total % 60, "s")];

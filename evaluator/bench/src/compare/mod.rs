@@ -80,7 +80,8 @@ pub struct Row {
     pub b: f64,
     /// B − A with its 95 % interval by paired bootstrap.
     pub difference: Interval,
-    /// Two-sided p-value of no difference: McNemar's where items are right or wrong, else by paired bootstrap.
+    /// Two-sided p-value of no difference: McNemar's where items are right or wrong and each stands for itself, else by paired
+    /// bootstrap.
     pub p: f64,
     /// p after Holm's correction: of primary metrics over the tasks, of other metrics among themselves.
     pub p_corrected: f64,
@@ -131,7 +132,9 @@ pub fn compare(a: &[Record], b: &[Record], catalog: &Catalog) -> Result<Comparis
     let compared: Vec<(&Task<'_>, Vec<Compared>)> = tasks
         .iter()
         .map(|task| {
-            let metric = |metric: &String| Compared::new(metric, &task.a, &task.b);
+            let clustered =
+                catalog.find(task.profile, task.task).is_ok_and(|definition| definition.cluster.is_some());
+            let metric = |metric: &String| Compared::new(metric, clustered, &task.a, &task.b);
             (task, metrics_of(task, catalog).iter().filter_map(metric).collect())
         })
         .collect();
@@ -154,8 +157,7 @@ pub fn compare(a: &[Record], b: &[Record], catalog: &Catalog) -> Result<Comparis
 fn rows(task: &Task<'_>, metrics: &[Compared]) -> Vec<Row> {
     let row = |(place, compared): (usize, &Compared)| {
         let paired = compared.paired()?;
-        let mcnemar = compared.means().and_then(|(a, b)| stats::mcnemar(a, b));
-        let p = mcnemar.map_or(paired.p, |table| table.p);
+        let p = compared.p(&paired);
         Some(Row {
             profile: task.profile.to_owned(),
             task: task.task.to_owned(),
@@ -169,7 +171,7 @@ fn rows(task: &Task<'_>, metrics: &[Compared]) -> Vec<Row> {
             p,
             p_corrected: p,
             better: None,
-            mcnemar,
+            mcnemar: compared.mcnemar(),
         })
     };
     metrics.iter().enumerate().filter_map(row).collect()
@@ -214,19 +216,12 @@ impl Mean {
             return None;
         }
         let side = |score: &dyn Fn(&Compared) -> f64| {
-            stats::mean(&primaries.iter().map(|primary| score(primary) / primary.scale()).collect::<Vec<_>>())
+            stats::mean(
+                &primaries.iter().map(|primary| score(primary) / primary.a.scale()).collect::<Vec<_>>(),
+            )
         };
-        let means: Option<Vec<_>> =
-            primaries.iter().map(|primary| primary.means().map(|(a, b)| (a.to_vec(), b.to_vec()))).collect();
-        let Paired { difference, p } = match means {
-            Some(tasks) => stats::paired_mean_of_tasks(&tasks)?,
-            None => {
-                let sizes: Vec<usize> = primaries.iter().map(|primary| primary.n).collect();
-                stats::paired_strata(&sizes, |task, drawn| {
-                    Some(primaries[task].difference(drawn)? / primaries[task].scale())
-                })?
-            }
-        };
+        let difference = primaries.iter().map(|primary| primary.a.difference(&primary.b, primary.a.scale()));
+        let Paired { difference, p } = stats::paired(&difference.collect::<Option<Vec<_>>>()?)?;
         let (a, b) = (side(&|primary| primary.a_score)?, side(&|primary| primary.b_score)?);
         Some(Self { tasks: primaries.len(), a, b, difference, p })
     }

@@ -1,7 +1,7 @@
-use crate::metric::Metric;
 use crate::record::Record;
 use crate::statistic::{self, Statistic};
-use crate::stats::{self, Paired};
+use crate::stats::{self, McNemar, Paired};
+use crate::task_items::TaskItems;
 
 /// A metric of both sides, over the items that have it on both.
 pub(super) struct Compared {
@@ -9,43 +9,35 @@ pub(super) struct Compared {
     pub(super) n: usize,
     pub(super) a_score: f64,
     pub(super) b_score: f64,
-    a: Statistic,
-    b: Statistic,
+    pub(super) a: TaskItems,
+    pub(super) b: TaskItems,
 }
 
 impl Compared {
     /// None where no item has the metric on both sides, or a side has no score.
-    pub(super) fn new(metric: &str, a: &[&Record], b: &[&Record]) -> Option<Self> {
+    pub(super) fn new(metric: &str, clustered: bool, a: &[&Record], b: &[&Record]) -> Option<Self> {
         let both = |(a, b): &(&&Record, &&Record)| Statistic::has(metric, a) && Statistic::has(metric, b);
         let (a, b): (Vec<&Record>, Vec<&Record>) = a.iter().zip(b).filter(both).unzip();
-        let n = a.len();
-        let (a, b) = (Statistic::new(metric, &a), Statistic::new(metric, &b));
-        let all: Vec<usize> = (0..n).collect();
-        let (a_score, b_score) = (a.over(&all)?, b.over(&all)?);
-        Some(Self { metric: metric.to_owned(), n, a_score, b_score, a, b })
-    }
-
-    /// B − A over the items at these places; none where it is not defined.
-    pub(super) fn difference(&self, items: &[usize]) -> Option<f64> {
-        Some(self.b.over(items)? - self.a.over(items)?)
+        let (a, b) = (TaskItems::new(metric, clustered, a), TaskItems::new(metric, clustered, b));
+        let (a_score, b_score) = (a.score()?, b.score()?);
+        Some(Self { metric: metric.to_owned(), n: a.len(), a_score, b_score, a, b })
     }
 
     /// The paired bootstrap of B − A.
     pub(super) fn paired(&self) -> Option<Paired> {
-        match self.means() {
-            Some((a, b)) => stats::paired_bootstrap(a, b),
-            None => stats::paired_statistic(self.n, |drawn| self.difference(drawn)),
-        }
+        stats::paired(&[self.a.difference(&self.b, 1.0)?])
     }
 
-    /// The items' values where the score is their mean.
-    pub(super) fn means(&self) -> Option<(&[f64], &[f64])> {
-        self.a.means().zip(self.b.means())
+    /// Items by who answered them right, where items are right or wrong.
+    pub(super) fn mcnemar(&self) -> Option<McNemar> {
+        let (a, b) = self.a.statistic().means().zip(self.b.statistic().means())?;
+        stats::mcnemar(a, b)
     }
 
-    /// What a value is divided by where it enters a mean over tasks.
-    pub(super) fn scale(&self) -> f64 {
-        statistic::metric(&self.metric).map_or(1.0, Metric::scale)
+    /// The p-value: McNemar's of items that are right or wrong, each for itself, else the bootstrap's.
+    pub(super) fn p(&self, paired: &Paired) -> f64 {
+        let exact = self.mcnemar().filter(|_| !self.a.is_clustered());
+        exact.map_or(paired.p, |table| table.p)
     }
 }
 

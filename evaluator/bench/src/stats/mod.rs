@@ -9,18 +9,16 @@ mod holm;
 mod mcnemar;
 mod paired;
 mod standard_error;
+mod stratum;
 mod ties;
 mod wilson;
 
-pub use bootstrap::{bootstrap_mean, bootstrap_statistic, cluster_bootstrap, mean_of_tasks};
+pub use bootstrap::bootstrap;
 pub use holm::holm;
 pub use mcnemar::{McNemar, mcnemar};
-pub use paired::{
-    Paired, paired_bootstrap, paired_cluster_bootstrap, paired_mean_of_tasks, paired_statistic, paired_strata,
-};
-pub use standard_error::{
-    bootstrap_standard_error, clustered_standard_error, pooled_standard_error, standard_error,
-};
+pub use paired::{Paired, paired};
+pub use standard_error::{bootstrap_standard_error, pooled_standard_error, standard_error};
+pub use stratum::Stratum;
 pub use ties::tie_groups;
 pub use wilson::wilson;
 

@@ -1,4 +1,3 @@
-use super::bootstrap::Clusters;
 use super::{count, mean, small};
 use crate::python_random::PythonRandom;
 
@@ -9,21 +8,6 @@ const CHUNK: usize = 1_000;
 #[must_use]
 pub fn standard_error(values: &[f64]) -> Option<f64> {
     Some(deviation(values)? / count(values).sqrt())
-}
-
-/// Standard error of a mean over items that come in clusters, such as the questions about one passage: the sandwich
-/// estimator of Liang and Zeger (1986) with the factor G ÷ (G − 1) for G clusters. `clusters` names the cluster of each
-/// value; where every item is its own cluster this is [`standard_error`]. None below two clusters and of lists of different
-/// lengths.
-#[must_use]
-pub fn clustered_standard_error<K: Ord>(values: &[f64], clusters: &[K]) -> Option<f64> {
-    let (mean, clusters) = (mean(values)?, Clusters::new(values, clusters)?);
-    let sums = clusters.sums();
-    if sums.len() < 2 {
-        return None;
-    }
-    let squares: f64 = sums.iter().map(|(sum, items)| (sum - items * mean).powi(2)).sum();
-    Some((squares * count(sums) / (count(sums) - 1.0)).sqrt() / count(values))
 }
 
 /// Standard error of a group whose mean is weighted by size, from those of its tasks, as lm-eval pools them:
@@ -72,25 +56,16 @@ fn deviation(values: &[f64]) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
-    use super::{bootstrap_standard_error, clustered_standard_error, pooled_standard_error, standard_error};
+    use super::{bootstrap_standard_error, pooled_standard_error, standard_error};
     use crate::stats::mean;
 
     fn assert_close(value: Option<f64>, golden: f64) {
         assert!(value.is_some_and(|value| (value / golden - 1.0).abs() < 1e-12), "{value:?}, not {golden}");
     }
 
-    const VALUES: [f64; 10] = [1.0, 0.0, 1.0, 1.0, 0.0, 0.0, 1.0, 0.5, 1.0, 1.0];
-
-    /// statsmodels 0.14: ordinary least squares on a constant, `cov_type="cluster"`.
     #[test]
-    fn clustered_errors_are_the_sandwichs() {
-        let passages = [0, 0, 0, 1, 1, 2, 3, 3, 3, 3];
-        assert_close(clustered_standard_error(&VALUES, &passages), 0.13291601358251254);
-        assert_close(standard_error(&VALUES), 0.15);
-        assert_eq!(clustered_standard_error(&VALUES, &[7; 10]), None);
-        assert_eq!(clustered_standard_error(&VALUES, &[7]), None);
+    fn the_error_of_a_mean_is_the_samples() {
+        assert_close(standard_error(&[1.0, 0.0, 1.0, 1.0, 0.0, 0.0, 1.0, 0.5, 1.0, 1.0]), 0.15);
         assert_eq!((standard_error(&[0.5]), standard_error(&[])), (None, None));
     }
 
@@ -120,17 +95,5 @@ mod tests {
         }
         assert_eq!(bootstrap_standard_error(1, 100, |_| 0.0), None);
         assert_eq!(bootstrap_standard_error(8, 1, |_| 0.0), None);
-    }
-
-    proptest! {
-        #[test]
-        fn items_that_are_their_own_clusters_are_just_items(
-            values in proptest::collection::vec(-5.0_f64..5.0, 2..40),
-        ) {
-            let items: Vec<usize> = (0..values.len()).collect();
-            let (plain, clustered) = (standard_error(&values), clustered_standard_error(&values, &items));
-            let (plain, clustered) = (plain.expect("two"), clustered.expect("two"));
-            prop_assert!((plain - clustered).abs() <= 1e-12 * plain, "{plain} {clustered}");
-        }
     }
 }

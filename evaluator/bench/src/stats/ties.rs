@@ -5,7 +5,7 @@ use super::{ALPHA, holm};
 ///
 /// The leader is tested against each row below it on the page, with Holm's correction over these tests. The first row that
 /// differs leads the next group, and what is below it is tested against that row. `p` answers the p-value of row `first`
-/// against row `second` ([`paired_mean_of_tasks`](super::paired_mean_of_tasks)); none where they share no items, which is
+/// against row `second` ([`paired`](super::paired)); none where they share no items, which is
 /// not a difference and no test.
 #[must_use]
 pub fn tie_groups(rows: usize, mut p: impl FnMut(usize, usize) -> Option<f64>) -> Vec<usize> {
@@ -27,7 +27,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::tie_groups;
-    use crate::stats::paired_bootstrap;
+    use crate::stats::{Stratum, paired};
 
     #[test]
     fn the_first_rejection_starts_a_group() {
@@ -62,7 +62,11 @@ mod tests {
                 .iter()
                 .map(|right| (0..200).map(|i| f64::from(u8::from(i < *right))).collect())
                 .collect();
-            let groups = tie_groups(rows.len(), |a, b| paired_bootstrap(&rows[a], &rows[b]).map(|t| t.p));
+            let differences = |a: usize, b: usize| -> Vec<f64> {
+                rows[a].iter().zip(&rows[b]).map(|(a, b)| b - a).collect()
+            };
+            let p = |a, b| Some(paired(&[Stratum::mean(&differences(a, b))])?.p);
+            let groups = tie_groups(rows.len(), p);
             for i in 1..rows.len() {
                 prop_assert!(groups[i] == groups[i - 1] || groups[i] == groups[i - 1] + 1);
                 prop_assert!(right[i] != right[i - 1] || groups[i] == groups[i - 1], "{right:?} {groups:?}");

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use sekisho_bench::{Answer, Catalog, Gold, Item, Record, TaskDefinition, aggregate, stats};
+use sekisho_bench::stats::{self, Stratum};
+use sekisho_bench::{Answer, Catalog, Gold, Item, Record, TaskDefinition, aggregate};
 use sekisho_domain::evaluation::{Bos, TaskRun};
 use sekisho_domain::score::ResultEntry;
 
@@ -72,8 +73,9 @@ fn an_interval_over_passages_draws_passages() {
     let result = score(&definition, &run, &records);
     let values: Vec<f64> = records.iter().map(|record| record.score["char_f1"]).collect();
     let passages: Vec<&str> = records.iter().filter_map(|record| record.group.as_deref()).collect();
-    let expected = stats::cluster_bootstrap(&values, &passages).expect("items");
+    let clustered = Stratum::clustered_mean(&values, &passages).expect("a passage for each");
+    let expected = stats::bootstrap(&[clustered]).expect("items");
     assert_eq!((result.value, result.low, result.high), (expected.value, expected.low, expected.high));
-    let plain = stats::bootstrap_mean(&values).expect("items");
+    let plain = stats::bootstrap(&[Stratum::mean(&values)]).expect("items");
     assert!(result.high - result.low > 1.5 * (plain.high - plain.low), "{result:?} {plain:?}");
 }

@@ -1,7 +1,7 @@
 //! Comparison of two lists of records.
 
 use sekisho_bench::compare::{Comparison, Side, compare};
-use sekisho_bench::stats::paired_mean_of_tasks;
+use sekisho_bench::stats::{Stratum, paired};
 use sekisho_bench::{Catalog, Record};
 use serde_json::{Value, json};
 
@@ -76,8 +76,9 @@ fn the_mean_weighs_tasks_alike_and_p_values_are_corrected() {
     let values = |records: &[Record], task: &str| -> Vec<f64> {
         records.iter().filter(|r| r.task == task).map(|r| r.score["exact_match"]).collect()
     };
-    let tasks = ["big", "small"].map(|task| (values(&a, task), values(&b, task)));
-    let paired = paired_mean_of_tasks(&tasks).expect("two tasks");
+    let differences =
+        |task| -> Vec<f64> { values(&b, task).iter().zip(values(&a, task)).map(|(b, a)| b - a).collect() };
+    let paired = paired(&["big", "small"].map(|task| Stratum::mean(&differences(task)))).expect("two tasks");
     assert_eq!((mean.difference, mean.p), (paired.difference, paired.p));
     assert_eq!((comparison.verdict.of.as_str(), comparison.verdict.better), ("mean", Some(Side::B)));
     // Ten discordant items each: twice 2⁻¹⁰, and that twice.

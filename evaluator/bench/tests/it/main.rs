@@ -10,4 +10,5 @@ mod llm_jp_eval;
 mod lm_eval;
 mod refusals;
 mod support;
+mod task_items;
 mod translation;

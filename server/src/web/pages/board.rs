@@ -157,14 +157,16 @@ fn row(tasks: &[TaskRun], settings: &[Option<Sha256>], scored: Scored) -> Row {
 /// The mean over the columns. One over some of them, or of an evaluation with other tasks, is the plain mean of what stands in them.
 fn mean(tasks: &[TaskRun], row: &Row) -> Option<Mean> {
     let scores: Vec<&ScoreRow> = tasks.iter().filter_map(|task| row.score(task)).collect();
+    let shares: Vec<f64> = scores.iter().filter_map(|score| scored::share(score)).collect();
+    let of = tasks.len() - (scores.len() - shares.len());
     let whole = row.scored.mean().filter(Mean::is_complete);
-    if let Some(mean) = whole.filter(|mean| mean.of == tasks.len() && scores.len() == tasks.len()) {
+    if let Some(mean) = whole.filter(|mean| mean.of == of && scores.len() == tasks.len()) {
         return Some(mean);
     }
-    let value = scores.iter().map(|score| scored::share(score)).sum::<f64>() / scores.len().max(1) as f64;
-    let n = scores.iter().map(|score| score.entry.n).sum();
-    let done = scores.len();
-    (done > 0).then_some(Mean { value, interval: None, done, of: tasks.len(), n })
+    let done = shares.len();
+    let value = shares.iter().sum::<f64>() / done.max(1) as f64;
+    let n = scores.iter().filter(|score| scored::share(score).is_some()).map(|score| score.entry.n).sum();
+    (done > 0).then_some(Mean { value, interval: None, done, of, n })
 }
 
 fn mean_value(row: &Row) -> Option<f64> {

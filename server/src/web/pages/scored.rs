@@ -31,7 +31,7 @@ pub(super) struct Mean {
     pub(super) value: f64,
     /// Present when every task is done.
     pub(super) interval: Option<(f64, f64)>,
-    /// Tasks with a score.
+    /// Tasks with a score. A metric of which less is better counts in neither.
     pub(super) done: usize,
     /// Tasks of the suite.
     pub(super) of: usize,
@@ -128,7 +128,8 @@ impl Scored {
 
     /// The mean, or what there is of it.
     pub(super) fn mean(&self) -> Option<Mean> {
-        let done: Vec<f64> = self.scores.tasks.iter().flatten().map(share).collect();
+        let there = || self.scores.tasks.iter().flatten();
+        let done: Vec<f64> = there().filter_map(share).collect();
         if done.is_empty() {
             return None;
         }
@@ -138,8 +139,8 @@ impl Scored {
             value: exact.map_or(plain, |mean| mean.value),
             interval: exact.map(|mean| (mean.low, mean.high)),
             done: done.len(),
-            of: self.work.len(),
-            n: self.scores.tasks.iter().flatten().map(|row| row.entry.n).sum(),
+            of: self.work.len() - (there().count() - done.len()),
+            n: there().filter(|row| share(row).is_some()).map(|row| row.entry.n).sum(),
         })
     }
 
@@ -169,9 +170,9 @@ impl Scored {
     }
 }
 
-/// A score on the 0–1 scale of means: BLEU, chrF and ROUGE enter divided by 100.
-pub(super) fn share(row: &ScoreRow) -> f64 {
-    if row.entry.value.abs() > 1.0 { row.entry.value / 100.0 } else { row.entry.value }
+/// A score as it enters the mean over tasks; none where its metric does not.
+pub(super) fn share(row: &ScoreRow) -> Option<f64> {
+    sekisho_bench::share_of_mean(&row.entry.metric, row.entry.value)
 }
 
 /// The tasks of several evaluations, in the order of the newest suite first.
