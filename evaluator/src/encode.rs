@@ -1,7 +1,7 @@
 //! From texts to token ids, by the rules of the harnesses.
 
 use rayon::prelude::*;
-use sekisho_bench::{BosRule, Encoding, Item, Request, TaskDefinition, Truncation};
+use sekisho_bench::{BosRule, Encoding, Item, Request, TaskDefinition, Truncation, python_rstrip};
 use sekisho_domain::evaluation::Bos;
 use sekisho_model::Tokenizer;
 use serde::{Deserialize, Serialize};
@@ -158,8 +158,10 @@ impl<'a> Encoder<'a> {
         if context.is_empty() {
             return Ok(vec![self.prefix_token()?]);
         }
-        let bare = if self.definition.encoding == Encoding::Pair { context.trim_end() } else { context };
-        Ok(self.with_first(self.tokenizer.encode(bare, false)?))
+        let bare = if self.definition.encoding == Encoding::Pair { python_rstrip(context) } else { context };
+        let ids = self.with_first(self.tokenizer.encode(bare, false)?);
+        // Nothing but white space and no BOS: something must stand before the first target.
+        Ok(if ids.is_empty() { vec![self.prefix_token()?] } else { ids })
     }
 
     /// Ids of what is scored after a context, which has these ids by itself.

@@ -17,7 +17,6 @@ pub fn environment(
         (true, false) => "on",
         _ => "off",
     };
-    let longest = settings.max_length.unwrap_or(model.inference.config().max_position_embeddings);
     [
         ("tokenizer", Value::from(model.tokenizer.digest().to_string())),
         ("bos", Value::from(bos)),
@@ -26,7 +25,7 @@ pub fn environment(
         ("engine", Value::from("sekisho")),
         ("version", Value::from(env!("CARGO_PKG_VERSION"))),
         ("threads", Value::from(threads)),
-        ("max_length", Value::from(longest)),
+        ("max_length", Value::from(settings.longest(model))),
     ]
     .into_iter()
     .map(|(key, value)| (key.to_owned(), value))

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sekisho_model::{DecodeRow, Inference, Kv, Tokenizer};
+use sekisho_model::{DecodeRow, Inference, Kv, Tokenizer, TokenizerError};
 
 use crate::EvalError;
 
@@ -57,20 +57,25 @@ impl<'a> Generator<'a> {
         self.texts.iter().map(|text| text.wish.questions[0])
     }
 
-    /// Memory that the rows' own keys and values will have taken when each has reached its limit.
+    /// Memory of the rows' own keys and values, each made for its limit.
     pub(crate) fn reserved(&self) -> usize {
         self.texts.iter().map(|text| self.model.kv_bytes(text.wish.limit as usize)).sum()
     }
 
     /// Takes a prompt whose first answered token is `token`. Answers at once when that ends it.
-    pub(crate) fn start(&mut self, wish: Wish<'a>, kv: Arc<Kv>, token: u32) -> Option<Generated> {
+    pub(crate) fn start(
+        &mut self,
+        wish: Wish<'a>,
+        kv: Arc<Kv>,
+        token: u32,
+    ) -> Result<Option<Generated>, EvalError> {
         let mut text = Text { wish, ids: Vec::new() };
-        if text.take(token, &self.ends, self.tokenizer) {
-            return Some(text.finish(self.tokenizer));
+        if text.take(token, &self.ends, self.tokenizer)? {
+            return Ok(Some(text.finish(self.tokenizer)?));
         }
-        self.rows.push(DecodeRow::new(kv, token));
+        self.rows.push(DecodeRow::new(kv, token, text.wish.limit as usize));
         self.texts.push(text);
-        None
+        Ok(None)
     }
 
     /// One token for every row. The inner error is the question whose logits hold no numbers.
@@ -84,9 +89,9 @@ impl<'a> Generator<'a> {
                 return Ok(Err(self.texts[i].wish.questions[0]));
             };
             self.rows[i].token = token;
-            if self.texts[i].take(token, &self.ends, self.tokenizer) {
+            if self.texts[i].take(token, &self.ends, self.tokenizer)? {
                 self.rows.swap_remove(i);
-                finished.push(self.texts.swap_remove(i).finish(self.tokenizer));
+                finished.push(self.texts.swap_remove(i).finish(self.tokenizer)?);
             }
         }
         Ok(Ok(finished))
@@ -95,22 +100,22 @@ impl<'a> Generator<'a> {
 
 impl Text<'_> {
     /// Adds a token; says whether the text is complete.
-    fn take(&mut self, token: u32, ends: &[u32], tokenizer: &Tokenizer) -> bool {
+    fn take(&mut self, token: u32, ends: &[u32], tokenizer: &Tokenizer) -> Result<bool, TokenizerError> {
         if ends.contains(&token) {
-            return true;
+            return Ok(true);
         }
         self.ids.push(token);
-        self.ids.len() >= self.wish.limit as usize || self.has_stop(tokenizer)
+        Ok(self.ids.len() >= self.wish.limit as usize || self.has_stop(tokenizer)?)
     }
 
     /// Whether a stop string is in the text. A token may complete one that began in an earlier token, or a character of several
     /// tokens, so the whole text is looked at.
-    fn has_stop(&self, tokenizer: &Tokenizer) -> bool {
-        !self.wish.stop.is_empty() && self.first_stop(&self.decoded(tokenizer)).is_some()
+    fn has_stop(&self, tokenizer: &Tokenizer) -> Result<bool, TokenizerError> {
+        Ok(!self.wish.stop.is_empty() && self.first_stop(&self.decoded(tokenizer)?).is_some())
     }
 
-    fn decoded(&self, tokenizer: &Tokenizer) -> String {
-        tokenizer.decode(&self.ids, true).unwrap_or_default()
+    fn decoded(&self, tokenizer: &Tokenizer) -> Result<String, TokenizerError> {
+        tokenizer.decode(&self.ids, true)
     }
 
     /// Where the first stop string begins, and which it is.
@@ -119,13 +124,13 @@ impl Text<'_> {
         self.wish.stop.iter().filter_map(found).min_by_key(|(at, _)| *at)
     }
 
-    fn finish(self, tokenizer: &Tokenizer) -> Generated {
-        let mut output = self.decoded(tokenizer);
+    fn finish(self, tokenizer: &Tokenizer) -> Result<Generated, TokenizerError> {
+        let mut output = self.decoded(tokenizer)?;
         let stop = self.first_stop(&output).map(|(at, stop)| (at, stop.clone()));
         if let Some((at, _)) = stop {
             output.truncate(at);
         }
-        Generated { questions: self.wish.questions, output, stop: stop.map(|(_, stop)| stop) }
+        Ok(Generated { questions: self.wish.questions, output, stop: stop.map(|(_, stop)| stop) })
     }
 }
 

@@ -14,6 +14,7 @@ mod error;
 mod evaluate;
 mod generate;
 mod lease;
+mod models;
 mod out;
 mod plan;
 mod prompts;

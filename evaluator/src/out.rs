@@ -18,6 +18,9 @@ use crate::{EvalError, Model, Settings};
 pub(crate) struct Identity {
     model: Sha256,
     tokenizer: Sha256,
+    /// BOS and EOS, which stand beside tokenizer.json.
+    #[serde(default)]
+    special: [Option<u32>; 2],
     max_length: Option<usize>,
     /// Task and split → fingerprint.
     tasks: BTreeMap<String, Sha256>,
@@ -37,13 +40,16 @@ impl Identity {
         }
         let tasks = tasks.into_iter().collect();
         let max_length = settings.max_length;
-        Ok(Self { model: model.digest, tokenizer: model.tokenizer.digest(), max_length, tasks })
+        let tokenizer = &model.tokenizer;
+        let special = [tokenizer.bos(), tokenizer.eos()];
+        Ok(Self { model: model.digest, tokenizer: tokenizer.digest(), special, max_length, tasks })
     }
 
     /// Takes the tasks of an earlier start over; says whether none of them is the same task in other settings.
     fn takes(&mut self, earlier: Self) -> bool {
-        let same = (self.model, self.tokenizer, self.max_length)
-            == (earlier.model, earlier.tokenizer, earlier.max_length);
+        let of =
+            |identity: &Self| (identity.model, identity.tokenizer, identity.special, identity.max_length);
+        let same = of(self) == of(&earlier);
         let fits = |(name, print): (&String, &Sha256)| self.tasks.get(name).is_none_or(|ours| ours == print);
         if !same || !earlier.tasks.iter().all(fits) {
             return false;
@@ -60,11 +66,20 @@ pub(crate) struct OutFile {
 }
 
 impl OutFile {
-    /// Opens the file, or makes it. Answers of another model or of other settings are never mixed in. A last line that a kill
-    /// cut short is dropped.
+    /// Opens the file, or makes it, and keeps others from it. Answers of another model or of other settings are never mixed in. A
+    /// last line that a kill cut short is dropped; a whole line that is no record is refused, and nothing is changed.
     pub(crate) fn open(path: &Path, mut identity: Identity) -> Result<Self, EvalError> {
         let key = key_path(path);
-        let present = path.is_file();
+        let file =
+            fs_err::OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path)?;
+        if let Err(std::fs::TryLockError::WouldBlock) = file.file().try_lock() {
+            return Err(EvalError::Sink(format!(
+                "another evaluation writes {}; wait for it, or give another --out",
+                path.display()
+            )));
+        }
+        let (records, length) = read(path)?;
+        let present = length > 0;
         if present && !earlier(&key).is_some_and(|earlier| identity.takes(earlier)) {
             return Err(EvalError::Sink(format!(
                 "{} holds answers of another model, or of a task in other settings; give another --out, or remove it with {}",
@@ -74,8 +89,6 @@ impl OutFile {
         }
         let text = serde_json::to_vec(&identity).map_err(|error| EvalError::Sink(error.to_string()))?;
         write_atomic(&key, |file| file.write_all(&text)).map_err(|error| full(path, error))?;
-        let (records, length) = if present { read(path)? } else { (Vec::new(), 0) };
-        let file = fs_err::OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
         file.set_len(length)?;
         let mut out = Self { file, records };
         std::io::Seek::seek(&mut out.file, std::io::SeekFrom::End(0))?;
@@ -100,14 +113,13 @@ impl OutFile {
 
 /// A full disk in a sentence with the way on.
 fn full(path: &Path, error: std::io::Error) -> EvalError {
-    use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
-    match error.kind() {
-        StorageFull | QuotaExceeded | FileTooLarge => EvalError::Sink(format!(
-            "Not enough space for {}. The answers so far are kept; free some space, and the same command goes on from there.",
-            path.display()
-        )),
-        _ => EvalError::Io(error),
+    if !sekisho_domain::is_disk_full(&error) {
+        return EvalError::Io(error);
     }
+    EvalError::Sink(format!(
+        "Not enough space for {}. The answers so far are kept; free some space, and the same command goes on from there.",
+        path.display()
+    ))
 }
 
 fn key_path(path: &Path) -> PathBuf {
@@ -125,10 +137,16 @@ fn read(path: &Path) -> Result<(Vec<Record>, u64), EvalError> {
     let bytes = fs_err::read(path)?;
     let mut records = Vec::new();
     let mut length = 0;
-    for line in bytes.split_inclusive(|byte| *byte == b'\n') {
-        let complete = line.last() == Some(&b'\n');
-        let Some(record) = complete.then(|| serde_json::from_slice(line).ok()).flatten() else { break };
-        records.push(record);
+    for (number, line) in bytes.split_inclusive(|byte| *byte == b'\n').enumerate() {
+        if line.last() != Some(&b'\n') {
+            break;
+        }
+        records.push(serde_json::from_slice(line).map_err(|error| {
+            let (path, number) = (path.display(), number + 1);
+            EvalError::Sink(format!(
+                "{path}, line {number} is no record ({error}); mend it, or give another --out"
+            ))
+        })?);
         length += line.len() as u64;
     }
     Ok((records, length))

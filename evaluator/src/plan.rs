@@ -67,6 +67,19 @@ impl<'a> Plan<'a> {
         plan
     }
 
+    /// The most that a path from a root weighs. `weight` answers that of an edge, and what is added where the path ends in it.
+    pub(crate) fn heaviest(&self, weight: &dyn Fn(&Node<'a>) -> (usize, usize)) -> usize {
+        let mut most = 0;
+        let mut stack: Vec<(usize, usize)> = self.roots.iter().map(|root| (*root, 0)).collect();
+        while let Some((node, above)) = stack.pop() {
+            let node = &self.nodes[node];
+            let (own, end) = weight(node);
+            most = most.max(above + own + end);
+            stack.extend(node.children.iter().map(|child| (*child, above + own)));
+        }
+        most
+    }
+
     /// Tokens to be run.
     #[cfg(test)]
     fn tokens(&self) -> usize {

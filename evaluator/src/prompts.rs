@@ -4,19 +4,19 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use sekisho_bench::fingerprint;
+use sekisho_bench::Item;
 use sekisho_domain::{Sha256, canonical_json};
 use sekisho_model::Tokenizer;
 use sekisho_weights::write_atomic;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::EvalError;
 use crate::encode::{EncodedItem, Encoder};
 use crate::run::Task;
 
 /// Goes up whenever the same texts may become other token ids.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// Tasks kept in memory: the suite of a sweep.
 const KEPT: usize = 64;
 
@@ -95,11 +95,20 @@ impl Prompts {
 fn key(tokenizer: &Tokenizer, task: &Task<'_>, longest: usize) -> Sha256 {
     Sha256::of(canonical_json(&json!({
         "version": VERSION,
-        "task": fingerprint(task.definition, task.run, &task.data.sources, task.bos),
+        "texts": texts(task),
+        "rules": [json!(task.definition.encoding), json!(task.definition.truncation), json!(task.definition.bos_rule(task.bos))],
         "tokenizer": tokenizer.digest(),
         "bos": [tokenizer.bos(), tokenizer.eos()],
         "max_length": longest,
     })))
+}
+
+/// The texts themselves, not the settings that they are made from: what a reader or a template makes of the same data may change
+/// with a version of this program.
+fn texts(task: &Task<'_>) -> Sha256 {
+    let item = |item: &Item| json!([item.request, item.examples]);
+    let items: Vec<Value> = task.data.items.iter().map(item).collect();
+    Sha256::of(canonical_json(&Value::Array(items)))
 }
 
 fn read(file: &Path, items: usize) -> Option<Encoded> {

@@ -11,7 +11,7 @@ use sekisho_domain::score::TokenCounts;
 use sekisho_model::{Inference, Llama, Tokenizer};
 
 use crate::EvalError;
-use crate::plan::Plan;
+use crate::plan::{Ask, Plan};
 use crate::prompts::Prompts;
 use crate::questions::Question;
 use crate::timing::{Phase, Timing};
@@ -69,7 +69,7 @@ pub struct Task<'a> {
     pub finished: &'a BTreeSet<u64>,
 }
 
-/// How tasks are run. None of it changes a score, save the cut of prompts that are too long.
+/// How tasks are run. None of it changes a score but [`Self::max_length`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// Share prefixes and run in batches. Without it every sequence is run by itself, from its first token on: the reference,
@@ -77,8 +77,17 @@ pub struct Settings {
     pub sharing: bool,
     /// Most memory for keys and values, in bytes; 1 GiB or what the longest sequence needs when absent.
     pub kv_bytes: Option<usize>,
-    /// Most tokens of a sequence, where the profile cuts; the model's `max_position_embeddings` when absent.
+    /// Most tokens of a sequence, where the profile cuts prompts, and of a window of a rolling text; the model's
+    /// `max_position_embeddings` when absent. Cut prompts are counted; the windows change bits per byte, as in lm-eval, and stand
+    /// in the environment alone.
     pub max_length: Option<usize>,
+}
+
+impl Settings {
+    /// Most tokens of a sequence on this model.
+    pub(crate) fn longest(self, model: &Model) -> usize {
+        self.max_length.unwrap_or(model.inference.config().max_position_embeddings)
+    }
 }
 
 impl Default for Settings {
@@ -125,7 +134,7 @@ pub fn run_tasks(
     watch: &mut dyn Watch,
 ) -> Result<(Vec<Spent>, Timing), EvalError> {
     let begun = Instant::now();
-    let longest = settings.max_length.unwrap_or(model.inference.config().max_position_embeddings);
+    let longest = settings.longest(model);
     let mut encoded = Vec::with_capacity(tasks.len());
     for (number, task) in tasks.iter().enumerate() {
         if task.data.items.is_empty() {
@@ -151,7 +160,7 @@ pub fn run_tasks(
     let asked = questions.iter().enumerate().flat_map(|(number, question)| question.asked(number)).collect();
     let plan = if settings.sharing { Plan::shared(asked) } else { Plan::alone(asked) };
     timing.add(Phase::Plan, begun);
-    let pace = Pace { alone: !settings.sharing, kv_bytes: kv_bytes(model, &questions, settings)? };
+    let pace = Pace { alone: !settings.sharing, kv_bytes: kv_bytes(model, &plan, &questions, settings)? };
     let mut walk = Walk::new(model, tasks, &questions, &plan, pace, watch);
     walk.timing = timing;
     walk.run()?;
@@ -162,17 +171,21 @@ pub fn run_tasks(
     Ok((spent, timing))
 }
 
-/// The budget for keys and values: every sequence must fit by itself.
-fn kv_bytes(model: &Model, questions: &[Question<'_>], settings: Settings) -> Result<usize, EvalError> {
-    let needs = |question: &Question<'_>| {
-        let generated = match question.item.request {
-            Request::Generate { max_new_tokens, .. } => max_new_tokens as usize,
-            _ => 0,
-        };
-        let prompt = question.encoded.sequences.iter().map(|sequence| sequence.input.len()).max();
-        model.inference.kv_bytes(prompt.unwrap_or(0)) + model.inference.kv_bytes(generated)
+/// The budget for keys and values: every sequence, with what is generated from it, must fit by itself.
+fn kv_bytes(
+    model: &Model,
+    plan: &Plan<'_>,
+    questions: &[Question<'_>],
+    settings: Settings,
+) -> Result<usize, EvalError> {
+    let generated = |(ask, _): &(Ask, usize)| match questions[ask.question].item.request {
+        Request::Generate { max_new_tokens, .. } => model.inference.kv_bytes(max_new_tokens as usize),
+        _ => 0,
     };
-    let need = questions.iter().map(needs).max().unwrap_or(0);
+    let need = plan.heaviest(&|node| {
+        let longest = node.reads.iter().flat_map(|read| &read.asks).map(generated).max();
+        (model.inference.kv_bytes(node.tokens.len()), longest.unwrap_or(0))
+    });
     match settings.kv_bytes {
         Some(have) if have < need => Err(EvalError::KvBudget { have, need }),
         Some(have) => Ok(have),

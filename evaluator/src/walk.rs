@@ -250,7 +250,7 @@ impl<'a, 'w> Walk<'a, 'w> {
             self.generate(self.generator.len() - 1)?;
         }
         self.spent[self.questions[wish.questions[0]].task].tokens.generated += 1;
-        match self.generator.start(wish, kv.clone(), token) {
+        match self.generator.start(wish, kv.clone(), token)? {
             Some(done) => self.answer_text(done),
             None => Ok(()),
         }

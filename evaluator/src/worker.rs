@@ -11,12 +11,13 @@ use std::time::{Duration, Instant};
 
 use sekisho_bench::{SourceRef, TaskDefinition, load};
 use sekisho_domain::Sha256;
-use sekisho_domain::wire::{Claim, ItemFailure, SourceFile, WorkItem};
+use sekisho_domain::wire::{Claim, ClaimedItems, ItemFailure, SourceFile, WorkItem};
 use sekisho_model::ModelError;
 use sekisho_weights::{Refusal, write_atomic};
 
 use crate::client::{self, Client, ClientError};
 use crate::lease::{Batches, Lease};
+use crate::models::Models;
 use crate::{EvalError, Model, Prompts, Settings, Task, environment, run_tasks};
 
 /// Between two claims while nothing waits.
@@ -91,19 +92,13 @@ impl ItemError {
     }
 }
 
-/// A process that answers work items, one after the other, with one model loaded at a time.
+/// A process that answers work items, one after the other.
 pub struct Worker {
     client: Client,
     options: WorkerOptions,
     pool: rayon::ThreadPool,
-    loaded: Option<Loaded>,
+    models: Models,
     prompts: Prompts,
-}
-
-/// A model, and the folder that it and its tokenizer are from: the same weights may stand beside another tokenizer elsewhere.
-struct Loaded {
-    path: String,
-    model: Model,
 }
 
 impl Worker {
@@ -120,7 +115,7 @@ impl Worker {
             client: Client::new(server, token)?,
             options,
             pool: pool.build()?,
-            loaded: None,
+            models: Models::default(),
             prompts: Prompts::new(),
         })
     }
@@ -135,10 +130,11 @@ impl Worker {
         let mut pause = POLL;
         while !self.options.stop.load(Ordering::Relaxed) {
             match self.claim() {
-                Ok(items) => {
+                Ok(claimed) => {
                     (reached, pause) = (true, POLL);
-                    if !items.is_empty() {
-                        items.iter().for_each(|item| self.work(item));
+                    if !claimed.items.is_empty() {
+                        self.models.prepare(claimed.next);
+                        claimed.items.iter().for_each(|item| self.work(item));
                         idle_since = Instant::now();
                         continue;
                     }
@@ -158,35 +154,35 @@ impl Worker {
     }
 
     /// One item at a time: others may take the rest, and a kill costs little.
-    fn claim(&self) -> Result<Vec<WorkItem>, ClientError> {
+    fn claim(&self) -> Result<ClaimedItems, ClientError> {
         let claim = Claim {
             worker: self.options.name.clone(),
             pool: self.options.pool.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            loaded: self.loaded.as_ref().map(|loaded| loaded.model.digest),
+            loaded: self.models.digest(),
             max: 1,
         };
-        self.client.claim(&claim).map(|claimed| claimed.items)
+        self.client.claim(&claim)
     }
 
     /// Runs an item under heartbeats. Whatever happens to it, the loop goes on.
     fn work(&mut self, item: &WorkItem) {
         let name = format!("{}/{}", item.run.profile, item.run.task);
         tracing::info!(item = %item.id, checkpoint = %item.checkpoint, "{name}: begun");
-        let Self { client, options, pool, loaded, prompts } = self;
+        let Self { client, options, pool, models, prompts } = self;
         let lease =
             Lease { client, worker: &options.name, item, stop: &options.stop, lost: AtomicBool::new(false) };
         let result = std::thread::scope(|scope| {
             let (done, ended) = mpsc::channel();
             let lease = &lease;
             scope.spawn(move || lease.beat(&ended));
-            let run = || pool.install(|| answer(lease, &options.cache, loaded, prompts));
+            let run = || pool.install(|| answer(lease, &options.cache, models, prompts));
             let result = catch_unwind(AssertUnwindSafe(run));
             drop(done);
             result
         });
         let result = result.unwrap_or_else(|panic| {
-            *loaded = None;
+            models.forget();
             Err(ItemError::Panic(words(&*panic)))
         });
         match result {
@@ -207,7 +203,7 @@ impl Worker {
 fn answer(
     lease: &Lease<'_>,
     cache: &Path,
-    loaded: &mut Option<Loaded>,
+    models: &mut Models,
     prompts: &mut Prompts,
 ) -> Result<&'static str, ItemError> {
     let item = lease.item;
@@ -221,7 +217,7 @@ fn answer(
         file.cloned().ok_or_else(|| "the service sent no such file with the work item".to_owned())
     };
     let data = load(&definition, &item.run, &accept, &read).map_err(EvalError::from)?;
-    let model = model(loaded, item)?;
+    let model = model(models, item)?;
     let finished: BTreeSet<u64> = item.finished.iter().copied().collect();
     let task =
         Task { definition: &definition, run: &item.run, bos: item.bos, data: &data, finished: &finished };
@@ -246,19 +242,14 @@ fn answer(
     }
 }
 
-/// The model of an item: the one that is loaded, or a fresh one in its place.
-fn model<'a>(loaded: &'a mut Option<Loaded>, item: &WorkItem) -> Result<&'a Model, ItemError> {
-    if loaded.as_ref().is_none_or(|have| have.model.digest != item.digest || have.path != item.path) {
-        // The old one goes first: two may not fit into memory.
-        *loaded = None;
-        let model = Model::load(Path::new(&item.path))?;
-        if model.digest != item.digest {
-            let path = item.path.clone();
-            return Err(ItemError::OtherCheckpoint { path, have: model.digest, want: item.digest });
-        }
-        return Ok(&loaded.insert(Loaded { path: item.path.clone(), model }).model);
+/// The model of an item.
+fn model<'a>(models: &'a mut Models, item: &WorkItem) -> Result<&'a Model, ItemError> {
+    let have = models.of(&item.path, item.digest)?.digest;
+    if have != item.digest {
+        models.forget();
+        return Err(ItemError::OtherCheckpoint { path: item.path.clone(), have, want: item.digest });
     }
-    Ok(&loaded.as_ref().expect("it was found above").model)
+    Ok(models.of(&item.path, item.digest)?)
 }
 
 type Files<'a> = BTreeMap<(&'a str, &'a str), Vec<u8>>;

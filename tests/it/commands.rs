@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tests::cli::{self, Ended};
 
 /// `--help` of a command and of all below it.
@@ -113,6 +113,42 @@ fn tasks_are_listed_shown_and_checked() {
     cli::run(cli::command(["tasks", "check"]).arg(&file)).exits(0);
     fs_err::write(&file, shown.replace("max_new_tokens", "max_tokens")).expect("written");
     cli::run(cli::command(["tasks", "check"]).arg(&file)).exits(1).says(&["mine.toml"]);
+}
+
+/// On LLM-jp's own digests; what lacks a file says which.
+#[test]
+fn benchmark_data_is_built_and_verified() {
+    let Some(data) = tests::data::data() else { return };
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let of = |command: &str, tasks: &str| {
+        let mut command = cli::command(["data", command, "--profile", "llm-jp-eval@1.3", "--task", tasks]);
+        command.arg("--data").arg(&data);
+        command
+    };
+    let built = cli::run(of("build", "jcommonsenseqa,niilc").arg("--out").arg(folder.path())).exits(0).stdout;
+    for task in ["jcommonsenseqa", "niilc"] {
+        let row = |line: &str| line.starts_with(task) && line.contains(" dev ") && line.ends_with(" equal");
+        assert!(built.lines().any(row), "{task} in\n{built}");
+        for split in ["train", "dev", "test"] {
+            let file = folder.path().join(format!("evaluation/{split}/{task}.json"));
+            let json: Value = serde_json::from_slice(&fs_err::read(&file).expect("written")).expect("JSON");
+            assert!(
+                json["samples"].as_array().is_some_and(|samples| !samples.is_empty()),
+                "{}",
+                file.display()
+            );
+        }
+    }
+    cli::run(of("build", "jnli").arg("--out").arg(folder.path()))
+        .says(&["not built: jnli, dev:", "jnli-v1.3/train-v1.3.json"]);
+    let verified = cli::run(&mut of("verify", "niilc,jnli")).exits(1);
+    assert!(
+        verified.stdout.lines().any(|line| line.starts_with("niilc") && line.contains(" ok ")),
+        "{}",
+        verified.stdout
+    );
+    verified.says(&["missing"]);
+    cli::run(&mut of("verify", "niilk")).exits(3).says(&["niilc"]);
 }
 
 #[test]

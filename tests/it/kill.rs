@@ -78,15 +78,61 @@ impl Stage {
     }
 }
 
-/// The evaluation without a server: its report, and its records by item.
-fn undisturbed(benchmark: &Benchmark, model: &Path, out: &Path) -> (Value, Vec<Value>) {
+/// The evaluation without a server.
+fn evaluation(benchmark: &Benchmark, model: &Path, out: &Path) -> Command {
     let mut command = cli::command(["eval", "--json", "--profile", PROFILE, "--task", TASK]);
     command.arg("--model").arg(model).arg("--data").arg(&benchmark.data);
     command.arg("--tasks").arg(&benchmark.tasks).arg("--out").arg(out);
-    let report = cli::run(&mut command).exits(0).json();
+    command
+}
+
+/// Its report, and its records by item.
+fn undisturbed(benchmark: &Benchmark, model: &Path, out: &Path) -> (Value, Vec<Value>) {
+    let report = cli::run(&mut evaluation(benchmark, model, out)).exits(0).json();
     let mut records = json_lines(out);
     records.sort_by_key(|record| record["item"].as_u64());
     (report, records)
+}
+
+/// Scores without what they cost.
+fn scores(report: &Value) -> Vec<Value> {
+    let mut results = report["results"].as_array().expect("results").clone();
+    for result in &mut results {
+        result
+            .as_object_mut()
+            .expect("an object")
+            .retain(|key, _| !["seconds", "tokens"].contains(&key.as_str()));
+    }
+    results
+}
+
+#[test]
+fn a_killed_evaluation_asks_nothing_twice_and_ends_with_the_same_scores() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let benchmark = Benchmark::write(folder.path(), 160, 400);
+    let model = folder.path().join("model");
+    SLOW.write(&model);
+    let (whole, records) = undisturbed(&benchmark, &model, &folder.path().join("whole.jsonl"));
+    let out = folder.path().join("out.jsonl");
+    let mut kills = 0;
+    for more in [1, 40] {
+        let lines = || fs_err::read_to_string(&out).map_or(0, |text| text.lines().count());
+        let before = lines();
+        let mut command = evaluation(&benchmark, &model, &out);
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("started");
+        until("records", PATIENCE, || (lines() >= before + more).then_some(()));
+        child.kill().expect("killed");
+        kills += usize::from(!child.wait().expect("ended").success());
+    }
+    assert_eq!(kills, 2, "the evaluation was over before it could be killed");
+    let kept = fs_err::read_to_string(&out).expect("there");
+    let complete = &kept[..kept.rfind('\n').map_or(0, |end| end + 1)];
+    let (report, again) = undisturbed(&benchmark, &model, &out);
+    assert_eq!((scores(&report), again), (scores(&whole), records));
+    assert!(
+        fs_err::read_to_string(&out).expect("there").starts_with(complete),
+        "what was answered is as it was"
+    );
 }
 
 #[test]

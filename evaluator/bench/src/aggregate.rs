@@ -87,7 +87,8 @@ fn groups<'r>(records: &[&'r Record]) -> Vec<Option<&'r str>> {
 }
 
 /// Parts of a definition that change no score: they describe, name files by place, or say how sure a score is.
-const DESCRIPTIVE: [&str; 12] = [
+const DESCRIPTIVE: [&str; 13] = [
+    "published",
     "title_en",
     "title_ja",
     "language",
@@ -129,6 +130,10 @@ pub fn fingerprint(definition: &TaskDefinition, run: &TaskRun, sources: &[Source
         parts.insert("data".to_owned(), data.into());
         parts.insert("bos".to_owned(), json!(definition.bos_rule(bos)));
         parts.insert("run".to_owned(), json!([run.split, run.limit]));
+        if run.limit.is_some() && definition.subtask.is_some() {
+            // The limit holds for each sub-task, so this is another choice of items.
+            parts.insert("subtask".to_owned(), json!(definition.subtask));
+        }
     }
     Sha256::of(canonical_json(&settings))
 }

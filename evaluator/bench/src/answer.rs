@@ -5,7 +5,7 @@ impl TaskDefinition {
     /// The answer in a generated text by every filter, in the order of the definition, in the form in which answers are
     /// compared.
     ///
-    /// Where a filter begins with `until` and that text is a stop string, the answer of the whole text and the answer of the
+    /// Where a filter begins with `until`, or with `nfkc` and then `until` a line break (NFKC makes none), and that text is a stop string, the answer of the whole text and the answer of the
     /// text cut before the first stop string are the same, so stopping early cannot change a score: both keep what stands
     /// before the first occurrence, which is nothing when the text begins with it.
     #[must_use]

@@ -4,6 +4,7 @@ use std::ops::Range;
 use sekisho_domain::Sha256;
 use sekisho_domain::evaluation::TaskRun;
 use sekisho_domain::wire::SourceFile;
+use serde::Serialize;
 
 use crate::definition::{SourceRef, Split, TaskDefinition};
 use crate::error::TaskError;
@@ -12,7 +13,7 @@ use crate::reader::Row;
 use crate::splits::Files;
 
 /// What an engine is asked.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub enum Request {
     /// The log-likelihood of each continuation after its context.
     Choices {

@@ -44,7 +44,7 @@ pub fn dataset_json(
         ));
     };
     if definition.splits == SplitRule::Files {
-        return Err(unfit(definition, split, "it is not a task of llm-jp-eval"));
+        return Err(unfit(definition, split, "none of llm-jp-eval's processors splits its files"));
     }
     if !definition.shots.literal.is_empty() {
         return Err(unfit(definition, split, "its examples are written out, as before release 1.3"));

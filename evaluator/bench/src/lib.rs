@@ -52,6 +52,7 @@ pub use definition::{
 pub use error::TaskError;
 pub use means::{Category, MeanDefinition, NamedMean, means};
 pub use metric::{Metric, Reported};
+pub use python_text::python_rstrip;
 pub use reader::Reader;
 pub use record::{PerContext, Record};
 pub use score::{Answer, Scored, score};

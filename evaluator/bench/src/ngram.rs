@@ -1,10 +1,11 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 
+use crate::python_text::is_white;
+
 /// `str.split()` of Python: on white space, of which Python counts the separators U+001C–U+001F too.
 pub(crate) fn words(text: &str) -> impl Iterator<Item = &str> {
-    text.split(|c: char| c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c))
-        .filter(|word| !word.is_empty())
+    text.split(is_white).filter(|word| !word.is_empty())
 }
 
 /// How often each run of `order` neighbours occurs.

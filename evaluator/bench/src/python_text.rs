@@ -8,6 +8,12 @@ pub(crate) fn strip(text: &str) -> &str {
     text.trim_matches(is_white)
 }
 
+/// `str.rstrip()` of Python: lm-eval moves what it takes away from a context to the continuation.
+#[must_use]
+pub fn python_rstrip(text: &str) -> &str {
+    text.trim_end_matches(is_white)
+}
+
 /// The number of pieces that `re.split(r"\s+", text)` makes: white space at an end makes an empty piece there.
 pub(crate) fn words(text: &str) -> u64 {
     let mut gaps = 0;

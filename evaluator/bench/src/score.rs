@@ -122,10 +122,12 @@ fn continuation(definition: &TaskDefinition, gold: &str, value: f64, greedy: boo
         Metric::Perplexity => (metric.to_string(), (-value).exp()),
         _ => (metric.to_string(), truth(greedy)),
     };
+    // The perplexity of a long text without spaces is more than a number can hold; a score over items is made of likelihoods.
+    let holds = |(_, value): &(String, f64)| value.is_finite();
     Scored {
         prediction: Value::from(greedy),
         gold: Value::from(gold),
-        score: definition.metrics.iter().map(judged).collect(),
+        score: definition.metrics.iter().map(judged).filter(holds).collect(),
     }
 }
 
@@ -135,10 +137,11 @@ fn rolling(definition: &TaskDefinition, value: f64, words: u64, bytes: u64) -> S
         let units = if *metric == Metric::WordPerplexity { words } else { bytes };
         (metric.to_string(), weighted(*metric, value, units as f64))
     };
+    let holds = |(_, value): &(String, f64)| value.is_finite();
     Scored {
         prediction: Value::Null,
         gold: Value::Null,
-        score: definition.metrics.iter().map(judged).collect(),
+        score: definition.metrics.iter().map(judged).filter(holds).collect(),
     }
 }
 
@@ -163,7 +166,7 @@ fn length(metric: Metric, text: &str) -> f64 {
 }
 
 /// The index of the largest value; the first of equals, as NumPy's `argmax`.
-fn likeliest(values: impl Iterator<Item = f64>) -> usize {
+pub(crate) fn likeliest(values: impl Iterator<Item = f64>) -> usize {
     let mut best = (0, f64::NEG_INFINITY);
     for (index, value) in values.enumerate() {
         if value > best.1 {

@@ -67,16 +67,19 @@ impl Statistic {
         }
     }
 
-    /// The score of the items at these places; none where it is not defined.
+    /// The score of the items at these places; none of no items and where it is not defined or more than a number can hold.
     pub(crate) fn over(&self, items: &[usize]) -> Option<f64> {
+        if items.is_empty() {
+            return None;
+        }
         let values = |values: &[f64]| mean(&items.iter().map(|item| values[*item]).collect::<Vec<_>>());
         match self {
             Self::Mean(all) => values(all),
-            Self::Perplexity(all) => values(all).map(|mean| (-mean).exp()),
+            Self::Perplexity(all) => values(all).map(|mean| (-mean).exp()).filter(|score| score.is_finite()),
             Self::Weighted(metric, texts) => {
                 let sum = |sum: (f64, f64), item: &usize| (sum.0 + texts[*item].0, sum.1 + texts[*item].1);
                 let (likelihood, units) = items.iter().fold((0.0, 0.0), sum);
-                (units > 0.0).then(|| weighted(*metric, likelihood, units))
+                (units > 0.0).then(|| weighted(*metric, likelihood, units)).filter(|score| score.is_finite())
             }
             Self::Bleu(counts) => Some(items.iter().map(|item| &counts[*item]).sum::<bleu::Counts>().score()),
             Self::Chrf(counts) => Some(items.iter().map(|item| &counts[*item]).sum::<chrf::Counts>().score()),

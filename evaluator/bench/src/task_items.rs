@@ -46,9 +46,21 @@ impl TaskItems {
         &self.statistic
     }
 
-    /// The score over all items.
+    /// The score over all items. llm-jp-eval counts a correlation that is not defined as 0.
     pub(crate) fn score(&self) -> Option<f64> {
-        self.statistic.over(&(0..self.len()).collect::<Vec<_>>())
+        let score = self.statistic.over(&(0..self.len()).collect::<Vec<_>>());
+        score.or_else(|| (self.is_correlation() && self.len() > 0).then_some(0.0))
+    }
+
+    /// The score of drawn items; of a correlation that is not defined on all of them 0 for every draw.
+    fn drawn(&self) -> impl Fn(&[usize]) -> Option<f64> {
+        let all: Vec<usize> = (0..self.len()).collect();
+        let constant = self.is_correlation() && self.statistic.over(&all).is_none();
+        move |drawn| if constant { Some(0.0) } else { self.statistic.over(drawn) }
+    }
+
+    const fn is_correlation(&self) -> bool {
+        matches!(self.statistic, Statistic::Correlation(..))
     }
 
     /// What a value is divided by where it enters a mean over tasks.
@@ -69,11 +81,10 @@ impl TaskItems {
     fn stratum(&self, scale: f64) -> Option<Stratum<'_>> {
         match &self.statistic {
             Statistic::Mean(values) => self.mean(&values.iter().map(|v| v / scale).collect::<Vec<_>>()),
-            // llm-jp-eval counts a correlation that is not defined as 0.
-            Statistic::Correlation(..) if self.len() > 0 && self.score().is_none() => {
-                Some(Stratum::statistic(self.len(), |_| Some(0.0)))
+            _ => {
+                let score = self.drawn();
+                Some(Stratum::statistic(self.len(), move |drawn| Some(score(drawn)? / scale)))
             }
-            _ => Some(Stratum::statistic(self.len(), move |drawn| Some(self.statistic.over(drawn)? / scale))),
         }
     }
 
@@ -82,14 +93,14 @@ impl TaskItems {
         if self.items != other.items {
             return None;
         }
-        let (a, b) = (&self.statistic, &other.statistic);
         let knows = |side: &&Self| side.clusters.iter().flatten().all(Result::is_ok);
         let grouped = if knows(&self) { self } else { other };
-        match a.means().zip(b.means()) {
+        match self.statistic.means().zip(other.statistic.means()) {
             Some((a, b)) => grouped.mean(&a.iter().zip(b).map(|(a, b)| (b - a) / scale).collect::<Vec<_>>()),
-            None => Some(Stratum::statistic(self.len(), move |drawn| {
-                Some((b.over(drawn)? - a.over(drawn)?) / scale)
-            })),
+            None => {
+                let (a, b) = (self.drawn(), other.drawn());
+                Some(Stratum::statistic(self.len(), move |drawn| Some((b(drawn)? - a(drawn)?) / scale)))
+            }
         }
     }
 

@@ -2,10 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 
-use sekisho_evaluator::{EvalError, Model, Settings};
+use sekisho_evaluator::{EvalError, Model, Prompts, Settings};
 
-use crate::support::{Asked, How, alone, answers, answers_of_all, asked, load_model, oracle, stories};
+use crate::support::{
+    Asked, How, alone, answers, answers_of_all, asked, load_model, oracle, stories, weighed,
+};
 
 /// Every way to run a task gives the same records.
 fn same_every_way(model: &Model, asked: &Asked) {
@@ -68,6 +71,53 @@ fn on_the_oracles_model() {
         ("oracle/o_jcommonsenseqa/test", 3, Some(3)),
     ];
     check(oracle(), &tasks);
+}
+
+/// Every path from the first token to the last generated one fits the budget, and nothing ever takes more.
+#[test]
+fn the_budget_for_keys_and_values_is_kept() {
+    let Some(dir) = oracle() else { return };
+    let (model, most) = weighed(load_model(&dir));
+    for (name, limit, shots) in
+        [("llm-jp-eval@1.3/niilc/dev", 24, Some(0)), ("lm-eval/openbookqa/test", 24, None)]
+    {
+        let asked = asked(name, limit, shots);
+        let least = tight(&model, &asked);
+        for factor in [1, 4] {
+            let budget = least.kv_bytes.expect("a budget") * factor;
+            most.store(0, Ordering::Relaxed);
+            let settings = Settings { kv_bytes: Some(budget), ..least };
+            answers(&model, &asked, How { settings, ..How::default() }, &BTreeSet::new()).expect("answered");
+            let most = most.load(Ordering::Relaxed);
+            assert!(most <= budget && most > budget / 4, "{name}: {most} of {budget} bytes");
+        }
+    }
+}
+
+/// The prompts of a sweep are made once, and answers do not hang on who came before.
+#[test]
+fn a_sweep_of_checkpoints_is_planned_once() {
+    let (Some(dir), Some(data)) = (oracle(), stories()) else { return };
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let steps = dir.parent().expect("steps lie side by side");
+    let all = ["step-0096", "step-0320", "step-0640", "step-0800", "step-0096"];
+    let asked = asked("llm-jp-eval@1.3/niilc/dev", 4, None);
+    let mut prompts = Prompts::new();
+    let mut first = None;
+    for step in all {
+        let model = load_model(&steps.join(step));
+        let records = answers_with(&model, &asked, &mut prompts);
+        assert_eq!(records, answers(&model, &asked, How::default(), &BTreeSet::new()).expect("answered").0);
+        let known = first.get_or_insert_with(|| records.clone());
+        assert_eq!(*known == records, step == "step-0096", "{step}");
+    }
+    assert_eq!(prompts.made(), 1);
+    // In a folder they are there for the next process; another tokenizer has its own.
+    for (dir, made) in [(&dir, 1), (&dir, 0), (&data, 1)] {
+        let mut prompts = Prompts::in_folder(folder.path());
+        answers_with(&load_model(dir), &asked, &mut prompts);
+        assert_eq!(prompts.made(), made, "{}", dir.display());
+    }
 }
 
 #[test]

@@ -115,6 +115,34 @@ fn answers_of_another_model_are_not_mixed_in() {
 }
 
 #[test]
+fn a_damaged_line_is_named_and_nothing_behind_it_is_lost() {
+    let Some(dir) = stories() else { return };
+    let model = load_model(&dir);
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let out = folder.path().join("out.jsonl");
+    assert!(matches!(run(&model, &out, 5).0, Err(EvalError::Stopped)));
+    let damaged = fs_err::read_to_string(&out).expect("there").replacen("\"task\"", "\"tusk\"", 2);
+    fs_err::write(&out, &damaged).expect("written");
+    let error = run(&model, &out, usize::MAX).0.expect_err("a line that is no record").to_string();
+    assert!(error.contains("out.jsonl, line 1 is no record"), "{error}");
+    assert_eq!(fs_err::read_to_string(&out).expect("there"), damaged);
+}
+
+#[test]
+fn two_evaluations_do_not_write_one_file() {
+    let Some(dir) = stories() else { return };
+    let model = load_model(&dir);
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let out = folder.path().join("out.jsonl");
+    let held = fs_err::File::create(&out).expect("created");
+    held.file().lock().expect("locked");
+    let error = run(&model, &out, usize::MAX).0.expect_err("held").to_string();
+    assert!(error.contains("another evaluation writes") && error.contains("--out"), "{error}");
+    drop(held);
+    run(&model, &out, usize::MAX).0.expect("free again");
+}
+
+#[test]
 fn the_report_is_the_contracts() {
     let Some(dir) = stories() else { return };
     let folder = tempfile::tempdir().expect("a temporary folder");

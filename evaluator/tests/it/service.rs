@@ -5,7 +5,9 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use sekisho_domain::wire::{Claim, ClaimedItems, Heartbeat, HeartbeatAnswer, ResultsBatch, WorkItem};
+use sekisho_domain::wire::{
+    Claim, ClaimedItems, Heartbeat, HeartbeatAnswer, NextCheckpoint, ResultsBatch, WorkItem,
+};
 use serde_json::{Value, json};
 
 /// What the service does and saw.
@@ -13,6 +15,8 @@ use serde_json::{Value, json};
 pub(crate) struct State {
     /// Handed out one by one.
     pub(crate) queue: VecDeque<WorkItem>,
+    /// Said with the next claim.
+    pub(crate) next: Option<NextCheckpoint>,
     /// Data files by digest.
     pub(crate) sources: BTreeMap<String, Vec<u8>>,
     /// So many of the next requests for results find nobody.
@@ -102,7 +106,7 @@ fn respond(path: &str, body: &[u8], state: &mut State) -> Option<(&'static str, 
         "claim" => {
             state.claims.push(serde_json::from_slice(body).expect("a claim"));
             let items = state.queue.pop_front().into_iter().collect();
-            ok(json!(ClaimedItems { items }))
+            ok(json!(ClaimedItems { items, next: state.next.take() }))
         }
         "heartbeat" => {
             let beat: Heartbeat = serde_json::from_slice(body).expect("a heartbeat");

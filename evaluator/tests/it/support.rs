@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use sekisho_bench::{Catalog, Record, SourceRef, TaskData, TaskDefinition, load};
 use sekisho_domain::evaluation::{Bos, TaskRun};
@@ -120,12 +122,28 @@ pub(crate) fn answers(
     Ok((records.swap_remove(0), spent[0]))
 }
 
+/// The records of a task whose prompts may have been made before.
+pub(crate) fn answers_with(model: &Model, asked: &Asked, prompts: &mut Prompts) -> BTreeMap<u64, Record> {
+    let mut all = all_with(model, &[asked], How::default(), &BTreeSet::new(), prompts).expect("answered");
+    all.0.swap_remove(0)
+}
+
 /// Runs some tasks together; the records of each by item, and what each cost.
 pub(crate) fn answers_of_all<'a>(
     model: &Model,
     asked: &[&'a Asked],
     how: How,
     finished: &'a BTreeSet<u64>,
+) -> Result<(Vec<BTreeMap<u64, Record>>, Vec<Spent>), EvalError> {
+    all_with(model, asked, how, finished, &mut Prompts::new())
+}
+
+fn all_with<'a>(
+    model: &Model,
+    asked: &[&'a Asked],
+    how: How,
+    finished: &'a BTreeSet<u64>,
+    prompts: &mut Prompts,
 ) -> Result<(Vec<BTreeMap<u64, Record>>, Vec<Spent>), EvalError> {
     let task = |asked: &&'a Asked| Task {
         definition: &asked.definition,
@@ -137,8 +155,7 @@ pub(crate) fn answers_of_all<'a>(
     let tasks: Vec<Task<'_>> = asked.iter().map(task).collect();
     let mut kept = Kept { of_tasks: asked.iter().map(|_| OfTask::default()).collect() };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(how.threads).build().expect("a pool");
-    let (spent, _) =
-        pool.install(|| run_tasks(model, &tasks, how.settings, &mut Prompts::new(), &mut kept))?;
+    let (spent, _) = pool.install(|| run_tasks(model, &tasks, how.settings, prompts, &mut kept))?;
     for ((of_task, asked), spent) in kept.of_tasks.iter().zip(asked).zip(&spent) {
         assert_eq!(of_task.planned, asked.data.items.len() as u64);
         assert_eq!(of_task.records.len() as u64, of_task.left, "every item is answered once");
@@ -227,6 +244,59 @@ impl Inference for Altered {
     fn decode(&self, rows: &mut [DecodeRow]) -> Result<Vec<f32>, ModelError> {
         self.inner.decode(rows)
     }
+}
+
+/// A model that notes the most memory that its keys and values took.
+pub(crate) struct Weighed {
+    inner: Box<dyn Inference>,
+    /// Of rows that are being generated, when they were last seen.
+    tails: AtomicUsize,
+    most: Arc<AtomicUsize>,
+}
+
+impl Weighed {
+    fn weigh(&self) {
+        let now = self.inner.kv_live() + self.tails.load(Ordering::Relaxed);
+        self.most.fetch_max(now, Ordering::Relaxed);
+    }
+}
+
+impl Inference for Weighed {
+    fn config(&self) -> &ModelConfig {
+        self.inner.config()
+    }
+
+    fn extend_all(&self, edges: &[Edge<'_>]) -> Result<Vec<Extended>, ModelError> {
+        let all = self.inner.extend_all(edges);
+        self.weigh();
+        all
+    }
+
+    fn kv_bytes(&self, tokens: usize) -> usize {
+        self.inner.kv_bytes(tokens)
+    }
+
+    fn kv_live(&self) -> usize {
+        self.inner.kv_live()
+    }
+
+    fn logits(&self, hidden: &[f32]) -> Vec<f32> {
+        self.inner.logits(hidden)
+    }
+
+    fn decode(&self, rows: &mut [DecodeRow]) -> Result<Vec<f32>, ModelError> {
+        let logits = self.inner.decode(rows);
+        self.tails.store(rows.iter().map(|row| row.tail.bytes()).sum(), Ordering::Relaxed);
+        self.weigh();
+        logits
+    }
+}
+
+/// The model, and the most memory that its keys and values have taken so far.
+pub(crate) fn weighed(model: Model) -> (Model, Arc<AtomicUsize>) {
+    let most = Arc::new(AtomicUsize::new(0));
+    let inference = Weighed { inner: model.inference, tails: AtomicUsize::new(0), most: most.clone() };
+    (Model { inference: Box::new(inference), ..model }, most)
 }
 
 /// The model with another context length, or with a token that breaks it.

@@ -1,7 +1,7 @@
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    checkpoint, compare, completions, demo, doctor, eval, import, ingest, policy, release, replay, run,
+    checkpoint, compare, completions, data, demo, doctor, eval, import, ingest, policy, release, replay, run,
     serve, tasks, token, train, user, worker,
 };
 
@@ -41,6 +41,9 @@ pub(crate) enum Command {
     /// Benchmark definitions
     #[command(subcommand)]
     Tasks(tasks::Command),
+    /// Benchmark data: build llm-jp-eval's files, check what is there
+    #[command(subcommand)]
+    Data(data::Command),
     /// Compare two models on the items that both answered
     Compare(compare::Args),
     /// Results made by other harnesses, as per-item records

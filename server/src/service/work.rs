@@ -3,8 +3,8 @@ use std::collections::BTreeSet;
 use sekisho_bench::{Record, SourceRef, TaskDefinition, aggregate};
 use sekisho_domain::evaluation::{Bos, TaskRun};
 use sekisho_domain::wire::{
-    Claim, ClaimedItems, Heartbeat, HeartbeatAnswer, HeldItem, ItemFailure, ResultsAccepted, ResultsBatch,
-    SourceFile, WorkItem,
+    Claim, ClaimedItems, Heartbeat, HeartbeatAnswer, HeldItem, ItemFailure, NextCheckpoint, ResultsAccepted,
+    ResultsBatch, SourceFile, WorkItem,
 };
 use sekisho_store::{Progress, RecordChunk, WorkRow};
 
@@ -23,6 +23,10 @@ pub async fn claim(app: &App, claim: &Claim) -> Result<ClaimedItems, WebError> {
         .store
         .claim(&claim.worker, &claim.pool, claim.loaded, claim.max.clamp(1, 64), LEASE_SECONDS, app.now())
         .await?;
+    let next = match rows.first() {
+        Some(row) => next_checkpoint(app, &claim.pool, row).await?,
+        None => None,
+    };
     let mut items = Vec::with_capacity(rows.len());
     for row in rows {
         match prepare(app, &row).await? {
@@ -34,7 +38,18 @@ pub async fn claim(app: &App, claim: &Claim) -> Result<ClaimedItems, WebError> {
             }
         }
     }
-    Ok(ClaimedItems { items })
+    Ok(ClaimedItems { items, next })
+}
+
+/// What a worker may load while it answers this item: another checkpoint, and only when it comes next.
+async fn next_checkpoint(app: &App, pool: &str, row: &WorkRow) -> Result<Option<NextCheckpoint>, WebError> {
+    let Some(next) = app.store.next_checkpoint(pool, app.now()).await? else { return Ok(None) };
+    if next == row.checkpoint {
+        return Ok(None);
+    }
+    let checkpoint = app.store.checkpoint(next).await?;
+    Ok(checkpoint
+        .and_then(|next| Some(NextCheckpoint { digest: next.verification?.digest, path: next.path })))
 }
 
 fn check_worker(app: &App, claim: &Claim) -> Result<(), WebError> {

@@ -95,6 +95,8 @@ pub trait QueueRepository: Send + Sync {
         lease_seconds: i64,
         now: Timestamp,
     ) -> Result<Vec<WorkRow>, StoreError>;
+    /// The checkpoint of the item that [`Self::claim`] would lease next; none while nothing waits.
+    async fn next_checkpoint(&self, pool: &str, now: Timestamp) -> Result<Option<CheckpointId>, StoreError>;
     /// Prolongs leases; answers the items that are no longer held under that fence.
     async fn heartbeat(
         &self,

@@ -33,7 +33,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     for batch in [1, 8, 32] {
         const STEPS: usize = 64;
         let seconds = fastest(|| {
-            let row = |token: &u32| DecodeRow::new(Arc::clone(&prompt), *token);
+            let row = |token: &u32| DecodeRow::new(Arc::clone(&prompt), *token, 64);
             let mut rows: Vec<DecodeRow> = tokens[..batch].iter().map(row).collect();
             (0..STEPS).try_for_each(|_| model.decode(&mut rows).map(drop))
         })?;

@@ -53,9 +53,10 @@ pub struct DecodeRow {
 }
 
 /// Keys and values of a sequence that grows token by token.
-#[derive(Default)]
 pub struct Tail {
     layers: Vec<KeyValues>,
+    /// Tokens that room is made for.
+    limit: usize,
 }
 
 impl Kv {
@@ -108,10 +109,10 @@ impl Drop for Kv {
 }
 
 impl DecodeRow {
-    /// A row that continues `kv` with `token`.
+    /// A row that continues `kv` with `token`. Its keys and values are made for `limit` tokens at once; more make them grow.
     #[must_use]
-    pub fn new(kv: Arc<Kv>, token: u32) -> Self {
-        Self { kv, tail: Tail::default(), token }
+    pub fn new(kv: Arc<Kv>, token: u32, limit: usize) -> Self {
+        Self { kv, tail: Tail { layers: Vec::new(), limit }, token }
     }
 
     /// Tokens of the prompt and of what was generated, without [`Self::token`].
@@ -142,9 +143,15 @@ impl Tail {
 
     pub(crate) fn append(&mut self, layer: usize, heads: Heads, keys: &[f32], values: &[f32]) {
         if layer == self.layers.len() {
-            self.layers.push(KeyValues::new(heads));
+            self.layers.push(KeyValues::with_capacity(heads, self.limit));
         }
         self.layers[layer].append(keys, values);
+    }
+
+    /// Memory taken.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.layers.iter().map(KeyValues::bytes).sum()
     }
 
     pub(crate) fn segment(&self, layer: usize) -> Segment<'_> {

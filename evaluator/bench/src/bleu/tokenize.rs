@@ -3,6 +3,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::Tokenize;
+use crate::python_text::python_rstrip;
 
 type Rule = (Regex, &'static str);
 
@@ -30,9 +31,7 @@ impl Tokenize {
     /// The line with spaces between its words. As in sacreBLEU, white space at its end is dropped first: the rules of
     /// `intl` see that nothing follows a final full stop.
     pub(super) fn apply(self, line: &str) -> String {
-        let line = line
-            .trim_end_matches(|c: char| c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c))
-            .to_owned();
+        let line = python_rstrip(line).to_owned();
         match self {
             Self::V13a => replace(unescape(&line), &*V13A),
             Self::International => replace(line, &*INTERNATIONAL),

@@ -108,6 +108,12 @@ pub struct TaskCounts {
 /// Why two lists of records cannot be compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CompareError {
+    /// Items are in both, but no metric is: they were judged by other rules.
+    #[error("the two share items but no metric; evaluate or import both with the same version of the task")]
+    NoMetric {
+        /// Items of all tasks.
+        counts: Counts,
+    },
     /// No item is in both.
     #[error(
         "the two share no items: {} only in the first, {} only in the second, {} with another prompt; evaluate both with \
@@ -125,25 +131,36 @@ pub enum CompareError {
 /// the metrics in its records, the first by name being primary. Of records of the same item the last one counts.
 ///
 /// # Errors
-/// [`CompareError::NothingShared`] when no item is in both.
+/// [`CompareError::NothingShared`] when no item is in both, [`CompareError::NoMetric`] when those that are have no metric in
+/// common.
 pub fn compare(a: &[Record], b: &[Record], catalog: &Catalog) -> Result<Comparison, CompareError> {
     let tasks = pairs::tasks(a, b);
-    let counts = tasks.iter().map(|task| task.counts).sum();
+    let counts: Counts = tasks.iter().map(|task| task.counts).sum();
     let compared: Vec<(&Task<'_>, Vec<Compared>)> = tasks
         .iter()
         .map(|task| {
+            let names = metrics_of(task, catalog);
             let clustered =
                 catalog.find(task.profile, task.task).is_ok_and(|definition| definition.cluster.is_some());
-            let metric = |metric: &String| Compared::new(metric, clustered, &task.a, &task.b);
-            (task, metrics_of(task, catalog).iter().filter_map(metric).collect())
+            let metric = |(place, metric): (usize, &String)| {
+                Compared::new(metric, place == 0, clustered, &task.a, &task.b)
+            };
+            (task, names.iter().enumerate().filter_map(metric).collect())
         })
         .collect();
     let mut rows: Vec<Row> = compared.iter().flat_map(|(task, metrics)| rows(task, metrics)).collect();
     if rows.is_empty() {
-        return Err(CompareError::NothingShared { counts });
+        let shared = counts.shared > 0;
+        return Err(if shared {
+            CompareError::NoMetric { counts }
+        } else {
+            CompareError::NothingShared { counts }
+        });
     }
     correct(&mut rows);
-    let mean = Mean::of(&compared.iter().filter_map(|(_, metrics)| metrics.first()).collect::<Vec<_>>());
+    let primaries: Vec<&Compared> =
+        compared.iter().flat_map(|(_, metrics)| metrics).filter(|compared| compared.primary).collect();
+    let mean = Mean::of(&primaries);
     Ok(Comparison {
         verdict: Verdict::new(mean.as_ref(), &rows),
         mean,
@@ -155,7 +172,7 @@ pub fn compare(a: &[Record], b: &[Record], catalog: &Catalog) -> Result<Comparis
 
 /// The rows of a task, the primary metric first.
 fn rows(task: &Task<'_>, metrics: &[Compared]) -> Vec<Row> {
-    let row = |(place, compared): (usize, &Compared)| {
+    let row = |compared: &Compared| {
         let paired = compared.paired()?;
         let p = compared.p(&paired);
         Some(Row {
@@ -163,7 +180,7 @@ fn rows(task: &Task<'_>, metrics: &[Compared]) -> Vec<Row> {
             task: task.task.to_owned(),
             split: task.split.to_owned(),
             metric: compared.metric.clone(),
-            primary: place == 0,
+            primary: compared.primary,
             n: compared.n,
             a: compared.a_score,
             b: compared.b_score,
@@ -174,7 +191,7 @@ fn rows(task: &Task<'_>, metrics: &[Compared]) -> Vec<Row> {
             mcnemar: compared.mcnemar(),
         })
     };
-    metrics.iter().enumerate().filter_map(row).collect()
+    metrics.iter().filter_map(row).collect()
 }
 
 /// The metrics of a task, the primary one first.

@@ -6,6 +6,8 @@ use crate::task_items::TaskItems;
 /// A metric of both sides, over the items that have it on both.
 pub(super) struct Compared {
     pub(super) metric: String,
+    /// Whether it is the task's primary metric.
+    pub(super) primary: bool,
     pub(super) n: usize,
     pub(super) a_score: f64,
     pub(super) b_score: f64,
@@ -15,12 +17,18 @@ pub(super) struct Compared {
 
 impl Compared {
     /// None where no item has the metric on both sides, or a side has no score.
-    pub(super) fn new(metric: &str, clustered: bool, a: &[&Record], b: &[&Record]) -> Option<Self> {
+    pub(super) fn new(
+        metric: &str,
+        primary: bool,
+        clustered: bool,
+        a: &[&Record],
+        b: &[&Record],
+    ) -> Option<Self> {
         let both = |(a, b): &(&&Record, &&Record)| Statistic::has(metric, a) && Statistic::has(metric, b);
         let (a, b): (Vec<&Record>, Vec<&Record>) = a.iter().zip(b).filter(both).unzip();
         let (a, b) = (TaskItems::new(metric, clustered, a), TaskItems::new(metric, clustered, b));
         let (a_score, b_score) = (a.score()?, b.score()?);
-        Some(Self { metric: metric.to_owned(), n: a.len(), a_score, b_score, a, b })
+        Some(Self { metric: metric.to_owned(), primary, n: a.len(), a_score, b_score, a, b })
     }
 
     /// The paired bootstrap of B − A.

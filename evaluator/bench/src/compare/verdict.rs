@@ -2,9 +2,9 @@ use sekisho_domain::score::Interval;
 use serde::Serialize;
 
 use super::{Mean, Row, Side, better};
-use crate::stats;
 
-/// The answer: which side is better in the mean over tasks, or on the only task.
+/// The answer: which side is better in the mean over tasks, or on the only task. Of several tasks without a mean (metrics of
+/// which less is better do not enter one) it is that of the first, and says so.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Verdict {
     /// One sentence in English.
@@ -15,22 +15,38 @@ pub struct Verdict {
     pub difference: Interval,
     /// Two-sided p-value of no difference.
     pub p: f64,
-    /// p after Holm's correction over the pairs that are compared. Two files are one pair, so it is `p`.
+    /// p after Holm's correction over what is judged: of a mean or an only task it is `p`.
     pub p_corrected: f64,
-    /// What the difference is of: `mean`, or the metric of the only task.
+    /// What the difference is of: `mean`, or the metric of the only task; with the task in front where there are several.
     pub of: String,
 }
 
 impl Verdict {
     /// By the mean; without one by the first row, of which there is one at least.
     pub(super) fn new(mean: Option<&Mean>, rows: &[Row]) -> Self {
-        let (of, difference, p) = mean.map_or_else(
-            || (rows[0].metric.clone(), rows[0].difference, rows[0].p),
-            |mean| ("mean".to_owned(), mean.difference, mean.p),
-        );
-        let p_corrected = stats::holm(&[p])[0];
-        let better = better(&of, difference.value, p_corrected);
-        let text = sentence(better, difference, p, p_corrected);
+        if let Some(Mean { difference, p, .. }) = mean {
+            let better = better("mean", difference.value, *p);
+            let text = sentence(better, *difference, *p, *p);
+            return Self {
+                text,
+                better,
+                difference: *difference,
+                p: *p,
+                p_corrected: *p,
+                of: "mean".to_owned(),
+            };
+        }
+        let row = rows.iter().find(|row| row.primary).unwrap_or(&rows[0]);
+        let (difference, p, p_corrected) = (row.difference, row.p, row.p_corrected);
+        let better = better(&row.metric, difference.value, p_corrected);
+        let said = sentence(better, difference, p, p_corrected);
+        let several = rows.iter().filter(|row| row.primary).count() > 1;
+        let (text, of) = if several {
+            let of = format!("{} {}", row.task, row.metric);
+            (format!("on {of}: {said}; the other tasks stand in the table"), of)
+        } else {
+            (said, row.metric.clone())
+        };
         Self { text, better, difference, p, p_corrected, of }
     }
 }

@@ -6,6 +6,7 @@ mod source;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use sekisho_domain::Sha256;
 use sekisho_domain::evaluation::{Bos, TaskRun};
 use sekisho_domain::parse_toml;
 use serde::{Deserialize, Serialize};
@@ -41,6 +42,9 @@ pub struct TaskDefinition {
     pub redistributable: bool,
     /// Who made the data, and where it is.
     pub citation: String,
+    /// SHA-256 of the harness's own data file for its dev split, where it publishes one ([`crate::dataset_json`]).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub published: Option<Sha256>,
     /// Score of guessing, on the scale of the primary metric.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chance: Option<f64>,

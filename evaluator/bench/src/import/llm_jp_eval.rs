@@ -138,7 +138,7 @@ impl<'a> Source<'a> {
         for (task, records) in by_task {
             let items = self.items(&records, task)?;
             let stated = stated(&json["scores"], task);
-            if stated.is_empty() || self.check(task, &items, &stated).is_err() {
+            if !proves(&items, &stated) || self.check(task, &items, &stated).is_err() {
                 imported.notes.push(format!(
                     "{}: its {} records of {task} are not all items; import {task}.eval-generated.json for these",
                     base(self.file.name),
@@ -329,7 +329,14 @@ impl Item<'_> {
     }
 }
 
-/// `<task>_<metric>` of `scores`. Of two data sets of which one's name begins with the other's, the longer takes what fits.
+/// Whether a score that agrees with these items says that they are all there: it is computed here, and it is not 0 or 1, which
+/// a few examples give by chance.
+fn proves(items: &[Item<'_>], stated: &[(String, Option<f64>)]) -> bool {
+    let tells = |stated: &f64| *stated > ROUNDING && *stated < 1.0 - ROUNDING;
+    stated.iter().any(|(metric, stated)| stated.filter(tells).is_some() && computed(metric, items).is_some())
+}
+
+/// `<task>_<metric>` of `scores`, for the metrics that are known.
 fn stated(scores: &Value, task: &str) -> Vec<(String, Option<f64>)> {
     object(scores)
         .filter_map(|(name, value)| {

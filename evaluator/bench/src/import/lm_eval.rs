@@ -6,21 +6,25 @@ use serde_json::{Map, Value, json};
 use super::fields::{json as parse, number, object, text, truth, wrong};
 use super::{File, ImportError, Imported, Line, Origin, ReportedScore, base};
 use crate::record::Record;
+use crate::score::likeliest;
 
 /// Metrics whose score is the mean of the items' values in every task of lm-eval.
 const MEANS: [&str; 4] = ["acc", "acc_norm", "acc_bytes", "exact_match"];
 
 /// Results of lm-eval 0.4: `results_*.json` with the `samples_<task>_*.jsonl` that `--log_samples` writes beside it (in the
-/// first versions `<task>.jsonl`). Tasks without samples, and groups, become reported scores.
+/// first versions `<task>.jsonl`); of several runs in a folder those of the same date. Tasks without samples, and groups, become reported scores.
 ///
 /// # Errors
 /// [`ImportError::Format`] for files of another format, [`ImportError::Mismatch`] when samples do not give the score that
 /// the results state.
 pub fn lm_eval(results: File<'_>, samples: &[File<'_>]) -> Result<Imported, ImportError> {
     let report = Report::read(results)?;
+    let date = base(results.name).strip_prefix("results").and_then(|name| name.strip_suffix(".json"));
+    let of_run = |file: &&File<'_>| date.is_none_or(|date| file.name.ends_with(&format!("{date}.jsonl")));
+    let samples: Vec<&File<'_>> = samples.iter().filter(of_run).collect();
     let mut imported = Imported::default();
     for (task, scores) in object(&report.json["results"]) {
-        let files: Vec<&File<'_>> =
+        let files: Vec<&&File<'_>> =
             samples.iter().filter(|file| report.task_of(file.name) == Some(task)).collect();
         match files.as_slice() {
             [] => imported.reported.extend(report.reported(task, scores)),
@@ -28,7 +32,7 @@ pub fn lm_eval(results: File<'_>, samples: &[File<'_>]) -> Result<Imported, Impo
                 let kind = Kind::of(&report.json["configs"][task]["output_type"]);
                 let kind =
                     kind.ok_or_else(|| wrong(results.name, &format!("{task} has no known \"output_type\"")))?;
-                let lines = Samples::read(**file, kind)?.lines(&report, task)?;
+                let lines = Samples::read(***file, kind)?.lines(&report, task)?;
                 check(file.name, task, scores, &lines)?;
                 imported.lines.extend(lines);
             }
@@ -260,7 +264,13 @@ fn metrics(sample: &Value) -> Vec<&str> {
 /// words or bytes of the text for rolling metrics; values of corpus metrics (texts) are left out.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "lengths of texts")]
 fn item_value(metric: &str, value: &Value, line: &mut Map<String, Value>) -> Option<f64> {
-    if let Some([likelihood, length]) = value.as_array().map(Vec::as_slice) {
+    if let Some(pair) = value.as_array() {
+        // Pairs of other metrics (f1, mcc) are gold and prediction.
+        let rolling = ["word_perplexity", "byte_perplexity", "bits_per_byte"].contains(&metric);
+        let [likelihood, length] = pair.as_slice() else { return None };
+        if !rolling {
+            return None;
+        }
         let (likelihood, length) = (number(likelihood)?, number(length)?);
         let unit = if metric == "word_perplexity" { "words" } else { "bytes" };
         line.insert(unit.to_owned(), json!(length as u64));
@@ -273,6 +283,12 @@ fn item_value(metric: &str, value: &Value, line: &mut Map<String, Value>) -> Opt
     }
     let value = number(value)?;
     Some(if metric == "perplexity" { (-value).exp() } else { value })
+}
+
+/// The log-likelihoods of the choices: with `acc_mutual_info` lm-eval logs as many again, without the context, behind them.
+fn conditional<'v>(values: &'v [f64], sample: &Value) -> impl Iterator<Item = f64> + use<'v> {
+    let twice = metrics(sample).contains(&"acc_mutual_info");
+    values[..if twice { values.len() / 2 } else { values.len() }].iter().copied()
 }
 
 /// The texts before the answers: one, or one per choice where they differ.
@@ -315,9 +331,10 @@ fn answer(kind: Kind, sample: &Value) -> Option<Map<String, Value>> {
         let values: Vec<f64> = responses.iter().map(value).collect::<Option<_>>()?;
         let mut fields = vec![("loglikelihoods", json!(values)), ("choice_tokens", json!([]))];
         let (prediction, gold) = match kind {
-            Kind::Choices => {
-                (json!(likeliest(&values)), number(target).map_or_else(|| target.clone(), index))
-            }
+            Kind::Choices => (
+                json!(likeliest(conditional(&values, sample))),
+                number(target).map_or_else(|| target.clone(), index),
+            ),
             Kind::Continuation => {
                 let greedy = truth(&responses.first()?[1])?;
                 fields.push(("greedy", json!([greedy])));
@@ -334,17 +351,6 @@ fn answer(kind: Kind, sample: &Value) -> Option<Map<String, Value>> {
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an index, written as text")]
 fn index(number: f64) -> Value {
     json!(number as u64)
-}
-
-/// The first of the largest, as NumPy's `argmax`.
-fn likeliest(values: &[f64]) -> usize {
-    let mut best = 0;
-    for (place, value) in values.iter().enumerate() {
-        if *value > values[best] {
-            best = place;
-        }
-    }
-    best
 }
 
 /// The items' means are the scores that the results state.

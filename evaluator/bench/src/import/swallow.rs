@@ -26,7 +26,10 @@ pub fn swallow(files: &[File<'_>]) -> Result<Imported, ImportError> {
         if json["outputs"].is_object() && json["scores"].is_object() {
             imported.extend(llm_jp_eval(*file, settings)?);
         } else if json["results"].is_object() && json["configs"].is_object() {
-            imported.extend(lm_eval(*file, &beside(file, files))?);
+            match newer(file, files) {
+                Some(newer) => imported.notes.push(format!("{}: {newer} is newer, left out", file.name)),
+                None => imported.extend(lm_eval(*file, &beside(file, files))?),
+            }
         } else if json["results"].is_object() && json["versions"].is_object() {
             imported.reported.extend(jp_harness(file, &json));
         } else if json["result"].is_object() && json["tasks"].is_array() {
@@ -43,6 +46,14 @@ pub fn swallow(files: &[File<'_>]) -> Result<Imported, ImportError> {
         return Err(wrong(name, "no result of swallow-evaluation in it"));
     }
     Ok(imported)
+}
+
+/// Later results of lm-eval in the same folder: their names end with the date.
+fn newer<'a>(results: &File<'_>, files: &[File<'a>]) -> Option<&'a str> {
+    let folder = |name: &str| name.strip_suffix(base(name)).map(ToOwned::to_owned);
+    let is_results = |name: &&str| base(name).starts_with("results_") && name.ends_with(".json");
+    let names = files.iter().map(|file| file.name).filter(is_results);
+    names.filter(|name| folder(name) == folder(results.name)).max().filter(|newest| *newest > results.name)
 }
 
 /// The samples in the same folder.

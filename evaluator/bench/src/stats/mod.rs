@@ -34,17 +34,6 @@ pub fn mean(values: &[f64]) -> Option<f64> {
     (!values.is_empty()).then(|| values.iter().sum::<f64>() / count(values))
 }
 
-/// The mean of a group's tasks weighted by their numbers of items, as lm-eval weighs a group. None of no tasks, of lists of
-/// different lengths and where there are no items.
-#[must_use]
-pub fn weighted_mean(means: &[f64], sizes: &[usize]) -> Option<f64> {
-    let items: usize = sizes.iter().sum();
-    if means.len() != sizes.len() || items == 0 {
-        return None;
-    }
-    Some(means.iter().zip(sizes).map(|(mean, size)| mean * small(*size)).sum::<f64>() / small(items))
-}
-
 fn count<T>(values: &[T]) -> f64 {
     small(values.len())
 }
@@ -52,18 +41,4 @@ fn count<T>(values: &[T]) -> f64 {
 #[expect(clippy::cast_precision_loss, reason = "numbers of items are far below 2^53")]
 const fn small(number: usize) -> f64 {
     number as f64
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{mean, weighted_mean};
-
-    #[test]
-    fn a_group_weighs_its_tasks_by_their_items() {
-        // aggregate_subtask_metrics of lm-eval 0.4.13.
-        let group = weighted_mean(&[0.5, 0.75, 0.1], &[100, 250, 50]).expect("items");
-        assert!((group - 0.60625).abs() < 1e-15, "{group}");
-        assert_eq!((weighted_mean(&[], &[]), weighted_mean(&[0.5], &[])), (None, None));
-        assert_eq!((weighted_mean(&[0.5], &[0]), mean(&[])), (None, None));
-    }
 }

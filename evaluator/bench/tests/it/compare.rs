@@ -2,7 +2,7 @@
 
 use sekisho_bench::compare::{Comparison, Side, compare};
 use sekisho_bench::stats::{Stratum, paired};
-use sekisho_bench::{Catalog, Record};
+use sekisho_bench::{Answer, Catalog, Record};
 use serde_json::{Value, json};
 
 /// A record of item `item` with these scores; the prompt is the task's and the item's.
@@ -204,4 +204,53 @@ fn metrics_of_a_corpus_are_recomputed_on_the_drawn_items() {
     );
     // The predictions of B are numbers, not texts.
     assert!(comparison.rows.iter().all(|row| row.metric != "bleu_char"));
+}
+
+/// WMT asked with other shots, of which nothing is shared, says nothing about the rest.
+#[test]
+fn a_task_of_which_nothing_is_shared_does_not_take_the_mean_away() {
+    let mut catalog = Catalog::empty();
+    let toml = include_str!("../../tasks/jp-harness@1/wmt20-en-ja.toml").replace("jp-harness@1", "mine@1");
+    catalog.add("wmt20.toml", &toml).expect("a definition");
+    let task = catalog.iter().next().expect("one").task.clone();
+    let side = |right: u64, prompt: &str| {
+        let mut translations = records(&task, 5, 0, 5);
+        translations.iter_mut().for_each(|record| record.prompt_sha256 = vec![prompt.to_owned()].into());
+        [translations, records("x", 40, 0, right), records("y", 40, 0, right)].concat()
+    };
+    let comparison = compare(&side(10, "one"), &side(30, "another"), &catalog).expect("shared items");
+    assert_eq!(comparison.counts.other_prompt, 5);
+    assert_eq!(comparison.mean.expect("of x and y").tasks, 2);
+    assert_eq!((comparison.verdict.of.as_str(), comparison.verdict.better), ("mean", Some(Side::B)));
+}
+
+#[test]
+fn items_without_a_metric_in_common_are_not_called_unshared() {
+    let scored =
+        |metric: &str| -> Vec<Record> { (0..3).map(|item| record("t", item, &json!({metric: 1}))).collect() };
+    let refused = compare(&scored("one"), &scored("other"), &Catalog::empty()).expect_err("no metric");
+    assert!(refused.to_string().starts_with("the two share items but no metric"), "{refused}");
+}
+
+/// Of two texts there is no mean; the sentence names the task that it is about.
+#[test]
+fn a_verdict_about_one_of_several_tasks_names_it() {
+    let scored = |bits: f64| -> Vec<Record> {
+        let text = |task: &str, item: u64| {
+            let mut record = record(task, item, &json!({"perplexity": bits.exp()}));
+            record.answer = Answer::Choices {
+                loglikelihoods: vec![-bits - item as f64 / 10.0],
+                choice_tokens: vec![1],
+                greedy: Some(vec![false]),
+            };
+            record
+        };
+        (0..20).flat_map(|item| [text("t", item), text("u", item)]).collect()
+    };
+    let comparison = compared(&scored(4.0), &scored(3.0));
+    assert_eq!(comparison.mean, None);
+    let verdict = &comparison.verdict;
+    assert_eq!((verdict.of.as_str(), verdict.better), ("t perplexity", Some(Side::B)));
+    assert!(verdict.text.starts_with("on t perplexity: B is better than A by -"), "{}", verdict.text);
+    assert!((verdict.p_corrected - 2.0 * verdict.p).abs() < 1e-12, "two tasks are judged: {verdict:?}");
 }

@@ -252,7 +252,7 @@ fn mmlu_asks_every_subject_after_its_own_examples() {
     assert_eq!(continuations, [" A", " B", " C", " D"]);
 }
 
-/// The colon, its space and the two characters too many are the harness's own.
+/// The colon, its space and the one character too many are the harness's own.
 #[test]
 fn mgsm_is_rendered_as_by_lm_eval() {
     if data().is_none() {

@@ -1,6 +1,10 @@
 //! Means over tasks and their differences, from records.
 
-use sekisho_bench::{Record, TaskItems, difference_over_tasks, mean_over_tasks, share_of_mean};
+use sekisho_bench::{
+    Answer, Catalog, Gold, Item, Record, Request, TaskItems, difference_over_tasks, mean_over_tasks,
+    share_of_mean,
+};
+use sekisho_domain::evaluation::TaskRun;
 use serde_json::json;
 
 /// `n` records with a value that `score` gives, the item's number as its prediction, in passages of ten.
@@ -73,4 +77,31 @@ fn passages_are_drawn_together() {
         let found = difference_over_tasks(&of(first), &of(second)).expect("the same items").difference;
         assert!((found.high - found.low - (clustered.high - clustered.low)).abs() < 1e-12, "{found:?}");
     }
+}
+
+/// A Japanese text is one "word" of a thousand nats and more: its word perplexity is no number, and its record is one all the same.
+#[test]
+fn a_text_without_spaces_has_a_record_that_can_be_read_back() {
+    let catalog = Catalog::builtin();
+    let definition = catalog.find("lm-eval", "text").expect("built in");
+    let run = TaskRun {
+        profile: definition.profile.clone(),
+        task: definition.task.clone(),
+        split: "test".to_owned(),
+        limit: None,
+        shots: None,
+    };
+    let text = "関所を通る".repeat(200);
+    let item = Item {
+        index: 0,
+        group: None,
+        gold: Gold::Length { words: 1, bytes: text.len() as u64 },
+        request: Request::Rolling { text },
+        examples: Vec::new(),
+    };
+    let answer = Answer::Choices { loglikelihoods: vec![-2_000.0], choice_tokens: vec![1_000], greedy: None };
+    let record = Record::new(definition, &run, &item, answer, vec![1_000], 0).expect("a record");
+    let read: Record = serde_json::from_str(&json!(record).to_string()).expect("a record");
+    assert_eq!(read, record);
+    assert!(!record.score.contains_key("word_perplexity") && record.score["bits_per_byte"] > 0.9);
 }

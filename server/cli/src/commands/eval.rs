@@ -3,12 +3,13 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use indicatif::ProgressBar;
-use sekisho_bench::{SourceRef, TaskDefinition};
+use sekisho_bench::{Catalog, TaskDefinition, means, share_of_mean};
 use sekisho_domain::Sha256;
 use sekisho_domain::evaluation::{Bos, TaskRun};
+use sekisho_domain::score::ResultEntry;
 use sekisho_evaluator::{EvalError, Model, Progress, Prompts, Report, Request, Settings, Spent, evaluate};
 
-use super::tasks;
+use super::{data, tasks};
 use crate::exit::{ExitStatus, Failed};
 use crate::printer::Printer;
 use crate::signals;
@@ -24,8 +25,8 @@ pub(crate) struct Args {
     /// Tasks of the profile
     #[arg(long, value_name = "T[,T]", value_delimiter = ',', required_unless_present = "suite")]
     task: Vec<String>,
-    /// A suite instead of a profile and tasks
-    #[arg(long, value_name = "S", conflicts_with_all = ["profile", "task"])]
+    /// A suite instead of a profile and tasks, with the split, limit and shots that it names
+    #[arg(long, value_name = "S", conflicts_with_all = ["profile", "task", "split"])]
     suite: Option<String>,
     /// Folder with benchmark data: DIR/bench/<source>/… or DIR/<source>/…
     #[arg(long, value_name = "DIR")]
@@ -36,10 +37,10 @@ pub(crate) struct Args {
     /// dev or test
     #[arg(long, default_value = "test", value_name = "SPLIT", value_parser = ["dev", "test"])]
     split: String,
-    /// Only the first N items
+    /// Only the first N items [default: all, or what the suite says]
     #[arg(long, value_name = "N")]
     limit: Option<u64>,
-    /// Shots, instead of the task's own number
+    /// Shots, instead of the task's own number or the suite's
     #[arg(long, value_name = "K")]
     shots: Option<u32>,
     /// auto (the profile's rule), on or off
@@ -78,7 +79,8 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, printer: &Printer) -> anyhow::Result<ExitStatus> {
-    let selected = select(args)?;
+    let catalog = tasks::catalog(args.tasks.as_ref())?;
+    let selected = select(args, &catalog)?;
     let chosen = sekisho_model::device::choose(&args.device).map_err(Failed::user)?;
     printer.say(&chosen.reason);
     let model = Model::load(&args.model).map_err(Failed::user)?;
@@ -86,7 +88,7 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> anyhow::Result<ExitStatus> 
     let stopped = signals::set_on_stop(&stop)?;
     let request = Request {
         tasks: &selected,
-        read: &|source| read(args, source),
+        read: &|source| data::read(&args.data, source),
         accept: &args.accept,
         bos: args.bos,
         settings: Settings {
@@ -115,15 +117,24 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> anyhow::Result<ExitStatus> 
         printer.json(&report)?;
     } else {
         table(&report, printer)?;
+        if let Some(suite) = &args.suite {
+            say_means(&report, &catalog, suite, printer)?;
+        }
     }
     Ok(ExitStatus::Ok)
 }
 
-fn select(args: &Args) -> anyhow::Result<Vec<(TaskDefinition, TaskRun)>> {
-    let catalog = tasks::catalog(args.tasks.as_ref())?;
+fn select(args: &Args, catalog: &Catalog) -> anyhow::Result<Vec<(TaskDefinition, TaskRun)>> {
     let missing = |error: sekisho_bench::TaskError| Failed::with(ExitStatus::NotFound, error.to_string());
     let runs: Vec<TaskRun> = match &args.suite {
-        Some(name) => catalog.suite(name).map_err(missing)?.tasks.clone(),
+        Some(name) => {
+            let mut runs = catalog.suite(name).map_err(missing)?.tasks.clone();
+            for run in &mut runs {
+                run.limit = args.limit.or(run.limit);
+                run.shots = args.shots.or(run.shots);
+            }
+            runs
+        }
         None => args
             .task
             .iter()
@@ -143,21 +154,6 @@ fn select(args: &Args) -> anyhow::Result<Vec<(TaskDefinition, TaskRun)>> {
             Ok((definition, run))
         })
         .collect()
-}
-
-/// A data file, looked for where the contract says.
-fn read(args: &Args, source: &SourceRef) -> Result<Vec<u8>, String> {
-    let places =
-        [args.data.join("bench"), args.data.clone()].map(|d| d.join(&source.source).join(&source.file));
-    match places.iter().find(|place| place.is_file()) {
-        Some(place) => fs_err::read(place).map_err(|error| error.to_string()),
-        None => {
-            let [first, second] = places.map(|place| place.display().to_string());
-            Err(format!(
-                "it is neither {first} nor {second}; put the file there, or name another folder with --data"
-            ))
-        }
-    }
 }
 
 fn table(report: &Report, printer: &Printer) -> anyhow::Result<()> {
@@ -182,6 +178,30 @@ fn table(report: &Report, printer: &Printer) -> anyhow::Result<()> {
         &["profile", "task", "split", "metric", "value", "95% interval", "stderr", "n", "shots"],
         &rows,
     )
+}
+
+/// The means that the harness itself names, of a suite that has some. A mean of which something is missing says so in its name.
+fn say_means(report: &Report, catalog: &Catalog, suite: &str, printer: &Printer) -> anyhow::Result<()> {
+    let suite = catalog.suite(suite).map_err(Failed::user)?;
+    let value = |run: &TaskRun| {
+        let primary = report.results.iter().zip(&report.primary).filter(|(_, primary)| **primary);
+        let of_run = |result: &&ResultEntry| {
+            (&result.profile, &result.task, &result.split) == (&run.profile, &run.task, &run.split)
+        };
+        let result = primary.map(|(result, _)| result).find(of_run)?;
+        share_of_mean(&result.metric, result.value)
+    };
+    let rows: Vec<_> = means(suite, &value)
+        .iter()
+        .map(|mean| {
+            vec![mean.label(), mean.value.map_or_else(|| "—".to_owned(), |value| format!("{value:.3}"))]
+        })
+        .collect();
+    if rows.is_empty() {
+        return Ok(());
+    }
+    printer.data("\n")?;
+    printer.table(&["mean", "value"], &rows)
 }
 
 fn say_timing(report: &Report, printer: &Printer) {

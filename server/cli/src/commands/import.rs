@@ -91,11 +91,9 @@ fn lm_eval(files: &Files) -> anyhow::Result<Imported> {
         return Err(Failed::with(ExitStatus::NotFound, "there is no results_*.json of lm-eval"));
     };
     let folder = |name: &str| Path::new(name).parent().map(Path::to_path_buf);
-    let date = file_name(results.name).strip_prefix("results").and_then(|name| name.strip_suffix(".json"));
     let samples: Vec<File<'_>> = list
         .iter()
         .filter(|file| file.name.ends_with(".jsonl") && folder(file.name) == folder(results.name))
-        .filter(|file| date.is_none_or(|date| file.name.ends_with(&format!("{date}.jsonl"))))
         .copied()
         .collect();
     import::lm_eval(*results, &samples).map_err(Failed::user)

@@ -3,6 +3,7 @@
 pub(crate) mod checkpoint;
 pub(crate) mod compare;
 pub(crate) mod completions;
+pub(crate) mod data;
 pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod eval;
@@ -33,6 +34,7 @@ pub(crate) fn run(command: Command, printer: &Printer) -> anyhow::Result<ExitSta
         Command::Ingest(args) => ingest::run(&args, printer),
         Command::Eval(args) => eval::run(&args, printer),
         Command::Tasks(command) => tasks::run(&command, printer),
+        Command::Data(command) => data::run(&command, printer),
         Command::Compare(args) => compare::run(&args, printer),
         Command::Import(command) => import::run(&command, printer),
         Command::Policy(command) => policy::run(&command, printer),

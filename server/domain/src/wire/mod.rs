@@ -8,6 +8,6 @@ mod work;
 pub use problem::Problem;
 pub use runs::{AnnounceCheckpoint, CheckpointView, MetricsAccepted, MetricsBatch, RegisterRun, RunView};
 pub use work::{
-    Claim, ClaimedItems, Heartbeat, HeartbeatAnswer, HeldItem, ItemFailure, ResultsAccepted, ResultsBatch,
-    SourceFile, WorkItem,
+    Claim, ClaimedItems, Heartbeat, HeartbeatAnswer, HeldItem, ItemFailure, NextCheckpoint, ResultsAccepted,
+    ResultsBatch, SourceFile, WorkItem,
 };

@@ -28,6 +28,19 @@ pub struct Claim {
 pub struct ClaimedItems {
     /// The items, all of one checkpoint.
     pub items: Vec<WorkItem>,
+    /// What is likely to be claimed when these are done, where nothing else of their checkpoint waits: its weights can be loaded
+    /// meanwhile. No promise: another worker may be faster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<NextCheckpoint>,
+}
+
+/// A checkpoint whose items wait.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NextCheckpoint {
+    /// Its identity.
+    pub digest: Sha256,
+    /// Its folder.
+    pub path: String,
 }
 
 /// A data file of a task, fetched by digest from `GET /api/v1/work/sources/{sha256}`.

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use sekisho_domain::evaluation::WorkState;
 use sekisho_domain::score::{ResultEntry, TokenCounts};
 use sekisho_domain::wire::{HeldItem, ItemFailure};
-use sekisho_domain::{EvaluationId, Sha256, Timestamp, WorkItemId};
+use sekisho_domain::{CheckpointId, EvaluationId, Sha256, Timestamp, WorkItemId};
 use serde_json::json;
 use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
@@ -37,7 +37,7 @@ impl QueueRepository for SqliteStore {
         let mut transaction = self.begin().await?;
         give_up(&mut transaction, now).await?;
         let mut leased = Vec::new();
-        if let Some(checkpoint) = next_checkpoint(&mut transaction, pool, loaded, now).await? {
+        if let Some(checkpoint) = next_checkpoint(&mut *transaction, pool, loaded, now).await? {
             let rows = sqlx::query(
                 "UPDATE work_items
                  SET state = 'running', attempt = attempt + 1, fence = fence + 1, batch = 0, worker = $1, lease_until = $2, updated = $3,
@@ -52,7 +52,7 @@ impl QueueRepository for SqliteStore {
             .bind(worker)
             .bind(now.plus_seconds(lease_seconds).unix_ms())
             .bind(now.unix_ms())
-            .bind(checkpoint)
+            .bind(checkpoint.to_string())
             .bind(pool)
             .bind(i64::from(max))
             .fetch_all(&mut *transaction)
@@ -65,6 +65,10 @@ impl QueueRepository for SqliteStore {
         }
         transaction.commit().await?;
         Ok(leased)
+    }
+
+    async fn next_checkpoint(&self, pool: &str, now: Timestamp) -> Result<Option<CheckpointId>, StoreError> {
+        next_checkpoint(&self.read, pool, None, now).await
     }
 
     async fn heartbeat(
@@ -295,18 +299,19 @@ async fn give_up(connection: &mut SqliteConnection, now: Timestamp) -> Result<()
 
 /// The checkpoint of the item that is next for this pool.
 async fn next_checkpoint(
-    connection: &mut SqliteConnection,
+    connection: impl sqlx::SqliteExecutor<'_>,
     pool: &str,
     loaded: Option<Sha256>,
     now: Timestamp,
-) -> Result<Option<String>, StoreError> {
-    let next = sqlx::query_scalar(
-        "SELECT checkpoint_id FROM work_items
+) -> Result<Option<CheckpointId>, StoreError> {
+    let next = sqlx::query(
+        "SELECT id, checkpoint_id FROM work_items
          WHERE (state = 'waiting' AND not_before <= $1 OR state = 'running' AND lease_until <= $1) AND (pool = '' OR pool = $2)
          ORDER BY priority DESC, CASE WHEN digest = $3 THEN 0 ELSE 1 END, queued, evaluation_id, position LIMIT 1",
     );
     let next = next.bind(now.unix_ms()).bind(pool).bind(loaded.map(|digest| digest.hex()));
-    Ok(next.fetch_optional(connection).await?)
+    let row = next.fetch_optional(connection).await?;
+    row.map(|row| Fields::of("work_items", &["id"], &row).parse("checkpoint_id")).transpose()
 }
 
 /// The item, if nothing was claimed or given up since that lease began.

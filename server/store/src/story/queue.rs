@@ -264,6 +264,8 @@ pub(crate) async fn what_is_claimed_first(store: &dyn Store) {
     let claim = async |pool: &str, loaded, max| {
         numbers(&store.claim("w", pool, loaded, max, 30, at(50)).await.expect("claim"))
     };
+    let next = async |pool: &str| store.next_checkpoint(pool, at(50)).await.expect("lookup");
+    assert_eq!((next("").await, next("gpu").await), (Some(id(1)), Some(id(3))));
     assert_eq!(claim("", Some(digests[1]), 1).await, [id(200)], "the loaded model before the oldest");
     assert_eq!(claim("gpu", Some(digests[1]), 1).await, [id(301)], "priority before the loaded model");
     assert_eq!(
@@ -273,6 +275,7 @@ pub(crate) async fn what_is_claimed_first(store: &dyn Store) {
     );
     assert_eq!(claim("cpu", Some(digests[2]), 9).await, [id(201)], "not what belongs to another pool");
     assert_eq!(claim("cpu", None, 9).await, []);
+    assert_eq!((next("cpu").await, next("gpu").await), (None, Some(id(3))));
     assert_eq!(claim("gpu", None, 9).await, [id(300)]);
 }
 

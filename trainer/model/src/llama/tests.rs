@@ -63,7 +63,7 @@ fn stories_reproduces_its_reference() {
     let (prompt, expected) = (ids(&greedy["prompt_ids"]), ids(&greedy["ids"]));
     let (kv, hidden) = in_edges(&model, &prompt, &[prompt.len()]);
     let last = &hidden[hidden.len() - model.config().hidden_size..];
-    let mut row = [DecodeRow::new(kv, argmax(&model.logits(last)))];
+    let mut row = [DecodeRow::new(kv, argmax(&model.logits(last)), 4)];
     let mut found = [prompt, vec![row[0].token]].concat();
     while found.len() < expected.len() {
         row[0].token = argmax(&model.decode(&mut row).expect("ids are in the vocabulary"));
@@ -161,7 +161,7 @@ fn a_row_decodes_alone_as_in_a_batch() {
     let start = |prompt: &[u32]| {
         let extended =
             model.extend(Some(&shared), &prompt[..prompt.len() - 1]).expect("ids are in the vocabulary");
-        DecodeRow::new(extended.kv, prompt[prompt.len() - 1])
+        DecodeRow::new(extended.kv, prompt[prompt.len() - 1], 8)
     };
     let mut batch: Vec<DecodeRow> = prompts.iter().map(|prompt| start(prompt)).collect();
     let mut alone: Vec<DecodeRow> = prompts.iter().map(|prompt| start(prompt)).collect();
@@ -197,7 +197,7 @@ fn an_id_outside_the_vocabulary_is_refused_and_changes_nothing() {
     let refused = model.extend(None, &[1, 512]).map(drop);
     assert!(matches!(refused, Err(ModelError::TokenOutsideVocabulary { id: 512, vocabulary: 512 })));
     let kv = model.extend(None, &[1]).expect("1 has one").kv;
-    let mut rows = [DecodeRow::new(Arc::clone(&kv), 5), DecodeRow::new(kv, u32::MAX)];
+    let mut rows = [DecodeRow::new(Arc::clone(&kv), 5, 1), DecodeRow::new(kv, u32::MAX, 1)];
     let refused = model.decode(&mut rows).expect_err("there is no such id");
     assert_eq!(
         refused.to_string(),
