@@ -114,6 +114,22 @@ fn answers_of_another_model_are_not_mixed_in() {
     assert_eq!(fs_err::read(&out).expect("there"), before, "nothing was changed");
 }
 
+/// Answers belong to content: the same model under another name goes on from them.
+#[test]
+fn a_renamed_model_asks_nothing_again() {
+    let Some(dir) = stories() else { return };
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let copy = folder.path().join("another-name");
+    fs_err::create_dir(&copy).expect("created");
+    for file in fs_err::read_dir(&dir).expect("there").flatten() {
+        fs_err::copy(file.path(), copy.join(file.file_name())).expect("copied");
+    }
+    let out = folder.path().join("out.jsonl");
+    let report = run(&load_model(&dir), &out, usize::MAX).0.expect("finished");
+    let (again, asked) = run(&load_model(&copy), &out, usize::MAX);
+    assert_eq!((asked, results(&again.expect("finished"))), (0, results(&report)));
+}
+
 #[test]
 fn a_damaged_line_is_named_and_nothing_behind_it_is_lost() {
     let Some(dir) = stories() else { return };
