@@ -4,8 +4,8 @@ use askama::Template;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use sekisho_bench::{Item, Record, TaskDefinition, load};
-use sekisho_domain::Language;
 use sekisho_domain::evaluation::{TaskRun, WorkState};
+use sekisho_domain::{Language, Sha256};
 use sekisho_store::{Checkpoint, Evaluation, WorkRow};
 
 use super::item::{self, ItemView, NoText, Outcome};
@@ -114,7 +114,10 @@ async fn texts(
             let (path, _) = app.sources.locate(&definition.name(), source)?;
             fs_err::read(path).map_err(|error| error.to_string())
         };
-        load(&definition, &run, &[], &bytes).ok().map(|data| data.items)
+        // Where the definition names no digest, the file in place is the user's choice.
+        let accept: Vec<Sha256> =
+            app.sources.of_run(&definition, &run).ok()?.iter().map(|source| source.sha256).collect();
+        load(&definition, &run, &accept, &bytes).ok().map(|data| data.items)
     };
     let items = tokio::task::spawn_blocking(read).await.map_err(WebError::internal)?;
     Ok(items.ok_or(NoText::NoData))
