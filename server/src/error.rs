@@ -136,6 +136,11 @@ impl From<StoreError> for WebError {
             StoreError::Stale => Self::new(StatusCode::PRECONDITION_FAILED, "stale", error.to_string()),
             StoreError::LeaseLost(_) => Self::conflict("lease-lost", error.to_string()),
             StoreError::Conflict(text) => Self::conflict("conflict", text),
+            StoreError::LastAdmin { name } => {
+                let detail = format!("{name} is the only admin. Make somebody else one first.");
+                let ja = format!("管理者は{name}さんだけです。先に別の管理者を設定してください。");
+                Self::conflict("last-admin", detail).or_ja(ja)
+            }
             full if full.is_disk_full() => {
                 tracing::error!(error = %full, "the disk is full");
                 Self::disk_full(

@@ -7,7 +7,7 @@ use sekisho_hub::card;
 use sekisho_store::{Checkpoint, Release};
 
 use super::draft_card::card_facts;
-use super::{act, content, facts, judge, settings, texts};
+use super::{act, content, facts, judge, leave, settings, texts};
 use crate::service::checkpoints;
 use crate::{Actor, App, WebError};
 
@@ -98,7 +98,7 @@ pub async fn edit(
     if release.version != version {
         return Err(sekisho_store::StoreError::Stale.into());
     }
-    act::may_leave(app, &release).await?;
+    leave::check(app, &release, ReleaseAction::Edit).await?;
     let checkpoint = checkpoints::find(app, &release.checkpoint.to_string()).await?;
     fill(app, &mut release, &checkpoint, proposal).await?;
     let release = act::step(app, actor, release, ReleaseAction::Edit, "").await?;

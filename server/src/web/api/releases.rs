@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use serde::Deserialize;
 
 use super::body::JsonBody;
-use super::release::{ReleaseView, view};
+use super::release::{ReleaseView, view, with_approvals};
 use crate::service::releases::Proposal;
 use crate::service::{checkpoints, releases};
 use crate::{Actor, App, Viewer, WebError};
@@ -34,8 +34,11 @@ pub(super) struct Propose {
 pub(super) async fn list(State(app): State<App>, viewer: Viewer) -> Result<Json<Vec<ReleaseView>>, WebError> {
     viewer.may_read()?;
     let mut views = Vec::new();
-    for release in app.store.releases(200).await? {
-        views.push(view(&app, release).await?);
+    let all = app.store.releases(200).await?;
+    let approvals = releases::valid_approvals_of(&app, &all).await?;
+    for release in all {
+        let count = approvals.get(&release.id).map_or(0, Vec::len);
+        views.push(with_approvals(&app, release, count).await?);
     }
     Ok(Json(views))
 }

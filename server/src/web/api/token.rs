@@ -18,8 +18,6 @@ pub(super) async fn revoke(
     let id: TokenId = key.parse().map_err(|_| missing())?;
     let found = app.store.tokens(user.id).await?.into_iter().find(|token| token.id == id);
     let token = found.ok_or_else(missing)?;
-    app.store.revoke_token(id).await?;
-    let detail = serde_json::json!({ "id": id, "label": token.label, "scopes": token.scopes });
-    people::audit(&app, &actor, "token.revoke", &user.name, detail).await?;
+    people::revoke_token(&app, Some(&actor), &user, &token).await?;
     Ok(StatusCode::NO_CONTENT)
 }
