@@ -64,7 +64,10 @@ impl Benchmark {
     pub fn without_digest(&self) {
         let file = self.tasks.join("gates.toml");
         let text = fs_err::read_to_string(&file).expect("the task file");
-        let open: String = text.lines().filter(|line| !line.starts_with("sha256")).fold(String::new(), |all, line| all + line + "\n");
+        let open: String = text
+            .lines()
+            .filter(|line| !line.starts_with("sha256"))
+            .fold(String::new(), |all, line| all + line + "\n");
         assert!(open.len() < text.len());
         fs_err::write(file, open).expect("written");
     }

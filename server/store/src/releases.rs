@@ -130,6 +130,18 @@ pub struct PublishStep {
     pub at: Timestamp,
 }
 
+impl PublishStep {
+    /// Whether the publication stopped here: on an error, or not knowing whether the step took effect.
+    #[must_use]
+    pub fn is_stop(&self) -> bool {
+        match self.state {
+            StepState::Failed => true,
+            StepState::Intended => !self.detail.en.is_empty(),
+            StepState::Done => false,
+        }
+    }
+}
+
 /// A commit of a release on a Hub: one that was seen there, or one that was sent and may have arrived.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HubCommit {

@@ -69,7 +69,8 @@ pub(super) async fn check(app: &App, release: &Release, action: ReleaseAction) -
             Err(WebError::conflict("publishing-committed", detail).or_ja(ja))
         }
         Leave::Freely | Leave::Committed => {
-            let detail = "The commit of this release is on the Hub already, or may be. Resume the publication.";
+            let detail =
+                "The commit of this release is on the Hub already, or may be. Resume the publication.";
             let ja = "このリリースのコミットがHubにあるか、ある可能性があります。公開を再開してください。";
             Err(WebError::conflict("publishing-committed", detail).or_ja(ja))
         }

@@ -189,7 +189,8 @@ async fn published(store: &dyn Store) {
     );
     assert_eq!(store.steps(id(2)).await.expect("steps"), []);
 
-    let commit = |text: &str| HubCommit { digest: Sha256::of(text), place: "https://hub/lab/x/tree/main".to_owned() };
+    let commit =
+        |text: &str| HubCommit { digest: Sha256::of(text), place: "https://hub/lab/x/tree/main".to_owned() };
     assert!(store.add_hub_commit(id(1), &commit("a")).await.expect("commit"));
     assert!(!store.add_hub_commit(id(1), &commit("a")).await.expect("commit"), "it is known");
     store.add_hub_commit(id(1), &commit("b")).await.expect("commit");
