@@ -63,6 +63,7 @@ pub(super) fn digest(app: &App, release: &Release, checkpoint: &Checkpoint) -> R
         "path": release.path,
         "parents": release.parents,
         "given": release.given,
+        "missing": release.missing,
         "decision": release.decision.as_ref().map(|decision| decision["digest"].clone()),
         "target": section,
         "endpoint": app.config.hub_endpoint.trim_end_matches('/'),
@@ -91,8 +92,9 @@ pub async fn bundle(app: &App, release: &Release, checkpoint: &Checkpoint) -> Re
     let out = settings::published(app, release, &section.repo).await?;
     // An earlier content of this release that was committed there, and whose permit fell, is replaced like a release of before.
     let (here, commits) = (place(app, release), app.store.hub_commits(release.id).await?);
-    let earlier =
-        commits.iter().any(|commit| Some(&commit.place) == here.as_ref() && Some(commit.digest) != release.digest);
+    let earlier = commits
+        .iter()
+        .any(|commit| Some(&commit.place) == here.as_ref() && Some(commit.digest) != release.digest);
     let existing = if earlier || out.iter().any(|(_, other)| other.revision == section.revision) {
         Existing::Update
     } else if out.is_empty() {

@@ -28,6 +28,9 @@ pub(super) struct Propose {
     files: BTreeMap<String, String>,
     #[serde(default)]
     announcement: Option<String>,
+    /// What the lineage file names and is not there; absent when nobody has looked.
+    #[serde(default)]
+    missing: Option<Vec<String>>,
 }
 
 /// `GET /api/v1/releases`: those in review first, then the newest.
@@ -50,8 +53,8 @@ pub(super) async fn propose(
     JsonBody(request): JsonBody<Propose>,
 ) -> Result<(StatusCode, Json<ReleaseView>), WebError> {
     let checkpoint = checkpoints::find(&app, &request.checkpoint).await?;
-    let Propose { lineage, path, parents, files, announcement, .. } = request;
-    let proposal = Proposal { lineage, path, parents, files, announcement };
+    let Propose { lineage, path, parents, files, announcement, missing, .. } = request;
+    let proposal = Proposal { lineage, path, parents, files, announcement, missing };
     let release = releases::propose(&app, &actor, &checkpoint, &proposal).await?;
     Ok((StatusCode::CREATED, Json(view(&app, release).await?)))
 }
