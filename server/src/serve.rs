@@ -13,7 +13,7 @@ use sekisho_store::blobs::Blobs;
 use sekisho_store::sqlite::SqliteStore;
 use sekisho_weights::{FolderLock, LockError};
 use tokio::net::TcpListener;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Mutex, Notify, watch};
 
 use crate::jobs::publish::Publications;
 use crate::launch::local::LocalWorker;
@@ -168,6 +168,7 @@ pub(crate) async fn open_app(config: Config) -> Result<(App, Publications), Serv
         clock: Arc::new(SystemClock),
         entropy: Arc::new(SystemEntropy),
         ingest: Notify::new(),
+        comparing: Mutex::new(()),
         publish,
     });
     Ok((app, publications))

@@ -2,7 +2,7 @@ use sekisho_domain::user::{Role, Scope};
 use sekisho_domain::{Sha256, TokenId, UserId};
 use sekisho_store::{ApiToken, AuditEntry, LoginLink, User};
 
-use crate::{Actor, App, WebError, new_secret};
+use crate::{Actor, App, Noun, WebError, new_secret};
 
 /// A sign-in link holds for a day.
 const LINK_SECONDS: i64 = 24 * 3600;
@@ -57,7 +57,7 @@ pub async fn set_roles(app: &App, actor: &Actor, user: &User, roles: &[Role]) ->
 /// 404.
 pub async fn find(app: &App, name: &str) -> Result<User, WebError> {
     let found = app.store.user_by_name(name).await?;
-    found.ok_or_else(|| WebError::not_found(format_args!("account \"{name}\"")))
+    found.ok_or_else(|| WebError::not_found(Noun::Account, name))
 }
 
 /// Makes a one-time sign-in link for an account and answers its URL. `maker` is who asked with a token; nobody when the service

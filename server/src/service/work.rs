@@ -8,7 +8,7 @@ use sekisho_domain::wire::{
 };
 use sekisho_store::{Progress, RecordChunk, WorkRow};
 
-use crate::{App, WebError};
+use crate::{App, Noun, WebError};
 
 /// A worker says it is alive three times within this.
 pub(crate) const LEASE_SECONDS: i64 = 60;
@@ -106,7 +106,7 @@ pub async fn heartbeat(app: &App, beat: &Heartbeat) -> Result<HeartbeatAnswer, W
 /// # Errors
 /// 404, 409 when the lease has passed on, 422 for records that are not of this item.
 pub async fn results(app: &App, batch: &ResultsBatch) -> Result<ResultsAccepted, WebError> {
-    let not_found = || WebError::not_found(format_args!("work item \"{}\"", batch.id));
+    let not_found = || WebError::not_found(Noun::WorkItem, batch.id);
     let row = app.store.work(batch.id).await?.ok_or_else(not_found)?;
     let held = HeldItem { id: batch.id, fence: batch.fence };
     if let Some(failure) = &batch.failure {

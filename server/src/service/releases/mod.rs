@@ -17,7 +17,7 @@ use sekisho_domain::user::Role;
 use sekisho_domain::{ReleaseId, UserId};
 use sekisho_store::{Approval, Release};
 
-use crate::{App, WebError};
+use crate::{App, Noun, WebError};
 
 pub use act::{COMMENTERS, act, comment};
 pub use content::{bundle, model_files, place};
@@ -31,9 +31,9 @@ pub use texts::ANNOUNCEMENT;
 /// # Errors
 /// 404.
 pub async fn find(app: &App, key: &str) -> Result<Release, WebError> {
-    let id: ReleaseId = key.parse().map_err(|_| WebError::not_found(format_args!("release \"{key}\"")))?;
+    let id: ReleaseId = key.parse().map_err(|_| WebError::not_found(Noun::Release, key))?;
     let found = app.store.release(id).await?;
-    found.ok_or_else(|| WebError::not_found(format_args!("release \"{key}\"")))
+    found.ok_or_else(|| WebError::not_found(Noun::Release, key))
 }
 
 /// The approvals that count: of exactly this content, one per person, each by somebody who is an approver still.
