@@ -423,7 +423,7 @@ fn decision(verdict: &str, violations: &serde_json::Value) -> serde_json::Value 
 }
 
 /// In review, with one of two approvals.
-pub(super) fn release() -> Release {
+pub(crate) fn release() -> Release {
     Release {
         id: id("release"),
         checkpoint: id("v4-8b-exp2 50000"),
