@@ -99,7 +99,10 @@ async fn guarded(
     id: ReleaseId,
     one: impl Future<Output = Result<(), WebError>>,
 ) -> Result<(), WebError> {
-    let Err(panic) = AssertUnwindSafe(one).catch_unwind().await else { return Ok(()) };
+    let panic = match AssertUnwindSafe(one).catch_unwind().await {
+        Ok(done) => return done,
+        Err(panic) => panic,
+    };
     let words = panic_words(&*panic);
     let error = PublishError::Service {
         reason: Text {
