@@ -417,6 +417,23 @@ mod tests {
     }
 
     #[test]
+    fn a_row_without_a_rank_names_the_task_that_was_run_otherwise() {
+        let frame = fixtures::frame(Language::En, "/leaderboard");
+        let mut rows = fixtures::board_rows();
+        let odd = rows.iter_mut().find(|row| row.checkpoint.run_name == "other-limit").expect("a row");
+        // The same name under another profile comes first, and is another task.
+        let mut foreign = odd.work[0].clone();
+        foreign.work.run.profile = "other@1".to_owned();
+        odd.work.insert(0, foreign);
+        odd.scores.tasks.insert(0, None);
+        let board = Board::new("demo", fixtures::board_tasks(), rows);
+        let row = board.rows.iter().find(|row| row.scored.checkpoint.run_name == "other-limit");
+        let told = reason(&frame, &board, row.expect("a row"));
+        let profile = &board.tasks[0].profile;
+        assert!(told.contains(&format!("({profile}")) && !told.contains("other@1"), "{told}");
+    }
+
+    #[test]
     fn an_export_says_how_much_there_is_and_where_it_goes_on() {
         let frame = fixtures::frame(Language::En, "/leaderboard.json");
         let board = || Board::new("demo", fixtures::board_tasks(), fixtures::board_rows());
