@@ -4,8 +4,8 @@ use sekisho_domain::wire::Problem;
 use sekisho_domain::{Language, StateError, Text};
 use sekisho_store::StoreError;
 
+use crate::error_ja::{Noun, missing_ja, wrong_state_ja};
 use crate::web::i18n::Words as _;
-use crate::web::pages;
 
 /// What a request can fail with. Under `/api` it is `application/problem+json`; pages turn the same value into HTML
 /// (`web::pages::error`), which they find in the response's extensions.
@@ -58,11 +58,14 @@ impl WebError {
         Self::new(StatusCode::FORBIDDEN, code, detail)
     }
 
-    /// 404: no such thing. `what` reads like `run "x"`.
-    pub fn not_found(what: impl std::fmt::Display) -> Self {
-        let what = what.to_string();
-        let ja = pages::error::missing_ja(&what);
-        Self::new(StatusCode::NOT_FOUND, "not-found", format!("There is no {what}.")).or_ja(ja)
+    /// 404: no such thing.
+    pub fn not_found(noun: Noun, name: impl std::fmt::Display) -> Self {
+        let name = name.to_string();
+        let detail = match noun {
+            Noun::Page => format!("There is no page {name}."),
+            _ => format!("There is no {} \"{name}\".", noun.en()),
+        };
+        Self::new(StatusCode::NOT_FOUND, "not-found", detail).or_ja(missing_ja(noun, &name))
     }
 
     /// 409: not possible in this state.
@@ -136,6 +139,11 @@ impl From<StoreError> for WebError {
             StoreError::Stale => Self::new(StatusCode::PRECONDITION_FAILED, "stale", error.to_string()),
             StoreError::LeaseLost(_) => Self::conflict("lease-lost", error.to_string()),
             StoreError::Conflict(text) => Self::conflict("conflict", text),
+            StoreError::LastAdmin { name } => {
+                let detail = format!("{name} is the only admin. Make somebody else one first.");
+                let ja = format!("管理者は{name}さんだけです。先に別の管理者を設定してください。");
+                Self::conflict("last-admin", detail).or_ja(ja)
+            }
             full if full.is_disk_full() => {
                 tracing::error!(error = %full, "the disk is full");
                 Self::disk_full(
@@ -149,7 +157,7 @@ impl From<StoreError> for WebError {
 
 impl From<StateError> for WebError {
     fn from(error: StateError) -> Self {
-        let ja = pages::error::wrong_state_ja(&error);
+        let ja = wrong_state_ja(&error);
         Self::conflict("wrong-state", format!("{error}.")).or_ja(ja)
     }
 }
@@ -171,10 +179,10 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_named_in_both_languages() {
-        let run = WebError::not_found(format_args!("run \"{}\"", "v4"));
+        let run = WebError::not_found(Noun::Run, "v4");
         assert_eq!(run.detail, "There is no run \"v4\".");
         assert_eq!(run.ja.as_deref(), Some("実験「v4」は見つかりません。"));
-        let page = WebError::not_found("page /nowhere");
+        let page = WebError::not_found(Noun::Page, "/nowhere");
         assert_eq!(page.ja.as_deref(), Some("画面「/nowhere」は見つかりません。"));
         let error = StateError {
             kind: "release",

@@ -6,7 +6,9 @@
 mod auth;
 mod config;
 mod error;
+mod error_ja;
 mod events;
+mod fault;
 mod state;
 mod system;
 
@@ -19,6 +21,7 @@ pub mod web;
 pub use auth::{Actor, Proof, Viewer, new_secret, sign_in};
 pub use config::{Anonymous, Config, ConfigError};
 pub use error::WebError;
+pub use error_ja::Noun;
 pub use events::{Change, Events};
 pub use serve::{ServeError, Server, bind, take};
 pub use state::App;

@@ -13,7 +13,7 @@ use sekisho_store::blobs::Blobs;
 use sekisho_store::sqlite::SqliteStore;
 use sekisho_weights::{FolderLock, LockError};
 use tokio::net::TcpListener;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Mutex, Notify, watch};
 
 use crate::jobs::publish::Publications;
 use crate::launch::local::LocalWorker;
@@ -168,6 +168,7 @@ pub(crate) async fn open_app(config: Config) -> Result<(App, Publications), Serv
         clock: Arc::new(SystemClock),
         entropy: Arc::new(SystemEntropy),
         ingest: Notify::new(),
+        comparing: Mutex::new(()),
         publish,
     });
     Ok((app, publications))
@@ -201,37 +202,28 @@ async fn first_accounts(app: &App) -> Result<String, ServeError> {
     first_admin(app).await?;
     let worker = match app.store.user_by_name("worker").await? {
         Some(worker) => worker,
-        None => people::add_user(app, "worker", &[Role::Evaluator]).await?,
+        None => people::add_user(app, None, "worker", &[Role::Evaluator]).await?,
     };
     for old in app.store.tokens(worker.id).await?.into_iter().filter(|t| t.label == LOCAL_WORKER) {
-        app.store.revoke_token(old.id).await?;
+        people::revoke_token(app, None, &worker, &old).await?;
     }
     Ok(people::add_token(app, &worker, LOCAL_WORKER, &[Scope::Evaluate], None, None).await?)
 }
 
 /// The file comes first, and account and token then come together: a start that is cut off anywhere in between leaves nothing
-/// that the next one does not complete.
+/// that the next one does not complete. An account that is there is left alone: a token that somebody has withdrawn stays so.
 async fn first_admin(app: &App) -> Result<(), ServeError> {
-    let there = app.store.user_by_name("admin").await?;
-    if let Some(admin) = &there
-        && !app.store.tokens(admin.id).await?.is_empty()
-    {
+    if app.store.user_by_name("admin").await?.is_some() {
         return Ok(());
     }
     let roles = [Role::Admin, Role::Contributor, Role::Evaluator, Role::Publisher];
     let scopes = [Scope::Read, Scope::Ingest, Scope::Evaluate, Scope::Release, Scope::Publish, Scope::Admin];
-    let (admin, new) = match there {
-        Some(admin) => (admin, false),
-        None => (people::new_user(app, "admin", &roles)?, true),
-    };
+    let admin = people::new_user(app, "admin", &roles)?;
     let (token, text) = people::new_token(app, &admin, "first start", &scopes, None, None);
     write_secret(&app.config.dir.join("admin-token"), &text)?;
-    if new {
-        app.store.add_user_with_token(&admin, &token).await?;
-    } else {
-        app.store.add_token(&token).await?;
-    }
-    Ok(())
+    let detail = serde_json::json!({ "roles": roles, "label": token.label, "scopes": scopes });
+    let audit = people::system_entry(app, "user.add", &admin.name, "done", detail);
+    Ok(app.store.add_user_with_token(&admin, &token, &audit).await?)
 }
 
 /// Name of the worker that the service starts.

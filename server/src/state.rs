@@ -5,7 +5,7 @@ use sekisho_bench::Catalog;
 use sekisho_domain::{Clock, Entropy, Timestamp};
 use sekisho_store::Store;
 use sekisho_store::blobs::Blobs;
-use tokio::sync::Notify;
+use tokio::sync::{Mutex, Notify};
 
 use crate::jobs::publish::Publisher;
 use crate::service::sources::Sources;
@@ -35,6 +35,8 @@ pub struct Inner {
     pub entropy: Arc<dyn Entropy>,
     /// Wakes the job that verifies checkpoints.
     pub ingest: Notify,
+    /// Held while comparisons are computed for a page.
+    pub comparing: Mutex<()>,
     /// Hands releases to the job that publishes them.
     pub publish: Publisher,
 }

@@ -58,6 +58,33 @@ async fn an_effect_that_nobody_recorded_is_found() {
     }
 }
 
+/// Neither the answer to the commit nor the branch could be read: the step is left open, and asking again finds the commit.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outcome_that_nobody_can_see_is_no_failure() {
+    let hub = HubDouble::start(HubOptions::default()).await;
+    hub.inject(Call::Commit, Fault::LostFromSight);
+    let (release, journal) = (Release::new(), Recorder::default());
+    let publisher = release.publisher(&hub, WRITER);
+    let error = publisher.publish(&release.bundle, &journal, no_progress()).await.expect_err("lost");
+    assert_eq!(error.code(), "hub-outcome", "{error}");
+    let last = journal.lines().pop().expect("recorded");
+    assert!(
+        last.starts_with("unknown commit: Whether lab/mini (main) holds the commit is not known"),
+        "{last}"
+    );
+    release.publish(&hub, WRITER).await.expect("found");
+    assert_eq!((hub.count(Call::Commit), hub.commits(REPO, "main").len()), (1, 2), "not sent again");
+
+    // What the Hub refuses in so many words has failed, whatever the branch says.
+    let hub = HubDouble::start(HubOptions::default()).await;
+    let (release, journal) = (Release::new(), Recorder::default());
+    hub.inject(Call::Commit, Fault::Status(403));
+    let publisher = release.publisher(&hub, WRITER);
+    let error = publisher.publish(&release.bundle, &journal, no_progress()).await.expect_err("refused");
+    assert_eq!(error.code(), "hub-answer", "{error}");
+    assert!(journal.lines().iter().any(|line| line.starts_with("failed commit")));
+}
+
 /// The journal may stop the last step: approvals that no longer hold leave the repository private.
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_becomes_public_when_the_journal_says_no() {

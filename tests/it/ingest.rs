@@ -226,15 +226,32 @@ fn a_suite_that_is_not_there_is_refused_at_the_start() {
 fn the_first_start_is_completed_by_the_next() {
     let mut service = Service::start();
     service.kill9();
+    // As a kill leaves it that comes between the file and the account.
     let token = service.dir().join("admin-token");
     let database = Database::open(&service.dir());
     database.execute("DELETE FROM api_tokens");
+    database.execute("DELETE FROM users");
     database.close();
-    fs_err::remove_file(&token).expect("there");
+    fs_err::write(&token, "sek_of_nobody\n").expect("written");
     service.restart();
     let text = fs_err::read_to_string(&token).expect("written again");
     let api = tests::http::Api::new(service.url(), Some(text.trim()));
     api.post("/api/v1/runs", &json!({ "name": "r" })).has(201);
+}
+
+#[test]
+fn a_withdrawn_admin_token_stays_withdrawn() {
+    let mut service = Service::start();
+    service.add_user("deputy", &["admin"]);
+    let (deputy, _) = service.token_of("deputy", &["admin"]);
+    let tokens = deputy.get("/api/v1/users/admin/tokens").has(200).json();
+    for token in tokens.as_array().expect("a list") {
+        let _ = deputy.delete(&format!("/api/v1/users/admin/tokens/{}", text(&token["id"]))).has(204);
+    }
+    service.kill9();
+    service.restart();
+    assert_eq!(deputy.get("/api/v1/users/admin/tokens").has(200).json(), json!([]));
+    service.api().post("/api/v1/runs", &json!({ "name": "r" })).is_problem(401, "token-unknown");
 }
 
 #[test]
@@ -246,6 +263,7 @@ fn a_body_that_cannot_be_read_is_a_problem() {
         ("/api/v1/runs", json!({ "nmae": "r" })),
         ("/api/v1/work/claim", json!([1])),
         ("/api/v1/users", json!({ "name": 4 })),
+        ("/api/v1/users/admin/roles", json!({ "roles": ["king"] })),
     ] {
         api.post(path, &body).is_problem(400, "body");
     }

@@ -80,14 +80,25 @@ impl Lab {
     pub(crate) fn approved(&self, lineage: &str, by: &[&str]) -> String {
         let draft = self.post(&json!({ "lineage": lineage })).has(201).json();
         let id = text(&draft["id"]).to_owned();
-        let _ = self.act(&id, "freeze").has(200);
-        let _ = self.act(&id, "request").has(200);
+        self.approve(&id, by);
+        id
+    }
+
+    /// Lets a draft be frozen, asked for and approved by these.
+    pub(crate) fn approve(&self, id: &str, by: &[&str]) {
+        let _ = self.act(id, "freeze").has(200);
+        let _ = self.act(id, "request").has(200);
         let page = format!("/releases/{id}");
         for name in by {
             let _ = self.service.session(name).press(&page, &format!("{page}/approve"), "").has(303);
         }
-        assert_eq!(self.show(&id)["state"], "approved");
-        id
+        assert_eq!(self.show(id)["state"], "approved");
+    }
+
+    /// The author's edit of a release to this lineage file.
+    pub(crate) fn edit(&self, id: &str, lineage: &str) -> Answer {
+        let body = json!({ "version": self.show(id)["version"], "lineage": lineage });
+        self.author.post(&format!("/api/v1/releases/{id}/edit"), &body)
     }
 
     /// `sekisho release …` as the author.

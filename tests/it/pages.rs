@@ -18,11 +18,17 @@ struct Stage {
 
 impl Stage {
     fn set(closed: bool) -> Self {
+        Self::with(|benchmark| {
+            if closed {
+                benchmark.forbid_redistribution();
+            }
+        })
+    }
+
+    fn with(change: impl FnOnce(&Benchmark)) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let benchmark = Benchmark::write(folder.path(), 12, 40);
-        if closed {
-            benchmark.forbid_redistribution();
-        }
+        change(&benchmark);
         let options = Options { config: benchmark.config(), local_worker: true, ..Options::default() };
         Self { service: Service::with(options), folder }
     }
@@ -74,6 +80,15 @@ fn content_that_may_not_be_handed_on_is_for_members() {
     let (_, evaluation) = open.examined("mini", 10, 1);
     let path = format!("/api/v1/evals/{}/records", text(&evaluation["id"]));
     assert!(lines(open.service.visitor().get(&path))[0]["gold"].is_number(), "what may be handed on is");
+}
+
+#[test]
+fn the_questions_of_a_file_without_a_digest_are_shown() {
+    let stage = Stage::with(Benchmark::without_digest);
+    let (_, evaluation) = stage.examined("mini", 10, 1);
+    let page = format!("/evals/{}/samples?lang=en", text(&evaluation["id"]));
+    let shown = stage.service.visitor().get(&page).has(200).text;
+    assert!(shown.contains("0000:") && !shown.contains("files are not on this server"), "{shown}");
 }
 
 #[test]

@@ -73,6 +73,52 @@ fn a_folder_is_judged_alike_by_command_and_by_the_service() {
 }
 
 #[test]
+fn a_folder_without_texts_is_no_missing_folder_and_each_file_that_stays_is_named() {
+    let lab = Lab::new("");
+    let named = lineage("L1").replace("[release]\n", "[release]\nfiles = \"release/\"\n");
+    let file = lab.write("lab/lineage.toml", &named).display().to_string();
+    let judged_alike = || {
+        let checked = cli::run(&mut cli::command(["policy", "check", "--json", &file]));
+        let id = text(&lab.checkpoint["id"]);
+        let proposed = lab.release(&["propose", "--json", "--checkpoint", id, "--lineage", &file]).exits(0);
+        let id = text(&proposed.json()["id"]).to_owned();
+        let _ = lab.act(&id, "freeze").has(200);
+        let both = [checked.json(), lab.show(&id)["decision"].clone()];
+        let missing = both.map(|decision| codes(&decision).contains(&"file-missing"));
+        assert_eq!(missing[0], missing[1], "by command and by the service");
+        (missing[0], checked.stderr, proposed.stderr, id)
+    };
+    assert!(judged_alike().0, "there is no such folder");
+
+    lab.write("lab/release/readme.md", "---\nlicense: apache-2.0\n---\n# gate-mini\n");
+    lab.write("lab/release/model-card.pdf", "%PDF");
+    lab.write("lab/release/NOTICE.txt", &"x".repeat(2_000_001));
+    let (missing, checked, proposed, id) = judged_alike();
+    assert!(!missing, "it is there");
+    for (said, word) in [(&checked, "judged"), (&proposed, "sent")] {
+        assert!(
+            said.contains(&format!("model-card.pdf is not {word}: the texts of a release are named")),
+            "{said}"
+        );
+        assert!(
+            said.contains(&format!("NOTICE.txt is not {word}: a text of a release has at most 2 MB")),
+            "{said}"
+        );
+    }
+    assert!(proposed.contains("readme.md is not sent: the service writes the model card."), "{proposed}");
+
+    // What was there when it was proposed still is when the author edits it by form.
+    let (page, mori) = (format!("/releases/{id}"), lab.service.session("mori"));
+    let (csrf, version) = (mori.csrf(&page), lab.show(&id)["version"].to_string());
+    let fields = [("csrf", csrf.as_str()), ("version", &version), ("lineage", &named)];
+    assert_eq!(mori.post(&format!("{page}/edit"), &fields).status, 303);
+    let frozen = lab.act(&id, "freeze").has(200).json();
+    assert_eq!(codes(&frozen["decision"]), [""; 0], "{frozen:#}");
+    let shown = mori.get(&format!("{page}?lang=ja")).has(200).text;
+    assert!(shown.contains("同梱済み"), "Apache's text is added by itself");
+}
+
+#[test]
 fn what_is_named_and_not_sent_is_refused() {
     let lab = Lab::new("");
     let draft = lab.post(&json!({ "lineage": child() })).has(201).json();

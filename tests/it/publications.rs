@@ -57,6 +57,15 @@ fn a_publication_that_cannot_begin_says_why_and_can_be_taken_back() {
     let token = lab.folder.path().join("hub-token");
     let elsewhere = format!("{plain}token_file = {token:?}\nallow = [\"https://huggingface.co\"]\n");
     let lab = lab.reconfigured(&elsewhere);
+    let (after, _, reason) = stopped(&lab, &id);
+    assert!(
+        reason.contains("/nowhere/hub-token"),
+        "a start does not ask again for what has stopped: {reason}"
+    );
+    assert_eq!(after["version"], release["version"]);
+    // The new failure is told as it comes, and the old one is not told as if it were new.
+    let asked = lab.release(&["publish", &id]).exits(0);
+    assert!(!asked.stderr.contains("/nowhere/hub-token"), "{}", asked.stderr);
     let (_, step, reason) = stopped(&lab, &id);
     assert!(step == "probe" && reason.contains("it is not in [hub] allow"), "{step}: {reason}");
 
@@ -84,10 +93,54 @@ fn what_is_committed_on_the_hub_cannot_be_taken_back_here() {
     let (release, step, _) = stopped(&lab, &id);
     assert_eq!(json!([release["state"], step]), json!(["publishing", "visibility"]));
     lab.act(&id, "withdraw").is_problem(409, "publishing-committed");
+    lab.edit(&id, &lineage("L1")).is_problem(409, "publishing-committed");
     let page = lab.service.session("mori").get(&format!("/releases/{id}")).has(200).text;
     assert!(!page.contains("/withdraw\"") && page.contains("/publish\""), "only going on is offered");
     lab.release(&["publish", "--wait", &id]).exits(0);
     assert_eq!(hub.commits(REPO, "main").len(), 2, "the Hub's own and ours");
+}
+
+/// The Hub may have the commit, although nobody has seen it there.
+#[test]
+fn what_may_be_on_the_hub_cannot_be_taken_back_either() {
+    let hub = hub();
+    let lab = Lab::with_hub(hub.endpoint());
+    let id = lab.approved(&lineage("L1"), &["ueda"]);
+    hub.inject(Call::Commit, Fault::LostFromSight);
+    let ended = lab.release(&["publish", "--wait", &id]).exits(1);
+    ended.says(&["The publication stopped (publishing)", "holds the commit is not known"]);
+    let release = lab.show(&id);
+    let commit = release["steps"].as_array().and_then(|steps| steps.last()).expect("a step");
+    assert_eq!(json!([commit["name"], commit["state"]]), json!(["commit", "intended"]));
+    let page = lab.service.visitor().get(&format!("/releases/{id}?lang=ja")).has(200).text;
+    assert!(page.contains("結果不明") && page.contains("反映されたか確認できません"), "{page}");
+    lab.act(&id, "withdraw").is_problem(409, "publishing-committed");
+    lab.release(&["publish", "--wait", &id]).exits(0);
+    assert_eq!(hub.commits(REPO, "main").len(), 2, "it was there");
+
+    // What the Hub has refused is not there, and may be taken back.
+    let refused = lab.approved(&lineage("L1").replace(REPO, "lab/other"), &["ueda"]);
+    hub.inject(Call::Commit, Fault::Status(403));
+    let _ = lab.act(&refused, "publish").has(200);
+    assert_eq!(stopped(&lab, &refused).1, "commit");
+    assert_eq!(lab.act(&refused, "withdraw").has(200).json()["state"], "withdrawn");
+}
+
+#[test]
+fn a_second_press_does_not_disturb_a_publication() {
+    let hub = hub();
+    let lab = Lab::with_hub(hub.endpoint());
+    let id = lab.approved(&lineage("L1"), &["ueda"]);
+    for _ in 0..3 {
+        hub.inject(Call::Commit, Fault::Status(503));
+    }
+    let _ = lab.act(&id, "publish").has(200);
+    until("the commit", 30, || (hub.count(Call::Commit) > 0).then_some(()));
+    let again = lab.act(&id, "publish").has(200).json();
+    assert_eq!(json!([again["state"], again["publishing"]]), json!(["publishing", true]));
+    until("the publication", 60, || (lab.show(&id)["state"] == "published").then_some(()));
+    let done = lab.audit(&id).into_iter().filter(|line| line.2 == "release.publish").count();
+    assert_eq!(done, 1, "asked for once");
 }
 
 #[test]
@@ -169,6 +222,50 @@ fn a_permit_that_falls_on_the_way_stops_the_publication() {
     let (_, step, reason) = stopped(&lab, &id);
     assert!(step == "compare" && reason.contains("0 of 1 approvals hold"), "{step}: {reason}");
     assert_eq!(hub.is_private(REPO), Some(true), "it never became public");
+
+    // It cannot go on and not end, but back, and out from there with new approvals.
+    lab.act(&id, "publish").is_problem(409, "permit-void");
+    lab.act(&id, "withdraw").is_problem(409, "publishing-committed");
+    lab.service.add_user("kondo", &["approver"]);
+    let (page, kondo) = (format!("/releases/{id}"), lab.service.session("kondo"));
+    let shown = kondo.get(&format!("{page}?lang=en")).has(200).text;
+    assert!(shown.contains("/return\"") && !shown.contains("/publish\""), "{shown}");
+    assert!(shown.contains("void: no longer an approver"), "{shown}");
+    assert_eq!(kondo.press(&page, &format!("{page}/return"), "ueda has left").status, 303);
+    let _ = lab.edit(&id, &lineage("L1").replace("tokens = 1000", "tokens = 1001")).has(200);
+    lab.approve(&id, &["kondo"]);
+    let published = lab.release(&["publish", "--wait", "--json", &id]).exits(0).json();
+    assert_eq!(hub.commits(REPO, "main").len(), 3, "the Hub's own, and two of ours");
+    assert_eq!(hub.commits(REPO, "main")[0], text(&published["commit"]));
+    assert_eq!(hub.is_private(REPO), Some(false));
+}
+
+/// The permit falls when the tag is placed already: what comes after it needs a tag of its own.
+#[test]
+fn a_tag_that_is_placed_needs_another_name() {
+    let hub = hub();
+    let lab = Lab::with_hub(hub.endpoint());
+    let id = lab.approved(&lineage("L1"), &["ueda"]);
+    hub.inject(Call::Settings, Fault::Status(403));
+    let _ = lab.act(&id, "publish").has(200);
+    assert_eq!(stopped(&lab, &id).1, "visibility");
+    let _ = lab.service.api().post("/api/v1/users/ueda/roles", &json!({ "roles": ["viewer"] })).has(200);
+    lab.act(&id, "publish").is_problem(409, "permit-void");
+    lab.service.add_user("kondo", &["approver"]);
+    let changed = lineage("L1").replace("tokens = 1000", "tokens = 1001");
+    assert_eq!(lab.edit(&id, &changed).has(200).json()["state"], "draft");
+    lab.approve(&id, &["kondo"]);
+    let ended = lab.release(&["publish", "--wait", &id]).exits(1);
+    ended.says(&[&format!("The tag release-{id} of {REPO} already points at"), "Choose another tag"]);
+
+    // Nothing of the new content is on the Hub, so it may be edited once more.
+    let named = changed.replace("[release]\n", "[release]\ntag = \"v2\"\n");
+    assert_eq!(lab.edit(&id, &named).has(200).json()["state"], "draft");
+    lab.approve(&id, &["kondo"]);
+    let published = lab.release(&["publish", "--wait", "--json", &id]).exits(0).json();
+    let tags = hub.tags(REPO);
+    assert_eq!(tags.len(), 2, "{tags:?}");
+    assert!(tags.contains(&("v2".to_owned(), text(&published["commit"]).to_owned())), "{tags:?}");
 }
 
 #[test]

@@ -195,6 +195,11 @@ impl Journal for Recorder {
         let written = self.write(step, None, format!("failed {step}: {error}"));
         written.expect("failures do not stop this journal");
     }
+
+    async fn unknown(&self, step: Step, error: &PublishError) {
+        let written = self.write(step, None, format!("unknown {step}: {error}"));
+        written.expect("failures do not stop this journal");
+    }
 }
 
 /// Bytes that do not compress and do not repeat (xorshift64).

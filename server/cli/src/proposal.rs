@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use sekisho_policy::{Facts, ReleasedFile};
+use sekisho_policy::{Facts, LeftOut, ReleasedFile, is_card};
 use serde_json::{Value, json};
 
 use crate::commands::policy::{Disk, gather as facts_of};
@@ -25,6 +25,7 @@ pub(crate) fn gather(lineage: &Path, printer: &Printer) -> anyhow::Result<Value>
         "parents": parents,
         "files": texts(&facts, printer)?,
         "announcement": facts.announcement,
+        "missing": facts.missing,
     }))
 }
 
@@ -35,8 +36,11 @@ fn read(path: &str) -> anyhow::Result<String> {
 /// The service writes the card itself.
 fn texts(facts: &Facts, printer: &Printer) -> anyhow::Result<BTreeMap<String, String>> {
     let mut texts = BTreeMap::new();
+    for LeftOut { path, why } in &facts.left_out {
+        printer.say(&format!("{path} is not sent: {why}."));
+    }
     for ReleasedFile { path, bytes } in facts.files.iter().flatten() {
-        if path == "README.md" || path == "README_ja.md" {
+        if is_card(path) {
             printer.say(&format!("{path} is not sent: the service writes the model card."));
             continue;
         }

@@ -149,6 +149,21 @@ pub enum PublishError {
         /// The head now.
         head: String,
     },
+    /// The answer to the commit was lost, and the branch could not be read either.
+    #[error(
+        "Whether {repo} ({revision}) holds the commit is not known: {}. After that the branch could not be read: {}. Resume: the Hub is looked at before anything is sent.",
+        bare(&.error.en), bare(&.unread.en)
+    )]
+    OutcomeUnknown {
+        /// The repository.
+        repo: String,
+        /// The branch.
+        revision: String,
+        /// What came of the commit.
+        error: Text,
+        /// What came of reading the branch.
+        unread: Text,
+    },
     /// What the Hub holds is not what was approved.
     #[error(
         "{repo} at {commit} differs from the release: {differences}. The visibility was not changed. Delete the repository on the Hub and publish again."
@@ -260,6 +275,7 @@ impl PublishError {
             Self::ObjectRefused { .. } => "hub-object",
             Self::UnsafeAddress { .. } => "hub-address",
             Self::Overtaken { .. } => "hub-overtaken",
+            Self::OutcomeUnknown { .. } => "hub-outcome",
             Self::RemoteDiffers { .. } => "hub-differs",
             Self::TagElsewhere { .. } => "hub-tag",
             Self::SettingIgnored { .. } => "hub-setting",
@@ -270,4 +286,9 @@ impl PublishError {
             Self::Journal { .. } => "hub-journal",
         }
     }
+}
+
+/// A sentence inside another one.
+pub(crate) fn bare(sentence: &str) -> &str {
+    sentence.trim_end_matches(['.', '。'])
 }

@@ -1,4 +1,5 @@
 use crate::PublishError;
+use crate::error::bare;
 
 impl PublishError {
     /// The sentence in Japanese; [`Display`](std::fmt::Display) is the English one.
@@ -57,6 +58,11 @@ impl PublishError {
             ),
             Self::Overtaken { repo, revision, parent, head } => format!(
                 "{repo}（{revision}）に {parent} より後の別のコミット {head} があります。上書きはしていません。Hubで内容を確認してから再開してください。"
+            ),
+            Self::OutcomeUnknown { repo, revision, error, unread } => format!(
+                "{repo}（{revision}）にコミットが反映されたか確認できません（{}）。続くブランチの確認にも失敗しました（{}）。再開すると、送信の前にHubの状態を確認します。",
+                bare(&error.ja),
+                bare(&unread.ja)
             ),
             Self::RemoteDiffers { repo, commit, differences } => format!(
                 "{repo} の {commit} の内容がリリースと一致しません：{differences}。公開範囲は変更していません。Hub上のリポジトリを削除し、公開をやり直してください。"

@@ -82,4 +82,7 @@ pub trait Journal: Send + Sync {
 
     /// The step stopped. What was done before it stays; the same publication may be asked for again.
     async fn failed(&self, step: Step, error: &PublishError);
+
+    /// The step stopped, and nobody knows whether it took effect: its intent stands. A resumed publication looks at the Hub.
+    async fn unknown(&self, step: Step, error: &PublishError);
 }

@@ -122,7 +122,10 @@ impl Publication<'_> {
             }
             Err(error) => {
                 let error = if step < Step::Upload { self.before_bytes(error) } else { error };
-                self.journal.failed(step, &error).await;
+                match error {
+                    PublishError::OutcomeUnknown { .. } => self.journal.unknown(step, &error).await,
+                    _ => self.journal.failed(step, &error).await,
+                }
                 Err(error)
             }
         }
@@ -273,7 +276,8 @@ impl Publication<'_> {
     }
 
     /// One commit on the ground that was seen. After any error the branch says what happened: it holds the bundle (the answer
-    /// was lost), it stands still (try again), or somebody else moved it (stop).
+    /// was lost), it stands still (try again), or somebody else moved it (stop). When the branch cannot be read either, an answer
+    /// that was lost leaves the outcome unknown.
     async fn commit(
         &self,
         intended: &Intended<'_>,
@@ -294,10 +298,8 @@ impl Publication<'_> {
                 Err(error) => error,
             };
             tracing::warn!(hub.repo = %repo, hub.attempt = attempt, "the commit got no success: {error}");
-            let head = self.remote.head(repo, revision).await?.unwrap_or_default();
-            if head != ground.head {
-                let tree = self.remote.tree(repo, &head).await?;
-                if intended.difference(&tree).is_none() {
+            match self.moved(intended, &ground.head).await {
+                Ok(Some(head)) => {
                     let (en, ja) = (error.to_string(), error.ja());
                     let detail = seen(
                         format!("{head}, found after: {en}"),
@@ -305,20 +307,34 @@ impl Publication<'_> {
                     );
                     return Ok((head, detail));
                 }
-                let parent = ground.head.clone();
-                return Err(PublishError::Overtaken {
-                    repo: repo.clone(),
-                    revision: revision.clone(),
-                    parent,
-                    head,
-                });
-            }
-            if attempt == COMMIT_ATTEMPTS || !passes(&error) {
-                return Err(error);
+                Ok(None) if attempt == COMMIT_ATTEMPTS || !passes(&error) => return Err(error),
+                Ok(None) => {}
+                Err(overtaken @ PublishError::Overtaken { .. }) => return Err(overtaken),
+                Err(unread) if is_lost(&error) => {
+                    let (repo, revision) = (repo.clone(), revision.clone());
+                    let (error, unread) = (error.text(), unread.text());
+                    return Err(PublishError::OutcomeUnknown { repo, revision, error, unread });
+                }
+                Err(_) => return Err(error),
             }
             tokio::time::sleep(Duration::from_millis(250) * 2u32.pow(attempt)).await;
             attempt += 1;
         }
+    }
+
+    /// The head of the branch when it holds the bundle, none while it is where the commit was to build on.
+    async fn moved(&self, intended: &Intended<'_>, parent: &str) -> Result<Option<String>, PublishError> {
+        let (repo, revision) = (&self.bundle.repo, &self.bundle.revision);
+        let head = self.remote.head(repo, revision).await?.unwrap_or_default();
+        if head == parent {
+            return Ok(None);
+        }
+        let tree = self.remote.tree(repo, &head).await?;
+        if intended.difference(&tree).is_none() {
+            return Ok(Some(head));
+        }
+        let (repo, revision, parent) = (repo.clone(), revision.clone(), parent.to_owned());
+        Err(PublishError::Overtaken { repo, revision, parent, head })
     }
 
     async fn compare(&self, intended: &Intended<'_>, commit: &str) -> Result<((), Text), PublishError> {
@@ -395,6 +411,15 @@ fn passes(error: &PublishError) -> bool {
     match error {
         PublishError::Answer { status, .. } => matches!(status, 408 | 409 | 412 | 429 | 500..=504),
         PublishError::Unreachable { .. } => true,
+        _ => false,
+    }
+}
+
+/// Errors that do not say whether the Hub did what it was asked.
+fn is_lost(error: &PublishError) -> bool {
+    match error {
+        PublishError::Answer { status, .. } => *status == 408 || *status >= 500,
+        PublishError::Unreachable { .. } | PublishError::Malformed { .. } => true,
         _ => false,
     }
 }

@@ -153,6 +153,20 @@ impl Decision {
         self.verdict == Verdict::Allowed
     }
 
+    /// Whether an obligation asks for a text that was among the files: a licence, a notice or a use policy, without a violation, waived
+    /// or not, of the same rule on the same way.
+    #[must_use]
+    pub fn includes(&self, obligation: &Finding) -> bool {
+        let texts = [Code::LicenseFileMissing, Code::NoticeMissing, Code::UsePolicyMissing];
+        let broken = |finding: &Finding| {
+            let same = |line: &String| finding.derivation.contains(line);
+            finding.code == obligation.code && obligation.derivation.iter().any(same)
+        };
+        texts.contains(&obligation.code)
+            && self.obligations.contains(obligation)
+            && !self.violations.iter().chain(&self.warnings).any(broken)
+    }
+
     /// As plain text, one line each: the verdict, then every finding with its derivation below it.
     #[must_use]
     pub fn render(&self, language: Language) -> Vec<String> {

@@ -6,8 +6,7 @@ use sekisho_domain::lineage::LineageFile;
 use sekisho_domain::score::ResultEntry;
 use sekisho_domain::{TomlError, parse_toml};
 
-/// Files beyond this size are no licence, card or notice, and are not read.
-const LARGEST_TEXT: u64 = 2_000_000;
+use crate::names::{LeftOut, why_left_out};
 
 /// Everything that a decision depends on, besides the rules and the day.
 #[derive(Clone, Debug)]
@@ -24,6 +23,8 @@ pub struct Facts {
     pub announcement: Option<String>,
     /// Files that the release names and that are not there.
     pub missing: Vec<String>,
+    /// What lies in the release folder and is no text of the release: neither judged nor published.
+    pub left_out: Vec<LeftOut>,
     /// Release levels in the registry, by subset; `None` where there is no registry.
     pub registry: Option<BTreeMap<String, String>>,
     /// The subsets that the run's own specification says it was trained on; empty where the run is not known.
@@ -117,6 +118,7 @@ impl Facts {
             files: None,
             announcement: None,
             missing: Vec::new(),
+            left_out: Vec::new(),
             registry: None,
             trained: Vec::new(),
             scores: Vec::new(),
@@ -195,7 +197,11 @@ impl Facts {
             return Ok(Vec::new());
         };
         let mut files = Vec::new();
-        for (name, _) in names.into_iter().filter(|(name, size)| *size <= LARGEST_TEXT && is_text(name)) {
+        for (name, size) in names {
+            if let Some(why) = why_left_out(&name, size) {
+                self.left_out.push(LeftOut { path: name, why });
+                continue;
+            }
             if let Some(bytes) = folder.read(&format!("{base}/{name}")).map_err(FactsError::Read)? {
                 files.push(ReleasedFile { path: name, bytes });
             }
@@ -219,14 +225,6 @@ fn read_lineage(path: &str, folder: &dyn Folder) -> Result<Option<LineageFile>, 
 
 fn utf8(path: &str, bytes: Vec<u8>) -> Result<String, FactsError> {
     String::from_utf8(bytes).map_err(|_| FactsError::Encoding(path.to_owned()))
-}
-
-/// Licences, notices and cards have no extension or one of these.
-fn is_text(name: &str) -> bool {
-    match name.rsplit_once('.') {
-        None | Some(("", _)) => !name.starts_with('.'),
-        Some((_, extension)) => ["md", "txt"].iter().any(|text| extension.eq_ignore_ascii_case(text)),
-    }
 }
 
 /// `relative` as seen from the folder of `file`.
@@ -275,7 +273,7 @@ pub(crate) fn relative_to(file: &str, path: &str) -> String {
 mod tests {
     use sekisho_domain::parse_toml;
 
-    use super::{Facts, is_text, normalize, relative_to, resolve};
+    use super::{Facts, normalize, relative_to, resolve};
 
     #[test]
     fn where_a_checkout_lies_is_no_fact() {
@@ -308,18 +306,5 @@ mod tests {
         assert_eq!(resolve("/lineage.toml", "parent.toml"), "/parent.toml");
         assert_eq!(relative_to("/x/child/lineage.toml", "/x/parent/lineage.toml"), "../parent/lineage.toml");
         assert_eq!(relative_to("lineage.toml", "parent/lineage.toml"), "parent/lineage.toml");
-    }
-
-    #[test]
-    fn weights_are_not_read_as_texts() {
-        for (name, text) in [
-            ("LICENSE", true),
-            ("README_ja.md", true),
-            ("Notice.TXT", true),
-            ("model.safetensors", false),
-            (".gitattributes", false),
-        ] {
-            assert_eq!(is_text(name), text, "{name}");
-        }
     }
 }

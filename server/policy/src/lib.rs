@@ -14,12 +14,14 @@ mod expression;
 mod facts;
 mod lineage;
 mod messages;
+mod names;
 mod rules;
 mod set;
 
 pub use cases::{BASE_CASES, CaseOutcome, run_cases};
 pub use decision::{Code, Decision, Finding, PolicyRef, Verdict};
 pub use facts::{Facts, FactsError, Folder, Regression, ReleasedFile, Trained};
+pub use names::{LARGEST_TEXT, LeftOut, is_card, is_text};
 pub use rules::licenses::Owed;
 pub use set::{Gate, LevelRule, LicenseClass, LicenseRule, PolicySet, SetError, license_text};
 

@@ -1,15 +1,17 @@
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use axum::http::StatusCode;
 use sekisho_domain::checkpoint::CheckpointState;
 use sekisho_domain::run::RunState;
-use sekisho_domain::{Step, Text};
-use sekisho_store::{Checkpoint, StoreError, Verification};
+use sekisho_domain::{RunId, Step, Text, is_disk_full};
+use sekisho_store::{Checkpoint, Run, StoreError, Verification};
 use sekisho_weights::{Inspected, Refusal};
-use tokio::task::JoinError;
 
-use crate::service::{copies, evaluations, runs};
+use crate::fault::panic_words;
+use crate::service::{checkpoints, copies, evaluations, runs};
 use crate::{App, WebError};
 
 /// How a folder is examined: [`sekisho_weights::inspect`], apart from tests.
@@ -41,7 +43,7 @@ async fn pass(app: &App, examine: Examine) -> Result<(), WebError> {
     for state in [CheckpointState::Verifying, CheckpointState::Received] {
         for checkpoint in app.store.checkpoints_in(state).await? {
             let done = match verify(app, &checkpoint, examine).await {
-                Ok(()) => evaluate_due(app).await,
+                Ok(()) => evaluate_verified(app, &checkpoint).await,
                 failed => failed,
             };
             result = result.and(done);
@@ -65,7 +67,9 @@ async fn verify(app: &App, checkpoint: &Checkpoint, examine: Examine) -> Result<
             refuse(app, checkpoint, &path, refusal.code(), &reason).await?;
         }
         Err(failed) if failed.is_panic() => {
-            refuse(app, checkpoint, &path, "checkpoint-panic", &our_fault(failed)).await?;
+            let panic = failed.into_panic();
+            let reason = our_fault(panic_words(&*panic));
+            refuse(app, checkpoint, &path, "checkpoint-panic", &reason).await?;
         }
         // The service is stopping; the next start examines it.
         Err(_) => {}
@@ -118,22 +122,28 @@ async fn reason(app: &App, checkpoint: &Checkpoint, refusal: &Refusal) -> Result
     Ok(reason)
 }
 
-fn not_kept(error: &dyn std::fmt::Display) -> Text {
+fn not_kept(error: &std::io::Error) -> Text {
+    if copies::is_changed(error) {
+        return Text {
+            en: format!("{error}. Hand the checkpoint over again when nobody writes to it any more."),
+            ja: format!(
+                "検査後にファイルが変更されたため、保存していません（{error}）。書き込みが終わってから、もう一度登録してください。"
+            ),
+        };
+    }
+    let (en, ja) = if is_disk_full(error) {
+        ("Free some space and hand it over again", "空きを確保して、もう一度登録してください。")
+    } else {
+        ("Mend that and hand it over again", "原因を取り除いて、もう一度登録してください。")
+    };
     Text {
-        en: format!(
-            "The checkpoint is sound but could not be kept: {error}. Free some space and hand it over again."
-        ),
-        ja: format!(
-            "チェックポイントは正常ですが、保存できませんでした（{error}）。空きを確保して、もう一度登録してください。"
-        ),
+        en: format!("The checkpoint is sound but could not be kept: {error}. {en}."),
+        ja: format!("チェックポイントは正常ですが、保存できませんでした（{error}）。{ja}"),
     }
 }
 
 /// A panic of the examination: this checkpoint is refused, and the others go on.
-fn our_fault(failed: JoinError) -> Text {
-    let panic = failed.into_panic();
-    let words = panic.downcast_ref::<&str>().map(|words| (*words).to_owned());
-    let words = words.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+fn our_fault(words: &str) -> Text {
     Text {
         en: format!(
             "Examining the checkpoint failed through a fault of Sekisho ({words}). Report it, and hand the checkpoint over again after an update."
@@ -177,27 +187,40 @@ fn verification(found: &Inspected) -> Result<Verification, WebError> {
 
 /// Queues the suites of verified checkpoints that have none yet, where their runs' specifications ask for it.
 async fn evaluate_due(app: &App) -> Result<(), WebError> {
+    let mut runs: HashMap<RunId, Run> = HashMap::new();
     for checkpoint in app.store.checkpoints_unevaluated().await? {
-        match evaluate(app, &checkpoint).await {
-            Err(error) if error.status == StatusCode::NOT_FOUND => {
-                tracing::warn!(checkpoint = %checkpoint.id, %error, "a suite cannot be queued");
-            }
-            done => done?,
-        }
+        let run = match runs.entry(checkpoint.run) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => new.insert(runs::find(app, &checkpoint.run.to_string()).await?),
+        };
+        evaluate(app, run, &checkpoint).await?;
     }
     Ok(())
 }
 
-async fn evaluate(app: &App, checkpoint: &Checkpoint) -> Result<(), WebError> {
+/// The same of one checkpoint, if its examination has found it sound.
+async fn evaluate_verified(app: &App, examined: &Checkpoint) -> Result<(), WebError> {
+    let checkpoint = checkpoints::find(app, &examined.id.to_string()).await?;
+    if checkpoint.state != CheckpointState::Verified {
+        return Ok(());
+    }
     let run = runs::find(app, &checkpoint.run.to_string()).await?;
+    evaluate(app, &run, &checkpoint).await
+}
+
+async fn evaluate(app: &App, run: &Run, checkpoint: &Checkpoint) -> Result<(), WebError> {
     let every = run.spec.as_ref().and_then(|spec| spec.pointer("/evaluate/every")?.as_u64()).unwrap_or(1);
     let last = run.state == RunState::Finished && checkpoint.step >= run.step;
     if every > 1 && !checkpoint.step.0.is_multiple_of(every) && !last {
         return Ok(());
     }
-    let suite = run.suite.as_deref().unwrap_or(&app.config.suite);
-    evaluations::start(app, checkpoint, suite).await?;
-    Ok(())
+    match evaluations::start(app, checkpoint, evaluations::suite_of(app, run)).await {
+        Err(error) if error.status == StatusCode::NOT_FOUND => {
+            tracing::warn!(checkpoint = %checkpoint.id, %error, "a suite cannot be queued");
+            Ok(())
+        }
+        started => started.map(drop),
+    }
 }
 
 fn changed(app: &App, checkpoint: &Checkpoint) {

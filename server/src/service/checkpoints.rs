@@ -9,7 +9,7 @@ use sekisho_store::{Checkpoint, Run};
 use sekisho_weights::list_files;
 
 use super::copies;
-use crate::{App, WebError};
+use crate::{App, Noun, WebError};
 
 /// Until a checkpoint that is being moved is looked at again.
 const AGAIN: Duration = Duration::from_millis(200);
@@ -19,10 +19,9 @@ const AGAIN: Duration = Duration::from_millis(200);
 /// # Errors
 /// 404.
 pub async fn find(app: &App, key: &str) -> Result<Checkpoint, WebError> {
-    let id: CheckpointId =
-        key.parse().map_err(|_| WebError::not_found(format_args!("checkpoint \"{key}\"")))?;
+    let id: CheckpointId = key.parse().map_err(|_| WebError::not_found(Noun::Checkpoint, key))?;
     let found = app.store.checkpoint(id).await?;
-    found.ok_or_else(|| WebError::not_found(format_args!("checkpoint \"{key}\"")))
+    found.ok_or_else(|| WebError::not_found(Noun::Checkpoint, key))
 }
 
 /// Takes the announcement of a folder on a disk that the server sees too. The bytes are examined by the ingest job.

@@ -28,6 +28,9 @@ pub struct Comparison {
 /// Per task of which more is better the answers under its primary metric.
 type Values = Arc<Vec<TaskItems>>;
 
+/// What a row was compared with, by identity.
+type Kept = BTreeMap<String, Option<Comparison>>;
+
 /// The primary scores of a complete evaluation, in suite order.
 pub type Primary = Vec<ScoreRow>;
 
@@ -78,25 +81,43 @@ impl Page<'_> {
         leader: usize,
     ) -> Result<HashMap<usize, Option<Comparison>>, WebError> {
         let key = format!("comparisons/{}.json", self.identity(leader));
-        let kept = self.app.blobs.get(&key).await?;
-        let mut kept: BTreeMap<String, Option<Comparison>> =
-            kept.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
-        let mut jobs = Vec::new();
-        for row in leader + 1..self.rows.len() {
-            if !kept.contains_key(&self.identity(row)) {
-                let (a, b) = (self.values_of(leader).await?, self.values_of(row).await?);
-                jobs.push((row, tokio::task::spawn_blocking(move || compare(&a, &b))));
-            }
-        }
-        let is_new = !jobs.is_empty();
-        for (row, job) in jobs {
-            kept.insert(self.identity(row), job.await.map_err(WebError::internal)?);
-        }
-        if is_new {
-            self.app.blobs.put(&key, serde_json::to_vec(&kept).map_err(WebError::internal)?).await?;
+        let mut kept = self.kept(&key).await?;
+        if !self.lacks(leader, &kept).is_empty() {
+            // One page at a time computes: many visitors of a new board ask for the same, and each draws ten thousand times.
+            let _one = self.app.comparing.lock().await;
+            kept = self.kept(&key).await?;
+            self.complete(leader, &key, &mut kept).await?;
         }
         let below = leader + 1..self.rows.len();
         Ok(below.map(|row| (row, kept.get(&self.identity(row)).copied().flatten())).collect())
+    }
+
+    /// What a row was compared with before.
+    async fn kept(&self, key: &str) -> Result<Kept, WebError> {
+        let kept = self.app.blobs.get(key).await?;
+        Ok(kept.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default())
+    }
+
+    /// The rows after the leader that it was not compared with.
+    fn lacks(&self, leader: usize, kept: &Kept) -> Vec<usize> {
+        (leader + 1..self.rows.len()).filter(|row| !kept.contains_key(&self.identity(*row))).collect()
+    }
+
+    /// Makes the comparisons that are not kept yet, and keeps them.
+    async fn complete(&mut self, leader: usize, key: &str, kept: &mut Kept) -> Result<(), WebError> {
+        let mut jobs = Vec::new();
+        for row in self.lacks(leader, kept) {
+            let (a, b) = (self.values_of(leader).await?, self.values_of(row).await?);
+            jobs.push((row, tokio::task::spawn_blocking(move || compare(&a, &b))));
+        }
+        if jobs.is_empty() {
+            return Ok(());
+        }
+        for (row, job) in jobs {
+            kept.insert(self.identity(row), job.await.map_err(WebError::internal)?);
+        }
+        self.app.blobs.put(key, serde_json::to_vec(kept).map_err(WebError::internal)?).await?;
+        Ok(())
     }
 
     fn identity(&self, row: usize) -> String {

@@ -23,9 +23,9 @@ pub fn present(app: &App, checkpoint: &Checkpoint) -> PathBuf {
     let announced = PathBuf::from(&checkpoint.path);
     let place = checkpoint.place.as_ref().map(PathBuf::from);
     place.filter(|place| place.is_dir()).unwrap_or_else(|| {
-        let moved = announced.file_name().map(|name| app.staging_dir().join(name));
-        // A data folder that was moved takes its staged uploads along.
-        moved.filter(|moved| checkpoint.owned && !announced.is_dir() && moved.is_dir()).unwrap_or(announced)
+        let staged = announced.file_name().map(|name| app.staging_dir().join(name));
+        // A data folder that was moved, or is reached by another path, has its staged uploads under their names still.
+        staged.filter(|staged| checkpoint.owned && staged.is_dir()).unwrap_or(announced)
     })
 }
 
@@ -55,13 +55,14 @@ pub async fn clear_staging(app: &App) -> Result<(), StoreError> {
     let mut waiting = Vec::new();
     for state in [Received, Verifying] {
         let rows = app.store.checkpoints_in(state).await?;
-        waiting.extend(rows.iter().map(|row| present(app, row)));
+        // By name: the data folder may be reached by another path than when they were accepted.
+        waiting.extend(rows.iter().filter_map(|row| Some(present(app, row).file_name()?.to_owned())));
     }
     let dir = app.staging_dir();
     fs_err::create_dir_all(&dir)?;
     for entry in fs_err::read_dir(&dir)? {
         let path = entry?.path();
-        match waiting.contains(&path) {
+        match path.file_name().is_some_and(|name| waiting.iter().any(|known| known == name)) {
             true => {}
             false if path.is_dir() => fs_err::remove_dir_all(path)?,
             false => fs_err::remove_file(path)?,
@@ -145,7 +146,22 @@ fn copy_file(from: &Path, to: &Path, sha256: Sha256) -> io::Result<()> {
     if Sha256::from_bytes(hasher.finalize().into()) == sha256 {
         return Ok(());
     }
-    Err(io::Error::other(format!("{} changed after it was examined", from.display())))
+    Err(changed(from))
+}
+
+/// What was to be kept is not what was examined.
+#[derive(Debug, thiserror::Error)]
+#[error("{} changed after it was examined", .0.display())]
+struct Changed(PathBuf);
+
+pub(crate) fn changed(file: &Path) -> io::Error {
+    io::Error::other(Changed(file.to_owned()))
+}
+
+/// Whether a file could not be kept because it is no longer what was examined.
+#[must_use]
+pub fn is_changed(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|cause| cause.is::<Changed>())
 }
 
 /// The new name and what it holds survive a power cut.
@@ -163,7 +179,11 @@ fn take_place(whole: &Path, place: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use sekisho_domain::wire::RegisterRun;
+    use sekisho_domain::{Step, Tokens};
+
     use super::*;
+    use crate::service::{checkpoints, runs};
 
     fn entry(path: &str, bytes: &str) -> FileEntry {
         FileEntry { path: path.to_owned(), size: bytes.len() as u64, sha256: Sha256::of(bytes) }
@@ -183,6 +203,32 @@ mod tests {
         let files = [entry("b", "two")];
         copy(&at("from"), &at("half"), &at("kept/x"), &files).expect("copied");
         assert!(at("kept/x/b").is_file() && !at("kept/x/a").exists() && !at("half").exists());
+    }
+
+    /// The folder that `--dir` names may be the same by another path at the next start.
+    #[tokio::test]
+    async fn an_accepted_upload_stays_when_the_data_folder_has_another_path() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let at = |name: &str| folder.path().join(name);
+        fs_err::create_dir(at("data")).expect("a folder");
+        std::os::unix::fs::symlink(at("data"), at("link")).expect("a link");
+        let open = async |dir: PathBuf| {
+            let config = crate::Config::defaults(&dir).expect("a configuration");
+            crate::serve::open_app(config).await.expect("an application").0
+        };
+        let app = open(at("data")).await;
+        for name in ["accepted", "cut-off"] {
+            fs_err::create_dir_all(app.staging_dir().join(name)).expect("a folder");
+        }
+        let request = RegisterRun { name: "r".to_owned(), ..RegisterRun::default() };
+        let (run, _) = runs::register(&app, &request).await.expect("a run");
+        let upload = app.staging_dir().join("accepted");
+        let added = checkpoints::add(&app, &run, Step(1), Tokens(1), &upload, true).await.expect("added");
+
+        let again = open(at("link")).await;
+        clear_staging(&again).await.expect("cleared");
+        assert!(upload.is_dir() && !app.staging_dir().join("cut-off").exists());
+        assert!(is_staged(&again, &present(&again, &added)), "it is moved, not copied");
     }
 
     #[test]

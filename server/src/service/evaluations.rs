@@ -6,7 +6,7 @@ use sekisho_domain::score::Interval;
 use sekisho_domain::{EvaluationId, Sha256, WorkItemId};
 use sekisho_store::{Checkpoint, Evaluation, NewWork, Run, ScoreRow, WorkRow};
 
-use crate::{App, WebError};
+use crate::{App, Noun, WebError};
 
 /// Priority of checkpoints of running training; release checks go before them, backfill after.
 const TRAINING_PRIORITY: i32 = 10;
@@ -16,10 +16,9 @@ const TRAINING_PRIORITY: i32 = 10;
 /// # Errors
 /// 404.
 pub async fn find(app: &App, key: &str) -> Result<Evaluation, WebError> {
-    let id: EvaluationId =
-        key.parse().map_err(|_| WebError::not_found(format_args!("evaluation \"{key}\"")))?;
+    let id: EvaluationId = key.parse().map_err(|_| WebError::not_found(Noun::Evaluation, key))?;
     let found = app.store.evaluation(id).await?;
-    found.ok_or_else(|| WebError::not_found(format_args!("evaluation \"{key}\"")))
+    found.ok_or_else(|| WebError::not_found(Noun::Evaluation, key))
 }
 
 /// A suite by name.
@@ -28,7 +27,7 @@ pub async fn find(app: &App, key: &str) -> Result<Evaluation, WebError> {
 /// 404 with the names that exist.
 pub fn suite<'a>(app: &'a App, name: &str) -> Result<&'a Suite, WebError> {
     app.catalog.suite(name).map_err(|error| {
-        let mut not_found = WebError::not_found(format_args!("suite \"{name}\""));
+        let mut not_found = WebError::not_found(Noun::Suite, name);
         not_found.detail = error.to_string();
         not_found
     })

@@ -2,18 +2,24 @@ use sekisho_domain::user::{Role, Scope};
 use sekisho_domain::{Sha256, TokenId, UserId};
 use sekisho_store::{ApiToken, AuditEntry, LoginLink, User};
 
-use crate::{Actor, App, WebError, new_secret};
+use crate::{Actor, App, Noun, WebError, new_secret};
 
 /// A sign-in link holds for a day.
 const LINK_SECONDS: i64 = 24 * 3600;
 
-/// Adds an account.
+/// Adds an account. `actor` is who asked for it; nobody when the service itself does.
 ///
 /// # Errors
 /// 400 for a name that cannot be used, 409 for one that is taken.
-pub async fn add_user(app: &App, name: &str, roles: &[Role]) -> Result<User, WebError> {
+pub async fn add_user(
+    app: &App,
+    actor: Option<&Actor>,
+    name: &str,
+    roles: &[Role],
+) -> Result<User, WebError> {
     let user = new_user(app, name, roles)?;
-    app.store.add_user(&user).await?;
+    let audit = entry_of(app, actor, "user.add", &user.name, serde_json::json!({ "roles": roles }));
+    app.store.add_user(&user, &audit).await?;
     Ok(user)
 }
 
@@ -35,19 +41,13 @@ pub fn new_user(app: &App, name: &str, roles: &[Role]) -> Result<User, WebError>
 ///
 /// # Errors
 /// 409 when nobody would be an admin any more.
-pub async fn set_roles(app: &App, user: &User, roles: &[Role]) -> Result<User, WebError> {
-    let others = app.store.users().await?.into_iter().filter(|other| other.id != user.id);
-    if user.has(Role::Admin)
-        && !roles.contains(&Role::Admin)
-        && !others.into_iter().any(|u| u.has(Role::Admin))
-    {
-        let detail = format!("{} is the only admin. Make somebody else one first.", user.name);
-        return Err(WebError::conflict("last-admin", detail));
-    }
+pub async fn set_roles(app: &App, actor: &Actor, user: &User, roles: &[Role]) -> Result<User, WebError> {
     let mut roles = roles.to_vec();
     roles.sort();
     roles.dedup();
-    app.store.set_roles(user.id, &roles).await?;
+    let detail = serde_json::json!({ "before": user.roles, "roles": roles });
+    let audit = entry(app, actor, "user.roles", &user.name, "done", detail);
+    app.store.set_roles(user.id, &roles, &audit).await?;
     Ok(User { roles, ..user.clone() })
 }
 
@@ -57,7 +57,7 @@ pub async fn set_roles(app: &App, user: &User, roles: &[Role]) -> Result<User, W
 /// 404.
 pub async fn find(app: &App, name: &str) -> Result<User, WebError> {
     let found = app.store.user_by_name(name).await?;
-    found.ok_or_else(|| WebError::not_found(format_args!("account \"{name}\"")))
+    found.ok_or_else(|| WebError::not_found(Noun::Account, name))
 }
 
 /// Makes a one-time sign-in link for an account and answers its URL. `maker` is who asked with a token; nobody when the service
@@ -73,7 +73,8 @@ pub async fn login_link(app: &App, user: &User, maker: Option<&Actor>) -> Result
         makers: maker.map(Actor::makers).unwrap_or_default(),
         expires: app.now().plus_seconds(LINK_SECONDS),
     };
-    app.store.add_login_link(&link).await?;
+    let audit = entry_of(app, maker, "user.login_link", &user.name, serde_json::Value::Null);
+    app.store.add_login_link(&link, &audit).await?;
     Ok(format!("{}/login?code={code}", app.config.public_url))
 }
 
@@ -90,8 +91,24 @@ pub async fn add_token(
     maker: Option<&Actor>,
 ) -> Result<String, WebError> {
     let (token, text) = new_token(app, user, label, scopes, days, maker);
-    app.store.add_token(&token).await?;
+    let detail = serde_json::json!({ "label": label, "scopes": scopes });
+    app.store.add_token(&token, &entry_of(app, maker, "token.add", &user.name, detail)).await?;
     Ok(text)
+}
+
+/// Withdraws a token of an account. `actor` as for [`add_user`].
+///
+/// # Errors
+/// When the store fails.
+pub async fn revoke_token(
+    app: &App,
+    actor: Option<&Actor>,
+    user: &User,
+    token: &ApiToken,
+) -> Result<(), WebError> {
+    let detail = serde_json::json!({ "id": token.id, "label": token.label, "scopes": token.scopes });
+    app.store.revoke_token(token.id, &entry_of(app, actor, "token.revoke", &user.name, detail)).await?;
+    Ok(())
 }
 
 /// An API token that is not in the store yet, and its text.
@@ -118,19 +135,38 @@ pub fn new_token(
     (token, text)
 }
 
-/// Writes what somebody did into the audit log.
-///
-/// # Errors
-/// When the store fails.
-pub async fn audit(
+/// An audit entry of what was done at this instant: by somebody, or by the service itself.
+fn entry_of(
     app: &App,
-    actor: &Actor,
+    actor: Option<&Actor>,
     action: &str,
     object: &str,
     detail: serde_json::Value,
-) -> Result<(), WebError> {
-    app.store.append_audit(&entry(app, actor, action, object, "done", detail)).await?;
-    Ok(())
+) -> AuditEntry {
+    match actor {
+        Some(actor) => entry(app, actor, action, object, "done", detail),
+        None => system_entry(app, action, object, "done", detail),
+    }
+}
+
+/// An audit entry of the service itself at this instant.
+#[must_use]
+pub fn system_entry(
+    app: &App,
+    action: &str,
+    object: &str,
+    result: &str,
+    detail: serde_json::Value,
+) -> AuditEntry {
+    AuditEntry {
+        at: app.now(),
+        actor: "system".to_owned(),
+        by: "system".to_owned(),
+        action: action.to_owned(),
+        object: object.to_owned(),
+        result: result.to_owned(),
+        detail,
+    }
 }
 
 /// An audit entry of somebody's action at this instant.

@@ -3,7 +3,7 @@ use sekisho_domain::wire::{MetricsAccepted, MetricsBatch, RegisterRun, RunView};
 use sekisho_domain::{RunId, Sha256, Step, Tokens, canonical_json};
 use sekisho_store::Run;
 
-use crate::{App, WebError};
+use crate::{App, Noun, WebError};
 
 /// Rows in one metrics batch; a client splits larger ones.
 const MAX_ROWS: usize = 10_000;
@@ -21,7 +21,7 @@ pub async fn find(app: &App, key: &str) -> Result<Run, WebError> {
         Some(run) => Some(run),
         None => app.store.run_by_name(key).await?,
     };
-    found.ok_or_else(|| WebError::not_found(format_args!("run \"{key}\"")))
+    found.ok_or_else(|| WebError::not_found(Noun::Run, key))
 }
 
 /// Registers a run. The same name with the same specification (or none) answers the run that exists; its specification is immutable.

@@ -3,8 +3,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::SystemTime;
 
-use sekisho_bench::{SourceRef, TaskError};
+use sekisho_bench::{SourceRef, TaskDefinition, TaskError};
 use sekisho_domain::Sha256;
+use sekisho_domain::evaluation::TaskRun;
+use sekisho_domain::wire::SourceFile;
 
 use crate::Config;
 
@@ -57,6 +59,19 @@ impl Sources {
             "The data file {file} of source \"{source}\" is missing; looked for {}. Put it there, or name its folder in sekisho.toml: [sources] {source} = \"…\".",
             looked.join(", ")
         ))
+    }
+
+    /// The data files of a run with their digests: those that its definition names, and where it names none those of the files in
+    /// place. They are what a worker is handed, what a score's fingerprint is of, and what is read again to show the questions.
+    ///
+    /// # Errors
+    /// As [`Self::locate`]; a split that the task has not got.
+    pub fn of_run(&self, definition: &TaskDefinition, run: &TaskRun) -> Result<Vec<SourceFile>, String> {
+        let found = |source: &SourceRef| {
+            let (_, sha256) = self.locate(&definition.name(), source)?;
+            Ok(SourceFile { source: source.source.clone(), file: source.file.clone(), sha256 })
+        };
+        definition.sources_for(run).map_err(|error| error.to_string())?.into_iter().map(found).collect()
     }
 
     /// A file that [`Self::locate`] has found before, by its digest, if its bytes are still the same.

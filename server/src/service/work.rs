@@ -1,14 +1,14 @@
 use std::collections::BTreeSet;
 
-use sekisho_bench::{Record, SourceRef, TaskDefinition, aggregate};
-use sekisho_domain::evaluation::{Bos, TaskRun};
+use sekisho_bench::{Record, aggregate};
+use sekisho_domain::evaluation::Bos;
 use sekisho_domain::wire::{
     Claim, ClaimedItems, Heartbeat, HeartbeatAnswer, HeldItem, ItemFailure, NextCheckpoint, ResultsAccepted,
-    ResultsBatch, SourceFile, WorkItem,
+    ResultsBatch, WorkItem,
 };
 use sekisho_store::{Progress, RecordChunk, WorkRow};
 
-use crate::{App, WebError};
+use crate::{App, Noun, WebError};
 
 /// A worker says it is alive three times within this.
 pub(crate) const LEASE_SECONDS: i64 = 60;
@@ -83,7 +83,7 @@ async fn prepare(app: &App, row: &WorkRow) -> Result<Result<WorkItem, String>, W
         Ok(definition) => definition,
         Err(error) => return Ok(Err(error.to_string())),
     };
-    let sources = match sources_of(app, definition, run) {
+    let sources = match app.sources.of_run(definition, run) {
         Ok(sources) => sources,
         Err(message) => return Ok(Err(message)),
     };
@@ -107,15 +107,6 @@ async fn prepare(app: &App, row: &WorkRow) -> Result<Result<WorkItem, String>, W
     }))
 }
 
-/// The data files of a run by the digests that its definition names; no others are ever handed out.
-fn sources_of(app: &App, definition: &TaskDefinition, run: &TaskRun) -> Result<Vec<SourceFile>, String> {
-    let found = |source: &SourceRef| {
-        let (_, sha256) = app.sources.locate(&definition.name(), source)?;
-        Ok(SourceFile { source: source.source.clone(), file: source.file.clone(), sha256 })
-    };
-    definition.sources_for(run).map_err(|error| error.to_string())?.into_iter().map(found).collect()
-}
-
 /// Prolongs leases.
 ///
 /// # Errors
@@ -130,7 +121,7 @@ pub async fn heartbeat(app: &App, beat: &Heartbeat) -> Result<HeartbeatAnswer, W
 /// # Errors
 /// 404, 409 when the lease has passed on, 422 for records that are not of this item.
 pub async fn results(app: &App, batch: &ResultsBatch) -> Result<ResultsAccepted, WebError> {
-    let not_found = || WebError::not_found(format_args!("work item \"{}\"", batch.id));
+    let not_found = || WebError::not_found(Noun::WorkItem, batch.id);
     let row = app.store.work(batch.id).await?.ok_or_else(not_found)?;
     let held = HeldItem { id: batch.id, fence: batch.fence };
     if let Some(failure) = &batch.failure {
@@ -202,7 +193,7 @@ async fn new_records(
 async fn finish(app: &App, row: &WorkRow, held: HeldItem) -> Result<(), WebError> {
     let run = &row.work.run;
     let definition = app.catalog.find(&run.profile, &run.task).map_err(WebError::internal)?;
-    let sources = sources_of(app, definition, run).map_err(WebError::internal)?;
+    let sources = app.sources.of_run(definition, run).map_err(WebError::internal)?;
     let records = super::evaluations::records(app, row.work.id).await?;
     let total = app.store.work(row.work.id).await?.and_then(|w| w.total);
     if total.is_some_and(|total| total != records.len() as u64) {

@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use sekisho_domain::Sha256;
 
-use crate::WebError;
+use crate::{Noun, WebError};
 
 struct Asset {
     name: &'static str,
@@ -42,7 +42,7 @@ pub(super) async fn serve(
     headers: HeaderMap,
 ) -> Result<Response, WebError> {
     let Some(asset) = ASSETS.iter().find(|a| a.name == name) else {
-        return Err(WebError::not_found(format_args!("file \"{name}\" in /static")));
+        return Err(WebError::not_found(Noun::File, name));
     };
     let etag = format!("\"{}\"", asset.digest);
     let keep = if digest == asset.digest { "public, max-age=31536000, immutable" } else { "no-cache" };

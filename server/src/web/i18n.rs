@@ -96,7 +96,9 @@ mod tests {
             collect(&folder, &mut sources);
         }
         // Errors find their sentences by code.
-        sources.push_str(&fs_err::read_to_string(root.join("src/error.rs")).expect("text"));
+        for file in ["src/error.rs", "src/error_ja.rs"] {
+            sources.push_str(&fs_err::read_to_string(root.join(file)).expect("text"));
+        }
         let begins = [r#".t(""#, r#".fill(""#, r#".find(""#];
         let used: BTreeSet<&str> = begins
             .iter()

@@ -14,6 +14,7 @@ use tower_http::compression::CompressionLayer;
 use super::frame::{self, Frame, Nonce};
 use super::i18n::Words as _;
 use super::pages;
+use crate::fault::panic_words;
 use crate::{App, Viewer, WebError};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -58,8 +59,7 @@ async fn dress(State(app): State<App>, mut request: Request, next: Next) -> Resp
 
 /// A fault of ours. The reader is told that it is one, the log has where it happened.
 fn panicked(panic: &(dyn Any + Send)) -> WebError {
-    let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
-    WebError::internal(format_args!("a handler panicked: {}", text.unwrap_or("without a message")))
+    WebError::internal(format_args!("a handler panicked: {}", panic_words(panic)))
 }
 
 /// Longest sentence of the framework that is passed on.
@@ -86,8 +86,10 @@ async fn of_framework(method: &Method, uri: &Uri, response: &mut Response) -> Op
     Some(WebError::of_status(status, if sentence.is_empty() { known } else { sentence }))
 }
 
-/// Refuses a form that a page of another site sends with our cookie, or to sign somebody in as somebody else. Browsers say where a
-/// request comes from; programs without a browser say nothing, and have no cookie. The API takes tokens alone.
+/// Refuses a form that a page of another site sends with our cookie, or to sign somebody in as somebody else. Browsers say in
+/// `Sec-Fetch-Site` how the page stands to the address in their bar, which no proxy between changes; older ones send their `Origin`,
+/// which can only be compared with the addresses that this service knows of itself. Programs without a browser say nothing, and
+/// have no cookie. The API takes tokens alone.
 fn own_form(app: &App, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), WebError> {
     if method.is_safe() || uri.path().starts_with("/api/") {
         return Ok(());
@@ -100,10 +102,17 @@ fn own_form(app: &App, method: &Method, uri: &Uri, headers: &HeaderMap) -> Resul
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
             || origin.split_once("://").is_some_and(|(_, rest)| rest == host)
     };
-    let elsewhere = fetched.is_some_and(|site| !["same-origin", "none"].contains(&site))
-        || said(header::ORIGIN).is_some_and(|origin| !own(origin));
+    let elsewhere = match (fetched, said(header::ORIGIN)) {
+        (Some(site), _) => !["same-origin", "none"].contains(&site),
+        (None, Some(origin)) => !own(origin),
+        (None, None) => false,
+    };
     if elsewhere {
-        return Err(WebError::forbidden("csrf", "This form was sent from a page of another site."));
+        let detail = format!(
+            "This form was sent from a page of another site than {}. Behind a proxy, set [server] public_url to the address in the browser.",
+            app.config.public_url
+        );
+        return Err(WebError::forbidden("cross-site", detail));
     }
     Ok(())
 }

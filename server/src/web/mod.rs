@@ -17,7 +17,7 @@ pub use layers::layers;
 use axum::Router;
 use axum::routing::{get, post};
 
-use crate::{App, WebError};
+use crate::{App, Noun, WebError};
 
 /// The pages and the static files. The fallback answers every path that is neither theirs nor the API's.
 pub fn router() -> Router<App> {
@@ -49,5 +49,5 @@ pub fn router() -> Router<App> {
 }
 
 async fn nowhere(uri: axum::http::Uri) -> WebError {
-    WebError::not_found(format_args!("page {}", uri.path()))
+    WebError::not_found(Noun::Page, uri.path())
 }

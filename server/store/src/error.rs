@@ -64,6 +64,12 @@ pub enum StoreError {
     /// Something with that unique name or key is there already.
     #[error("{0}")]
     Conflict(String),
+    /// The only admin would be one no longer.
+    #[error("{name} is the only admin; make somebody else one first")]
+    LastAdmin {
+        /// The account.
+        name: String,
+    },
     /// The blob store failed.
     #[error("the blob store failed at {key}: {source}")]
     Blob {

@@ -25,7 +25,7 @@ pub use evaluations::{Evaluation, EvaluationRepository, RecordChunk, ScoreRow};
 pub use lists::{CheckpointSummary, ListRepository, QueueHealth};
 pub use people::{ApiToken, LoginLink, PeopleRepository, Session, User};
 pub use queue::{MAX_ATTEMPTS, NewWork, Progress, QueueRepository, WorkRow};
-pub use releases::{Approval, Comment, PublishStep, Release, ReleaseRepository, StepState};
+pub use releases::{Approval, Comment, HubCommit, PublishStep, Release, ReleaseRepository, StepState};
 pub use runs::{Run, RunRepository};
 
 /// Everything the service keeps. `sqlite::SqliteStore` implements it; PostgreSQL will by the same story tests.

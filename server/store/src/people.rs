@@ -2,7 +2,7 @@ use async_trait::async_trait;
 use sekisho_domain::user::{Role, Scope};
 use sekisho_domain::{Sha256, Timestamp, TokenId, UserId};
 
-use crate::StoreError;
+use crate::{AuditEntry, StoreError};
 
 /// An account.
 #[derive(Clone, Debug, PartialEq)]
@@ -74,31 +74,36 @@ pub struct LoginLink {
     pub expires: Timestamp,
 }
 
-/// Accounts, tokens and sessions.
+/// Accounts, tokens and sessions. What changes anybody's rights is written together with its audit entry: both or neither.
 #[async_trait]
 pub trait PeopleRepository: Send + Sync {
     /// Adds an account. [`StoreError::Conflict`] when the name is taken.
-    async fn add_user(&self, user: &User) -> Result<(), StoreError>;
+    async fn add_user(&self, user: &User, audit: &AuditEntry) -> Result<(), StoreError>;
     /// By id.
     async fn user(&self, id: UserId) -> Result<Option<User>, StoreError>;
     /// By name.
     async fn user_by_name(&self, name: &str) -> Result<Option<User>, StoreError>;
     /// All, by name.
     async fn users(&self) -> Result<Vec<User>, StoreError>;
-    /// Replaces an account's roles.
-    async fn set_roles(&self, id: UserId, roles: &[Role]) -> Result<(), StoreError>;
+    /// Replaces an account's roles. [`StoreError::LastAdmin`] when nobody would be an admin any more.
+    async fn set_roles(&self, id: UserId, roles: &[Role], audit: &AuditEntry) -> Result<(), StoreError>;
     /// Adds a token.
-    async fn add_token(&self, token: &ApiToken) -> Result<(), StoreError>;
+    async fn add_token(&self, token: &ApiToken, audit: &AuditEntry) -> Result<(), StoreError>;
     /// An account and its first token, both or neither.
-    async fn add_user_with_token(&self, user: &User, token: &ApiToken) -> Result<(), StoreError>;
+    async fn add_user_with_token(
+        &self,
+        user: &User,
+        token: &ApiToken,
+        audit: &AuditEntry,
+    ) -> Result<(), StoreError>;
     /// The account and token behind a hash, unless it has expired.
     async fn token(&self, hash: Sha256, now: Timestamp) -> Result<Option<(User, ApiToken)>, StoreError>;
     /// Tokens of an account.
     async fn tokens(&self, user: UserId) -> Result<Vec<ApiToken>, StoreError>;
-    /// Withdraws a token; false when there was none.
-    async fn revoke_token(&self, id: TokenId) -> Result<bool, StoreError>;
+    /// Withdraws a token; false, and no entry, when there was none.
+    async fn revoke_token(&self, id: TokenId, audit: &AuditEntry) -> Result<bool, StoreError>;
     /// Adds a sign-in link.
-    async fn add_login_link(&self, link: &LoginLink) -> Result<(), StoreError>;
+    async fn add_login_link(&self, link: &LoginLink, audit: &AuditEntry) -> Result<(), StoreError>;
     /// Whom a link would sign in, without using it up.
     async fn peek_login_link(&self, hash: Sha256, now: Timestamp) -> Result<Option<User>, StoreError>;
     /// Uses a link up: of two at once, one gets the account and the link.

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use async_trait::async_trait;
 use sekisho_domain::release::ReleaseState;
@@ -33,6 +33,8 @@ pub struct Release {
     pub files: BTreeMap<String, String>,
     /// Those of `files` that its author gave; the others were added because a licence asks for them.
     pub given: Vec<String>,
+    /// What its lineage file names and its author did not have.
+    pub missing: Vec<String>,
     /// The policy's decision as JSON, once judged.
     pub decision: Option<serde_json::Value>,
     /// Digest of exactly what is released, once frozen. Approvals are bound to it.
@@ -128,6 +130,27 @@ pub struct PublishStep {
     pub at: Timestamp,
 }
 
+impl PublishStep {
+    /// Whether the publication stopped here: on an error, or not knowing whether the step took effect.
+    #[must_use]
+    pub fn is_stop(&self) -> bool {
+        match self.state {
+            StepState::Failed => true,
+            StepState::Intended => !self.detail.en.is_empty(),
+            StepState::Done => false,
+        }
+    }
+}
+
+/// A commit of a release on a Hub: one that was seen there, or one that was sent and may have arrived.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HubCommit {
+    /// Digest of the content, as it was approved.
+    pub digest: Sha256,
+    /// Hub, repository and branch.
+    pub place: String,
+}
+
 /// Releases. Every change names the version it was made from and writes its audit entry in the same transaction.
 #[async_trait]
 pub trait ReleaseRepository: Send + Sync {
@@ -160,8 +183,11 @@ pub trait ReleaseRepository: Send + Sync {
     ) -> Result<(), StoreError>;
     /// All approvals, oldest first, also those that no longer count.
     async fn approvals(&self, id: ReleaseId) -> Result<Vec<Approval>, StoreError>;
-    /// The approvals that count, oldest first; at most one of each person.
-    async fn valid_approvals(&self, id: ReleaseId) -> Result<Vec<Approval>, StoreError>;
+    /// The approvals of what each of these releases holds, oldest first; at most one of each person. Releases without one are absent.
+    async fn valid_approvals(
+        &self,
+        ids: &[ReleaseId],
+    ) -> Result<HashMap<ReleaseId, Vec<Approval>>, StoreError>;
     /// All comments, oldest first.
     async fn comments(&self, id: ReleaseId) -> Result<Vec<Comment>, StoreError>;
     /// Adds a comment without changing the release, with its audit entry.
@@ -175,4 +201,10 @@ pub trait ReleaseRepository: Send + Sync {
     async fn put_step(&self, id: ReleaseId, step: &PublishStep) -> Result<(), StoreError>;
     /// Publication steps in the order they began.
     async fn steps(&self, id: ReleaseId) -> Result<Vec<PublishStep>, StoreError>;
+    /// Writes down that a commit is about to be sent; whether that is new.
+    async fn add_hub_commit(&self, id: ReleaseId, commit: &HubCommit) -> Result<bool, StoreError>;
+    /// Forgets a commit that is known not to have taken effect.
+    async fn drop_hub_commit(&self, id: ReleaseId, commit: &HubCommit) -> Result<(), StoreError>;
+    /// The commits of a release, of all that its content has been.
+    async fn hub_commits(&self, id: ReleaseId) -> Result<Vec<HubCommit>, StoreError>;
 }

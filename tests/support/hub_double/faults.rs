@@ -13,6 +13,9 @@ use futures::StreamExt as _;
 use super::Shared;
 use super::refused::Refused;
 
+/// How often the publisher asks for something that it only reads.
+const ATTEMPTS: usize = 4;
+
 /// Kinds of requests.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Call {
@@ -71,6 +74,8 @@ pub enum Fault {
     Status(u16),
     /// Everything happens, and the answer is 500 all the same.
     LostResponse,
+    /// Everything happens, the answer is 500 all the same, and so is that to the next look at a branch, however often it is asked.
+    LostFromSight,
     /// Somebody else commits a file to `main` of this repository just before.
     ForeignCommit(String),
     /// One byte of this file of this repository changes right after.
@@ -150,6 +155,12 @@ async fn act(shared: &Shared, call: Call, request: Request, next: Next) -> Respo
             answer
         }
         Some(Fault::LostResponse) => {
+            next.run(request).await;
+            Refused::new(StatusCode::INTERNAL_SERVER_ERROR, "Internal Error - We're working hard to fix this")
+                .into_response()
+        }
+        Some(Fault::LostFromSight) => {
+            (0..ATTEMPTS).for_each(|_| shared.faults.inject(Call::Info, Fault::Status(500)));
             next.run(request).await;
             Refused::new(StatusCode::INTERNAL_SERVER_ERROR, "Internal Error - We're working hard to fix this")
                 .into_response()

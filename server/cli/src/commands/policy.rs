@@ -31,7 +31,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(command: &Command, printer: &Printer) -> anyhow::Result<ExitStatus> {
     let Command::Check(args) = command;
-    let decision = decide(args)?;
+    let decision = decide(args, printer)?;
     if args.json {
         printer.json(&decision)?;
     } else {
@@ -40,9 +40,12 @@ pub(crate) fn run(command: &Command, printer: &Printer) -> anyhow::Result<ExitSt
     Ok(if decision.allowed() { ExitStatus::Ok } else { ExitStatus::Refused })
 }
 
-fn decide(args: &Args) -> anyhow::Result<Decision> {
+fn decide(args: &Args, printer: &Printer) -> anyhow::Result<Decision> {
     let set = policy_set(&args.policy)?;
     let facts = gather(&args.lineage, &Disk)?;
+    for left_out in &facts.left_out {
+        printer.say(&format!("{} is not judged: {}.", left_out.path, left_out.why));
+    }
     let today = jiff::tz::TimeZone::system().to_datetime(system_now()).date();
     Ok(sekisho_policy::evaluate(&facts, &set, today))
 }

@@ -152,8 +152,8 @@ fn follow(client: &Client, release: &Value, printer: &Printer) -> anyhow::Result
             return Ok(release);
         }
         if !running {
-            let failed = steps.iter().find(|step| step["state"] == "failed");
-            let reason = failed.map_or("it is no longer being published", |step| words(step, "/detail/en"));
+            let stop = steps.iter().find(|step| is_stop(step));
+            let reason = stop.map_or("it is no longer being published", |step| words(step, "/detail/en"));
             return Err(Failed::with(
                 ExitStatus::Failure,
                 format!("The publication stopped ({state}): {reason}"),
@@ -161,6 +161,11 @@ fn follow(client: &Client, release: &Value, printer: &Printer) -> anyhow::Result
         }
         std::thread::sleep(Duration::from_millis(300));
     }
+}
+
+/// Whether a publication stopped at this step: on an error, or not knowing whether it took effect.
+fn is_stop(step: &Value) -> bool {
+    step["state"] == "failed" || (step["state"] == "intended" && !words(step, "/detail/en").is_empty())
 }
 
 fn words<'v>(value: &'v Value, pointer: &str) -> &'v str {
@@ -188,8 +193,10 @@ fn show(release: &Value, options: &Options, printer: &Printer) -> anyhow::Result
     for finding in release["decision"]["violations"].as_array().into_iter().flatten() {
         printer.say(&format!("{}: {}", words(finding, "/code"), words(finding, "/text/en")));
     }
-    let steps = release["steps"].as_array().filter(|_| release["state"] == "publishing");
-    for step in steps.into_iter().flatten().filter(|step| step["state"] == "failed") {
+    // While it is being published, what stands there may be of the last time.
+    let has_stopped = release["state"] == "publishing" && release["publishing"] != true;
+    let steps = release["steps"].as_array().filter(|_| has_stopped);
+    for step in steps.into_iter().flatten().filter(|step| is_stop(step)) {
         printer.say(&format!("stopped at {}: {}", words(step, "/name"), words(step, "/detail/en")));
     }
     Ok(())

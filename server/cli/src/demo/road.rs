@@ -39,7 +39,7 @@ pub(crate) async fn people(app: &App) -> anyhow::Result<People> {
 async fn account(app: &App, name: &str, roles: &[Role]) -> anyhow::Result<User> {
     match app.store.user_by_name(name).await? {
         Some(user) => Ok(user),
-        None => Ok(people::add_user(app, name, roles).await?),
+        None => Ok(people::add_user(app, None, name, roles).await?),
     }
 }
 

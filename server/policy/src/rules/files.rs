@@ -128,7 +128,7 @@ fn files<'a>(case: &'a Case<'_>) -> Option<&'a [ReleasedFile]> {
 }
 
 fn card(files: &[ReleasedFile]) -> Option<&str> {
-    files.iter().find(|file| file.path == CARD).map(ReleasedFile::text)
+    files.iter().find(|file| file.path.eq_ignore_ascii_case(CARD)).map(ReleasedFile::text)
 }
 
 /// A line of a NOTICE file equals the text, byte for byte.

@@ -66,6 +66,21 @@ fn a_release_that_meets_every_duty_is_allowed() {
 }
 
 #[test]
+fn an_obligation_is_included_as_long_as_its_own_text_is() {
+    let Some(folder) = licenses() else { return };
+    let texts = ["license-file-missing", "notice-missing", "use-policy-missing"];
+    let lacking = |files: &Files| -> Vec<String> {
+        let decision = judge(files);
+        let owed = decision.obligations.iter().filter(|owed| texts.contains(&owed.code.as_str()));
+        owed.filter(|owed| !decision.includes(owed)).map(|owed| owed.text.en.clone()).collect()
+    };
+    let good = swallow(&folder);
+    assert_eq!(lacking(&good), [""; 0]);
+    let broken = lacking(&change(&good, "/lab/release/LICENSE", "California", "Kalifornia"));
+    assert!(broken.len() == 1 && broken[0].contains("llama3.1"), "Gemma's terms are there: {broken:?}");
+}
+
+#[test]
 fn each_broken_duty_has_its_own_code() {
     let Some(folder) = licenses() else { return };
     let good = swallow(&folder);

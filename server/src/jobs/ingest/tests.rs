@@ -3,7 +3,6 @@ use sekisho_domain::wire::RegisterRun;
 use tempfile::TempDir;
 
 use super::*;
-use crate::service::checkpoints;
 use crate::{Config, serve};
 
 async fn app(folder: &TempDir) -> App {
@@ -38,4 +37,15 @@ async fn a_panic_refuses_one_checkpoint_and_the_others_go_on() {
     }
     assert!(reasons[0].en.contains("a fault of Sekisho (no way through "), "{}", reasons[0].en);
     assert_eq!(reasons[1].en, Refusal::TiedDiffers.to_string());
+}
+
+#[test]
+fn what_could_not_be_kept_names_its_own_way_on() {
+    let text = |error: std::io::Error| not_kept(&error).en;
+    let full = text(std::io::Error::from(std::io::ErrorKind::StorageFull));
+    assert!(full.ends_with("Free some space and hand it over again."), "{full}");
+    let denied = text(std::io::Error::from(std::io::ErrorKind::PermissionDenied));
+    assert!(!denied.contains("space"), "{denied}");
+    let changed = text(copies::changed(Path::new("model.safetensors")));
+    assert!(changed.starts_with("model.safetensors changed after it was examined. Hand"), "{changed}");
 }

@@ -1,10 +1,9 @@
 use sekisho_domain::release::{ReleaseAction, ReleaseState};
 use sekisho_domain::user::{Role, Scope};
 use sekisho_domain::{ReleaseId, Sha256};
-use sekisho_hub::Step;
-use sekisho_store::{Approval, Comment, Release, StepState};
+use sekisho_store::{Approval, Comment, Release};
 
-use super::{judge, permit, valid_approvals};
+use super::{judge, leave, permit, valid_approvals};
 use crate::service::people;
 use crate::{Actor, App, Proof, WebError};
 
@@ -39,7 +38,7 @@ pub async fn act(
             return Err(WebError::bad_request("comment-missing", detail));
         }
         ReleaseAction::Return | ReleaseAction::Reject | ReleaseAction::Withdraw => {
-            may_leave(app, &release).await?;
+            leave::check(app, &release, action).await?;
             step(app, actor, release, action, comment).await?
         }
         ReleaseAction::Publish => publish(app, actor, release, comment).await?,
@@ -78,28 +77,6 @@ pub async fn comment(app: &App, actor: &Actor, id: ReleaseId, text: &str) -> Res
 
 fn name(action: ReleaseAction) -> String {
     format!("release.{action}")
-}
-
-/// Whether nothing of a release is committed on the Hub and nobody is publishing it: only then it may go back or end.
-///
-/// # Errors
-/// 409 while a publication runs, or when its commit is done.
-pub async fn may_leave(app: &App, release: &Release) -> Result<(), WebError> {
-    if release.state != ReleaseState::Publishing {
-        return Ok(());
-    }
-    if app.publish.holds(release.id) {
-        let detail = "This release is being published at this moment. Wait until it stops or is out.";
-        let ja = "現在、公開処理の途中です。停止または完了するまでお待ちください。";
-        return Err(WebError::conflict("publishing-now", detail).or_ja(ja));
-    }
-    let steps = app.store.steps(release.id).await?;
-    if steps.iter().any(|step| step.name == Step::Commit.as_str() && step.state == StepState::Done) {
-        let detail = "The commit of this release is on the Hub already. Resume the publication.";
-        let ja = "このリリースのコミットはすでにHubにあります。公開を再開してください。";
-        return Err(WebError::conflict("publishing-committed", detail).or_ja(ja));
-    }
-    Ok(())
 }
 
 /// Who may do what. Nobody approves what they proposed, and a stored token approves nothing: neither by itself nor by a link that
@@ -184,6 +161,10 @@ async fn publish(app: &App, actor: &Actor, release: Release, comment: &str) -> R
     }
     // The state first: what is not approved at all is told so.
     release.state.after(ReleaseAction::Publish, false)?;
+    if app.publish.holds(release.id) {
+        // A second press must not disturb the publication that it asks for.
+        return Ok(release);
+    }
     permit::holds(app, &release).await?;
     let release = step(app, actor, release, ReleaseAction::Publish, comment).await?;
     app.publish.send(release.id);

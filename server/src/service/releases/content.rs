@@ -63,11 +63,20 @@ pub(super) fn digest(app: &App, release: &Release, checkpoint: &Checkpoint) -> R
         "path": release.path,
         "parents": release.parents,
         "given": release.given,
+        "missing": release.missing,
         "decision": release.decision.as_ref().map(|decision| decision["digest"].clone()),
         "target": section,
         "endpoint": app.config.hub_endpoint.trim_end_matches('/'),
     });
     Ok(Sha256::of(canonical_json(&content)))
+}
+
+/// Where on which Hub a release goes to: the address of its branch. None when its lineage file names no target.
+#[must_use]
+pub fn place(app: &App, release: &Release) -> Option<String> {
+    let (_, section) = lineage(&release.lineage).ok()?;
+    let (endpoint, repo) = (app.config.hub_endpoint.trim_end_matches('/'), section.repo.to_ascii_lowercase());
+    Some(format!("{endpoint}/{repo}/tree/{}", section.revision))
 }
 
 /// What goes to the Hub.
@@ -81,7 +90,12 @@ pub async fn bundle(app: &App, release: &Release, checkpoint: &Checkpoint) -> Re
     }
     let (_, section) = lineage(&release.lineage)?;
     let out = settings::published(app, release, &section.repo).await?;
-    let existing = if out.iter().any(|(_, other)| other.revision == section.revision) {
+    // An earlier content of this release that was committed there, and whose permit fell, is replaced like a release of before.
+    let (here, commits) = (place(app, release), app.store.hub_commits(release.id).await?);
+    let earlier = commits
+        .iter()
+        .any(|commit| Some(&commit.place) == here.as_ref() && Some(commit.digest) != release.digest);
+    let existing = if earlier || out.iter().any(|(_, other)| other.revision == section.revision) {
         Existing::Update
     } else if out.is_empty() {
         Existing::Refuse

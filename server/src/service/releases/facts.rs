@@ -1,4 +1,4 @@
-use sekisho_domain::lineage::{LineageFile, ReleaseSection};
+use sekisho_domain::lineage::LineageFile;
 use sekisho_domain::parse_toml;
 use sekisho_policy::{Facts, ReleasedFile, Trained};
 use sekisho_store::{Checkpoint, Release};
@@ -16,7 +16,7 @@ pub(super) async fn of(app: &App, release: &Release, checkpoint: &Checkpoint) ->
     if let Some(key) = release.files.get(ANNOUNCEMENT) {
         facts.announcement = Some(text(app, ANNOUNCEMENT, key).await?);
     }
-    facts.missing = missing(release, facts.lineage.release.as_ref());
+    facts.missing.clone_from(&release.missing);
     facts.trained = trained(app, checkpoint).await?;
     for evaluation in app.store.evaluations_of(checkpoint.id).await? {
         let scores = evaluations::suite_scores(app, &evaluation).await?;
@@ -38,14 +38,6 @@ pub(super) async fn of_lineage(app: &App, release: &Release) -> Result<Facts, We
 /// A lineage file that another one refers to.
 pub(super) fn parent(path: &str, text: &str) -> Result<LineageFile, WebError> {
     parse_toml(path, text).map_err(|error| WebError::refused("lineage", format!("{error}.")))
-}
-
-/// What `[release]` names and the author did not send.
-fn missing(release: &Release, section: Option<&ReleaseSection>) -> Vec<String> {
-    let Some(section) = section else { return Vec::new() };
-    let files = section.files.iter().filter(|_| release.given.is_empty());
-    let announced = release.files.contains_key(ANNOUNCEMENT);
-    files.chain(section.announcement.iter().filter(|_| !announced)).cloned().collect()
 }
 
 /// `[[data.mix]]` of the run's specification.

@@ -5,19 +5,23 @@ mod content;
 mod draft_card;
 mod facts;
 mod judge;
+mod leave;
 mod permit;
 mod propose;
 mod settings;
 mod texts;
 
-use sekisho_domain::ReleaseId;
+use std::collections::{BTreeSet, HashMap};
+
 use sekisho_domain::user::Role;
+use sekisho_domain::{ReleaseId, UserId};
 use sekisho_store::{Approval, Release};
 
-use crate::{App, WebError};
+use crate::{App, Noun, WebError};
 
-pub use act::{COMMENTERS, act, comment, may_leave};
-pub use content::{bundle, model_files};
+pub use act::{COMMENTERS, act, comment};
+pub use content::{bundle, model_files, place};
+pub use leave::{Leave, leave};
 pub use permit::holds;
 pub use propose::{Proposal, edit, propose};
 pub use texts::ANNOUNCEMENT;
@@ -27,9 +31,9 @@ pub use texts::ANNOUNCEMENT;
 /// # Errors
 /// 404.
 pub async fn find(app: &App, key: &str) -> Result<Release, WebError> {
-    let id: ReleaseId = key.parse().map_err(|_| WebError::not_found(format_args!("release \"{key}\"")))?;
+    let id: ReleaseId = key.parse().map_err(|_| WebError::not_found(Noun::Release, key))?;
     let found = app.store.release(id).await?;
-    found.ok_or_else(|| WebError::not_found(format_args!("release \"{key}\"")))
+    found.ok_or_else(|| WebError::not_found(Noun::Release, key))
 }
 
 /// The approvals that count: of exactly this content, one per person, each by somebody who is an approver still.
@@ -37,12 +41,25 @@ pub async fn find(app: &App, key: &str) -> Result<Release, WebError> {
 /// # Errors
 /// When the store fails.
 pub async fn valid_approvals(app: &App, release: &Release) -> Result<Vec<Approval>, WebError> {
-    let mut valid = Vec::new();
-    for approval in app.store.valid_approvals(release.id).await? {
-        let user = app.store.user(approval.user).await?;
-        if user.is_some_and(|user| user.has(Role::Approver)) {
-            valid.push(approval);
-        }
+    let mut valid = valid_approvals_of(app, std::slice::from_ref(release)).await?;
+    Ok(valid.remove(&release.id).unwrap_or_default())
+}
+
+/// The same of several releases, in a fixed number of queries; releases without an approval that counts may be absent.
+///
+/// # Errors
+/// When the store fails.
+pub async fn valid_approvals_of(
+    app: &App,
+    releases: &[Release],
+) -> Result<HashMap<ReleaseId, Vec<Approval>>, WebError> {
+    let ids: Vec<ReleaseId> = releases.iter().map(|release| release.id).collect();
+    let mut valid = app.store.valid_approvals(&ids).await?;
+    let users = app.store.users().await?.into_iter();
+    let approvers: BTreeSet<UserId> =
+        users.filter(|user| user.has(Role::Approver)).map(|user| user.id).collect();
+    for approvals in valid.values_mut() {
+        approvals.retain(|approval| approvers.contains(&approval.user));
     }
     Ok(valid)
 }

@@ -23,7 +23,7 @@ pub async fn holds(app: &App, release: &Release) -> Result<(), WebError> {
     if !decision.allowed() || then != Some(decision.digest.to_string().as_str()) {
         return void(
             "The policy judges this release otherwise today than when it was approved.",
-            "ポリシーによる今日の判定が、承認時の判定と異なります。",
+            "現時点のポリシー判定が、承認時の判定と異なります。",
         );
     }
     settings::check(app, release).await?;

@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 
+use sekisho_domain::lineage::ReleaseSection;
 use sekisho_domain::release::{ReleaseAction, ReleaseState};
 use sekisho_domain::user::{Role, Scope};
 use sekisho_domain::{Language, ReleaseId};
@@ -7,7 +8,7 @@ use sekisho_hub::card;
 use sekisho_store::{Checkpoint, Release};
 
 use super::draft_card::card_facts;
-use super::{act, content, facts, judge, settings, texts};
+use super::{act, content, facts, judge, leave, settings, texts};
 use crate::service::checkpoints;
 use crate::{Actor, App, WebError};
 
@@ -27,6 +28,8 @@ pub struct Proposal {
     pub files: BTreeMap<String, String>,
     /// The announcement that the claims are checked in.
     pub announcement: Option<String>,
+    /// What the lineage file names and is not there, as whoever looked at its folder says. None: nobody did, as with a form.
+    pub missing: Option<Vec<String>>,
 }
 
 /// Drafts a release of a verified checkpoint, with its card.
@@ -54,6 +57,7 @@ pub async fn propose(
         card_ja: String::new(),
         files: BTreeMap::new(),
         given: Vec::new(),
+        missing: Vec::new(),
         decision: None,
         digest: None,
         approvals_needed: app.config.approvals,
@@ -98,7 +102,7 @@ pub async fn edit(
     if release.version != version {
         return Err(sekisho_store::StoreError::Stale.into());
     }
-    act::may_leave(app, &release).await?;
+    leave::check(app, &release, ReleaseAction::Edit).await?;
     let checkpoint = checkpoints::find(app, &release.checkpoint.to_string()).await?;
     fill(app, &mut release, &checkpoint, proposal).await?;
     let release = act::step(app, actor, release, ReleaseAction::Edit, "").await?;
@@ -118,6 +122,7 @@ async fn fill(
         return Err(WebError::conflict("checkpoint-unverified", detail));
     };
     let (lineage, section) = content::lineage(&proposal.lineage)?;
+    release.missing = missing(release, &section, proposal);
     release.name.clone_from(&lineage.model.name);
     release.lineage.clone_from(&proposal.lineage);
     release.path = if proposal.path.is_empty() { "lineage.toml".to_owned() } else { proposal.path.clone() };
@@ -139,6 +144,21 @@ async fn fill(
     release.card_ja = card::render(&card, Language::Ja);
     content::check_names(release, checkpoint)?;
     settings::check(app, release).await
+}
+
+/// What `[release]` names and its author does not have. Where nobody looked, a folder is there that was there before, or of which texts
+/// were sent.
+fn missing(before: &Release, section: &ReleaseSection, proposal: &Proposal) -> Vec<String> {
+    let was_there = |folder: &String| {
+        let named = super::target(before).and_then(|old| old.files);
+        named.as_ref() == Some(folder) && !before.missing.contains(folder)
+    };
+    let lacks = |folder: &&String| match &proposal.missing {
+        Some(missing) => missing.contains(folder),
+        None => proposal.files.is_empty() && !was_there(folder),
+    };
+    let announcement = section.announcement.iter().filter(|_| proposal.announcement.is_none());
+    section.files.iter().filter(lacks).chain(announcement).cloned().collect()
 }
 
 async fn keep_parents(

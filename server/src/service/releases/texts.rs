@@ -1,21 +1,12 @@
 use std::collections::BTreeMap;
 
-use sekisho_policy::{Owed, PolicySet};
+use sekisho_policy::{LARGEST_TEXT, Owed, PolicySet, is_card, is_text};
 
 use super::content::MODEL_FILES;
 use crate::{App, WebError};
 
 /// Where the announcement is kept among a release's texts. It is judged, and not published.
 pub const ANNOUNCEMENT: &str = ".announcement";
-
-/// A licence, a notice or a use policy is far below this.
-const LARGEST: usize = 2_000_000;
-
-/// Written by the service itself.
-const CARDS: [&str; 2] = ["README.md", "README_ja.md"];
-
-/// Texts that need no extension.
-const BARE: [&str; 4] = ["LICENSE", "LICENCE", "NOTICE", "USE_POLICY"];
 
 /// Refuses what is not a text of a release: another name could stand for a file of the model, or bring code along.
 ///
@@ -31,13 +22,13 @@ pub(super) fn check(path: &str, text: &str) -> Result<(), WebError> {
     if path.len() > 100 || path.contains(['/', '\\']) || path.chars().any(char::is_control) {
         return refused(
             "a text has a plain name of at most 100 bytes and lies in the root folder",
-            "名前は100バイト以内とし、最上位のフォルダに置いてください。",
+            "名前は100バイト以内とし、最上位のフォルダーに置いてください。",
         );
     }
-    if CARDS.iter().any(|card| card.eq_ignore_ascii_case(path)) {
+    if is_card(path) {
         return refused(
             "the service writes the model card itself; leave it out",
-            "モデルカードはサーバーが作成します。除いてください。",
+            "モデルカードはサーバーが作成します。含めないでください。",
         );
     }
     if MODEL_FILES.iter().any(|file| file.eq_ignore_ascii_case(path)) {
@@ -52,20 +43,10 @@ pub(super) fn check(path: &str, text: &str) -> Result<(), WebError> {
             "使用できる名前は LICENSE*、NOTICE*、USE_POLICY*、*.md、*.txt です。",
         );
     }
-    if text.len() > LARGEST {
+    if text.len() as u64 > LARGEST_TEXT {
         return refused("a text has at most 2 MB", "テキストは2MBまでです。");
     }
     Ok(())
-}
-
-fn is_text(path: &str) -> bool {
-    let upper = path.to_ascii_uppercase();
-    match upper.rsplit_once('.') {
-        None => BARE.iter().any(|name| upper.starts_with(name)),
-        Some((stem, extension)) => {
-            !stem.is_empty() && !upper.starts_with('.') && ["MD", "TXT"].contains(&extension)
-        }
-    }
 }
 
 /// What licences ask for and the author did not give: the lines of NOTICE, and the text of a declared licence that Sekisho carries.

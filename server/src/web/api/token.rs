@@ -4,7 +4,7 @@ use sekisho_domain::TokenId;
 use sekisho_domain::user::{Role, Scope};
 
 use crate::service::people;
-use crate::{Actor, App, WebError};
+use crate::{Actor, App, Noun, WebError};
 
 /// `DELETE /api/v1/users/{name}/tokens/{id}`: the token works no longer.
 pub(super) async fn revoke(
@@ -14,12 +14,10 @@ pub(super) async fn revoke(
 ) -> Result<StatusCode, WebError> {
     actor.require(&[Role::Admin], Scope::Admin)?;
     let user = people::find(&app, &name).await?;
-    let missing = || WebError::not_found(format_args!("token \"{key}\" of account \"{name}\""));
+    let missing = || WebError::not_found(Noun::Token, &key);
     let id: TokenId = key.parse().map_err(|_| missing())?;
     let found = app.store.tokens(user.id).await?.into_iter().find(|token| token.id == id);
     let token = found.ok_or_else(missing)?;
-    app.store.revoke_token(id).await?;
-    let detail = serde_json::json!({ "id": id, "label": token.label, "scopes": token.scopes });
-    people::audit(&app, &actor, "token.revoke", &user.name, detail).await?;
+    people::revoke_token(&app, Some(&actor), &user, &token).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -65,7 +65,5 @@ pub(super) async fn add(
     let user = people::find(&app, &name).await?;
     let (label, scopes) = (&request.label, &request.scopes);
     let token = people::add_token(&app, &user, label, scopes, request.days, Some(&actor)).await?;
-    let detail = serde_json::json!({ "label": request.label, "scopes": request.scopes });
-    people::audit(&app, &actor, "token.add", &user.name, detail).await?;
     Ok((StatusCode::CREATED, Json(NewToken { token })))
 }

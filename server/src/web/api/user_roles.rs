@@ -3,6 +3,7 @@ use axum::extract::{Path, State};
 use sekisho_domain::user::{Role, Scope};
 use serde::Deserialize;
 
+use super::body::JsonBody;
 use super::users::{UserView, view};
 use crate::service::people;
 use crate::{Actor, App, WebError};
@@ -19,12 +20,9 @@ pub(super) async fn set(
     State(app): State<App>,
     actor: Actor,
     Path(name): Path<String>,
-    Json(request): Json<SetRoles>,
+    JsonBody(request): JsonBody<SetRoles>,
 ) -> Result<Json<UserView>, WebError> {
     actor.require(&[Role::Admin], Scope::Admin)?;
     let before = people::find(&app, &name).await?;
-    let user = people::set_roles(&app, &before, &request.roles).await?;
-    let detail = serde_json::json!({ "before": before.roles, "roles": user.roles });
-    people::audit(&app, &actor, "user.roles", &user.name, detail).await?;
-    Ok(Json(view(user)))
+    Ok(Json(view(people::set_roles(&app, &actor, &before, &request.roles).await?)))
 }

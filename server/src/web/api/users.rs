@@ -39,9 +39,7 @@ pub(super) async fn add(
     JsonBody(request): JsonBody<AddUser>,
 ) -> Result<(StatusCode, Json<UserView>), WebError> {
     actor.require(&[Role::Admin], Scope::Admin)?;
-    let user = people::add_user(&app, &request.name, &request.roles).await?;
-    people::audit(&app, &actor, "user.add", &user.name, serde_json::json!({ "roles": request.roles }))
-        .await?;
+    let user = people::add_user(&app, Some(&actor), &request.name, &request.roles).await?;
     Ok((StatusCode::CREATED, Json(view(user))))
 }
 

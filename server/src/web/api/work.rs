@@ -10,7 +10,7 @@ use sekisho_domain::wire::{Claim, ClaimedItems, Heartbeat, HeartbeatAnswer, Resu
 
 use super::body::JsonBody;
 use crate::service::work;
-use crate::{Actor, App, WebError};
+use crate::{Actor, App, Noun, WebError};
 
 /// `POST /api/v1/work/claim`.
 pub(super) async fn claim(
@@ -49,12 +49,8 @@ pub(super) async fn source(
     Path(sha256): Path<String>,
 ) -> Result<Response, WebError> {
     actor.require(&[Role::Evaluator], Scope::Evaluate)?;
-    let digest: Sha256 =
-        sha256.parse().map_err(|_| WebError::not_found(format_args!("data file {sha256}")))?;
-    let path = app
-        .sources
-        .by_digest(digest)
-        .ok_or_else(|| WebError::not_found(format_args!("data file {digest}")))?;
+    let digest: Sha256 = sha256.parse().map_err(|_| WebError::not_found(Noun::DataFile, &sha256))?;
+    let path = app.sources.by_digest(digest).ok_or_else(|| WebError::not_found(Noun::DataFile, digest))?;
     let file = fs_err::tokio::File::open(path).await.map_err(WebError::internal)?;
     let chunks = futures::stream::try_unfold(file, |mut file| async move {
         let mut buffer = Vec::with_capacity(1 << 16);

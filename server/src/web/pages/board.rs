@@ -40,7 +40,7 @@ impl Row {
     }
 
     /// The same task with another split, limit or number of shots.
-    fn otherwise(&self, task: &TaskRun) -> Option<&WorkRow> {
+    pub(super) fn otherwise(&self, task: &TaskRun) -> Option<&WorkRow> {
         let exact = self.scored.work.iter().any(|w| w.work.run == *task);
         let same = |w: &&WorkRow| (&w.work.run.profile, &w.work.run.task) == (&task.profile, &task.task);
         self.scored.work.iter().find(same).filter(|_| !exact)

@@ -2,7 +2,7 @@
 
 use askama::Template;
 use axum::response::{Html, IntoResponse as _, Response};
-use sekisho_domain::{Language, StateError};
+use sekisho_domain::Language;
 
 use crate::WebError;
 use crate::web::frame::Frame;
@@ -37,34 +37,6 @@ pub(super) fn told(lang: Language, error: &WebError) -> String {
     told
 }
 
-/// `run "x"` → 「実験「x」は見つかりません。」
-pub(crate) fn missing_ja(what: &str) -> String {
-    let ja = Language::Ja;
-    let (noun, name) = match what.split_once(' ') {
-        Some(("run", name)) => (ja.t("missing_thing.run"), name),
-        Some(("checkpoint", name)) => (ja.t("missing_thing.checkpoint"), name),
-        Some(("evaluation", name)) => (ja.t("missing_thing.evaluation"), name),
-        Some(("release", name)) => (ja.t("missing_thing.release"), name),
-        Some(("suite", name)) => (ja.t("missing_thing.suite"), name),
-        Some(("account", name)) => (ja.t("missing_thing.account"), name),
-        Some(("page", name)) => (ja.t("missing_thing.page"), name),
-        Some(("file", name)) => (ja.t("missing_thing.file"), name),
-        _ => (ja.t("missing_thing.other"), what),
-    };
-    ja.fill("error.missing", &[("noun", &noun), ("name", &name.split('"').nth(1).unwrap_or(name))])
-}
-
-/// Why a state does not allow an action, with the names that pages give to states.
-pub(crate) fn wrong_state_ja(error: &StateError) -> String {
-    let ja = Language::Ja;
-    let word = |state: &str| {
-        let section = if error.kind == "release" { "release_state" } else { "checkpoint_state" };
-        ja.find(&format!("{section}.{}", state.trim())).unwrap_or(state).trim().to_owned()
-    };
-    let allowed: Vec<String> = error.allowed.split(',').map(word).collect();
-    ja.fill("error.wrong_state", &[("state", &word(error.state)), ("allowed", &allowed.join("、"))])
-}
-
 fn view(frame: Frame, error: &WebError, request: &str) -> ErrorPage {
     let lang = frame.lang;
     let status = error.status.as_u16();
@@ -83,8 +55,9 @@ fn view(frame: Frame, error: &WebError, request: &str) -> ErrorPage {
 
 #[cfg(test)]
 pub(super) fn samples(frame: &Frame) -> Vec<String> {
+    use crate::Noun;
     let errors = [
-        WebError::not_found("run \"x\""),
+        WebError::not_found(Noun::Run, "x"),
         WebError::unauthorized(),
         WebError::bad_request("odd", "Odd."),
         WebError::of_status(axum::http::StatusCode::METHOD_NOT_ALLOWED, "PUT is not possible here."),

@@ -423,7 +423,7 @@ fn decision(verdict: &str, violations: &serde_json::Value) -> serde_json::Value 
 }
 
 /// In review, with one of two approvals.
-pub(super) fn release() -> Release {
+pub(crate) fn release() -> Release {
     Release {
         id: id("release"),
         checkpoint: id("v4-8b-exp2 50000"),
@@ -437,6 +437,7 @@ pub(super) fn release() -> Release {
         parents: BTreeMap::new(),
         files: BTreeMap::new(),
         given: Vec::new(),
+        missing: Vec::new(),
         decision: Some(decision("allowed", &serde_json::json!([]))),
         digest: Some(Sha256::of("content")),
         approvals_needed: 2,
@@ -510,7 +511,8 @@ pub(super) fn release_facts(release: Release) -> super::release_view::Facts {
             .map(|path| (path.to_owned(), "…".to_owned()))
             .into(),
         parents: BTreeMap::new(),
-        is_free: true,
+        leave: crate::service::releases::Leave::Freely,
+        of_content: approvals.iter().filter(|a| Some(a.digest) == release.digest).cloned().collect(),
         valid: approvals.iter().filter(|a| Some(a.digest) == release.digest).cloned().collect(),
         approvals,
         comments: comments(),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use askama::Template;
 use axum::extract::State;
-use axum::http::header;
+use axum::http::{HeaderName, header};
 use axum::response::{IntoResponse as _, Response};
 use sekisho_bench::Catalog;
 use sekisho_domain::evaluation::{TaskRun, WorkState};
@@ -79,19 +79,31 @@ pub(crate) async fn show(State(app): State<App>, frame: Frame) -> Result<Respons
     parts::page(&view(&app.catalog, frame, shown))
 }
 
-/// `GET /leaderboard.csv`: the same rows in the same order.
+/// `GET /leaderboard.csv`: the same rows in the same order, page by page; the header `Link` leads to the next ones.
 pub(crate) async fn csv(State(app): State<App>, frame: Frame) -> Result<Response, WebError> {
     let board = load(&app, &frame).await?.board;
-    let text = board.map_or_else(String::new, |(board, _)| board::csv(&board));
-    Ok(([(header::CONTENT_TYPE, "text/csv; charset=utf-8")], text).into_response())
+    let text = board.as_ref().map_or_else(String::new, |(board, _)| board::csv(board));
+    let kind = [(header::CONTENT_TYPE, "text/csv; charset=utf-8")];
+    Ok((kind, next(board.as_ref()), text).into_response())
 }
 
-/// `GET /leaderboard.json`: the same rows in the same order.
+/// `GET /leaderboard.json`: the same rows in the same order, page by page; the header `Link` leads to the next ones.
 pub(crate) async fn json(State(app): State<App>, frame: Frame) -> Result<Response, WebError> {
     let board = load(&app, &frame).await?.board;
-    let suite = board.as_ref().map(|(board, _)| board.suite.clone());
-    let items = board.as_ref().map(|(board, _)| board::json(board)).unwrap_or_default();
-    Ok(axum::Json(serde_json::json!({ "suite": suite, "items": items })).into_response())
+    Ok((next(board.as_ref()), axum::Json(document(board.as_ref()))).into_response())
+}
+
+fn document(board: Option<&(Board, Pager)>) -> serde_json::Value {
+    let suite = board.map(|(board, _)| &board.suite);
+    let items = board.map(|(board, _)| board::json(board)).unwrap_or_default();
+    let (page, pages, total) = board.map_or((1, 1, 0), |(_, pager)| (pager.number, pager.pages, pager.total));
+    serde_json::json!({ "suite": suite, "page": page, "pages": pages, "total": total, "items": items })
+}
+
+/// RFC 8288: where the next rows are.
+fn next(board: Option<&(Board, Pager)>) -> Option<[(HeaderName, String); 1]> {
+    let link = board?.1.next.as_ref()?;
+    Some([(header::LINK, format!("<{link}>; rel=\"next\""))])
 }
 
 /// What a page of the leaderboard is made from.
@@ -322,11 +334,9 @@ fn reason(frame: &Frame, board: &Board, row: &Row) -> String {
         .iter()
         .zip(&row.comparable)
         .filter(|(_, same)| !**same)
-        .map(|(task, _)| match row.scored.work.iter().find(|w| w.work.run.task == task.task) {
-            Some(own) if own.work.run != *task => {
-                format!("{} ({})", task.task, parts::run_note(frame.lang, &own.work.run))
-            }
-            _ => task.task.clone(),
+        .map(|(task, _)| match row.otherwise(task) {
+            Some(own) => format!("{} ({})", task.task, parts::run_note(frame.lang, &own.work.run)),
+            None => task.task.clone(),
         })
         .collect();
     if !other.is_empty() {
@@ -404,5 +414,35 @@ mod tests {
         assert_eq!(sort_link(&frame, Key::Tokens, true), "/leaderboard?all=1&order=asc&sort=tokens");
         frame.query.push(("lang".to_owned(), "ja".to_owned()));
         assert_eq!(data_link(&frame, "json"), "/leaderboard.json?sort=tokens&all=1");
+    }
+
+    #[test]
+    fn a_row_without_a_rank_names_the_task_that_was_run_otherwise() {
+        let frame = fixtures::frame(Language::En, "/leaderboard");
+        let mut rows = fixtures::board_rows();
+        let odd = rows.iter_mut().find(|row| row.checkpoint.run_name == "other-limit").expect("a row");
+        // The same name under another profile comes first, and is another task.
+        let mut foreign = odd.work[0].clone();
+        foreign.work.run.profile = "other@1".to_owned();
+        odd.work.insert(0, foreign);
+        odd.scores.tasks.insert(0, None);
+        let board = Board::new("demo", fixtures::board_tasks(), rows);
+        let row = board.rows.iter().find(|row| row.scored.checkpoint.run_name == "other-limit");
+        let told = reason(&frame, &board, row.expect("a row"));
+        let profile = &board.tasks[0].profile;
+        assert!(told.contains(&format!("({profile}")) && !told.contains("other@1"), "{told}");
+    }
+
+    #[test]
+    fn an_export_says_how_much_there_is_and_where_it_goes_on() {
+        let frame = fixtures::frame(Language::En, "/leaderboard.json");
+        let board = || Board::new("demo", fixtures::board_tasks(), fixtures::board_rows());
+        let of_page = |number: usize| (board(), Pager::new(&frame, number, PAGE, PAGE + 7));
+        let first = document(Some(&of_page(1)));
+        assert_eq!([&first["page"], &first["pages"], &first["total"]], [1, 2, 32]);
+        let [(_, link)] = next(Some(&of_page(1))).expect("there is more");
+        assert_eq!(link, "</leaderboard.json?page=2>; rel=\"next\"");
+        assert_eq!(next(Some(&of_page(2))), None, "these were the last");
+        assert_eq!(document(None)["total"], 0);
     }
 }

@@ -52,9 +52,10 @@ struct Waiting {
 pub(crate) async fn show(State(app): State<App>, frame: Frame) -> Result<Response, WebError> {
     let all = app.store.releases(RELEASES).await?;
     let mut waiting = Vec::new();
+    let approvals = releases::valid_approvals_of(&app, &all).await?;
     for release in &all {
-        let approvals = releases::valid_approvals(&app, release).await?;
-        let approved = |user: &sekisho_store::User| approvals.iter().any(|a| a.user == user.id);
+        let of_it = || approvals.get(&release.id).into_iter().flatten();
+        let approved = |user: &sekisho_store::User| of_it().any(|approval| approval.user == user.id);
         let seen = frame.user.as_ref().is_some_and(approved);
         waiting.extend(release_waits(&frame, release, seen));
     }

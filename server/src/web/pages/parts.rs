@@ -252,6 +252,12 @@ pub(super) fn cut<T>(frame: &Frame, rows: &mut Vec<T>, most: u32) -> Option<Stri
 pub(super) struct Pager {
     pub(super) from: usize,
     pub(super) to: usize,
+    /// Of this part, from 1.
+    pub(super) number: usize,
+    /// How many parts there are, at least one.
+    pub(super) pages: usize,
+    /// How many things there are.
+    pub(super) total: usize,
     /// `21–40 of 100`.
     pub(super) text: String,
     pub(super) previous: Option<String>,
@@ -268,6 +274,9 @@ impl Pager {
         Self {
             from,
             to,
+            number,
+            pages: last,
+            total,
             text: frame.lang.fill("pager.range", &[("from", &(from + 1)), ("to", &to), ("total", &total)]),
             previous: (number > 1).then(|| link(number - 1)),
             next: (number < last).then(|| link(number + 1)),

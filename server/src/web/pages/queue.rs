@@ -61,7 +61,7 @@ impl Counts {
         [
             ("work_state.waiting", self.waiting),
             ("work_state.running", self.running),
-            ("work_state.set_aside", self.failed),
+            ("work_state.failed", self.failed),
         ]
         .map(|(key, n)| Readout::new(frame.t(key), format::count(n), ""))
         .to_vec()
@@ -110,8 +110,7 @@ fn view(frame: Frame, counts: &Counts, work: Vec<(WorkRow, String)>, cut: Option
 fn queue_row(frame: &Frame, row: WorkRow, suite: String) -> QueueRow {
     let done = format::count(row.finished);
     QueueRow {
-        // What gave up waits for a person.
-        state: if row.state.as_str() == "failed" { "set_aside" } else { row.state.as_str() },
+        state: row.state.as_str(),
         evaluation_href: format!("/evals/{}", row.evaluation),
         suite,
         progress: row

@@ -14,7 +14,7 @@ use super::{error, parts};
 use crate::service::checkpoints;
 use crate::service::releases::{self, Proposal};
 use crate::web::frame::Frame;
-use crate::{App, Viewer, WebError};
+use crate::{App, Noun, Viewer, WebError};
 
 /// What the forms of the page send. `version` is the one that the reader has seen.
 #[derive(Clone, Default, Deserialize)]
@@ -62,7 +62,7 @@ pub(crate) async fn act(
             releases::edit(&app, actor, id, fields.version, &proposal).await.map(drop)
         }
         other => {
-            let unknown = |_| WebError::not_found(format_args!("action \"{other}\" on a release"));
+            let unknown = |_| WebError::not_found(Noun::Action, other);
             let action: ReleaseAction = other.parse().map_err(unknown)?;
             releases::act(&app, actor, id, fields.version, action, &fields.comment).await.map(drop)
         }
@@ -100,6 +100,7 @@ fn edited(facts: &Facts, fields: &Fields) -> Proposal {
         parents: facts.parents.clone(),
         files,
         announcement: given(&fields.announcement),
+        missing: None,
     }
 }
 
@@ -122,6 +123,7 @@ async fn load(app: &App, key: &str) -> Result<Facts, WebError> {
             .map_or_else(|| release.author.to_string(), |user| user.name),
         target: releases::target(&release),
         approvals: app.store.approvals(release.id).await?,
+        of_content: app.store.valid_approvals(&[release.id]).await?.remove(&release.id).unwrap_or_default(),
         valid: releases::valid_approvals(app, &release).await?,
         comments: app.store.comments(release.id).await?,
         steps: app.store.steps(release.id).await?,
@@ -130,7 +132,7 @@ async fn load(app: &App, key: &str) -> Result<Facts, WebError> {
         files,
         texts,
         parents,
-        is_free: releases::may_leave(app, &release).await.is_ok(),
+        leave: releases::leave(app, &release).await?,
         release,
     })
 }

@@ -16,7 +16,7 @@ use super::parts::{Choice, Readout, ScoreCell};
 use super::review::{self, Offer};
 use super::scored::Scored;
 use super::task_rows::{self, TaskRow};
-use crate::service::releases::{ANNOUNCEMENT, COMMENTERS};
+use crate::service::releases::{ANNOUNCEMENT, COMMENTERS, Leave};
 use crate::web::format;
 use crate::web::frame::Frame;
 use crate::web::i18n::Words as _;
@@ -66,6 +66,8 @@ struct FindingGroup {
 struct FindingRow {
     code: &'static str,
     text: String,
+    /// Of an obligation: the text that it asks for is among the files.
+    is_included: bool,
     derivation: Vec<String>,
 }
 
@@ -86,7 +88,8 @@ struct ApprovalRow {
     who: String,
     at: String,
     digest: String,
-    counts: bool,
+    /// Why it counts no longer.
+    void: Option<&'static str>,
     comment: String,
 }
 
@@ -125,9 +128,12 @@ pub(super) struct Facts {
     pub(super) files: Vec<FileEntry>,
     pub(super) texts: BTreeMap<String, String>,
     pub(super) parents: BTreeMap<String, String>,
-    /// It is not on its way to the Hub.
-    pub(super) is_free: bool,
+    /// How it may leave its place.
+    pub(super) leave: Leave,
     pub(super) approvals: Vec<Approval>,
+    /// Those of exactly this content, whatever has become of the approvers.
+    pub(super) of_content: Vec<Approval>,
+    /// Those that count.
     pub(super) valid: Vec<Approval>,
     pub(super) comments: Vec<Comment>,
     pub(super) steps: Vec<PublishStep>,
@@ -161,7 +167,7 @@ pub(super) fn view(
         road: road(release.state),
         verdict: decision.as_ref().map_or("open", |d| if d.allowed() { "allowed" } else { "refused" }),
         readouts: readouts(&frame, &facts, decision.as_ref()),
-        offers: review::offers(lang, frame.user.as_ref(), release, &facts.valid, facts.is_free),
+        offers: review::offers(lang, frame.user.as_ref(), release, &facts.valid, facts.leave),
         can_comment: frame.user.as_ref().is_some_and(|user| COMMENTERS.iter().any(|role| user.has(*role))),
         findings: decision.as_ref().map(|d| finding_groups(lang, d)).unwrap_or_default(),
         policy: decision.as_ref().map_or_else(String::new, |d| {
@@ -237,6 +243,7 @@ fn finding_groups(lang: Language, decision: &Decision) -> Vec<FindingGroup> {
     let row = |finding: &Finding| FindingRow {
         code: finding.code.as_str(),
         text: finding.text.get(lang).to_owned(),
+        is_included: decision.includes(finding),
         derivation: finding.derivation.clone(),
     };
     [
@@ -288,10 +295,18 @@ fn approval_rows(frame: &Frame, facts: &Facts) -> Vec<ApprovalRow> {
         who: approval.user_name.clone(),
         at: frame.stamp(&approval.at),
         digest: approval.digest.short(),
-        counts: facts.valid.contains(approval),
+        void: void(frame.lang, facts, approval),
         comment: approval.comment.clone(),
     };
     facts.approvals.iter().map(row).collect()
+}
+
+/// Why an approval does not count: it is of another content, or was before the content came back; or the approver is one no longer.
+fn void(lang: Language, facts: &Facts, approval: &Approval) -> Option<&'static str> {
+    if facts.valid.contains(approval) {
+        return None;
+    }
+    Some(lang.t(if facts.of_content.contains(approval) { "release.void_role" } else { "release.void" }))
 }
 
 /// Newest first: what an author of a returned draft must read stands on top.
@@ -309,6 +324,7 @@ fn step_row(frame: &Frame, step: &PublishStep) -> StepRow {
     StepRow {
         name: step.name.clone(),
         state: match step.state {
+            StepState::Intended if step.is_stop() => "unknown",
             StepState::Intended => "running",
             StepState::Done => "finished",
             StepState::Failed => "failed",
@@ -330,7 +346,8 @@ fn card_choices(frame: &Frame, current: Language) -> Vec<Choice> {
 
 fn edit_form(frame: &Frame, facts: &Facts) -> Option<EditForm> {
     let is_author = frame.user.as_ref().is_some_and(|user| user.id == facts.release.author);
-    let possible = facts.is_free && ReleaseState::sources(ReleaseAction::Edit).contains(&facts.release.state);
+    let possible = facts.leave.allows(ReleaseAction::Edit)
+        && ReleaseState::sources(ReleaseAction::Edit).contains(&facts.release.state);
     let text = |path: &str| facts.texts.get(path).cloned().unwrap_or_default();
     let given = |path: &str| {
         if facts.release.given.iter().any(|name| name == path) { text(path) } else { String::new() }

@@ -38,13 +38,12 @@ struct ReleaseRow {
 
 /// `GET /releases`.
 pub(crate) async fn show(State(app): State<App>, frame: Frame) -> Result<Response, WebError> {
-    let mut rows = Vec::new();
     let mut all = app.store.releases(RELEASES + 1).await?;
     let cut = parts::cut(&frame, &mut all, RELEASES);
-    for release in all {
-        let approvals = releases::valid_approvals(&app, &release).await?.len();
-        rows.push(row(&frame, &release, releases::target(&release).as_ref(), approvals));
-    }
+    let approvals = releases::valid_approvals_of(&app, &all).await?;
+    let of_it = |release: &Release| approvals.get(&release.id).map_or(0, Vec::len);
+    let shown = |release: &Release| row(&frame, release, releases::target(release).as_ref(), of_it(release));
+    let rows = all.iter().map(shown).collect();
     parts::page(&page(frame, rows, cut))
 }
 

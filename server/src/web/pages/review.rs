@@ -4,6 +4,7 @@ use sekisho_domain::release::{ReleaseAction, ReleaseState};
 use sekisho_domain::user::Role;
 use sekisho_store::{Approval, Release, User};
 
+use crate::service::releases::Leave;
 use crate::web::i18n::Words as _;
 
 /// A button, or the reason why there is none.
@@ -38,20 +39,19 @@ const ACTIONS: [ReleaseAction; 7] = [
     ReleaseAction::Withdraw,
 ];
 
-/// The actions that the release's state allows (`is_free`: nothing of it is on the Hub, and nobody is publishing it): forward ones always, with the reason where this person may not; the others only for
-/// those who may.
+/// The actions that the release's state and its publication allow: forward ones always, with the reason where this person may not;
+/// the others only for those who may.
 pub(super) fn offers(
     lang: sekisho_domain::Language,
     user: Option<&User>,
     release: &Release,
     valid: &[Approval],
-    is_free: bool,
+    leave: Leave,
 ) -> Vec<Offer> {
     ACTIONS
         .into_iter()
         .filter(|action| ReleaseState::sources(*action).contains(&release.state))
-        // What is on its way to the Hub can only go on.
-        .filter(|action| is_free || *action == ReleaseAction::Publish)
+        .filter(|action| leave.allows(*action) || (*action == ReleaseAction::Publish && leave != Leave::Back))
         .map(|action| Offer {
             action,
             is_forward: matches!(
@@ -99,11 +99,10 @@ mod tests {
     use super::*;
 
     fn check(user: Option<&User>, release: &Release, expected: &[(ReleaseAction, Option<&'static str>)]) {
-        let found: Vec<_> =
-            offers(Language::En, user, release, &[], release.state != ReleaseState::Publishing)
-                .into_iter()
-                .map(|o| (o.action, o.reason))
-                .collect();
+        let found: Vec<_> = offers(Language::En, user, release, &[], Leave::Freely)
+            .into_iter()
+            .map(|o| (o.action, o.reason))
+            .collect();
         let expected: Vec<_> =
             expected.iter().map(|(a, key)| (*a, key.map(|key| Language::En.t(key)))).collect();
         assert_eq!(found, expected);
@@ -132,5 +131,22 @@ mod tests {
         check(None, &release, &[(ReleaseAction::Approve, Some("action.sign_in"))]);
         let admin = fixtures::user("admin", fixtures::id("admin"), &[Role::Admin]);
         check(Some(&admin), &release, &[(ReleaseAction::Approve, Some("action.needs_approver"))]);
+    }
+
+    #[test]
+    fn what_is_on_its_way_goes_on_or_back() {
+        let mut release = fixtures::release();
+        release.state = ReleaseState::Publishing;
+        let everybody = [Role::Contributor, Role::Approver, Role::Publisher];
+        let author = fixtures::user("mori", release.author, &everybody);
+        let offered = |leave: Leave| -> Vec<ReleaseAction> {
+            let offers = offers(Language::En, Some(&author), &release, &[], leave);
+            offers.into_iter().map(|offer| offer.action).collect()
+        };
+        let all = [ReleaseAction::Publish, ReleaseAction::Return, ReleaseAction::Withdraw];
+        assert_eq!(offered(Leave::Freely), all);
+        assert_eq!(offered(Leave::Back), [ReleaseAction::Return], "its permit is void");
+        assert_eq!(offered(Leave::Committed), [ReleaseAction::Publish]);
+        assert_eq!(offered(Leave::Running), [ReleaseAction::Publish]);
     }
 }

@@ -139,11 +139,16 @@ pub(super) fn row(frame: &Frame, run: &Run, about: &About) -> RunRow {
 pub(super) fn samples(frame: &Frame) -> Vec<String> {
     use super::fixtures;
     let facts = fixtures::run_facts(5);
-    let full = row(frame, &facts.run, &fixtures::about(&facts));
+    let about = fixtures::about(&facts);
+    let full = row(frame, &facts.run, &about);
     let fresh = row(frame, &facts.run, &About::default());
     // The newest checkpoint is not the newest one with scores.
     let (received, scored) = (full.last_checkpoint.clone().expect("one"), full.mean.note.clone());
-    assert!(received.render().expect("renders").contains("20"), "not the time of the scored one");
+    let last = about.checkpoints.as_ref().expect("checkpoints").last_received;
+    let shown = |at| frame.when(at).render().expect("renders");
+    assert_eq!(received.render().expect("renders"), shown(last));
+    let of_scored = about.newest_scored.as_ref().expect("scored").checkpoint.created;
+    assert_ne!(shown(last), shown(of_scored), "the two can be told apart");
     assert!(scored.contains("50,000"), "{scored}");
     [page(frame.clone(), vec![full, fresh], Some("100".to_owned())), page(frame.clone(), Vec::new(), None)]
         .map(|page| page.render().expect("renders"))

@@ -4,8 +4,8 @@ use askama::Template;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use sekisho_bench::{Item, Record, TaskDefinition, load};
-use sekisho_domain::Language;
 use sekisho_domain::evaluation::{TaskRun, WorkState};
+use sekisho_domain::{Language, Sha256};
 use sekisho_store::{Checkpoint, Evaluation, WorkRow};
 
 use super::item::{self, ItemView, NoText, Outcome};
@@ -13,7 +13,7 @@ use super::parts::{self, Choice, Pager};
 use crate::service::{checkpoints, evaluations};
 use crate::web::format;
 use crate::web::frame::Frame;
-use crate::{App, WebError};
+use crate::{App, Noun, WebError};
 
 /// Items on a page.
 const PAGE: usize = 20;
@@ -35,6 +35,8 @@ struct SamplesPage {
     items: Vec<ItemView>,
     /// Why there is no item, and whether a filter is the reason.
     empty: (&'static str, bool),
+    /// The task waits for a worker.
+    is_waiting: bool,
 }
 
 /// Everything that the page is made from.
@@ -65,7 +67,7 @@ pub(crate) async fn show(
     };
     let shown = work.iter().position(is_wanted).unwrap_or(0);
     let Some(row) = work.get(shown) else {
-        return Err(WebError::not_found(format_args!("task in evaluation \"{key}\"")));
+        return Err(WebError::not_found(Noun::TaskIn, key));
     };
     let definition = app.catalog.find(&row.work.run.profile, &row.work.run.task).ok();
     let facts = Facts {
@@ -91,9 +93,7 @@ async fn metric(
     let scores = app.store.scores(evaluation.id).await?;
     let scored = scores.into_iter().find(|score| score.primary && score.work == row.work.id);
     let name = scored.map(|score| score.entry.metric).or_else(|| definition.map(|d| d.primary.to_string()));
-    let missing =
-        || WebError::not_found(format_args!("definition of task \"{}\" on this server", row.work.run.task));
-    name.ok_or_else(missing)
+    name.ok_or_else(|| WebError::not_found(Noun::Definition, &row.work.run.task))
 }
 
 /// The items of the task. Text whose licence forbids handing it on is for members only.
@@ -114,7 +114,10 @@ async fn texts(
             let (path, _) = app.sources.locate(&definition.name(), source)?;
             fs_err::read(path).map_err(|error| error.to_string())
         };
-        load(&definition, &run, &[], &bytes).ok().map(|data| data.items)
+        // Where the definition names no digest, the file in place is the user's choice.
+        let accept: Vec<Sha256> =
+            app.sources.of_run(&definition, &run).ok()?.iter().map(|source| source.sha256).collect();
+        load(&definition, &run, &accept, &bytes).ok().map(|data| data.items)
     };
     let items = tokio::task::spawn_blocking(read).await.map_err(WebError::internal)?;
     Ok(items.ok_or(NoText::NoData))
@@ -140,6 +143,7 @@ fn view(frame: Frame, facts: &Facts<'_>) -> SamplesPage {
         step: facts.checkpoint.step.to_string(),
         title: facts.definition.map_or_else(|| row.work.run.task.clone(), |d| title(&frame, d)),
         empty: empty_reason(&frame, row, facts.records.is_empty()),
+        is_waiting: row.state == WorkState::Waiting,
         note: format!("{} · {metric}", parts::run_note(lang, &row.work.run)),
         license: facts.definition.map(|d| d.license.clone()),
         tasks: task_choices(facts),
@@ -230,5 +234,7 @@ pub(super) fn samples(frame: &Frame) -> Vec<String> {
     }
     let empty = page(0, Err(NoText::NoData), false);
     assert!(empty.contains(frame.t("samples.none_finished")), "and not the filter's sentence");
+    let worker = "<code data-copy>sekisho worker";
+    assert!(!empty.contains(worker), "no worker has anything to do there");
     vec![choices, generated, no_data, closed, empty]
 }

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use askama::Template;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Redirect, Response};
-use sekisho_domain::{CheckpointId, EvaluationId, ReleaseId, RunId};
+use sekisho_domain::{CheckpointId, EvaluationId, ReleaseId, RunId, Timestamp};
 use sekisho_store::{Checkpoint, Release, Run};
 
 use super::parts::{self, When};
@@ -101,13 +101,14 @@ async fn by_id(app: &App, frame: &Frame, asked: &str) -> Result<Vec<Found>, WebE
 }
 
 fn of_run(frame: &Frame, run: &Run) -> Found {
-    Found {
-        href: format!("/runs/{}", run.name),
-        kind: frame.t("runs.run"),
-        what: run.name.clone(),
-        note: frame.word("run_state", run.state).to_owned(),
-        when: frame.when(run.updated),
-    }
+    let state = frame.word("run_state", run.state);
+    named(frame, format!("/runs/{}", run.name), frame.t("runs.run"), (&run.name, state), run.updated)
+}
+
+/// Something that has a name and a state.
+fn named(frame: &Frame, href: String, kind: &'static str, what: (&str, &str), at: Timestamp) -> Found {
+    let (name, state) = what;
+    Found { href, kind, what: name.to_owned(), note: state.to_owned(), when: frame.when(at) }
 }
 
 fn of_checkpoint(frame: &Frame, checkpoint: &Checkpoint) -> Found {
@@ -122,13 +123,9 @@ fn of_checkpoint(frame: &Frame, checkpoint: &Checkpoint) -> Found {
 }
 
 fn of_release(frame: &Frame, release: &Release) -> Found {
-    Found {
-        href: format!("/releases/{}", release.id),
-        kind: frame.t("nav.releases"),
-        what: release.name.clone(),
-        note: frame.word("release_state", release.state).to_owned(),
-        when: frame.when(release.updated),
-    }
+    let state = frame.word("release_state", release.state);
+    let href = format!("/releases/{}", release.id);
+    named(frame, href, frame.t("nav.releases"), (&release.name, state), release.updated)
 }
 
 /// `sha256:3fa9…`, `3fa9c1…`.

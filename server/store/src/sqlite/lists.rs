@@ -92,14 +92,19 @@ impl ListRepository for SqliteStore {
 
     async fn loss_sketches(&self, ids: &[RunId], parts: u32) -> Result<HashMap<RunId, Vec<f64>>, StoreError> {
         let query = sqlx::query(
-            "WITH RECURSIVE part (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM part WHERE i + 1 < $2)
-             SELECT runs.id AS run_id, part.i,
+            // The ends are looked up apart: of each the index has the answer, of both at once it would be read whole.
+            "WITH RECURSIVE part (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM part WHERE i + 1 < $2),
+             span AS MATERIALIZED (
+                 SELECT id, (SELECT MIN(step) FROM metrics WHERE run_id = runs.id) - 1 AS before,
+                     (SELECT MAX(step) FROM metrics WHERE run_id = runs.id) AS last
+                 FROM runs WHERE id IN (SELECT value FROM json_each($1)))
+             SELECT span.id AS run_id, part.i,
                  (SELECT AVG(loss) FROM (
                      SELECT loss FROM metrics
-                     WHERE metrics.run_id = runs.id AND metrics.step > runs.step * part.i / $2
-                         AND metrics.step <= runs.step * (part.i + 1) / $2
+                     WHERE metrics.run_id = span.id AND metrics.step > before + (last - before) * part.i / $2
+                         AND metrics.step <= before + (last - before) * (part.i + 1) / $2
                      ORDER BY metrics.step LIMIT $3)) AS loss
-             FROM runs CROSS JOIN part WHERE runs.id IN (SELECT value FROM json_each($1)) ORDER BY runs.id, part.i",
+             FROM span CROSS JOIN part ORDER BY span.id, part.i",
         );
         let query = query.bind(json!(ids).to_string()).bind(i64::from(parts)).bind(ROWS_OF_A_PART);
         let mut sketches: HashMap<RunId, Vec<f64>> = HashMap::new();

@@ -6,13 +6,16 @@ use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
 
 use super::fields::Fields;
-use super::{SqliteStore, changed, conflict};
-use crate::{ApiToken, LoginLink, PeopleRepository, Session, StoreError, User};
+use super::{SqliteStore, audit, changed, conflict};
+use crate::{ApiToken, AuditEntry, LoginLink, PeopleRepository, Session, StoreError, User};
 
 #[async_trait]
 impl PeopleRepository for SqliteStore {
-    async fn add_user(&self, user: &User) -> Result<(), StoreError> {
-        put_user(&mut *self.write.acquire().await?, user).await
+    async fn add_user(&self, user: &User, audit: &AuditEntry) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        put_user(&mut transaction, user).await?;
+        audit::append(&mut transaction, audit).await?;
+        Ok(transaction.commit().await?)
     }
 
     async fn user(&self, id: UserId) -> Result<Option<User>, StoreError> {
@@ -34,20 +37,33 @@ impl PeopleRepository for SqliteStore {
             .collect()
     }
 
-    async fn set_roles(&self, id: UserId, roles: &[Role]) -> Result<(), StoreError> {
+    async fn set_roles(&self, id: UserId, roles: &[Role], audit: &AuditEntry) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        keep_an_admin(&mut transaction, id, roles).await?;
         let query = sqlx::query("UPDATE users SET roles = $2 WHERE id = $1");
-        let result = query.bind(id.to_string()).bind(json!(roles).to_string()).execute(&self.write).await?;
-        changed(&result, "user", &id)
+        let query = query.bind(id.to_string()).bind(json!(roles).to_string());
+        changed(&query.execute(&mut *transaction).await?, "user", &id)?;
+        audit::append(&mut transaction, audit).await?;
+        Ok(transaction.commit().await?)
     }
 
-    async fn add_token(&self, token: &ApiToken) -> Result<(), StoreError> {
-        put_token(&mut *self.write.acquire().await?, token).await
+    async fn add_token(&self, token: &ApiToken, audit: &AuditEntry) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        put_token(&mut transaction, token).await?;
+        audit::append(&mut transaction, audit).await?;
+        Ok(transaction.commit().await?)
     }
 
-    async fn add_user_with_token(&self, user: &User, token: &ApiToken) -> Result<(), StoreError> {
+    async fn add_user_with_token(
+        &self,
+        user: &User,
+        token: &ApiToken,
+        audit: &AuditEntry,
+    ) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
         put_user(&mut transaction, user).await?;
         put_token(&mut transaction, token).await?;
+        audit::append(&mut transaction, audit).await?;
         Ok(transaction.commit().await?)
     }
 
@@ -64,21 +80,29 @@ impl PeopleRepository for SqliteStore {
         query.bind(user.to_string()).fetch_all(&self.read).await?.iter().map(token).collect()
     }
 
-    async fn revoke_token(&self, id: TokenId) -> Result<bool, StoreError> {
+    async fn revoke_token(&self, id: TokenId, audit: &AuditEntry) -> Result<bool, StoreError> {
+        let mut transaction = self.begin().await?;
         let query = sqlx::query("DELETE FROM api_tokens WHERE id = $1").bind(id.to_string());
-        Ok(query.execute(&self.write).await?.rows_affected() == 1)
+        let was_there = query.execute(&mut *transaction).await?.rows_affected() == 1;
+        if was_there {
+            audit::append(&mut transaction, audit).await?;
+        }
+        transaction.commit().await?;
+        Ok(was_there)
     }
 
-    async fn add_login_link(&self, link: &LoginLink) -> Result<(), StoreError> {
+    async fn add_login_link(&self, link: &LoginLink, audit: &AuditEntry) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
         sqlx::query("INSERT INTO login_links (hash, user_id, expires, makers) VALUES ($1, $2, $3, $4)")
             .bind(link.hash.hex())
             .bind(link.user.to_string())
             .bind(link.expires.unix_ms())
             .bind(json!(link.makers).to_string())
-            .execute(&self.write)
+            .execute(&mut *transaction)
             .await
             .map_err(|error| conflict(error, || "this sign-in link is there already".to_owned()))?;
-        Ok(())
+        audit::append(&mut transaction, audit).await?;
+        Ok(transaction.commit().await?)
     }
 
     async fn peek_login_link(&self, hash: Sha256, now: Timestamp) -> Result<Option<User>, StoreError> {
@@ -136,6 +160,24 @@ impl PeopleRepository for SqliteStore {
     async fn end_session(&self, hash: Sha256) -> Result<(), StoreError> {
         sqlx::query("DELETE FROM sessions WHERE hash = $1").bind(hash.hex()).execute(&self.write).await?;
         Ok(())
+    }
+}
+
+/// Refuses to take the role from the only admin. Within the transaction that writes the roles, so that of two admins who take it
+/// from each other at once one stays.
+async fn keep_an_admin(
+    connection: &mut SqliteConnection,
+    id: UserId,
+    roles: &[Role],
+) -> Result<(), StoreError> {
+    let rows = sqlx::query("SELECT * FROM users").fetch_all(connection).await?;
+    let users = rows.iter().map(user).collect::<Result<Vec<User>, _>>()?;
+    let mut admins = users.into_iter().filter(|user| user.has(Role::Admin));
+    match (admins.next(), admins.next()) {
+        (Some(only), None) if only.id == id && !roles.contains(&Role::Admin) => {
+            Err(StoreError::LastAdmin { name: only.name })
+        }
+        _ => Ok(()),
     }
 }
 

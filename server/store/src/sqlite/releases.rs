@@ -1,3 +1,5 @@
+use std::collections::HashMap;
+
 use async_trait::async_trait;
 use sekisho_domain::release::ReleaseState;
 use sekisho_domain::{CheckpointId, ReleaseId, Sha256, Text, canonical_json};
@@ -8,7 +10,7 @@ use sqlx::{Sqlite, SqliteConnection};
 
 use super::fields::Fields;
 use super::{SqliteStore, audit, conflict, int};
-use crate::{Approval, AuditEntry, Comment, PublishStep, Release, ReleaseRepository, StoreError};
+use crate::{Approval, AuditEntry, Comment, HubCommit, PublishStep, Release, ReleaseRepository, StoreError};
 
 #[async_trait]
 impl ReleaseRepository for SqliteStore {
@@ -16,8 +18,8 @@ impl ReleaseRepository for SqliteStore {
         let mut transaction = self.begin().await?;
         let query = sqlx::query(
             "INSERT INTO releases (id, checkpoint_id, name, state, lineage, card_en, card_ja, files, decision, digest,
-                 approvals_needed, hub_commit, hub_url, updated, path, parents, given, version, author_id, created)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)",
+                 approvals_needed, hub_commit, hub_url, updated, path, parents, given, missing, version, author_id, created)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)",
         );
         with_content(query, release)
             .bind(int(release.version)?)
@@ -106,13 +108,22 @@ impl ReleaseRepository for SqliteStore {
         query.fetch_all(&self.read).await?.iter().map(approval).collect()
     }
 
-    async fn valid_approvals(&self, id: ReleaseId) -> Result<Vec<Approval>, StoreError> {
+    async fn valid_approvals(
+        &self,
+        ids: &[ReleaseId],
+    ) -> Result<HashMap<ReleaseId, Vec<Approval>>, StoreError> {
         let query = sqlx::query(
             "SELECT approvals.* FROM approvals JOIN releases ON releases.id = approvals.release_id
-             WHERE releases.id = $1 AND approvals.void = FALSE AND approvals.digest = releases.digest
+             WHERE releases.id IN (SELECT value FROM json_each($1)) AND approvals.void = FALSE
+                 AND approvals.digest = releases.digest
              ORDER BY approvals.seq",
         );
-        query.bind(id.to_string()).fetch_all(&self.read).await?.iter().map(approval).collect()
+        let mut valid: HashMap<ReleaseId, Vec<Approval>> = HashMap::new();
+        for row in &query.bind(json!(ids).to_string()).fetch_all(&self.read).await? {
+            let release = Fields::of("approvals", &["release_id", "seq"], row).parse("release_id")?;
+            valid.entry(release).or_default().push(approval(row)?);
+        }
+        Ok(valid)
     }
 
     async fn comments(&self, id: ReleaseId) -> Result<Vec<Comment>, StoreError> {
@@ -155,11 +166,39 @@ impl ReleaseRepository for SqliteStore {
             .bind(id.to_string());
         query.fetch_all(&self.read).await?.iter().map(step).collect()
     }
+
+    async fn add_hub_commit(&self, id: ReleaseId, commit: &HubCommit) -> Result<bool, StoreError> {
+        let query = sqlx::query(
+            "INSERT INTO hub_commits (release_id, digest, place) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+        );
+        let query = query.bind(id.to_string()).bind(commit.digest.hex()).bind(&commit.place);
+        Ok(query.execute(&self.write).await?.rows_affected() == 1)
+    }
+
+    async fn drop_hub_commit(&self, id: ReleaseId, commit: &HubCommit) -> Result<(), StoreError> {
+        sqlx::query("DELETE FROM hub_commits WHERE release_id = $1 AND digest = $2 AND place = $3")
+            .bind(id.to_string())
+            .bind(commit.digest.hex())
+            .bind(&commit.place)
+            .execute(&self.write)
+            .await?;
+        Ok(())
+    }
+
+    async fn hub_commits(&self, id: ReleaseId) -> Result<Vec<HubCommit>, StoreError> {
+        let query = sqlx::query("SELECT * FROM hub_commits WHERE release_id = $1 ORDER BY digest, place");
+        let rows = query.bind(id.to_string()).fetch_all(&self.read).await?;
+        let commit = |row| {
+            let fields = Fields::of("hub_commits", &["release_id"], row);
+            Ok(HubCommit { digest: fields.parse("digest")?, place: fields.get("place")? })
+        };
+        rows.iter().map(commit).collect()
+    }
 }
 
 type ReleaseQuery<'q> = Query<'q, Sqlite, SqliteArguments>;
 
-/// Binds `$1` to `$17`: the id and everything about a release that may change.
+/// Binds `$1` to `$18`: the id and everything about a release that may change.
 fn with_content<'q>(query: ReleaseQuery<'q>, release: &'q Release) -> ReleaseQuery<'q> {
     query
         .bind(release.id.to_string())
@@ -179,6 +218,7 @@ fn with_content<'q>(query: ReleaseQuery<'q>, release: &'q Release) -> ReleaseQue
         .bind(&release.path)
         .bind(json!(release.parents).to_string())
         .bind(json!(release.given).to_string())
+        .bind(json!(release.missing).to_string())
 }
 
 /// Writes a release if nobody did since it was read, raises its version, and voids the approvals of another content.
@@ -186,8 +226,8 @@ async fn write(connection: &mut SqliteConnection, release: &Release) -> Result<(
     let query = sqlx::query(
         "UPDATE releases SET checkpoint_id = $2, name = $3, state = $4, lineage = $5, card_en = $6, card_ja = $7, files = $8,
              decision = $9, digest = $10, approvals_needed = $11, hub_commit = $12, hub_url = $13, updated = $14,
-             path = $15, parents = $16, given = $17, version = version + 1
-         WHERE id = $1 AND version = $18",
+             path = $15, parents = $16, given = $17, missing = $18, version = version + 1
+         WHERE id = $1 AND version = $19",
     );
     let query = with_content(query, release).bind(int(release.version)?);
     if query.execute(&mut *connection).await?.rows_affected() == 0 {
@@ -233,6 +273,7 @@ fn release(row: &SqliteRow) -> Result<Release, StoreError> {
         card_ja: fields.get("card_ja")?,
         files: fields.json("files")?,
         given: fields.json("given")?,
+        missing: fields.json("missing")?,
         decision: fields.json_optional("decision")?,
         digest: fields.parse_optional("digest")?,
         approvals_needed: fields.count("approvals_needed")?,

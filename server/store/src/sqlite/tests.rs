@@ -64,7 +64,7 @@ async fn a_full_disk_is_said_and_passes() {
     let add = async |n: u32| {
         let user = story::user(n, &format!("user {n} {}", "x".repeat(1000)), &[]);
         let token = story::token(n, user.id);
-        store.add_user_with_token(&user, &token).await
+        store.add_user_with_token(&user, &token, &story::entry("user.add")).await
     };
     let mut n = 0;
     let error = loop {
@@ -129,7 +129,7 @@ async fn claimants_never_share_an_item() {
 async fn what_was_written_is_there_after_a_restart() {
     let (folder, store) = new().await;
     let user = story::user(1, "林", &[]);
-    store.add_user(&user).await.expect("add");
+    store.add_user(&user, &story::entry("user.add")).await.expect("add");
     store.close().await;
     let left: Vec<_> = std::fs::read_dir(folder.path())
         .expect("folder")

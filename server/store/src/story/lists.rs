@@ -5,11 +5,11 @@ use sekisho_domain::{CheckpointId, RunId, Sha256, Step, Tokens};
 use super::{an_evaluation, at, checkpoint, evaluation, id, run, work};
 use crate::{QueueHealth, Store};
 
-/// Ten steps whose loss is their number, all but the first two.
-async fn ten_steps(store: &dyn Store, id: RunId) {
+/// Ten steps after that one whose loss is their number, counted from there, all but the first two.
+async fn ten_steps(store: &dyn Store, id: RunId, after: u64) {
     let row = |step: u64| MetricRow {
-        step: Step(step),
-        tokens: Tokens(step * 512),
+        step: Step(after + step),
+        tokens: Tokens((after + step) * 512),
         loss: (step > 2).then_some(step as f64),
         ce: None,
         z_loss: None,
@@ -52,7 +52,7 @@ pub(crate) async fn lists_are_read_at_once(store: &dyn Store) {
 }
 
 async fn sketches(store: &dyn Store) {
-    ten_steps(store, id(1)).await;
+    ten_steps(store, id(1), 0).await;
     let sketches = store.loss_sketches(&[id(1), id(2)], 5).await.expect("sketches");
     assert_eq!(
         sketches[&id(1)],
@@ -60,6 +60,10 @@ async fn sketches(store: &dyn Store) {
         "two steps a part, and a part without a loss is left out"
     );
     assert_eq!(sketches[&id(2)], [0.0; 0]);
+    // A run that goes on from another one's checkpoint.
+    ten_steps(store, id(2), 1_000).await;
+    let sketches = store.loss_sketches(&[id(2)], 5).await.expect("sketches");
+    assert_eq!(sketches[&id(2)], [3.5, 5.5, 7.5, 9.5]);
 }
 
 async fn queue(store: &dyn Store) {

@@ -121,7 +121,7 @@ pub(crate) fn user(n: u32, name: &str, roles: &[Role]) -> User {
     User { id: id(n), name: name.to_owned(), roles: roles.to_vec(), created: at(0) }
 }
 
-fn entry(action: &str) -> AuditEntry {
+pub(crate) fn entry(action: &str) -> AuditEntry {
     AuditEntry {
         at: at(1),
         actor: "林".to_owned(),

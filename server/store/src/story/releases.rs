@@ -6,7 +6,7 @@ use sekisho_domain::{ReleaseId, Sha256, Text};
 use serde_json::json;
 
 use super::{a_checkpoint, at, entry, id, user};
-use crate::{Approval, Comment, PublishStep, Release, StepState, Store, StoreError};
+use crate::{Approval, Comment, HubCommit, PublishStep, Release, StepState, Store, StoreError};
 
 fn draft(n: u32) -> Release {
     Release {
@@ -22,6 +22,7 @@ fn draft(n: u32) -> Release {
         card_ja: "# Lab-8B（日本語）".to_owned(),
         files: BTreeMap::from([("LICENSE".to_owned(), Sha256::of("text").to_string())]),
         given: vec!["LICENSE".to_owned()],
+        missing: vec!["news.md".to_owned()],
         decision: None,
         digest: None,
         approvals_needed: 2,
@@ -57,13 +58,18 @@ async fn present(store: &dyn Store, id: ReleaseId) -> Release {
     store.release(id).await.expect("lookup").expect("is there")
 }
 
+async fn valid(store: &dyn Store) -> Vec<Approval> {
+    store.valid_approvals(&[id(1)]).await.expect("approvals").remove(&id(1)).unwrap_or_default()
+}
+
 async fn audited(store: &dyn Store) -> u64 {
     store.verify_audit().await.expect("verify").expect("an unbroken chain")
 }
 
 pub(crate) async fn a_release_is_reviewed(store: &dyn Store) {
     for n in 1..=3 {
-        store.add_user(&user(n, &format!("user-{n}"), &[Role::Approver])).await.expect("user");
+        let person = user(n, &format!("user-{n}"), &[Role::Approver]);
+        store.add_user(&person, &entry("user.add")).await.expect("user");
     }
     a_checkpoint(store, 1, Sha256::of("a")).await;
     store.add_release(&draft(1), &entry("release.propose")).await.expect("add");
@@ -134,11 +140,13 @@ async fn approved(store: &dyn Store) {
         .expect_err("read before");
     assert!(matches!(error, StoreError::Stale), "{error}");
     let both = [approval(2, digest), approval(3, digest)];
-    assert_eq!(store.valid_approvals(id(1)).await.expect("approvals"), both);
+    assert_eq!(valid(store).await, both);
+    let of_all = store.valid_approvals(&[id(1), id(2)]).await.expect("approvals");
+    assert_eq!(of_all.into_keys().collect::<Vec<_>>(), [id(1)], "the other has none");
 
     returned_and_requested_again(store).await;
     approve(&approval(2, digest)).await.expect("the same person may approve it anew");
-    assert_eq!(store.valid_approvals(id(1)).await.expect("approvals"), [approval(2, digest)]);
+    assert_eq!(valid(store).await, [approval(2, digest)]);
     let all = [approval(2, digest), approval(3, digest), approval(2, digest)];
     assert_eq!(store.approvals(id(1)).await.expect("approvals"), all, "history is kept");
 
@@ -155,7 +163,7 @@ async fn returned_and_requested_again(store: &dyn Store) {
     store.update_release(&draft, &entry("release.return"), Some(&comment("return"))).await.expect("return");
     let again = Release { version: read.version + 1, ..read };
     store.update_release(&again, &entry("release.freeze"), None).await.expect("freeze");
-    assert_eq!(store.valid_approvals(id(1)).await.expect("approvals"), []);
+    assert_eq!(valid(store).await, []);
 }
 
 async fn published(store: &dyn Store) {
@@ -180,4 +188,13 @@ async fn published(store: &dyn Store) {
         "as they began"
     );
     assert_eq!(store.steps(id(2)).await.expect("steps"), []);
+
+    let commit =
+        |text: &str| HubCommit { digest: Sha256::of(text), place: "https://hub/lab/x/tree/main".to_owned() };
+    assert!(store.add_hub_commit(id(1), &commit("a")).await.expect("commit"));
+    assert!(!store.add_hub_commit(id(1), &commit("a")).await.expect("commit"), "it is known");
+    store.add_hub_commit(id(1), &commit("b")).await.expect("commit");
+    store.drop_hub_commit(id(1), &commit("b")).await.expect("commit");
+    assert_eq!(store.hub_commits(id(1)).await.expect("commits"), [commit("a")]);
+    assert_eq!(store.hub_commits(id(2)).await.expect("commits"), []);
 }

@@ -43,7 +43,7 @@ impl Refusal {
             ),
             Self::Archive { file, kind } => {
                 format!(
-                    "{file} は{kind}アーカイブです。アーカイブは開きません。展開したフォルダを登録してください。"
+                    "{file} は{kind}アーカイブです。アーカイブは開きません。展開したフォルダーを登録してください。"
                 )
             }
             Self::NotSafetensors { file } => {
@@ -55,10 +55,10 @@ impl Refusal {
                 "{file} が途中で切れています（{have}/{need}バイト）。書き込みの完了後に再度登録してください。登録内容は変更していません。"
             ),
             Self::Link { file } => format!(
-                "{file} はフォルダ内のファイルを指さないリンクです。実体を置いてください（`cp -L`）。"
+                "{file} はフォルダー内のファイルを指さないリンクです。実体を置いてください（`cp -L`）。"
             ),
             Self::NoWeights { dir } => format!(
-                "{dir} に model.safetensors も model.safetensors.index.json もありません。書き出し先のフォルダを登録してください。"
+                "{dir} に model.safetensors も model.safetensors.index.json もありません。書き出し先のフォルダーを登録してください。"
             ),
             Self::FileMissing { file } => {
                 format!("{file} がありません。すべてのファイルの書き込み後に再度登録してください。")

@@ -1,0 +1,98 @@
+//! The Japanese of errors whose sentence names things. The English stands where the error is made.
+
+use sekisho_domain::{Language, StateError};
+
+use crate::web::i18n::Words as _;
+
+/// What can be missing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Noun {
+    /// A training run.
+    Run,
+    /// A checkpoint.
+    Checkpoint,
+    /// An evaluation.
+    Evaluation,
+    /// A task in an evaluation; named by the evaluation.
+    TaskIn,
+    /// What this server knows of a task.
+    Definition,
+    /// A release.
+    Release,
+    /// Something that could be done to a release.
+    Action,
+    /// A suite of tasks.
+    Suite,
+    /// An account.
+    Account,
+    /// An API token.
+    Token,
+    /// A page; named by its path.
+    Page,
+    /// A file that pages are made with.
+    File,
+    /// A file of a benchmark; named by its digest.
+    DataFile,
+    /// A task of an evaluation, as the queue has it.
+    WorkItem,
+}
+
+impl Noun {
+    /// As the English sentence has it.
+    pub(crate) const fn en(self) -> &'static str {
+        match self {
+            Self::Run => "run",
+            Self::Checkpoint => "checkpoint",
+            Self::Evaluation => "evaluation",
+            Self::TaskIn => "task in evaluation",
+            Self::Definition => "definition on this server of task",
+            Self::Release => "release",
+            Self::Action => "action on a release",
+            Self::Suite => "suite",
+            Self::Account => "account",
+            Self::Token => "token",
+            Self::Page => "page",
+            Self::File => "file in /static",
+            Self::DataFile => "data file",
+            Self::WorkItem => "work item",
+        }
+    }
+
+    /// The key of its Japanese word.
+    const fn key(self) -> &'static str {
+        match self {
+            Self::Run => "run",
+            Self::Checkpoint => "checkpoint",
+            Self::Evaluation => "evaluation",
+            Self::TaskIn => "task_in",
+            Self::Definition => "definition",
+            Self::Release => "release",
+            Self::Action => "action",
+            Self::Suite => "suite",
+            Self::Account => "account",
+            Self::Token => "token",
+            Self::Page => "page",
+            Self::File => "file",
+            Self::DataFile => "data_file",
+            Self::WorkItem => "work_item",
+        }
+    }
+}
+
+/// 「実験「x」は見つかりません。」
+pub(crate) fn missing_ja(noun: Noun, name: &str) -> String {
+    let ja = Language::Ja;
+    let noun = ja.t(&format!("missing_thing.{}", noun.key()));
+    ja.fill("error.missing", &[("noun", &noun), ("name", &name)])
+}
+
+/// Why a state does not allow an action, with the names that pages give to states.
+pub(crate) fn wrong_state_ja(error: &StateError) -> String {
+    let ja = Language::Ja;
+    let word = |state: &str| {
+        let section = if error.kind == "release" { "release_state" } else { "checkpoint_state" };
+        ja.find(&format!("{section}.{}", state.trim())).unwrap_or(state).trim().to_owned()
+    };
+    let allowed: Vec<String> = error.allowed.split(',').map(word).collect();
+    ja.fill("error.wrong_state", &[("state", &word(error.state)), ("allowed", &allowed.join("、"))])
+}
