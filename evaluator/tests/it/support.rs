@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use sekisho_bench::{Catalog, Record, SourceRef, TaskData, TaskDefinition, load};
 use sekisho_domain::evaluation::{Bos, TaskRun};
-use sekisho_evaluator::{EvalError, Model, Prompts, Settings, Spent, Task, Watch, run_tasks};
+use sekisho_evaluator::{Engine, EvalError, Model, Prompts, Settings, Spent, Task, Watch, run_tasks};
 use sekisho_model::{DecodeRow, Edge, Extended, Inference, ModelError};
 use sekisho_weights::ModelConfig;
 
@@ -231,7 +231,8 @@ impl Inference for Altered {
 
 /// The model with another context length, or with a token that breaks it.
 pub(crate) fn altered(model: Model, longest: Option<usize>, broken: Option<u32>) -> Model {
-    let mut config = model.inference.config().clone();
+    let Engine::Local(inner) = model.engine else { panic!("a model of ours") };
+    let mut config = inner.config().clone();
     config.max_position_embeddings = longest.unwrap_or(config.max_position_embeddings);
-    Model { inference: Box::new(Altered { inner: model.inference, config, broken }), ..model }
+    Model { engine: Engine::Local(Box::new(Altered { inner, config, broken })), ..model }
 }
