@@ -107,6 +107,7 @@ def serve(file, name):
     # Its threads spin while they wait, and other tests run beside it.
     params.cpuparams.n_threads = 1
     params.warmup = False
+    params.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
     params.cache_type_k = params.cache_type_v = xllamacpp.ggml_type.GGML_TYPE_F32
     server = xllamacpp.Server(params)
     print(json.dumps({"url": server.listening_address}), flush=True)

@@ -99,7 +99,8 @@ pub(crate) fn one(
     if choice.index != 0 {
         return Err(client.fault(Fault::Index(choice.index)));
     }
-    if let Some(reason) = choice.finish_reason.as_ref().filter(|reason| BROKEN_OFF.contains(&reason.as_str())) {
+    if let Some(reason) = choice.finish_reason.as_ref().filter(|reason| BROKEN_OFF.contains(&reason.as_str()))
+    {
         return Err(client.fault(Fault::BrokenOff(reason.clone())));
     }
     let usage = completed.usage.ok_or_else(|| client.fault(Fault::NoUsage))?;

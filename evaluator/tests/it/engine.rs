@@ -182,10 +182,10 @@ fn play(stream: &TcpStream, trick: Trick, mut answer: Value) {
             let key = "Bearer s3cret-key is not welcome s3cret-key";
             return http::write(stream, status, json!({"error": {"message": key}}).to_string().as_bytes());
         }
-        Trick::Hang => return std::thread::sleep(Duration::from_secs(5)),
+        Trick::Hang => return std::thread::sleep(Duration::from_secs(9)),
         Trick::Trickle => {
             let _ = { stream }.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n");
-            for _ in 0..50 {
+            for _ in 0..90 {
                 let _ = { stream }.write_all(b" ");
                 std::thread::sleep(Duration::from_millis(100));
             }
