@@ -1,8 +1,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
+use sekisho_bench::RequestKind;
 use serde_json::Value;
 
-use crate::{Model, Settings};
+use crate::{Engine, Model, Settings};
 
 /// What a score was computed with, shown as a mark beside it: it may move the last digits and is no part of the fingerprint.
 #[must_use]
@@ -17,7 +18,8 @@ pub fn environment(
         (true, false) => "on",
         _ => "off",
     };
-    [
+    let longest = model.longest(settings, RequestKind::Generate);
+    let mut environment: BTreeMap<&str, Value> = [
         ("tokenizer", Value::from(model.tokenizer.digest().to_string())),
         ("bos", Value::from(bos)),
         ("dtype", Value::from("f32")),
@@ -25,9 +27,12 @@ pub fn environment(
         ("engine", Value::from("sekisho")),
         ("version", Value::from(env!("CARGO_PKG_VERSION"))),
         ("threads", Value::from(threads)),
-        ("max_length", Value::from(settings.longest(model))),
+        ("max_length", Value::from(longest)),
     ]
     .into_iter()
-    .map(|(key, value)| (key.to_owned(), value))
-    .collect()
+    .collect();
+    if let Engine::Remote(remote) = &model.engine {
+        environment.extend(remote.environment());
+    }
+    environment.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
 }

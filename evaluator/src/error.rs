@@ -1,6 +1,8 @@
 use sekisho_bench::TaskError;
 use sekisho_model::{ModelError, TokenizerError};
 
+use crate::remote::RemoteError;
+
 /// Why an evaluation ended early. The text is the sentence shown to people.
 #[derive(Debug, thiserror::Error)]
 pub enum EvalError {
@@ -62,6 +64,19 @@ pub enum EvalError {
     SameRecords {
         /// `profile/task`.
         task: String,
+    },
+    /// A server that was to answer for the model.
+    #[error(transparent)]
+    Remote(#[from] RemoteError),
+    /// The same, at an item.
+    #[error("item {item} of {task}: {error}")]
+    RemoteItem {
+        /// `profile/task`.
+        task: String,
+        /// Line in the split.
+        item: u64,
+        /// What happened.
+        error: RemoteError,
     },
     /// Somebody asked to stop.
     #[error("stopped; the answers so far are kept")]

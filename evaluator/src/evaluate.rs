@@ -76,10 +76,10 @@ pub struct Report {
 /// The model in a report.
 #[derive(Debug, Serialize)]
 pub struct ModelView {
-    /// Identity of weights and configuration.
+    /// Identity of weights and configuration; of what a server says, where it computes.
     pub digest: Sha256,
-    /// Parameters.
-    pub parameters: u64,
+    /// Parameters; null where a server computes and does not say.
+    pub parameters: Option<u64>,
 }
 
 /// Evaluates a model on some tasks.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Instant;
 
-use sekisho_bench::{Record, Request, TaskData, TaskDefinition};
+use sekisho_bench::{Record, Request, RequestKind, TaskData, TaskDefinition};
 use sekisho_domain::Sha256;
 use sekisho_domain::evaluation::{Bos, TaskRun};
 use sekisho_domain::score::TokenCounts;
@@ -14,22 +14,31 @@ use crate::EvalError;
 use crate::plan::{Ask, Plan};
 use crate::prompts::Prompts;
 use crate::questions::Question;
+use crate::remote::{Remote, RemoteOptions, RemoteWalk};
 use crate::timing::{Phase, Timing};
 use crate::walk::{Pace, Walk};
 
 /// Memory for keys and values unless the user says otherwise; a single longer sequence is given what it needs.
 const KV_BYTES: usize = 1 << 30;
 
-/// A loaded model with its tokenizer and identity.
+/// Who computes.
+pub enum Engine {
+    /// Weights in this process.
+    Local(Box<dyn Inference>),
+    /// A server.
+    Remote(Box<Remote>),
+}
+
+/// A model with its tokenizer and identity.
 pub struct Model {
     /// The engine.
-    pub inference: Box<dyn Inference>,
+    pub engine: Engine,
     /// Its tokenizer.
     pub tokenizer: Tokenizer,
-    /// Identity of weights and configuration.
+    /// Identity of weights and configuration; of what a server says, where it computes.
     pub digest: Sha256,
-    /// Parameters.
-    pub parameters: u64,
+    /// Parameters, where they are known.
+    pub parameters: Option<u64>,
 }
 
 impl Model {
@@ -46,11 +55,32 @@ impl Model {
             return Err(EvalError::TokenizerTooLarge { have: tokenizer.vocab_size(), need });
         }
         Ok(Self {
-            inference: Box::new(inference),
+            engine: Engine::Local(Box::new(inference)),
             tokenizer,
             digest: examined.digest,
-            parameters: examined.parameters,
+            parameters: Some(examined.parameters),
         })
+    }
+
+    /// The model that a server has, with the tokenizer of a folder; weights need not be there. Asks the server a test sentence.
+    ///
+    /// # Errors
+    /// A tokenizer that cannot be used, or a server that cannot be: [`EvalError::Remote`].
+    pub fn remote(dir: &Path, options: &RemoteOptions) -> Result<Self, EvalError> {
+        let tokenizer = Tokenizer::load(dir)?;
+        let remote = Remote::connect(options, &tokenizer)?;
+        let (digest, parameters) = (remote.identity(), remote.parameters());
+        Ok(Self { engine: Engine::Remote(Box::new(remote)), tokenizer, digest, parameters })
+    }
+
+    /// Most tokens of a sequence's input, where the profile cuts, for tasks of this kind.
+    pub(crate) fn longest(&self, settings: Settings, kind: RequestKind) -> usize {
+        match &self.engine {
+            Engine::Local(inference) => {
+                settings.max_length.unwrap_or(inference.config().max_position_embeddings)
+            }
+            Engine::Remote(remote) => remote.longest(settings.max_length, kind),
+        }
     }
 }
 
@@ -81,13 +111,6 @@ pub struct Settings {
     /// `max_position_embeddings` when absent. Cut prompts are counted; the windows change bits per byte, as in lm-eval, and stand
     /// in the environment alone.
     pub max_length: Option<usize>,
-}
-
-impl Settings {
-    /// Most tokens of a sequence on this model.
-    pub(crate) fn longest(self, model: &Model) -> usize {
-        self.max_length.unwrap_or(model.inference.config().max_position_embeddings)
-    }
 }
 
 impl Default for Settings {
@@ -134,12 +157,12 @@ pub fn run_tasks(
     watch: &mut dyn Watch,
 ) -> Result<(Vec<Spent>, Timing), EvalError> {
     let begun = Instant::now();
-    let longest = settings.longest(model);
     let mut encoded = Vec::with_capacity(tasks.len());
     for (number, task) in tasks.iter().enumerate() {
         if task.data.items.is_empty() {
             return Err(EvalError::Empty { task: task.definition.name() });
         }
+        let longest = model.longest(settings, task.definition.request.kind());
         encoded.push(prompts.of(&model.tokenizer, task, longest)?);
         let left = task.data.items.iter().filter(|item| !task.finished.contains(&item.index)).count();
         watch.planned(number, task.data.items.len() as u64, left as u64);
@@ -160,11 +183,22 @@ pub fn run_tasks(
     let asked = questions.iter().enumerate().flat_map(|(number, question)| question.asked(number)).collect();
     let plan = if settings.sharing { Plan::shared(asked) } else { Plan::alone(asked) };
     timing.add(Phase::Plan, begun);
-    let pace = Pace { alone: !settings.sharing, kv_bytes: kv_bytes(model, &plan, &questions, settings)? };
-    let mut walk = Walk::new(model, tasks, &questions, &plan, pace, watch);
-    walk.timing = timing;
-    walk.run()?;
-    let (mut spent, timing) = (walk.spent, walk.timing);
+    let (mut spent, timing) = match &model.engine {
+        Engine::Local(inference) => {
+            let kv_bytes = kv_bytes(&**inference, &plan, &questions, settings)?;
+            let pace = Pace { alone: !settings.sharing, kv_bytes };
+            let mut walk = Walk::new((&**inference, &model.tokenizer), tasks, &questions, &plan, pace, watch);
+            walk.timing = timing;
+            walk.run()?;
+            (walk.spent, walk.timing)
+        }
+        Engine::Remote(remote) => {
+            let mut walk = RemoteWalk::new((model, remote), tasks, &questions, &plan, watch)?;
+            walk.timing = timing;
+            walk.run()?;
+            (walk.spent, walk.timing)
+        }
+    };
     for (spent, encoded) in spent.iter_mut().zip(&encoded) {
         spent.bos = encoded.bos;
     }
@@ -173,18 +207,18 @@ pub fn run_tasks(
 
 /// The budget for keys and values: every sequence, with what is generated from it, must fit by itself.
 fn kv_bytes(
-    model: &Model,
+    inference: &dyn Inference,
     plan: &Plan<'_>,
     questions: &[Question<'_>],
     settings: Settings,
 ) -> Result<usize, EvalError> {
     let generated = |(ask, _): &(Ask, usize)| match questions[ask.question].item.request {
-        Request::Generate { max_new_tokens, .. } => model.inference.kv_bytes(max_new_tokens as usize),
+        Request::Generate { max_new_tokens, .. } => inference.kv_bytes(max_new_tokens as usize),
         _ => 0,
     };
     let need = plan.heaviest(&|node| {
         let longest = node.reads.iter().flat_map(|read| &read.asks).map(generated).max();
-        (model.inference.kv_bytes(node.tokens.len()), longest.unwrap_or(0))
+        (inference.kv_bytes(node.tokens.len()), longest.unwrap_or(0))
     });
     match settings.kv_bytes {
         Some(have) if have < need => Err(EvalError::KvBudget { have, need }),

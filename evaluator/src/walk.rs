@@ -7,13 +7,13 @@ use std::time::Instant;
 use rayon::prelude::*;
 use sekisho_bench::{Answer, Request};
 use sekisho_model::ops::softmax::log_sum_exp;
-use sekisho_model::{Edge, Extended, Kv};
+use sekisho_model::{Edge, Extended, Inference, Kv, Tokenizer};
 
 use crate::EvalError;
 use crate::generate::{Generated, Generator, Wish, likeliest};
 use crate::plan::{Plan, Read};
 use crate::questions::{Question, Tally, Target, record};
-use crate::run::{Model, Spent, Task, Watch};
+use crate::run::{Spent, Task, Watch};
 use crate::timing::{Phase, Timing};
 
 /// Tokens of a batch of edges.
@@ -34,7 +34,7 @@ pub(crate) struct Pace {
 
 /// A run of a plan.
 pub(crate) struct Walk<'a, 'w> {
-    model: &'a Model,
+    inference: &'a dyn Inference,
     tasks: &'a [Task<'a>],
     questions: &'a [Question<'a>],
     plan: &'a Plan<'a>,
@@ -80,7 +80,7 @@ impl Row {
 
 impl<'a, 'w> Walk<'a, 'w> {
     pub(crate) fn new(
-        model: &'a Model,
+        (inference, tokenizer): (&'a dyn Inference, &'a Tokenizer),
         tasks: &'a [Task<'a>],
         questions: &'a [Question<'a>],
         plan: &'a Plan<'a>,
@@ -88,13 +88,13 @@ impl<'a, 'w> Walk<'a, 'w> {
         watch: &'w mut dyn Watch,
     ) -> Self {
         Self {
-            model,
+            inference,
             tasks,
             questions,
             plan,
             pace,
             watch,
-            generator: Generator::new(&*model.inference, &model.tokenizer),
+            generator: Generator::new(inference, tokenizer),
             tally: Tally::new(questions),
             ready: plan.roots.iter().rev().map(|root| (*root, None)).collect(),
             spent: vec![Spent::default(); tasks.len()],
@@ -129,10 +129,10 @@ impl<'a, 'w> Walk<'a, 'w> {
     fn next_batch(&mut self) -> Vec<(usize, Option<Arc<Kv>>)> {
         let mut batch = Vec::new();
         let mut tokens = 0;
-        let mut bytes = self.model.inference.kv_live() + self.generator.reserved();
+        let mut bytes = self.inference.kv_live() + self.generator.reserved();
         while let Some((node, _)) = self.ready.last() {
             let length = self.plan.nodes[*node].tokens.len();
-            let needs = self.model.inference.kv_bytes(length);
+            let needs = self.inference.kv_bytes(length);
             let full = tokens + length > BATCH_TOKENS || self.pace.alone;
             if !batch.is_empty() && (full || bytes + needs > self.pace.kv_bytes) {
                 break;
@@ -163,7 +163,7 @@ impl<'a, 'w> Walk<'a, 'w> {
                 Edge { prefix: prefix.as_ref(), tokens: node.tokens, read }
             })
             .collect();
-        let extended = self.model.inference.extend_all(&edges)?;
+        let extended = self.inference.extend_all(&edges)?;
         self.timing.add(Phase::Prefill, begun);
         for node in nodes() {
             self.spent[self.questions[node.first].task].tokens.prefilled += node.tokens.len() as u64;
@@ -181,7 +181,7 @@ impl<'a, 'w> Walk<'a, 'w> {
     /// Reads the logits of a batch, some rows at a time.
     fn read(&mut self, batch: &[(usize, Option<Arc<Kv>>)], extended: &[Extended]) -> Result<(), EvalError> {
         let (plan, questions) = (self.plan, self.questions);
-        let width = self.model.inference.config().hidden_size;
+        let width = self.inference.config().hidden_size;
         let mut reads: Vec<(&'a Read, &[f32], &Arc<Kv>)> = Vec::new();
         for ((node, _), extended) in batch.iter().zip(extended) {
             let node = &plan.nodes[*node];
@@ -193,10 +193,10 @@ impl<'a, 'w> Walk<'a, 'w> {
         for some in reads.chunks(if self.pace.alone { 1 } else { LOGIT_ROWS }) {
             let begun = Instant::now();
             let hidden: Vec<f32> = some.iter().flat_map(|(_, row, _)| *row).copied().collect();
-            let logits = self.model.inference.logits(&hidden);
+            let logits = self.inference.logits(&hidden);
             let rows: Vec<(Row, &[f32])> = some
                 .par_iter()
-                .zip(logits.par_chunks_exact(self.model.inference.config().vocab_size))
+                .zip(logits.par_chunks_exact(self.inference.config().vocab_size))
                 .map(|((read, _, _), logits)| (Row::of(read, logits, questions), logits))
                 .collect();
             self.timing.add(Phase::Logits, begun);
@@ -242,10 +242,10 @@ impl<'a, 'w> Walk<'a, 'w> {
 
     /// Starts a generation once there is room for its row.
     fn begin(&mut self, wish: Wish<'a>, kv: &Arc<Kv>, token: u32) -> Result<(), EvalError> {
-        let needs = self.model.inference.kv_bytes(wish.limit as usize);
+        let needs = self.inference.kv_bytes(wish.limit as usize);
         self.generate(BATCH_ROWS - 1)?;
         while self.generator.len() > 0
-            && self.model.inference.kv_live() + self.generator.reserved() + needs > self.pace.kv_bytes
+            && self.inference.kv_live() + self.generator.reserved() + needs > self.pace.kv_bytes
         {
             self.generate(self.generator.len() - 1)?;
         }

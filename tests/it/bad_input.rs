@@ -89,6 +89,23 @@ fn a_checkpoint_folder_must_be_there() {
 }
 
 #[test]
+fn a_server_that_is_not_there_ends_an_evaluation_before_it_begins() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let benchmark = Benchmark::write(folder.path(), 4, 40);
+    let (model, out) = (folder.path().join("model"), folder.path().join("out.jsonl"));
+    Recipe::default().write(&model);
+    let eval = |flags: &[&str]| {
+        let mut command = cli::command(["eval", "--json", "--profile", PROFILE, "--task", TASK]);
+        command.arg("--model").arg(&model).arg("--data").arg(&benchmark.data);
+        cli::run(command.arg("--tasks").arg(&benchmark.tasks).arg("--out").arg(&out).args(flags))
+    };
+    let url = "http://127.0.0.1:9";
+    eval(&["--engine", url, "--engine-model", "m"]).exits(1).says(&["no server answers at", url, "--engine"]);
+    eval(&["--engine", url]).exits(2).says(&["--engine-model"]);
+    assert!(!out.exists(), "no records of an evaluation that did not begin");
+}
+
+#[test]
 fn a_data_folder_without_a_tasks_file_is_named() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let benchmark = Benchmark::write(folder.path(), 4, 40);

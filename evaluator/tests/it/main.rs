@@ -3,8 +3,13 @@
 #![expect(clippy::print_stderr, reason = "a test says what it measured, and when it is skipped")]
 
 mod agreement;
+mod engine;
+mod http;
 mod invariance;
+mod llama_cpp;
 mod refusals;
+mod remote;
+mod remote_faults;
 mod resume;
 mod service;
 mod support;

@@ -1,14 +1,15 @@
 //! A service for one worker: the wire format by hand, over a plain socket, so that the worker's own client is not its judge.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use sekisho_domain::wire::{
     Claim, ClaimedItems, Heartbeat, HeartbeatAnswer, NextCheckpoint, ResultsBatch, WorkItem,
 };
 use serde_json::{Value, json};
+
+use crate::http;
 
 /// What the service does and saw.
 #[derive(Default)]
@@ -43,15 +44,10 @@ pub(crate) struct Service {
 
 impl Service {
     pub(crate) fn start(state: State) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let url = format!("http://{}", listener.local_addr().expect("bound"));
         let state = Arc::new(Mutex::new(state));
         let shared = state.clone();
-        std::thread::spawn(move || {
-            for stream in listener.incoming().map_while(Result::ok) {
-                let shared = shared.clone();
-                std::thread::spawn(move || serve(stream, &shared));
-            }
+        let url = http::listen(move |stream| {
+            serve(stream, &shared);
         });
         Self { url, state }
     }
@@ -61,35 +57,15 @@ impl Service {
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "the connection is closed when it is answered")]
-fn serve(stream: TcpStream, state: &Mutex<State>) -> Option<()> {
-    let mut reader = BufReader::new(stream.try_clone().ok()?);
-    let mut lines = Vec::new();
-    loop {
-        let mut line = String::new();
-        reader.read_line(&mut line).ok()?;
-        match line.trim_end() {
-            "" => break,
-            line => lines.push(line.to_owned()),
-        }
-    }
-    let header = |name: &str| {
-        lines.iter().find_map(|line| {
-            line.split_once(':')
-                .filter(|(key, _)| key.eq_ignore_ascii_case(name))
-                .map(|(_, v)| v.trim().to_owned())
-        })
-    };
-    let mut body = vec![0; header("content-length").and_then(|n| n.parse().ok()).unwrap_or(0)];
-    reader.read_exact(&mut body).ok()?;
-    let path = lines.first()?.split(' ').nth(1)?.to_owned();
+fn serve(stream: &TcpStream, state: &Mutex<State>) -> Option<()> {
+    let sent = http::read(stream)?;
     let (status, answer) = {
         let mut state = state.lock().ok()?;
-        state.tokens.push(header("authorization"));
-        respond(&path, &body, &mut state)?
+        state.tokens.push(sent.token);
+        respond(&sent.path, &sent.body, &mut state)?
     };
-    let head = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", answer.len());
-    (&stream).write_all(&[head.as_bytes(), &answer].concat()).ok()
+    http::write(stream, status, &answer);
+    Some(())
 }
 
 /// Nothing is said when the service is "away": the connection just ends.

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use sekisho_bench::{Catalog, Record, SourceRef, TaskData, TaskDefinition, load};
 use sekisho_domain::evaluation::{Bos, TaskRun};
-use sekisho_evaluator::{EvalError, Model, Prompts, Settings, Spent, Task, Watch, run_tasks};
+use sekisho_evaluator::{Engine, EvalError, Model, Prompts, Settings, Spent, Task, Watch, run_tasks};
 use sekisho_model::{DecodeRow, Edge, Extended, Inference, ModelError};
 use sekisho_weights::ModelConfig;
 
@@ -295,13 +295,15 @@ impl Inference for Weighed {
 /// The model, and the most memory that its keys and values have taken so far.
 pub(crate) fn weighed(model: Model) -> (Model, Arc<AtomicUsize>) {
     let most = Arc::new(AtomicUsize::new(0));
-    let inference = Weighed { inner: model.inference, tails: AtomicUsize::new(0), most: most.clone() };
-    (Model { inference: Box::new(inference), ..model }, most)
+    let Engine::Local(inner) = model.engine else { panic!("a model of ours") };
+    let inference = Weighed { inner, tails: AtomicUsize::new(0), most: most.clone() };
+    (Model { engine: Engine::Local(Box::new(inference)), ..model }, most)
 }
 
 /// The model with another context length, or with a token that breaks it.
 pub(crate) fn altered(model: Model, longest: Option<usize>, broken: Option<u32>) -> Model {
-    let mut config = model.inference.config().clone();
+    let Engine::Local(inner) = model.engine else { panic!("a model of ours") };
+    let mut config = inner.config().clone();
     config.max_position_embeddings = longest.unwrap_or(config.max_position_embeddings);
-    Model { inference: Box::new(Altered { inner: model.inference, config, broken }), ..model }
+    Model { engine: Engine::Local(Box::new(Altered { inner, config, broken })), ..model }
 }

@@ -4,6 +4,7 @@ mod args;
 mod client;
 mod commands;
 mod demo;
+mod engine;
 mod exit;
 mod parent;
 mod printer;

@@ -3,13 +3,16 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use indicatif::ProgressBar;
-use sekisho_bench::{Catalog, TaskDefinition, means, share_of_mean};
+use sekisho_bench::{Catalog, RequestKind, TaskDefinition, means, share_of_mean};
 use sekisho_domain::Sha256;
 use sekisho_domain::evaluation::{Bos, TaskRun};
 use sekisho_domain::score::ResultEntry;
-use sekisho_evaluator::{EvalError, Model, Progress, Prompts, Report, Request, Settings, Spent, evaluate};
+use sekisho_evaluator::{
+    Engine, EvalError, Model, Progress, Prompts, Report, Request, Settings, Spent, evaluate,
+};
 
 use super::{data, tasks};
+use crate::engine::EngineArgs;
 use crate::exit::{ExitStatus, Failed};
 use crate::printer::Printer;
 use crate::signals;
@@ -61,6 +64,8 @@ pub(crate) struct Args {
     /// Most tokens of a prompt where the profile cuts [default: the model's context]
     #[arg(long, value_name = "N")]
     max_length: Option<usize>,
+    #[command(flatten)]
+    engine: EngineArgs,
     /// Keep tokenised prompts here for the next checkpoint
     #[arg(long, value_name = "DIR")]
     cache: Option<PathBuf>,
@@ -81,9 +86,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, printer: &Printer) -> anyhow::Result<ExitStatus> {
     let catalog = tasks::catalog(args.tasks.as_ref())?;
     let selected = select(args, &catalog)?;
-    let chosen = sekisho_model::device::choose(&args.device).map_err(Failed::user)?;
-    printer.say(&chosen.reason);
-    let model = Model::load(&args.model).map_err(Failed::user)?;
+    let model = model(args, &selected, printer).map_err(Failed::user)?;
     let stop = Arc::new(AtomicBool::new(false));
     let stopped = signals::set_on_stop(&stop)?;
     let request = Request {
@@ -122,6 +125,20 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> anyhow::Result<ExitStatus> 
         }
     }
     Ok(ExitStatus::Ok)
+}
+
+/// The weights of the folder, or the server that answers for them.
+fn model(args: &Args, selected: &[(TaskDefinition, TaskRun)], printer: &Printer) -> anyhow::Result<Model> {
+    let likelihoods = selected.iter().any(|(task, _)| task.request.kind() != RequestKind::Generate);
+    let Some(options) = args.engine.options(args.max_length, likelihoods) else {
+        printer.say(&sekisho_model::device::choose(&args.device)?.reason);
+        return Ok(Model::load(&args.model)?);
+    };
+    let model = Model::remote(&args.model, &options)?;
+    if let Engine::Remote(remote) = &model.engine {
+        printer.say(&remote.to_string());
+    }
+    Ok(model)
 }
 
 fn select(args: &Args, catalog: &Catalog) -> anyhow::Result<Vec<(TaskDefinition, TaskRun)>> {
