@@ -17,18 +17,20 @@ pub fn environment(
         (true, false) => "on",
         _ => "off",
     };
-    let longest = settings.max_length.unwrap_or(model.inference.config().max_position_embeddings);
+    let longest = settings.max_length.unwrap_or(model.inference.config().longest());
     [
         ("tokenizer", Value::from(model.tokenizer.digest().to_string())),
         ("bos", Value::from(bos)),
         ("dtype", Value::from("f32")),
         ("device", Value::from("cpu")),
-        ("engine", Value::from("sekisho")),
+        ("engine", Value::from(model.inference.engine())),
         ("version", Value::from(env!("CARGO_PKG_VERSION"))),
         ("threads", Value::from(threads)),
         ("max_length", Value::from(longest)),
     ]
     .into_iter()
+    // An engine whose last digits may change with batches says so.
+    .chain((!model.inference.is_invariant()).then_some(("invariant", Value::from(false))))
     .map(|(key, value)| (key.to_owned(), value))
     .collect()
 }

@@ -8,7 +8,7 @@ use sekisho_bench::{Record, Request, TaskData, TaskDefinition};
 use sekisho_domain::Sha256;
 use sekisho_domain::evaluation::{Bos, TaskRun};
 use sekisho_domain::score::TokenCounts;
-use sekisho_model::{Inference, Llama, Tokenizer};
+use sekisho_model::{Inference, Tokenizer};
 
 use crate::EvalError;
 use crate::plan::Plan;
@@ -39,18 +39,13 @@ impl Model {
     /// A refusal, or a tokenizer that is missing or larger than the model.
     pub fn load(dir: &Path) -> Result<Self, EvalError> {
         let examined = sekisho_weights::inspect(dir).map_err(sekisho_model::ModelError::from)?;
-        let inference = Llama::load(dir)?;
+        let inference = sekisho_model::load(dir)?;
         let tokenizer = Tokenizer::load(dir)?;
         let need = inference.config().vocab_size;
         if tokenizer.vocab_size() > need {
             return Err(EvalError::TokenizerTooLarge { have: tokenizer.vocab_size(), need });
         }
-        Ok(Self {
-            inference: Box::new(inference),
-            tokenizer,
-            digest: examined.digest,
-            parameters: examined.parameters,
-        })
+        Ok(Self { inference, tokenizer, digest: examined.digest, parameters: examined.parameters })
     }
 }
 
@@ -69,7 +64,7 @@ pub struct Task<'a> {
     pub finished: &'a BTreeSet<u64>,
 }
 
-/// How tasks are run. None of it changes a score, save the cut of prompts that are too long.
+/// How tasks are run. None of it changes a score of our own engine, save the cut of prompts that are too long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// Share prefixes and run in batches. Without it every sequence is run by itself, from its first token on: the reference,
@@ -77,7 +72,8 @@ pub struct Settings {
     pub sharing: bool,
     /// Most memory for keys and values, in bytes; 1 GiB or what the longest sequence needs when absent.
     pub kv_bytes: Option<usize>,
-    /// Most tokens of a sequence, where the profile cuts; the model's `max_position_embeddings` when absent.
+    /// Most tokens of a sequence, where the profile cuts; as many as the model takes ([`sekisho_weights::ModelConfig::longest`]) when
+    /// absent.
     pub max_length: Option<usize>,
 }
 
@@ -125,7 +121,7 @@ pub fn run_tasks(
     watch: &mut dyn Watch,
 ) -> Result<(Vec<Spent>, Timing), EvalError> {
     let begun = Instant::now();
-    let longest = settings.max_length.unwrap_or(model.inference.config().max_position_embeddings);
+    let longest = settings.max_length.unwrap_or(model.inference.config().longest());
     let mut encoded = Vec::with_capacity(tasks.len());
     for (number, task) in tasks.iter().enumerate() {
         if task.data.items.is_empty() {

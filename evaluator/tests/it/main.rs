@@ -3,6 +3,7 @@
 #![expect(clippy::print_stderr, reason = "a test says what it measured, and when it is skipped")]
 
 mod agreement;
+mod families;
 mod invariance;
 mod refusals;
 mod resume;
