@@ -24,15 +24,21 @@ pub fn environment(
         ("bos", Value::from(bos)),
         ("dtype", Value::from("f32")),
         ("device", Value::from("cpu")),
-        ("engine", Value::from("sekisho")),
         ("version", Value::from(env!("CARGO_PKG_VERSION"))),
         ("threads", Value::from(threads)),
         ("max_length", Value::from(longest)),
     ]
     .into_iter()
     .collect();
-    if let Engine::Remote(remote) = &model.engine {
-        environment.extend(remote.environment());
+    match &model.engine {
+        Engine::Local(inference) => {
+            environment.insert("engine", Value::from(inference.engine()));
+            // An engine whose last digits may change with batches says so.
+            if !inference.is_invariant() {
+                environment.insert("invariant", Value::from(false));
+            }
+        }
+        Engine::Remote(remote) => environment.extend(remote.environment()),
     }
     environment.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
 }

@@ -8,7 +8,7 @@ use sekisho_bench::{Record, Request, RequestKind, TaskData, TaskDefinition};
 use sekisho_domain::Sha256;
 use sekisho_domain::evaluation::{Bos, TaskRun};
 use sekisho_domain::score::TokenCounts;
-use sekisho_model::{Inference, Llama, Tokenizer};
+use sekisho_model::{Inference, Tokenizer};
 
 use crate::EvalError;
 use crate::plan::{Ask, Plan};
@@ -48,14 +48,14 @@ impl Model {
     /// A refusal, or a tokenizer that is missing or larger than the model.
     pub fn load(dir: &Path) -> Result<Self, EvalError> {
         let examined = sekisho_weights::inspect(dir).map_err(sekisho_model::ModelError::from)?;
-        let inference = Llama::load(dir)?;
+        let inference = sekisho_model::load(dir)?;
         let tokenizer = Tokenizer::load(dir)?;
         let need = inference.config().vocab_size;
         if tokenizer.vocab_size() > need {
             return Err(EvalError::TokenizerTooLarge { have: tokenizer.vocab_size(), need });
         }
         Ok(Self {
-            engine: Engine::Local(Box::new(inference)),
+            engine: Engine::Local(inference),
             tokenizer,
             digest: examined.digest,
             parameters: Some(examined.parameters),
@@ -76,9 +76,7 @@ impl Model {
     /// Most tokens of a sequence's input, where the profile cuts, for tasks of this kind.
     pub(crate) fn longest(&self, settings: Settings, kind: RequestKind) -> usize {
         match &self.engine {
-            Engine::Local(inference) => {
-                settings.max_length.unwrap_or(inference.config().max_position_embeddings)
-            }
+            Engine::Local(inference) => settings.max_length.unwrap_or(inference.config().longest()),
             Engine::Remote(remote) => remote.longest(settings.max_length, kind),
         }
     }
@@ -99,7 +97,7 @@ pub struct Task<'a> {
     pub finished: &'a BTreeSet<u64>,
 }
 
-/// How tasks are run. None of it changes a score but [`Self::max_length`].
+/// How tasks are run. None of it changes a score of our own engine but [`Self::max_length`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// Share prefixes and run in batches. Without it every sequence is run by itself, from its first token on: the reference,
@@ -107,9 +105,9 @@ pub struct Settings {
     pub sharing: bool,
     /// Most memory for keys and values, in bytes; 1 GiB or what the longest sequence needs when absent.
     pub kv_bytes: Option<usize>,
-    /// Most tokens of a sequence, where the profile cuts prompts, and of a window of a rolling text; the model's
-    /// `max_position_embeddings` when absent. Cut prompts are counted; the windows change bits per byte, as in lm-eval, and stand
-    /// in the environment alone.
+    /// Most tokens of a sequence, where the profile cuts prompts, and of a window of a rolling text; as many as the model takes
+    /// ([`sekisho_weights::ModelConfig::longest`]) when absent. Cut prompts are counted; the windows change bits per byte, as in
+    /// lm-eval, and stand in the environment alone.
     pub max_length: Option<usize>,
 }
 

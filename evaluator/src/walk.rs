@@ -181,7 +181,7 @@ impl<'a, 'w> Walk<'a, 'w> {
     /// Reads the logits of a batch, some rows at a time.
     fn read(&mut self, batch: &[(usize, Option<Arc<Kv>>)], extended: &[Extended]) -> Result<(), EvalError> {
         let (plan, questions) = (self.plan, self.questions);
-        let width = self.inference.config().hidden_size;
+        let width = self.inference.hidden_width();
         let mut reads: Vec<(&'a Read, &[f32], &Arc<Kv>)> = Vec::new();
         for ((node, _), extended) in batch.iter().zip(extended) {
             let node = &plan.nodes[*node];

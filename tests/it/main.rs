@@ -6,6 +6,7 @@ mod browser;
 mod commands;
 mod compare;
 mod demo;
+mod families;
 mod full_disk;
 mod hub_client;
 mod hub_interrupted;

@@ -23,7 +23,8 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
 ];
 
 /// Crates that compute with tensors: the server library must not reach any of them.
-const TENSOR_CRATES: &[&str] = &["gemm", "candle-core", "cudarc", "tokenizers", "sekisho-model"];
+const TENSOR_CRATES: &[&str] =
+    &["gemm", "candle-core", "candle-nn", "candle-transformers", "cudarc", "tokenizers", "sekisho-model"];
 
 /// Crates that do no I/O: what they may not name.
 const PURE: &[&str] = &["server/domain", "server/policy", "evaluator/bench"];

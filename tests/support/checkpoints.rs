@@ -54,10 +54,33 @@ impl Recipe {
         self.write_weights(dir, &mut |_, _| {});
     }
 
+    /// Writes a small Gemma of these sizes in its place.
+    ///
+    /// # Panics
+    /// When the disk does not take it.
+    pub fn write_gemma(&self, dir: &Path) {
+        let mut config = self.config();
+        for (key, value) in [
+            ("model_type", "gemma"),
+            ("architectures", "GemmaForCausalLM"),
+            ("hidden_act", "gelu_pytorch_tanh"),
+        ] {
+            config[key] = if key == "architectures" { json!([value]) } else { json!(value) };
+        }
+        fs_err::create_dir_all(dir).expect("a folder");
+        write_json(dir, "config.json", &config);
+        write_tokenizer(dir);
+        self.write_tensors(dir, &config, &mut |_, _| {});
+    }
+
     /// Writes the weights after `change` has seen each tensor.
     fn write_weights(&self, dir: &Path, change: &mut dyn FnMut(&str, &mut [f32])) {
+        self.write_tensors(dir, &self.config(), change);
+    }
+
+    fn write_tensors(&self, dir: &Path, config: &Value, change: &mut dyn FnMut(&str, &mut [f32])) {
         let config =
-            ModelConfig::from_json("config.json", &self.config().to_string()).expect("a good configuration");
+            ModelConfig::from_json("config.json", &config.to_string()).expect("a good configuration");
         let mut tensors = Vec::new();
         let mut state = self.seed;
         for (name, shape) in config.expected_tensors() {

@@ -132,7 +132,7 @@ impl Remote {
             ("dtype", Value::from(self.dtype.as_deref().unwrap_or("unknown"))),
             ("likelihoods", Value::from(self.dialect.map(Dialect::name))),
             ("concurrency", Value::from(self.concurrency)),
-            ("batch_invariant", Value::from(false)),
+            ("invariant", Value::from(false)),
         ])
     }
 

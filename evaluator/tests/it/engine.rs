@@ -294,7 +294,7 @@ impl Answers {
         let prompt = self.inference.extend(None, ids).expect("known tokens");
         let width = self.inference.config().hidden_size;
         let logits = self.inference.logits(&prompt.hidden[(ids.len() - 1) * width..]);
-        let mut row = DecodeRow::new(prompt.kv, forced.unwrap_or_else(|| likeliest(&logits)));
+        let mut row = DecodeRow::new(prompt.kv, forced.unwrap_or_else(|| likeliest(&logits)), 64);
         let (mut written, mut text, mut ended) = (Vec::new(), String::new(), None);
         while (written.len() as u64) < limit && ended.is_none() {
             written.push(row.token);

@@ -4,6 +4,7 @@
 
 mod agreement;
 mod engine;
+mod families;
 mod http;
 mod invariance;
 mod llama_cpp;

@@ -156,10 +156,7 @@ fn the_environment_says_who_computed() {
         ] {
             assert_eq!(environment[key], value, "{key} of {style:?}");
         }
-        assert_eq!(
-            (&environment["batch_invariant"], &environment["max_length"]),
-            (&false.into(), &512.into())
-        );
+        assert_eq!((&environment["invariant"], &environment["max_length"]), (&false.into(), &512.into()));
         assert_eq!(model.parameters, None);
     }
 }

@@ -16,4 +16,30 @@ pub enum ModelError {
         /// Rows of the embedding.
         vocabulary: usize,
     },
+    /// A sequence that a model with a window, or candle's tables of positions, cannot take.
+    #[error(
+        "a sequence of {have} tokens: of {model_type}, at most {most} are computed here (its window or context). Give --max-length {most} or less, or score the model through `--engine URL`."
+    )]
+    TooLong {
+        /// Tokens.
+        have: usize,
+        /// Tokens allowed.
+        most: usize,
+        /// The family.
+        model_type: &'static str,
+    },
+    /// A program that was given another family's weights.
+    #[error("{model_type} is computed by another program. Load it with `sekisho_model::load`.")]
+    OtherEngine {
+        /// The family.
+        model_type: &'static str,
+    },
+    /// Candle refused or failed.
+    #[error("candle cannot compute this {model_type}: {reason}. Score the model through `--engine URL`.")]
+    Candle {
+        /// The family.
+        model_type: &'static str,
+        /// Candle's words.
+        reason: String,
+    },
 }

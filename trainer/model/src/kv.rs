@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::families::{Reading, Snapshot};
 use crate::ops::attention::{Heads, KeyValues, Segment};
 
 /// Keys and values of one edge, chained to those of the tokens before it.
@@ -10,6 +11,8 @@ pub struct Kv {
     parent: Option<Arc<Kv>>,
     len: usize,
     layers: Vec<KeyValues>,
+    /// In place of the layers, of everything from the root on: what candle's programs have read.
+    snapshot: Option<Snapshot>,
     meter: Meter,
 }
 
@@ -34,11 +37,18 @@ pub struct Edge<'a> {
     pub read: usize,
 }
 
+impl Edge<'_> {
+    /// Tokens from the root to its end.
+    pub(crate) fn end(&self) -> usize {
+        self.prefix.map_or(0, |kv| kv.len) + self.tokens.len()
+    }
+}
+
 /// What [`crate::Inference::extend_all`] gives back for an edge.
 pub struct Extended {
     /// The new edge.
     pub kv: Arc<Kv>,
-    /// `[tokens from Edge::read on, hidden]`, after the final norm.
+    /// `[tokens from Edge::read on, Inference::hidden_width]`, after the final norm.
     pub hidden: Vec<f32>,
 }
 
@@ -57,14 +67,29 @@ pub struct Tail {
     layers: Vec<KeyValues>,
     /// Tokens that room is made for.
     limit: usize,
+    /// In place of the layers: candle's program.
+    pub(crate) reading: Option<Reading>,
 }
 
 impl Kv {
     pub(crate) fn new(parent: Option<Arc<Self>>, layers: Vec<KeyValues>, meter: Meter) -> Self {
         let len = parent.as_ref().map_or(0, |parent| parent.len) + stored(&layers);
-        let kv = Self { parent, len, layers, meter };
-        kv.meter.0.fetch_add(kv.bytes(), Ordering::Relaxed);
-        kv
+        Self { parent, len, layers, snapshot: None, meter }.metered()
+    }
+
+    /// What a program of candle's has read, from the root on.
+    pub(crate) fn of_snapshot(snapshot: Snapshot, meter: Meter) -> Self {
+        Self { parent: None, len: snapshot.len(), layers: Vec::new(), snapshot: Some(snapshot), meter }
+            .metered()
+    }
+
+    fn metered(self) -> Self {
+        self.meter.0.fetch_add(self.bytes(), Ordering::Relaxed);
+        self
+    }
+
+    pub(crate) fn snapshot(&self) -> Option<&Snapshot> {
+        self.snapshot.as_ref()
     }
 
     /// Tokens from the root to the end of this edge.
@@ -79,10 +104,11 @@ impl Kv {
         self.len == 0
     }
 
-    /// Memory of this edge alone.
+    /// Memory of this edge alone; of a snapshot, of everything before it too.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.layers.iter().map(KeyValues::bytes).sum()
+        let snapshot = self.snapshot.as_ref().map_or(0, |snapshot| snapshot.bytes);
+        self.layers.iter().map(KeyValues::bytes).sum::<usize>() + snapshot
     }
 
     /// The edges from the root to this one.
@@ -112,7 +138,7 @@ impl DecodeRow {
     /// A row that continues `kv` with `token`. Its keys and values are made for `limit` tokens at once; more make them grow.
     #[must_use]
     pub fn new(kv: Arc<Kv>, token: u32, limit: usize) -> Self {
-        Self { kv, tail: Tail { layers: Vec::new(), limit }, token }
+        Self { kv, tail: Tail { layers: Vec::new(), limit, reading: None }, token }
     }
 
     /// Tokens of the prompt and of what was generated, without [`Self::token`].
@@ -132,7 +158,7 @@ impl Tail {
     /// Tokens kept.
     #[must_use]
     pub fn len(&self) -> usize {
-        stored(&self.layers)
+        self.reading.as_ref().map_or_else(|| stored(&self.layers), |reading| reading.generated)
     }
 
     /// Whether there are none.

@@ -1,13 +1,15 @@
-//! The Llama program on the CPU: tokenizer, operations, inference and the training step.
+//! The Llama program on the CPU: tokenizer, operations, inference and the training step; and other families through candle.
 //!
-//! Architecture invariant: a token's keys, values, hidden state and logits depend only on the tokens before it. Batch size,
+//! Architecture invariant: in the Llama program a token's keys, values, hidden state and logits depend only on the tokens before it. Batch size,
 //! edge splits, neighbours, the number of threads and the machine's vector width never change a bit. The operations
 //! ([`ops`]) are the definition every other device's kernels are held against.
 
 pub mod device;
 mod error;
+mod families;
 mod kv;
 mod llama;
+mod load;
 pub mod ops;
 #[cfg(test)]
 mod reference;
@@ -19,4 +21,5 @@ pub mod train;
 pub use error::ModelError;
 pub use kv::{DecodeRow, Edge, Extended, Kv, Tail};
 pub use llama::{Inference, Llama};
+pub use load::load;
 pub use tokenizer::{Tokenizer, TokenizerError};

@@ -1,5 +1,5 @@
 //! The Llama forward program (`LlamaForCausalLM` of transformers) for inference: pre-norm blocks of attention with rotary
-//! positions and SwiGLU, a final norm, an output layer that may be the embedding.
+//! positions and SwiGLU, a final norm, an output layer that may be the embedding. Mistral and Qwen 2 are the same program.
 
 #[cfg(test)]
 mod tests;
@@ -22,17 +22,32 @@ const ROWS: usize = 512;
 
 /// What evaluation asks of a model, on whatever device it runs.
 ///
-/// A token's hidden state and logits depend only on the tokens before it: not on how those were cut into edges, on the
-/// other rows of a batch or on the number of threads.
+/// A token's hidden state and logits depend only on the tokens before it; where [`Self::is_invariant`], to the last bit: not on
+/// how those were cut into edges, on the other rows of a batch or on the number of threads.
 pub trait Inference: Send + Sync {
     /// The model's dimensions.
     fn config(&self) -> &ModelConfig;
 
-    /// Computes some edges together. Positions are not limited to `max_position_embeddings`: where to cut is the profile's
-    /// rule.
+    /// What computes it, as results name it.
+    fn engine(&self) -> &'static str {
+        "sekisho"
+    }
+
+    /// Whether cuts, batches and threads never change a bit.
+    fn is_invariant(&self) -> bool {
+        true
+    }
+
+    /// Values of a row of hidden states.
+    fn hidden_width(&self) -> usize {
+        self.config().hidden_size
+    }
+
+    /// Computes some edges together. Without a window, our own program does not limit positions to `max_position_embeddings`:
+    /// where to cut is the profile's rule.
     ///
     /// # Errors
-    /// [`ModelError::TokenOutsideVocabulary`]; then nothing was computed.
+    /// [`ModelError::TokenOutsideVocabulary`] and [`ModelError::TooLong`], then nothing was computed; [`ModelError::Candle`].
     fn extend_all(&self, edges: &[Edge<'_>]) -> Result<Vec<Extended>, ModelError>;
 
     /// Computes one edge and answers the hidden states of all its tokens.
@@ -50,13 +65,13 @@ pub trait Inference: Send + Sync {
     /// Memory that the keys and values of all living edges take; what rows have generated is not among them.
     fn kv_live(&self) -> usize;
 
-    /// Logits `[rows, vocabulary]` of hidden states `[rows, hidden]` as [`Self::extend`] gives them.
+    /// Logits `[rows, vocabulary]` of hidden states `[rows, hidden_width]` as [`Self::extend`] gives them.
     fn logits(&self, hidden: &[f32]) -> Vec<f32>;
 
     /// Takes each row's token, adds it to the row's tail and gives back the logits after it, `[rows, vocabulary]`.
     ///
     /// # Errors
-    /// [`ModelError::TokenOutsideVocabulary`]; then no row has changed.
+    /// [`ModelError::TokenOutsideVocabulary`] and [`ModelError::TooLong`], then no row has changed; [`ModelError::Candle`].
     fn decode(&self, rows: &mut [DecodeRow]) -> Result<Vec<f32>, ModelError>;
 }
 
@@ -102,9 +117,12 @@ impl Llama {
     /// Reads the weights of an open checkpoint.
     ///
     /// # Errors
-    /// [`ModelError::Checkpoint`] when a tensor cannot be read.
+    /// [`ModelError::Checkpoint`] when a tensor cannot be read, [`ModelError::OtherEngine`] for a family that is no Llama.
     pub fn from_checkpoint(checkpoint: &Checkpoint) -> Result<Self, ModelError> {
         let config = checkpoint.config().clone();
+        if !config.family.is_own() {
+            return Err(ModelError::OtherEngine { model_type: config.family.model_type() });
+        }
         let layers = (0..config.num_hidden_layers)
             .map(|i| Layer::read(checkpoint, &format!("model.layers.{i}.")))
             .collect::<Result<_, _>>()?;
@@ -130,14 +148,6 @@ impl Llama {
             config,
             meter: Meter::default(),
         })
-    }
-
-    fn check(&self, tokens: impl IntoIterator<Item = u32>) -> Result<(), ModelError> {
-        let vocabulary = self.config.vocab_size;
-        match tokens.into_iter().find(|&id| id as usize >= vocabulary) {
-            Some(id) => Err(ModelError::TokenOutsideVocabulary { id, vocabulary }),
-            None => Ok(()),
-        }
     }
 
     /// `[tokens, hidden]`.
@@ -199,7 +209,8 @@ impl Inference for Llama {
     }
 
     fn extend_all(&self, edges: &[Edge<'_>]) -> Result<Vec<Extended>, ModelError> {
-        self.check(edges.iter().flat_map(|edge| edge.tokens.iter().copied()))?;
+        check_tokens(&self.config, edges.iter().flat_map(|edge| edge.tokens.iter().copied()))?;
+        check_lengths(&self.config, self.config.window, edges.iter().map(Edge::end))?;
         Ok(on_pool(|| self.extend_checked(edges)))
     }
 
@@ -219,7 +230,8 @@ impl Inference for Llama {
     }
 
     fn decode(&self, rows: &mut [DecodeRow]) -> Result<Vec<f32>, ModelError> {
-        self.check(rows.iter().map(|row| row.token))?;
+        check_tokens(&self.config, rows.iter().map(|row| row.token))?;
+        check_lengths(&self.config, self.config.window, rows.iter().map(|row| row.len() + 1))?;
         Ok(on_pool(|| self.decode_checked(rows)))
     }
 }
@@ -313,6 +325,31 @@ impl Llama {
     }
 }
 
+/// Refuses an id without an embedding.
+pub(crate) fn check_tokens(
+    config: &ModelConfig,
+    tokens: impl IntoIterator<Item = u32>,
+) -> Result<(), ModelError> {
+    let vocabulary = config.vocab_size;
+    match tokens.into_iter().find(|&id| id as usize >= vocabulary) {
+        Some(id) => Err(ModelError::TokenOutsideVocabulary { id, vocabulary }),
+        None => Ok(()),
+    }
+}
+
+/// Refuses a sequence that is longer than `most`.
+pub(crate) fn check_lengths(
+    config: &ModelConfig,
+    most: Option<usize>,
+    lengths: impl IntoIterator<Item = usize>,
+) -> Result<(), ModelError> {
+    let (have, most) = (lengths.into_iter().max().unwrap_or(0), most.unwrap_or(usize::MAX));
+    if have > most {
+        return Err(ModelError::TooLong { have, most, model_type: config.family.model_type() });
+    }
+    Ok(())
+}
+
 /// Some tokens of an edge: its number, and which of its tokens.
 type Piece = (usize, Range<usize>);
 
@@ -392,7 +429,7 @@ impl Layer {
             q: linear("self_attn.q_proj", queries, hidden, attention)?,
             k: linear("self_attn.k_proj", keys, hidden, attention)?,
             v: linear("self_attn.v_proj", keys, hidden, attention)?,
-            o: linear("self_attn.o_proj", hidden, queries, attention)?,
+            o: linear("self_attn.o_proj", hidden, queries, config.output_bias())?,
             mlp_norm: tensor("post_attention_layernorm.weight")?,
             gate: linear("mlp.gate_proj", inner, hidden, mlp)?,
             up: linear("mlp.up_proj", inner, hidden, mlp)?,

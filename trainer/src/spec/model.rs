@@ -1,4 +1,4 @@
-use sekisho_weights::config::{ConfigError, ModelConfig};
+use sekisho_weights::config::{ConfigError, Family, ModelConfig};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -111,6 +111,13 @@ pub(super) fn resolve(file: &str, spec: &Spec) -> Result<ModelSection, SpecError
     let path = from.join("config.json");
     let text = fs_err::read_to_string(&path)?;
     let mut config = ModelConfig::from_json(&path.display().to_string(), &text)?;
+    if config.family != Family::Llama {
+        return Err(SpecError::Rule {
+            file: file.to_owned(),
+            key: "init.from",
+            rule: format!("is a {}; only Llama's family is trained", config.family.model_type()),
+        });
+    }
     if let Some((key, here, there)) = given.conflict(&config.to_hf_json("")) {
         return Err(SpecError::Rule {
             file: file.to_owned(),

@@ -62,7 +62,18 @@ pub(crate) fn examine(dir: &Path) -> Result<(Folder, ModelConfig, Vec<String>), 
     let config = ModelConfig::from_json(CONFIG, &config.text()?)?;
     let mut notes: Vec<String> = folder.shards.iter().flat_map(|shard| shard.header.notes.clone()).collect();
     notes.extend(fit::check(&config, &folder.shards)?);
+    notes.extend(shortened(&config));
     Ok((folder, config, notes))
+}
+
+/// A window that is shorter than the context is told, since only sequences within it are computed.
+fn shortened(config: &ModelConfig) -> Option<String> {
+    let (window, context) = (config.window?, config.max_position_embeddings);
+    (window < context).then(|| {
+        format!(
+            "{CONFIG}: \"sliding_window\" is {window}; sequences up to that length are computed, of {context}; longer ones need `--engine URL`"
+        )
+    })
 }
 
 /// Tensors of one or more safetensors files, strictly read.

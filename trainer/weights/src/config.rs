@@ -1,13 +1,17 @@
-//! The configuration of a Llama-family model, from and to Hugging Face's `config.json`.
+//! The configuration of a language model, from and to Hugging Face's `config.json`.
 //!
 //! Invariant: a value that changes a number the model computes is read from the file or refused, never guessed. In
 //! particular there is no default for `rope_theta` (a silent 10,000 has ruined published scores) and none for
-//! `rms_norm_eps`. The few defaults below are those of `transformers.LlamaConfig` for keys that it leaves out itself.
+//! `rms_norm_eps`. The few defaults are those of transformers' configurations for keys that it leaves out itself.
 
+mod family;
 mod json;
+mod read_family;
 
 use serde::Serialize;
 use serde_json::{Value, json};
+
+pub use family::Family;
 
 /// A `config.json` that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -81,9 +85,12 @@ pub struct RopeScaling {
     pub original_max_position_embeddings: usize,
 }
 
-/// Dimensions and constants of a Llama-family model.
+/// Dimensions and constants of a model.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ModelConfig {
+    /// What kind of model it is.
+    #[serde(flatten)]
+    pub family: Family,
     /// Rows of the embedding.
     pub vocab_size: usize,
     /// Width of the residual stream.
@@ -100,17 +107,20 @@ pub struct ModelConfig {
     pub intermediate_size: usize,
     /// Longest sequence.
     pub max_position_embeddings: usize,
+    /// Tokens that attention sees in the layers that have a window. Nothing here computes one, so no sequence may be longer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub window: Option<usize>,
     /// Base of the rotary frequencies.
     pub rope_theta: f64,
     /// Llama 3.1 scaling, if any.
     pub rope_scaling: Option<RopeScaling>,
-    /// Added to the mean square before the root.
+    /// Added to the mean square, in Phi to the variance, before the root.
     pub rms_norm_eps: f64,
     /// Whether the output layer is the embedding.
     pub tie_word_embeddings: bool,
-    /// Biases in q, k, v and o.
+    /// Biases in q, k, v and, except in Qwen 2, o.
     pub attention_bias: bool,
-    /// Biases in gate, up and down.
+    /// Biases in the feed-forward layer.
     pub mlp_bias: bool,
     /// Beginning of sequence.
     pub bos_token_id: Option<u32>,
@@ -142,8 +152,7 @@ impl ModelConfig {
     /// The resolved configuration that goes into a checkpoint's digest: the same for both spellings.
     #[must_use]
     pub fn canonical(&self) -> Value {
-        json!({
-            "model_type": "llama",
+        let mut canonical = json!({
             "vocab_size": self.vocab_size,
             "hidden_size": self.hidden_size,
             "num_hidden_layers": self.num_hidden_layers,
@@ -161,7 +170,24 @@ impl ModelConfig {
             "bos_token_id": self.bos_token_id,
             "eos_token_ids": self.eos_token_ids(),
             "scaled_embedding": self.scaled_embedding,
-        })
+        });
+        if let (Some(canonical), Value::Object(family)) = (canonical.as_object_mut(), json!(self.family)) {
+            canonical.extend(family);
+            canonical.extend(self.window.map(|window| ("sliding_window".to_owned(), json!(window))));
+        }
+        canonical
+    }
+
+    /// The longest sequence that is computed as it was meant: the context, and no further than a window.
+    #[must_use]
+    pub fn longest(&self) -> usize {
+        self.window.map_or(self.max_position_embeddings, |window| window.min(self.max_position_embeddings))
+    }
+
+    /// Whether the matrix behind attention has a bias.
+    #[must_use]
+    pub fn output_bias(&self) -> bool {
+        self.attention_bias && self.family != Family::Qwen2
     }
 
     /// Every end-of-sequence token; generation stops at any of them.
@@ -179,32 +205,8 @@ impl ModelConfig {
         for layer in 0..self.num_hidden_layers {
             self.push_layer(&format!("model.layers.{layer}"), &mut tensors);
         }
-        tensors.push(("model.norm.weight".to_owned(), vec![self.hidden_size]));
-        if !self.tie_word_embeddings {
-            tensors.push(("lm_head.weight".to_owned(), vec![self.vocab_size, self.hidden_size]));
-        }
+        self.push_end(&mut tensors);
         tensors
-    }
-
-    fn push_layer(&self, prefix: &str, tensors: &mut Vec<(String, Vec<usize>)>) {
-        let (hidden, ffn) = (self.hidden_size, self.intermediate_size);
-        let queries = self.num_attention_heads * self.head_dim;
-        let keys = self.num_key_value_heads * self.head_dim;
-        let attention =
-            [("q", queries, hidden), ("k", keys, hidden), ("v", keys, hidden), ("o", hidden, queries)];
-        let mlp = [("gate", ffn, hidden), ("up", ffn, hidden), ("down", hidden, ffn)];
-        tensors.push((format!("{prefix}.input_layernorm.weight"), vec![hidden]));
-        for (block, bias, parts) in
-            [("self_attn", self.attention_bias, &attention[..]), ("mlp", self.mlp_bias, &mlp[..])]
-        {
-            for (part, rows, columns) in parts {
-                tensors.push((format!("{prefix}.{block}.{part}_proj.weight"), vec![*rows, *columns]));
-                if bias {
-                    tensors.push((format!("{prefix}.{block}.{part}_proj.bias"), vec![*rows]));
-                }
-            }
-        }
-        tensors.push((format!("{prefix}.post_attention_layernorm.weight"), vec![hidden]));
     }
 
     /// All parameters; tied ones once.

@@ -81,7 +81,11 @@ fn key_of_shape(name: &str, have: &[usize], need: &[usize]) -> &'static str {
         EMBEDDING | OUTPUT if rows => "vocab_size",
         _ if name.contains(".q_proj.") && rows => "num_attention_heads",
         _ if rows && (name.contains(".k_proj.") || name.contains(".v_proj.")) => "num_key_value_heads",
-        _ if name.contains(".o_proj.") && !rows => "num_attention_heads",
+        _ if rows && name.contains(".qkv_proj.") => "num_key_value_heads",
+        _ if (name.contains(".o_proj.") || name.contains(".dense.")) && !rows => "num_attention_heads",
+        _ if name.contains(".fc2.") && !rows => "intermediate_size",
+        _ if name.contains(".fc2.") => "hidden_size",
+        _ if name.ends_with("_norm.weight") => "head_dim",
         _ if name.contains(".down_proj.") != rows && name.contains(".mlp.") => "intermediate_size",
         _ => "hidden_size",
     }

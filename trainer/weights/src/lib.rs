@@ -20,7 +20,7 @@ mod strict_json;
 mod write;
 
 pub use checkpoint::{Checkpoint, Safetensors};
-pub use config::{ConfigError, ModelConfig, RopeScaling};
+pub use config::{ConfigError, Family, ModelConfig, RopeScaling};
 pub use dtype::{Dtype, to_bf16_bytes, to_f32_bytes};
 pub use inspect::{Inspected, TensorInfo, inspect, list_files, manifest_digest};
 pub use lock::{FolderLock, LockError};

@@ -9,13 +9,6 @@ use crate::strict_json;
 const MOST_LAYERS: usize = 4096;
 const LARGEST: usize = 1 << 24;
 
-/// Keys that change what a Llama computes when they are set; their absence, or the value given here, is all we compute.
-const NEUTRAL: [(&str, Value); 3] = [
-    ("quantization_config", Value::Null),
-    ("sliding_window", Value::Null),
-    ("num_local_experts", Value::Null),
-];
-
 pub(super) fn read(file: &str, text: &str) -> Result<ModelConfig, ConfigError> {
     let value = strict_json::parse(text)
         .map_err(|error| ConfigError::Json { file: file.to_owned(), reason: error.to_string() })?;
@@ -23,33 +16,35 @@ pub(super) fn read(file: &str, text: &str) -> Result<ModelConfig, ConfigError> {
         return Err(ConfigError::Json { file: file.to_owned(), reason: "it is not an object".to_owned() });
     };
     let keys = Keys { file, map: &map };
-    keys.supported()?;
+    let family = keys.family()?;
+    keys.supported(family)?;
     let heads = keys.size("num_attention_heads")?;
     let hidden = keys.size("hidden_size")?;
-    let kv_heads = keys.size_or("num_key_value_heads", heads)?;
-    let head_dim = keys.size_or("head_dim", hidden / heads)?;
     let (eos, other_eos) = keys.eos()?;
     let config = ModelConfig {
+        family,
         vocab_size: keys.size("vocab_size")?,
         hidden_size: hidden,
         num_hidden_layers: keys.size("num_hidden_layers")?,
         num_attention_heads: heads,
-        num_key_value_heads: kv_heads,
-        head_dim,
+        num_key_value_heads: keys.key_heads(family, heads)?,
+        head_dim: keys.head_dim(family, hidden, heads)?,
         intermediate_size: keys.size("intermediate_size")?,
         max_position_embeddings: keys.size("max_position_embeddings")?,
+        window: keys.window(family)?,
         rope_theta: keys.rope_theta()?,
         rope_scaling: keys.rope_scaling()?,
-        rms_norm_eps: keys.positive("rms_norm_eps")?,
-        tie_word_embeddings: keys.flag("tie_word_embeddings")?,
-        attention_bias: keys.flag("attention_bias")?,
-        mlp_bias: keys.flag("mlp_bias")?,
+        rms_norm_eps: keys.epsilon(family)?,
+        tie_word_embeddings: keys.tied(family)?,
+        attention_bias: keys.attention_bias(family)?,
+        mlp_bias: keys.mlp_bias(family)?,
         bos_token_id: keys.token("bos_token_id")?,
         eos_token_id: eos,
         other_eos_token_ids: other_eos,
         scaled_embedding: false,
     };
     keys.dimensions_agree(&config)?;
+    keys.computed(&config)?;
     Ok(config)
 }
 
@@ -96,13 +91,13 @@ pub(super) fn write(config: &ModelConfig, dtype: &str) -> Value {
     })
 }
 
-struct Keys<'a> {
+pub(super) struct Keys<'a> {
     file: &'a str,
-    map: &'a Map<String, Value>,
+    pub(super) map: &'a Map<String, Value>,
 }
 
 impl Keys<'_> {
-    fn invalid(&self, key: &'static str, value: &Value, rule: &str) -> ConfigError {
+    pub(super) fn invalid(&self, key: &'static str, value: &Value, rule: &str) -> ConfigError {
         ConfigError::Invalid {
             file: self.file.to_owned(),
             key,
@@ -111,7 +106,7 @@ impl Keys<'_> {
         }
     }
 
-    fn unsupported(&self, key: &'static str, value: &Value, rule: &str) -> ConfigError {
+    pub(super) fn unsupported(&self, key: &'static str, value: &Value, rule: &str) -> ConfigError {
         ConfigError::Unsupported {
             file: self.file.to_owned(),
             key,
@@ -120,53 +115,16 @@ impl Keys<'_> {
         }
     }
 
-    fn missing(&self, key: &'static str) -> ConfigError {
+    pub(super) fn missing(&self, key: &'static str) -> ConfigError {
         ConfigError::Missing { file: self.file.to_owned(), key }
     }
 
     /// A key that is there and not null.
-    fn get(&self, key: &str) -> Option<&Value> {
+    pub(super) fn get(&self, key: &str) -> Option<&Value> {
         self.map.get(key).filter(|value| !value.is_null())
     }
 
-    fn supported(&self) -> Result<(), ConfigError> {
-        let kind = self.get("model_type").ok_or_else(|| self.missing("model_type"))?;
-        if kind != "llama" {
-            return Err(self.unsupported("model_type", kind, "Sekisho computes the Llama family, \"llama\""));
-        }
-        if let Some(architectures) = self.get("architectures")
-            && architectures != &json!(["LlamaForCausalLM"])
-        {
-            return Err(self.unsupported(
-                "architectures",
-                architectures,
-                "a language model is [\"LlamaForCausalLM\"]",
-            ));
-        }
-        if let Some(activation) = self.get("hidden_act")
-            && activation != "silu"
-        {
-            return Err(self.unsupported(
-                "hidden_act",
-                activation,
-                "Llama's feed-forward layer uses \"silu\"",
-            ));
-        }
-        for (key, neutral) in NEUTRAL {
-            let value = self.map.get(key).unwrap_or(&Value::Null);
-            if *value != neutral {
-                return Err(self.unsupported(key, value, "only plain dense Llama weights are computed"));
-            }
-        }
-        match self.get("partial_rotary_factor").map(|v| (v, v.as_f64())) {
-            None | Some((_, Some(1.0))) => Ok(()),
-            Some((value, _)) => {
-                Err(self.unsupported("partial_rotary_factor", value, "Llama turns whole heads, 1.0"))
-            }
-        }
-    }
-
-    fn size(&self, key: &'static str) -> Result<usize, ConfigError> {
+    pub(super) fn size(&self, key: &'static str) -> Result<usize, ConfigError> {
         let value = self.get(key).ok_or_else(|| self.missing(key))?;
         value
             .as_u64()
@@ -175,23 +133,23 @@ impl Keys<'_> {
             .ok_or_else(|| self.invalid(key, value, "it must be a whole number between 1 and 16,777,216"))
     }
 
-    fn size_or(&self, key: &'static str, default: usize) -> Result<usize, ConfigError> {
+    pub(super) fn size_or(&self, key: &'static str, default: usize) -> Result<usize, ConfigError> {
         if self.get(key).is_some() { self.size(key) } else { Ok(default) }
     }
 
-    fn positive(&self, key: &'static str) -> Result<f64, ConfigError> {
+    pub(super) fn positive(&self, key: &'static str) -> Result<f64, ConfigError> {
         let value = self.get(key).ok_or_else(|| self.missing(key))?;
         self.positive_value(key, value)
     }
 
-    fn positive_value(&self, key: &'static str, value: &Value) -> Result<f64, ConfigError> {
+    pub(super) fn positive_value(&self, key: &'static str, value: &Value) -> Result<f64, ConfigError> {
         value
             .as_f64()
             .filter(|x| x.is_finite() && *x > 0.0)
             .ok_or_else(|| self.invalid(key, value, "it must be a number above 0"))
     }
 
-    fn flag(&self, key: &'static str) -> Result<bool, ConfigError> {
+    pub(super) fn flag(&self, key: &'static str) -> Result<bool, ConfigError> {
         match self.get(key) {
             None => Ok(false),
             Some(Value::Bool(flag)) => Ok(*flag),
@@ -218,8 +176,10 @@ impl Keys<'_> {
     }
 
     fn rope_theta(&self) -> Result<f64, ConfigError> {
-        let new =
-            self.get("rope_parameters").and_then(|rope| rope.get("rope_theta")).filter(|v| !v.is_null());
+        let rope = self.get("rope_parameters");
+        // Gemma 3 has a base for each kind of layer.
+        let new = rope.and_then(|rope| rope.get("rope_theta")).filter(|v| !v.is_null());
+        let new = new.or_else(|| self.rope_of("full_attention"));
         match (self.get("rope_theta"), new) {
             (None, None) => Err(self.missing("rope_theta")),
             (Some(value), None) | (None, Some(value)) => self.positive_value("rope_theta", value),
@@ -252,6 +212,11 @@ impl Keys<'_> {
     }
 
     fn scaling(&self, value: &Value) -> Result<Option<RopeScaling>, ConfigError> {
+        for layers in ["full_attention", "sliding_attention"] {
+            if let Some(scaling) = value.get(layers).map(|value| self.scaling(value)).transpose()?.flatten() {
+                return Ok(Some(scaling));
+            }
+        }
         let kind = value.get("rope_type").or_else(|| value.get("type"));
         match kind.and_then(Value::as_str) {
             Some("default") => Ok(None),

@@ -1,7 +1,9 @@
+mod families;
+
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::{ConfigError, ModelConfig, RopeScaling};
+use super::{ConfigError, Family, ModelConfig, RopeScaling};
 
 fn minimal() -> Value {
     json!({
@@ -68,7 +70,7 @@ fn llama3_scaling_is_read_in_both_spellings() {
 #[test]
 fn what_we_would_compute_wrongly_is_refused_with_the_reason() {
     for (edit, key) in [
-        (json!({"model_type": "gemma"}), "model_type"),
+        (json!({"model_type": "falcon"}), "model_type"),
         (json!({"architectures": ["LlamaForSequenceClassification"]}), "architectures"),
         (json!({"hidden_act": "gelu"}), "hidden_act"),
         (json!({"quantization_config": {"bits": 4}}), "quantization_config"),
@@ -110,7 +112,7 @@ prop_compose! {
         eos in proptest::collection::vec(any::<u32>(), 0..3), bos in any::<Option<u32>>(), hidden in 1_usize..9000,
     ) -> ModelConfig {
         ModelConfig {
-            vocab_size: vocab, hidden_size: hidden, num_hidden_layers: layers, num_attention_heads: kv * heads_per_kv,
+            family: Family::Llama, window: None, vocab_size: vocab, hidden_size: hidden, num_hidden_layers: layers, num_attention_heads: kv * heads_per_kv,
             num_key_value_heads: kv, head_dim: half * 2, intermediate_size: ffn, max_position_embeddings: 4096,
             rope_theta: theta,
             rope_scaling: flags.3.then_some(RopeScaling { factor: 8.0, low_freq_factor: 1.0, high_freq_factor: 4.0, original_max_position_embeddings: 8192 }),

@@ -1,0 +1,169 @@
+//! Families other than Llama's, through candle-transformers on the CPU, in f32.
+//!
+//! Candle's programs answer the logits after the last token of what they are given, so a place whose logits are asked for is
+//! the last token of a call: an edge is read up to its first such place, then token by token. Nothing is promised about the
+//! last digits: they may depend on where edges are cut.
+
+mod program;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use sekisho_weights::{Checkpoint, ModelConfig};
+
+use crate::kv::{DecodeRow, Edge, Extended, Kv, Meter};
+use crate::llama::{check_lengths, check_tokens};
+use crate::{Inference, ModelError};
+
+use program::Program;
+
+/// A model that candle computes.
+pub(crate) struct Candle {
+    config: ModelConfig,
+    /// What has read nothing.
+    fresh: Program,
+    meter: Meter,
+}
+
+/// What stands before an edge.
+pub(crate) struct Snapshot {
+    tokens: Vec<u32>,
+    /// The program that has read them, unless copies of one disturb each other: then they are read again.
+    program: Option<Program>,
+    /// Memory of its keys and values.
+    pub(crate) bytes: usize,
+}
+
+/// A program, and how many tokens it has read.
+pub(crate) struct Reading {
+    program: Program,
+    read: usize,
+    /// How many of them were generated.
+    pub(crate) generated: usize,
+}
+
+impl Candle {
+    /// Reads the weights of an open checkpoint, widened to f32.
+    ///
+    /// # Errors
+    /// [`ModelError::Checkpoint`] when a tensor cannot be read, [`ModelError::Candle`] when candle takes another shape.
+    pub(crate) fn from_checkpoint(checkpoint: &Checkpoint) -> Result<Self, ModelError> {
+        let config = checkpoint.config().clone();
+        let fresh = Program::load(checkpoint)?;
+        Ok(Self { config, fresh, meter: Meter::default() })
+    }
+
+    /// A program that has read what `kv` holds.
+    fn resume(&self, kv: Option<&Kv>) -> Result<Reading, ModelError> {
+        let fresh = || Reading { program: self.fresh.clone(), read: 0, generated: 0 };
+        let Some(snapshot) = kv.and_then(Kv::snapshot) else { return Ok(fresh()) };
+        if let Some(program) = &snapshot.program {
+            return Ok(Reading { program: program.clone(), read: snapshot.tokens.len(), generated: 0 });
+        }
+        let mut reading = fresh();
+        self.read(&mut reading, &snapshot.tokens)?;
+        Ok(reading)
+    }
+
+    /// Reads some tokens; the logits after the last one, none when there are no tokens.
+    fn read(&self, reading: &mut Reading, tokens: &[u32]) -> Result<Vec<f32>, ModelError> {
+        let mut logits = Vec::new();
+        for tokens in tokens.chunks(reading.program.rows(&self.config)) {
+            logits = reading.program.read(tokens, reading.read).map_err(|error| self.failed(&error))?;
+            reading.read += tokens.len();
+        }
+        Ok(logits)
+    }
+
+    fn failed(&self, error: &candle_core::Error) -> ModelError {
+        program::failed(&self.config, error)
+    }
+
+    fn extend_one(&self, edge: &Edge<'_>) -> Result<Extended, ModelError> {
+        let prefix = edge.prefix.map(|kv| &**kv);
+        let mut reading = self.resume(prefix)?;
+        let before = edge.read.min(edge.tokens.len());
+        // The first token that is read off is the last of the first call.
+        let first = if before < edge.tokens.len() { before + 1 } else { before };
+        let mut hidden = self.read(&mut reading, &edge.tokens[..first])?;
+        if before == edge.tokens.len() {
+            hidden.clear();
+        }
+        for token in edge.tokens[first..].chunks(1) {
+            hidden.extend(self.read(&mut reading, token)?);
+        }
+        let mut tokens =
+            prefix.and_then(Kv::snapshot).map(|snapshot| snapshot.tokens.clone()).unwrap_or_default();
+        tokens.extend(edge.tokens);
+        let program = (!reading.program.grows_in_place()).then_some(reading.program);
+        let bytes = if program.is_some() { self.kv_bytes(tokens.len()) } else { 0 };
+        let kv = Kv::of_snapshot(Snapshot { tokens, program, bytes }, self.meter.clone());
+        Ok(Extended { kv: Arc::new(kv), hidden })
+    }
+}
+
+impl Snapshot {
+    pub(crate) fn len(&self) -> usize {
+        self.tokens.len()
+    }
+}
+
+impl Inference for Candle {
+    fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    fn engine(&self) -> &'static str {
+        "candle"
+    }
+
+    fn is_invariant(&self) -> bool {
+        false
+    }
+
+    /// Candle does not give its hidden states away: they are the logits.
+    fn hidden_width(&self) -> usize {
+        self.config.vocab_size
+    }
+
+    fn extend_all(&self, edges: &[Edge<'_>]) -> Result<Vec<Extended>, ModelError> {
+        check_tokens(&self.config, edges.iter().flat_map(|edge| edge.tokens.iter().copied()))?;
+        check_lengths(&self.config, Some(self.config.longest()), edges.iter().map(Edge::end))?;
+        edges.iter().map(|edge| self.extend_one(edge)).collect()
+    }
+
+    /// A snapshot holds what stands before its edge once more, so long chains take more than the sum of their edges; the
+    /// meter knows.
+    fn kv_bytes(&self, tokens: usize) -> usize {
+        let config = &self.config;
+        2 * size_of::<f32>()
+            * config.num_hidden_layers
+            * config.num_key_value_heads
+            * config.head_dim
+            * tokens
+    }
+
+    fn kv_live(&self) -> usize {
+        self.meter.bytes()
+    }
+
+    fn logits(&self, hidden: &[f32]) -> Vec<f32> {
+        hidden.to_vec()
+    }
+
+    fn decode(&self, rows: &mut [DecodeRow]) -> Result<Vec<f32>, ModelError> {
+        check_tokens(&self.config, rows.iter().map(|row| row.token))?;
+        check_lengths(&self.config, Some(self.config.longest()), rows.iter().map(|row| row.len() + 1))?;
+        let mut logits = Vec::with_capacity(rows.len() * self.config.vocab_size);
+        for row in rows {
+            let reading = match &mut row.tail.reading {
+                Some(reading) => reading,
+                none => none.insert(self.resume(Some(&row.kv))?),
+            };
+            logits.extend(self.read(reading, &[row.token])?);
+            reading.generated += 1;
+        }
+        Ok(logits)
+    }
+}

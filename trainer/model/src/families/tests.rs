@@ -1,0 +1,244 @@
+//! Tiny models of every family against the logits of transformers, which `tests/oracle/families.py` has written down. Their
+//! weights are no files: both sides make them from the tensors' names.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use sekisho_weights::{Dtype, ModelConfig, TensorData, inspect, to_f32_bytes, write_safetensors};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::testing::{Random, bits};
+use crate::{DecodeRow, Edge, Inference, Kv, Llama, ModelError, load};
+
+/// What ours and candle's programs compute.
+const OWN: [&str; 2] = ["mistral", "qwen2"];
+const CANDLE: [&str; 7] = ["gemma", "gemma2", "gemma3", "gemma3-keys", "phi", "phi3", "qwen3"];
+
+/// A model of a family, and what transformers says of it.
+struct Golden {
+    family: &'static str,
+    folder: TempDir,
+    model: Box<dyn Inference>,
+    tokens: Vec<u32>,
+    logits: Vec<Vec<f32>>,
+    parameters: u64,
+}
+
+impl Golden {
+    fn of(family: &'static str) -> Self {
+        Self::with(family, &json!({})).unwrap_or_else(|error| panic!("{family}: {error}"))
+    }
+
+    /// With other values in its configuration.
+    fn with(family: &'static str, edits: &Value) -> Result<Self, ModelError> {
+        let fixture =
+            PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/families")).join(family);
+        let json = |name: &str| -> Value {
+            serde_json::from_slice(&fs_err::read(fixture.join(name)).expect("a fixture")).expect("JSON")
+        };
+        let (mut config, golden) = (json("config.json"), json("logits.json"));
+        for (key, value) in edits.as_object().expect("an object") {
+            config[key] = value.clone();
+        }
+        let folder = tempfile::tempdir().expect("a folder");
+        fs_err::write(folder.path().join("config.json"), config.to_string()).expect("written");
+        let read = ModelConfig::from_json("config.json", &config.to_string());
+        write_weights(&folder, family, &read.map_err(|error| ModelError::Checkpoint(error.into()))?);
+        let model = load(folder.path())?;
+        let read = |key: &str| golden[key].clone();
+        Ok(Self {
+            family,
+            model,
+            folder,
+            tokens: serde_json::from_value(read("tokens")).expect("tokens"),
+            logits: serde_json::from_value(read("logits")).expect("logits"),
+            parameters: serde_json::from_value(read("parameters")).expect("a number"),
+        })
+    }
+
+    /// Logits of tokens below a prefix, all of them read in one go, and the new edge.
+    fn read(&self, prefix: Option<&Arc<Kv>>, tokens: &[u32]) -> (Arc<Kv>, Vec<f32>) {
+        let extended =
+            self.model.extend(prefix, tokens).unwrap_or_else(|error| panic!("{}: {error}", self.family));
+        assert_eq!(extended.hidden.len(), tokens.len() * self.model.hidden_width());
+        let logits = self.model.logits(&extended.hidden);
+        (extended.kv, logits)
+    }
+
+    /// That these are the logits from a position on.
+    fn expect(&self, logits: &[f32], position: usize, what: &str) {
+        let width = self.model.config().vocab_size;
+        for (i, (found, expected)) in logits.chunks_exact(width).zip(&self.logits[position..]).enumerate() {
+            let size = expected.iter().fold(0.0_f32, |size, value| size.max(value.abs()));
+            let far = found.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            assert!(
+                far / size < 1e-4,
+                "{} {what}, position {}: off by {}",
+                self.family,
+                position + i,
+                far / size
+            );
+        }
+    }
+}
+
+/// The weights that `families.py` makes for the same names.
+fn write_weights(folder: &TempDir, family: &str, config: &ModelConfig) {
+    let tensors = config.expected_tensors().into_iter().map(|(name, shape)| {
+        let seed = name.bytes().fold(0xCBF2_9CE4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3)
+        });
+        let mut values = Random(seed).values(shape.iter().product());
+        let scale = if name.ends_with(".bias") { 0.125 } else { 0.25 };
+        let norm = name.contains("norm") && name.ends_with(".weight") && !family.starts_with("gemma");
+        values.iter_mut().for_each(|value| *value = *value * scale + f32::from(u8::from(norm)));
+        TensorData { name, dtype: Dtype::F32, shape, bytes: Cow::Owned(to_f32_bytes(&values)) }
+    });
+    let format = BTreeMap::from([("format".to_owned(), "pt".to_owned())]);
+    write_safetensors(&folder.path().join("model.safetensors"), &format, tensors).expect("written");
+}
+
+fn each(run: impl Fn(&Golden)) {
+    OWN.into_iter().chain(CANDLE).for_each(|family| run(&Golden::of(family)));
+}
+
+#[test]
+fn transformers_logits_are_met_at_every_position() {
+    each(|golden| {
+        golden.expect(&golden.read(None, &golden.tokens).1, 0, "token by token");
+        for read in 0..golden.tokens.len() {
+            // Everything before it in one call.
+            let edge = Edge { prefix: None, tokens: &golden.tokens[..=read], read };
+            let extended = golden.model.extend_all(&[edge]).expect("tokens of the vocabulary");
+            assert_eq!(extended[0].hidden.len(), golden.model.hidden_width());
+            golden.expect(&golden.model.logits(&extended[0].hidden), read, "in one call");
+        }
+    });
+}
+
+#[test]
+fn each_family_says_who_computes_it() {
+    each(|golden| {
+        let own = OWN.contains(&golden.family);
+        assert_eq!(golden.model.engine(), if own { "sekisho" } else { "candle" });
+        assert_eq!(golden.model.is_invariant(), own);
+        let refused = Llama::load(golden.folder.path()).map(drop);
+        assert_eq!(refused.is_ok(), own, "{}", golden.family);
+        if !own {
+            assert!(matches!(refused, Err(ModelError::OtherEngine { .. })));
+        }
+    });
+}
+
+#[test]
+fn a_checkpoint_of_each_family_passes_examination_with_its_parameters() {
+    each(|golden| {
+        let found = inspect(golden.folder.path()).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(found.parameters, golden.parameters, "{}", golden.family);
+        let told = found.notes.iter().any(|note| note.contains("\"sliding_window\" is 16"));
+        assert_eq!(told, found.config.window.is_some(), "{}: {:?}", golden.family, found.notes);
+    });
+}
+
+#[test]
+fn a_prefix_and_the_rest_are_the_whole() {
+    each(|golden| {
+        for cut in [1, 7, 15] {
+            let (kv, _) = golden.read(None, &golden.tokens[..cut]);
+            assert_eq!(kv.len(), cut);
+            golden.expect(&golden.read(Some(&kv), &golden.tokens[cut..]).1, cut, "below a prefix");
+        }
+        let (kv, _) = golden.read(None, &golden.tokens[..3]);
+        let empty = golden.model.extend(Some(&kv), &[]).expect("no tokens");
+        assert_eq!((empty.kv.len(), empty.hidden.len()), (3, 0));
+        golden.expect(&golden.read(Some(&empty.kv), &golden.tokens[3..]).1, 3, "below an empty edge");
+    });
+}
+
+#[test]
+fn decoding_is_extending() {
+    each(|golden| {
+        let (kv, _) = golden.read(None, &golden.tokens[..4]);
+        // A neighbour that goes another way, in turns with it.
+        let mut rows = [DecodeRow::new(kv.clone(), golden.tokens[4]), DecodeRow::new(kv, 50)];
+        let width = golden.model.config().vocab_size;
+        for position in 4..golden.tokens.len() {
+            rows[0].token = golden.tokens[position];
+            let logits = golden.model.decode(&mut rows).expect("tokens of the vocabulary");
+            assert_eq!((logits.len(), rows[0].tail.len()), (2 * width, position - 3));
+            golden.expect(&logits[..width], position, "decoded");
+        }
+    });
+}
+
+#[test]
+fn the_children_of_a_snapshot_do_not_change_it() {
+    each(|golden| {
+        let (kv, _) = golden.read(None, &golden.tokens[..6]);
+        let first = golden.read(Some(&kv), &golden.tokens[6..]).1;
+        let child = golden.read(Some(&kv), &[50, 51, 52]).0;
+        let below = golden.read(Some(&child), &[53]).1;
+        let again = golden.read(Some(&kv), &golden.tokens[6..]).1;
+        assert_eq!(bits(&first), bits(&again), "{}", golden.family);
+        golden.expect(&again, 6, "from a snapshot used before");
+        assert_eq!(bits(&below), bits(&golden.read(Some(&child), &[53]).1), "{}: a sibling", golden.family);
+    });
+}
+
+#[test]
+fn living_snapshots_are_metered() {
+    each(|golden| {
+        assert_eq!(golden.model.kv_live(), 0);
+        let (kv, _) = golden.read(None, &golden.tokens);
+        // Gemma 3's keeps the tokens alone.
+        let expected =
+            if golden.family.starts_with("gemma3") { 0 } else { golden.model.kv_bytes(golden.tokens.len()) };
+        assert_eq!(golden.model.kv_live(), expected, "{}", golden.family);
+        drop(kv);
+        assert_eq!(golden.model.kv_live(), 0);
+    });
+}
+
+#[test]
+fn a_sequence_beyond_the_window_is_refused() {
+    for family in ["mistral", "gemma2", "gemma3", "phi3"] {
+        let golden = Golden::of(family);
+        assert_eq!(golden.model.config().longest(), 16);
+        let refused = golden.model.extend(None, &[&golden.tokens[..], &[1]].concat()).map(drop);
+        let text = refused.expect_err("17 tokens").to_string();
+        assert!(text.contains("17 tokens") && text.contains("--max-length 16"), "{text}");
+        let (kv, _) = golden.read(None, &golden.tokens);
+        let mut rows = [DecodeRow::new(kv, 1)];
+        assert!(matches!(
+            golden.model.decode(&mut rows),
+            Err(ModelError::TooLong { have: 17, most: 16, .. })
+        ));
+        assert!(rows[0].tail.is_empty());
+    }
+}
+
+#[test]
+fn what_would_be_computed_wrongly_is_refused() {
+    let types = json!(["full_attention", "sliding_attention"]);
+    for (family, edits) in [
+        ("gemma2", json!({"query_pre_attn_scalar": 8})),
+        ("gemma3", json!({"layer_types": types})),
+        ("phi", json!({"qk_layernorm": true})),
+        ("phi3", json!({"rope_parameters": {"rope_type": "longrope", "rope_theta": 500.0}})),
+        ("qwen3", json!({"model_type": "qwen3_moe"})),
+    ] {
+        let error = Golden::with(family, &edits).map(drop).expect_err(family).to_string();
+        assert!(matches!(error.as_str(), text if text.contains("config.json: \"")), "{family}: {error}");
+    }
+}
+
+#[test]
+fn an_id_outside_the_vocabulary_is_refused() {
+    each(|golden| {
+        let refused = golden.model.extend(None, &[1, 96]).map(drop);
+        assert!(matches!(refused, Err(ModelError::TokenOutsideVocabulary { id: 96, vocabulary: 96 })));
+    });
+}
