@@ -243,7 +243,7 @@ impl<'a, 'w> Walk<'a, 'w> {
     /// Starts a generation once there is room for its row.
     fn begin(&mut self, wish: Wish<'a>, kv: &Arc<Kv>, token: u32) -> Result<(), EvalError> {
         let needs = self.inference.kv_bytes(wish.limit as usize);
-        self.generate(BATCH_ROWS - 1)?;
+        self.generate(BATCH_ROWS.min(self.inference.rows_at_once()) - 1)?;
         while self.generator.len() > 0
             && self.inference.kv_live() + self.generator.reserved() + needs > self.pace.kv_bytes
         {

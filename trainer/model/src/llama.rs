@@ -43,6 +43,11 @@ pub trait Inference: Send + Sync {
         self.config().hidden_size
     }
 
+    /// Most rows that are worth being decoded together.
+    fn rows_at_once(&self) -> usize {
+        usize::MAX
+    }
+
     /// Computes some edges together. Without a window, our own program does not limit positions to `max_position_embeddings`:
     /// where to cut is the profile's rule.
     ///

@@ -26,12 +26,19 @@ pub(crate) struct Candle {
     meter: Meter,
 }
 
+/// A copy of all keys and values so far is kept where it holds at most so many times those of the edge itself. Behind shorter
+/// edges, of which a long prefix may have many, the tokens are read again by whatever goes on from there.
+const COPY: usize = 4;
+
 /// What stands before an edge.
 pub(crate) struct Snapshot {
+    /// From the root on.
     tokens: Vec<u32>,
-    /// The program that has read them, unless copies of one disturb each other: then they are read again.
+    /// The program that has read them.
     program: Option<Program>,
-    /// Memory of its keys and values.
+    /// Without one: the last snapshot before that has one.
+    base: Option<Arc<Kv>>,
+    /// Memory of the program's keys and values.
     pub(crate) bytes: usize,
 }
 
@@ -58,20 +65,25 @@ impl Candle {
     fn resume(&self, kv: Option<&Kv>) -> Result<Reading, ModelError> {
         let fresh = || Reading { program: self.fresh.clone(), read: 0, generated: 0 };
         let Some(snapshot) = kv.and_then(Kv::snapshot) else { return Ok(fresh()) };
-        if let Some(program) = &snapshot.program {
-            return Ok(Reading { program: program.clone(), read: snapshot.tokens.len(), generated: 0 });
-        }
-        let mut reading = fresh();
-        self.read(&mut reading, &snapshot.tokens)?;
+        let mut reading = match (&snapshot.program, &snapshot.base) {
+            (Some(program), _) => Reading { program: program.clone(), read: snapshot.len(), generated: 0 },
+            (None, Some(base)) => self.resume(Some(base))?,
+            (None, None) => fresh(),
+        };
+        let unread = &snapshot.tokens[reading.read..];
+        self.read(&mut reading, unread)?;
         Ok(reading)
     }
 
     /// Reads some tokens; the logits after the last one, none when there are no tokens.
     fn read(&self, reading: &mut Reading, tokens: &[u32]) -> Result<Vec<f32>, ModelError> {
-        let mut logits = Vec::new();
-        for tokens in tokens.chunks(reading.program.rows(&self.config)) {
-            logits = reading.program.read(tokens, reading.read).map_err(|error| self.failed(&error))?;
-            reading.read += tokens.len();
+        let (mut logits, mut rest) = (Vec::new(), tokens);
+        while !rest.is_empty() {
+            let rows = reading.program.rows(&self.config, reading.read).min(rest.len());
+            let (some, after) = rest.split_at(rows);
+            logits = reading.program.read(some, reading.read).map_err(|error| self.failed(&error))?;
+            reading.read += rows;
+            rest = after;
         }
         Ok(logits)
     }
@@ -93,13 +105,26 @@ impl Candle {
         for token in edge.tokens[first..].chunks(1) {
             hidden.extend(self.read(&mut reading, token)?);
         }
-        let mut tokens =
-            prefix.and_then(Kv::snapshot).map(|snapshot| snapshot.tokens.clone()).unwrap_or_default();
-        tokens.extend(edge.tokens);
-        let program = (!reading.program.grows_in_place()).then_some(reading.program);
-        let bytes = if program.is_some() { self.kv_bytes(tokens.len()) } else { 0 };
-        let kv = Kv::of_snapshot(Snapshot { tokens, program, bytes }, self.meter.clone());
+        let snapshot = self.keep(edge, reading.program);
+        let kv = Kv::of_snapshot(snapshot, self.meter.clone());
         Ok(Extended { kv: Arc::new(kv), hidden })
+    }
+
+    /// The snapshot behind an edge that `program` has read.
+    fn keep(&self, edge: &Edge<'_>, program: Program) -> Snapshot {
+        let before = edge.prefix.and_then(|kv| kv.snapshot());
+        let mut tokens = before.map(|before| before.tokens.clone()).unwrap_or_default();
+        tokens.extend(edge.tokens);
+        let base = match before {
+            Some(before) if before.program.is_none() => before.base.clone(),
+            _ => edge.prefix.cloned(),
+        };
+        let own = tokens.len() - base.as_ref().map_or(0, |kv| kv.len());
+        if program.grows_in_place() || own * COPY < tokens.len() {
+            return Snapshot { tokens, program: None, base, bytes: 0 };
+        }
+        let bytes = self.kv_bytes(tokens.len());
+        Snapshot { tokens, program: Some(program), base: None, bytes }
     }
 }
 
@@ -127,14 +152,18 @@ impl Inference for Candle {
         self.config.vocab_size
     }
 
+    /// A row takes a copy of its prompt's keys and values, and rows are computed one after another.
+    fn rows_at_once(&self) -> usize {
+        1
+    }
+
     fn extend_all(&self, edges: &[Edge<'_>]) -> Result<Vec<Extended>, ModelError> {
         check_tokens(&self.config, edges.iter().flat_map(|edge| edge.tokens.iter().copied()))?;
         check_lengths(&self.config, Some(self.config.longest()), edges.iter().map(Edge::end))?;
         edges.iter().map(|edge| self.extend_one(edge)).collect()
     }
 
-    /// A snapshot holds what stands before its edge once more, so long chains take more than the sum of their edges; the
-    /// meter knows.
+    /// A snapshot may take up to [`COPY`] times this, since it holds what stands before its edge once more; the meter knows.
     fn kv_bytes(&self, tokens: usize) -> usize {
         let config = &self.config;
         2 * size_of::<f32>()

@@ -76,10 +76,15 @@ impl Program {
         logits.flatten_all()?.to_vec1()
     }
 
-    /// Most tokens of a call. Gemma 3's program puts values of several heads away only when they are of one token
-    /// (`slice_set` wants them contiguous).
-    pub(super) fn rows(&self, config: &ModelConfig) -> usize {
-        if matches!(self, Self::Gemma3(_)) && config.num_key_value_heads > 1 { 1 } else { ROWS }
+    /// Most tokens of a call behind `read` others. Gemma 3's program puts values of several heads away only when they are of
+    /// one token (`slice_set` wants them contiguous); Phi's mask knows of nothing before the call.
+    pub(super) fn rows(&self, config: &ModelConfig, read: usize) -> usize {
+        match self {
+            Self::Gemma3(_) if config.num_key_value_heads > 1 => 1,
+            Self::Phi(_) if read == 0 => config.longest(),
+            Self::Phi(_) => 1,
+            _ => ROWS,
+        }
     }
 
     /// Whether it writes keys and values into an array that its copies share (`candle_nn::kv_cache::KvCache`, whose

@@ -150,12 +150,41 @@ fn a_prefix_and_the_rest_are_the_whole() {
             let (kv, _) = golden.read(None, &golden.tokens[..cut]);
             assert_eq!(kv.len(), cut);
             golden.expect(&golden.read(Some(&kv), &golden.tokens[cut..]).1, cut, "below a prefix");
+            for read in cut..golden.tokens.len() {
+                let edge = Edge { prefix: Some(&kv), tokens: &golden.tokens[cut..=read], read: read - cut };
+                let extended = golden.model.extend_all(&[edge]).expect("tokens of the vocabulary");
+                golden.expect(&golden.model.logits(&extended[0].hidden), read, "below a prefix in one call");
+            }
         }
+        // Behind a short edge candle's keys and values are not kept, and behind two of them neither.
+        let (kv, _) = golden.read(None, &golden.tokens[..8]);
+        let (kv, logits) = golden.read(Some(&kv), &golden.tokens[8..9]);
+        golden.expect(&logits, 8, "a short edge");
+        let (kv, _) = golden.read(Some(&kv), &golden.tokens[9..10]);
+        golden.expect(&golden.read(Some(&kv), &golden.tokens[10..]).1, 10, "below short edges");
         let (kv, _) = golden.read(None, &golden.tokens[..3]);
         let empty = golden.model.extend(Some(&kv), &[]).expect("no tokens");
         assert_eq!((empty.kv.len(), empty.hidden.len()), (3, 0));
         golden.expect(&golden.read(Some(&empty.kv), &golden.tokens[3..]).1, 3, "below an empty edge");
     });
+}
+
+/// Longer than a call may be.
+#[test]
+fn a_long_sequence_is_the_same_however_it_is_cut() {
+    for family in ["gemma", "phi", "phi3", "qwen3"] {
+        let longer = json!({"max_position_embeddings": 700, "sliding_window": null});
+        let golden = Golden::with(family, &longer).unwrap_or_else(|error| panic!("{error}"));
+        let mut random = Random(7);
+        let tokens: Vec<u32> = (0..650).map(|_| u32::try_from(random.below(96)).expect("an id")).collect();
+        let whole = golden.model.extend_all(&[Edge { prefix: None, tokens: &tokens, read: 649 }]);
+        let whole = whole.unwrap_or_else(|error| panic!("{error}")).swap_remove(0).hidden;
+        let (kv, _) = golden.read(None, &tokens[..1]);
+        let rest = golden.model.extend_all(&[Edge { prefix: Some(&kv), tokens: &tokens[1..], read: 648 }]);
+        let rest = rest.unwrap_or_else(|error| panic!("{error}")).swap_remove(0).hidden;
+        let far = whole.iter().zip(&rest).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(whole.len() == 96 && far < 1e-4, "{family}: off by {far}");
+    }
 }
 
 #[test]
@@ -192,12 +221,17 @@ fn the_children_of_a_snapshot_do_not_change_it() {
 fn living_snapshots_are_metered() {
     each(|golden| {
         assert_eq!(golden.model.kv_live(), 0);
-        let (kv, _) = golden.read(None, &golden.tokens);
-        // Gemma 3's keeps the tokens alone.
-        let expected =
-            if golden.family.starts_with("gemma3") { 0 } else { golden.model.kv_bytes(golden.tokens.len()) };
+        let (kv, _) = golden.read(None, &golden.tokens[..14]);
+        let (short, _) = golden.read(Some(&kv), &golden.tokens[14..]);
+        let expected = match golden.family {
+            "gemma3" | "gemma3-keys" => 0,
+            family if OWN.contains(&family) => golden.model.kv_bytes(14) + golden.model.kv_bytes(2),
+            _ => golden.model.kv_bytes(14),
+        };
         assert_eq!(golden.model.kv_live(), expected, "{}", golden.family);
         drop(kv);
+        assert_eq!(golden.model.kv_live(), expected, "{}: still in use", golden.family);
+        drop(short);
         assert_eq!(golden.model.kv_live(), 0);
     });
 }
