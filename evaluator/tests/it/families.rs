@@ -55,7 +55,7 @@ fn sharing_moves_no_score_of_a_gemma() {
     let model = load_model(folder.path());
     // The embedding counts once.
     let layer = 2 * 32 + (64 + 16 + 16) * 32 + 32 * 64 + 3 * 32 * 64;
-    assert_eq!(model.parameters, 512 * 32 + 2 * layer + 32);
+    assert_eq!(model.parameters, Some(512 * 32 + 2 * layer + 32));
     let none = BTreeSet::new();
     for (name, items, shots) in
         [("lm-eval/openbookqa/test", 12, None), ("llm-jp-eval@1.3/niilc/dev", 3, Some(0))]

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use sekisho_evaluator::{EvalError, Model, Prompts, Settings};
 
 use crate::support::{
-    Asked, How, alone, answers, answers_of_all, asked, load_model, oracle, stories, weighed,
+    Asked, How, alone, answers, answers_of_all, answers_with, asked, load_model, oracle, stories, weighed,
 };
 
 /// Every way to run a task gives the same records.

@@ -192,7 +192,7 @@ fn decoding_is_extending() {
     each(|golden| {
         let (kv, _) = golden.read(None, &golden.tokens[..4]);
         // A neighbour that goes another way, in turns with it.
-        let mut rows = [DecodeRow::new(kv.clone(), golden.tokens[4]), DecodeRow::new(kv, 50)];
+        let mut rows = [DecodeRow::new(kv.clone(), golden.tokens[4], 8), DecodeRow::new(kv, 50, 8)];
         let width = golden.model.config().vocab_size;
         for position in 4..golden.tokens.len() {
             rows[0].token = golden.tokens[position];
@@ -245,7 +245,7 @@ fn a_sequence_beyond_the_window_is_refused() {
         let text = refused.expect_err("17 tokens").to_string();
         assert!(text.contains("17 tokens") && text.contains("--max-length 16"), "{text}");
         let (kv, _) = golden.read(None, &golden.tokens);
-        let mut rows = [DecodeRow::new(kv, 1)];
+        let mut rows = [DecodeRow::new(kv, 1, 8)];
         assert!(matches!(
             golden.model.decode(&mut rows),
             Err(ModelError::TooLong { have: 17, most: 16, .. })
