@@ -67,17 +67,20 @@ impl<'a> Plan<'a> {
         plan
     }
 
-    /// The most that a path from a root weighs. `weight` answers that of an edge, and what is added where the path ends in it.
-    pub(crate) fn heaviest(&self, weight: &dyn Fn(&Node<'a>) -> (usize, usize)) -> usize {
-        let mut most = 0;
-        let mut stack: Vec<(usize, usize)> = self.roots.iter().map(|root| (*root, 0)).collect();
-        while let Some((node, above)) = stack.pop() {
-            let node = &self.nodes[node];
-            let (own, end) = weight(node);
-            most = most.max(above + own + end);
-            stack.extend(node.children.iter().map(|child| (*child, above + own)));
+    /// For each edge the most that a path weighs below it: `own` is the weight of an edge, `end` what is added where a path
+    /// ends.
+    pub(crate) fn weights_below(
+        &self,
+        own: &dyn Fn(&Node<'a>) -> usize,
+        end: &dyn Fn(&Node<'a>) -> usize,
+    ) -> Vec<usize> {
+        let mut below = vec![0; self.nodes.len()];
+        // An edge comes after those below it.
+        for (place, node) in self.nodes.iter().enumerate() {
+            let children = node.children.iter().map(|child| own(&self.nodes[*child]) + below[*child]);
+            below[place] = children.max().unwrap_or(0).max(end(node));
         }
-        most
+        below
     }
 
     /// Tokens to be run.

@@ -11,7 +11,7 @@ use sekisho_domain::score::TokenCounts;
 use sekisho_model::{Inference, Tokenizer};
 
 use crate::EvalError;
-use crate::plan::{Ask, Plan};
+use crate::plan::{Ask, Node, Plan};
 use crate::prompts::Prompts;
 use crate::questions::Question;
 use crate::remote::{Remote, RemoteOptions, RemoteWalk};
@@ -183,8 +183,8 @@ pub fn run_tasks(
     timing.add(Phase::Plan, begun);
     let (mut spent, timing) = match &model.engine {
         Engine::Local(inference) => {
-            let kv_bytes = kv_bytes(&**inference, &plan, &questions, settings)?;
-            let pace = Pace { alone: !settings.sharing, kv_bytes };
+            let (kv_bytes, below) = kv_bytes(&**inference, &plan, &questions, settings)?;
+            let pace = Pace { alone: !settings.sharing, kv_bytes, below };
             let mut walk = Walk::new((&**inference, &model.tokenizer), tasks, &questions, &plan, pace, watch);
             walk.timing = timing;
             walk.run()?;
@@ -203,24 +203,26 @@ pub fn run_tasks(
     Ok((spent, timing))
 }
 
-/// The budget for keys and values: every sequence, with what is generated from it, must fit by itself.
+/// The budget for keys and values, and for each edge what the heaviest path below it takes: every sequence, with what is generated
+/// from it, must fit by itself.
 fn kv_bytes(
     inference: &dyn Inference,
     plan: &Plan<'_>,
     questions: &[Question<'_>],
     settings: Settings,
-) -> Result<usize, EvalError> {
+) -> Result<(usize, Vec<usize>), EvalError> {
     let generated = |(ask, _): &(Ask, usize)| match questions[ask.question].item.request {
         Request::Generate { max_new_tokens, .. } => inference.kv_bytes(max_new_tokens as usize),
         _ => 0,
     };
-    let need = plan.heaviest(&|node| {
-        let longest = node.reads.iter().flat_map(|read| &read.asks).map(generated).max();
-        (inference.kv_bytes(node.tokens.len()), longest.unwrap_or(0))
-    });
+    let own = |node: &Node<'_>| inference.kv_bytes(node.tokens.len());
+    let end =
+        |node: &Node<'_>| node.reads.iter().flat_map(|read| &read.asks).map(generated).max().unwrap_or(0);
+    let below = plan.weights_below(&own, &end);
+    let need = plan.roots.iter().map(|root| own(&plan.nodes[*root]) + below[*root]).max().unwrap_or(0);
     match settings.kv_bytes {
         Some(have) if have < need => Err(EvalError::KvBudget { have, need }),
-        Some(have) => Ok(have),
-        None => Ok(KV_BYTES.max(need)),
+        Some(have) => Ok((have, below)),
+        None => Ok((KV_BYTES.max(need), below)),
     }
 }

@@ -24,12 +24,13 @@ const BATCH_ROWS: usize = 64;
 const LOGIT_ROWS: usize = 64;
 
 /// How a plan is run.
-#[derive(Clone, Copy)]
 pub(crate) struct Pace {
     /// One edge, and one row, at a time: the reference.
     pub(crate) alone: bool,
     /// Most memory for keys and values, in bytes.
     pub(crate) kv_bytes: usize,
+    /// For each edge the memory of the heaviest path below it, with what is generated at its end.
+    pub(crate) below: Vec<usize>,
 }
 
 /// A run of a plan.
@@ -124,24 +125,23 @@ impl<'a, 'w> Walk<'a, 'w> {
         self.generate(0)
     }
 
-    /// Edges to be run together: as many as the budgets of tokens and of memory take, and always one when nothing else
-    /// could make room.
+    /// Edges to be run together: as many as the budgets of tokens and of memory take. Room is left for the heaviest path below
+    /// each, so that one edge at a time always fits once nothing is being generated.
     fn next_batch(&mut self) -> Vec<(usize, Option<Arc<Kv>>)> {
         let mut batch = Vec::new();
-        let mut tokens = 0;
+        let (mut tokens, mut below) = (0, 0);
         let mut bytes = self.inference.kv_live() + self.generator.reserved();
         while let Some((node, _)) = self.ready.last() {
             let length = self.plan.nodes[*node].tokens.len();
             let needs = self.inference.kv_bytes(length);
+            let deepest = self.pace.below[*node].max(below);
             let full = tokens + length > BATCH_TOKENS || self.pace.alone;
-            if !batch.is_empty() && (full || bytes + needs > self.pace.kv_bytes) {
+            let fits = bytes + needs + deepest <= self.pace.kv_bytes;
+            let must = batch.is_empty() && self.generator.len() == 0;
+            if !batch.is_empty() && full || !fits && !must {
                 break;
             }
-            if batch.is_empty() && bytes + needs > self.pace.kv_bytes && self.generator.len() > 0 {
-                break;
-            }
-            tokens += length;
-            bytes += needs;
+            (tokens, bytes, below) = (tokens + length, bytes + needs, deepest);
             batch.extend(self.ready.pop());
         }
         batch

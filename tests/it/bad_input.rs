@@ -101,7 +101,8 @@ fn a_server_that_is_not_there_ends_an_evaluation_before_it_begins() {
     };
     let url = "http://127.0.0.1:9";
     eval(&["--engine", url, "--engine-model", "m"]).exits(1).says(&["no server answers at", url, "--engine"]);
-    eval(&["--engine", url]).exits(2).says(&["--engine-model"]);
+    let usage = eval(&["--engine", url]).exits(2).stderr;
+    assert!(usage.contains("--engine-model <NAME>"), "{usage}");
     assert!(!out.exists(), "no records of an evaluation that did not begin");
 }
 

@@ -77,10 +77,10 @@ fn on_the_oracles_model() {
 #[test]
 fn the_budget_for_keys_and_values_is_kept() {
     let Some(dir) = oracle() else { return };
-    let (model, most) = weighed(load_model(&dir));
     for (name, limit, shots) in
         [("llm-jp-eval@1.3/niilc/dev", 24, Some(0)), ("lm-eval/openbookqa/test", 24, None)]
     {
+        let (model, most) = weighed(load_model(&dir));
         let asked = asked(name, limit, shots);
         let least = tight(&model, &asked);
         for factor in [1, 4] {
