@@ -216,7 +216,7 @@ fn forced(
         for (force, most) in [(token, 1), (whole, SOME), (whole, vocabulary)] {
             let (sampled, read) = sampled(client, prompt, Some(force), most)?;
             prefilled += read;
-            found = sampled.and_then(|sampled| probability(sampled, token));
+            found = sampled.and_then(|sampled| probability(&sampled, token));
             if found.is_some() {
                 break;
             }
@@ -228,7 +228,7 @@ fn forced(
 }
 
 /// The log-probability of a token, and whether it is the likeliest, where an answer tells of it.
-fn probability(sampled: Sampled, token: u32) -> Option<(Option<f64>, bool)> {
+fn probability(sampled: &Sampled, token: u32) -> Option<(Option<f64>, bool)> {
     let likeliest = sampled.top_logprobs.first()?.id == token;
     let told = std::iter::once((sampled.id, sampled.logprob))
         .chain(sampled.top_logprobs.iter().map(|top| (top.id, top.logprob)));

@@ -60,10 +60,7 @@ pub(crate) fn tokens(client: &Client, ids: &[u32]) -> Result<Option<String>, Rem
 /// # Errors
 /// [`RemoteError::NoLikelihoods`] with what came of each way.
 pub(crate) fn dialect(client: &Client, ids: &[u32], vocabulary: u32) -> Result<Dialect, RemoteError> {
-    let ranked = match works(client, ids, Dialect::Ranked)? {
-        None => return Ok(Dialect::Ranked),
-        Some(reason) => reason,
-    };
+    let Some(ranked) = works(client, ids, Dialect::Ranked)? else { return Ok(Dialect::Ranked) };
     let mut echoed = String::new();
     for max_tokens in [0, 1] {
         match works(client, ids, Dialect::Echo { max_tokens })? {

@@ -223,7 +223,7 @@ fn an_item_longer_than_the_servers_context_is_named_before_anything_is_asked() {
     let model = remote(&dir, &server.options());
     let folder = tempfile::tempdir().expect("a temporary folder");
     let before = server.state().asked.len();
-    let error = run(&model, TEXTS, &folder.path().join("out.jsonl")).err().expect("too long").to_string();
+    let error = run(&model, TEXTS, &folder.path().join("out.jsonl")).expect_err("too long").to_string();
     assert!(error.contains("item ") && error.contains("takes 150 tokens"), "{error}");
     assert_eq!(server.state().asked.len(), before);
 }

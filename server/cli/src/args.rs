@@ -37,7 +37,7 @@ pub(crate) enum Command {
     /// Hand a checkpoint over to a service
     Ingest(ingest::Args),
     /// Evaluate a model without a service
-    Eval(eval::Args),
+    Eval(Box<eval::Args>),
     /// Benchmark definitions
     #[command(subcommand)]
     Tasks(tasks::Command),

@@ -161,7 +161,7 @@ pub(crate) fn changed(file: &Path) -> io::Error {
 /// Whether a file could not be kept because it is no longer what was examined.
 #[must_use]
 pub fn is_changed(error: &io::Error) -> bool {
-    error.get_ref().is_some_and(|cause| cause.is::<Changed>())
+    error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<Changed>)
 }
 
 /// The new name and what it holds survive a power cut.
