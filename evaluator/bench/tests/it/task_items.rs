@@ -14,7 +14,7 @@ fn records(metric: &str, n: u64, score: impl Fn(u64) -> f64) -> Vec<Record> {
             "profile": "mine@1", "task": "t", "split": "test", "item": item, "group": (item / 10).to_string(),
             "prompt_sha256": "", "prompt_tokens": 3, "truncated": 0, "output": "x", "stop": null,
             "prediction": format!("the quick brown fox number {item}"),
-            "gold": format!("the quick brown fox number {}", if item % 2 == 0 { item } else { 0 }),
+            "gold": format!("the quick brown fox number {}", if item.is_multiple_of(2) { item } else { 0 }),
             "score": {metric: score(item)},
         }))
     };
