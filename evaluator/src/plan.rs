@@ -137,6 +137,8 @@ fn reads(group: &[Asked<'_>], start: usize, end: usize) -> Vec<Read> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const SEQUENCES: [(&[u32], usize); 5] =
@@ -178,5 +180,49 @@ mod tests {
         let plan = Plan::alone(asked());
         assert_eq!((plan.roots.len(), plan.tokens()), (5, 17));
         assert_eq!(in_order(&plan).1, in_order(&Plan::shared(asked())).1);
+    }
+
+    /// For each target the tokens that stand before it, on the path from the root.
+    fn before(plan: &Plan<'_>) -> Vec<((Ask, usize), Vec<u32>)> {
+        let mut found = Vec::new();
+        let mut stack: Vec<(usize, Vec<u32>)> = plan.roots.iter().map(|root| (*root, Vec::new())).collect();
+        while let Some((place, mut tokens)) = stack.pop() {
+            let node = &plan.nodes[place];
+            assert_eq!(node.start, tokens.len());
+            tokens.extend(node.tokens);
+            for read in &node.reads {
+                found.extend(read.asks.iter().map(|ask| (*ask, tokens[..=read.position].to_vec())));
+            }
+            stack.extend(node.children.iter().map(|child| (*child, tokens.clone())));
+        }
+        found.sort();
+        found
+    }
+
+    proptest! {
+        /// Whatever is shared, every target stands behind exactly the tokens of its own sequence, and no token is run twice.
+        #[test]
+        fn sharing_changes_nothing_that_is_read(
+            sequences in proptest::collection::vec((proptest::collection::vec(0_u32..3, 1..8), 1_usize..4), 1..20),
+        ) {
+            let asked = || -> Vec<Asked<'_>> {
+                let mut all = Vec::new();
+                for (question, (tokens, reads)) in sequences.iter().enumerate() {
+                    let ask = Ask { question, sequence: 0 };
+                    all.push(Asked { ask, tokens, reads: (*reads).min(tokens.len()) });
+                }
+                all
+            };
+            let (shared, alone) = (Plan::shared(asked()), Plan::alone(asked()));
+            prop_assert_eq!(before(&shared), before(&alone));
+            prop_assert_eq!(before(&alone).len(), asked().iter().map(|asked| asked.reads).sum::<usize>());
+            let prefixes: std::collections::BTreeSet<&[u32]> =
+                sequences.iter().flat_map(|(tokens, _)| (1..=tokens.len()).map(|end| &tokens[..end])).collect();
+            prop_assert_eq!(shared.tokens(), prefixes.len(), "each prefix is run once");
+            let own = |node: &Node<'_>| node.tokens.len();
+            let below = shared.weights_below(&own, &|_| 0);
+            let heaviest = shared.roots.iter().map(|root| own(&shared.nodes[*root]) + below[*root]).max();
+            prop_assert_eq!(heaviest, sequences.iter().map(|(tokens, _)| tokens.len()).max());
+        }
     }
 }
