@@ -15,6 +15,7 @@ mod error;
 mod evaluate;
 mod generate;
 mod lease;
+mod ledger;
 mod models;
 mod out;
 mod plan;

@@ -11,6 +11,7 @@ use sekisho_domain::score::TokenCounts;
 use sekisho_model::{Inference, Tokenizer};
 
 use crate::EvalError;
+use crate::ledger::Ledger;
 use crate::plan::{Ask, Node, Plan};
 use crate::prompts::Prompts;
 use crate::questions::Question;
@@ -181,22 +182,22 @@ pub fn run_tasks(
     let asked = questions.iter().enumerate().flat_map(|(number, question)| question.asked(number)).collect();
     let plan = if settings.sharing { Plan::shared(asked) } else { Plan::alone(asked) };
     timing.add(Phase::Plan, begun);
-    let (mut spent, timing) = match &model.engine {
+    let ledger = Ledger::new(tasks, &questions, timing, watch);
+    let ledger = match &model.engine {
         Engine::Local(inference) => {
             let (kv_bytes, below) = kv_bytes(&**inference, &plan, &questions, settings)?;
             let pace = Pace { alone: !settings.sharing, kv_bytes, below };
-            let mut walk = Walk::new((&**inference, &model.tokenizer), tasks, &questions, &plan, pace, watch);
-            walk.timing = timing;
+            let mut walk = Walk::new((&**inference, &model.tokenizer), &plan, pace, ledger);
             walk.run()?;
-            (walk.spent, walk.timing)
+            walk.ledger
         }
         Engine::Remote(remote) => {
-            let mut walk = RemoteWalk::new((model, remote), tasks, &questions, &plan, watch)?;
-            walk.timing = timing;
+            let mut walk = RemoteWalk::new((model, remote), &plan, ledger)?;
             walk.run()?;
-            (walk.spent, walk.timing)
+            walk.ledger
         }
     };
+    let Ledger { mut spent, timing, .. } = ledger;
     for (spent, encoded) in spent.iter_mut().zip(&encoded) {
         spent.bos = encoded.bos;
     }

@@ -11,10 +11,10 @@ use sekisho_model::{Edge, Extended, Inference, Kv, Tokenizer};
 
 use crate::EvalError;
 use crate::generate::{Generated, Generator, Wish, likeliest};
+use crate::ledger::Ledger;
 use crate::plan::{Plan, Read};
-use crate::questions::{Question, Tally, Target, record};
-use crate::run::{Spent, Task, Watch};
-use crate::timing::{Phase, Timing};
+use crate::questions::{Question, Tally, Target};
+use crate::timing::Phase;
 
 /// Tokens of a batch of edges.
 const BATCH_TOKENS: usize = 1024;
@@ -36,17 +36,13 @@ pub(crate) struct Pace {
 /// A run of a plan.
 pub(crate) struct Walk<'a, 'w> {
     inference: &'a dyn Inference,
-    tasks: &'a [Task<'a>],
-    questions: &'a [Question<'a>],
     plan: &'a Plan<'a>,
     pace: Pace,
-    watch: &'w mut dyn Watch,
+    pub(crate) ledger: Ledger<'a, 'w>,
     generator: Generator<'a>,
     tally: Tally,
     /// Edges whose prefix is there, the next one last.
     ready: Vec<(usize, Option<Arc<Kv>>)>,
-    pub(crate) spent: Vec<Spent>,
-    pub(crate) timing: Timing,
     /// Seconds spent generating so far, which tasks have paid for already.
     generating: f64,
 }
@@ -82,32 +78,26 @@ impl Row {
 impl<'a, 'w> Walk<'a, 'w> {
     pub(crate) fn new(
         (inference, tokenizer): (&'a dyn Inference, &'a Tokenizer),
-        tasks: &'a [Task<'a>],
-        questions: &'a [Question<'a>],
         plan: &'a Plan<'a>,
         pace: Pace,
-        watch: &'w mut dyn Watch,
+        ledger: Ledger<'a, 'w>,
     ) -> Self {
         Self {
             inference,
-            tasks,
-            questions,
             plan,
             pace,
-            watch,
             generator: Generator::new(inference, tokenizer),
-            tally: Tally::new(questions),
+            tally: Tally::new(ledger.questions),
+            ledger,
             ready: plan.roots.iter().rev().map(|root| (*root, None)).collect(),
-            spent: vec![Spent::default(); tasks.len()],
-            timing: Timing::default(),
             generating: 0.0,
         }
     }
 
     pub(crate) fn run(&mut self) -> Result<(), EvalError> {
-        for (number, question) in self.questions.iter().enumerate() {
+        for (number, question) in self.ledger.questions.iter().enumerate() {
             if let Some(answer) = self.tally.nothing_to_read(number, question) {
-                self.keep(number, answer)?;
+                self.ledger.keep(number, answer)?;
             }
         }
         while !self.ready.is_empty() {
@@ -149,9 +139,7 @@ impl<'a, 'w> Walk<'a, 'w> {
 
     /// Runs edges, reads off them what is asked there, and makes those below them ready.
     fn prefill(&mut self, batch: &[(usize, Option<Arc<Kv>>)]) -> Result<(), EvalError> {
-        if self.watch.stopped() {
-            return Err(EvalError::Stopped);
-        }
+        self.ledger.go_on()?;
         let (begun, generated) = (Instant::now(), self.generating);
         let plan = self.plan;
         let nodes = || batch.iter().map(|(node, _)| &plan.nodes[*node]);
@@ -164,9 +152,9 @@ impl<'a, 'w> Walk<'a, 'w> {
             })
             .collect();
         let extended = self.inference.extend_all(&edges)?;
-        self.timing.add(Phase::Prefill, begun);
+        self.ledger.timing.add(Phase::Prefill, begun);
         for node in nodes() {
-            self.spent[self.questions[node.first].task].tokens.prefilled += node.tokens.len() as u64;
+            self.ledger.of(node.first).tokens.prefilled += node.tokens.len() as u64;
         }
         self.read(batch, &extended)?;
         for ((node, _), extended) in batch.iter().zip(&extended).rev() {
@@ -180,7 +168,7 @@ impl<'a, 'w> Walk<'a, 'w> {
 
     /// Reads the logits of a batch, some rows at a time.
     fn read(&mut self, batch: &[(usize, Option<Arc<Kv>>)], extended: &[Extended]) -> Result<(), EvalError> {
-        let (plan, questions) = (self.plan, self.questions);
+        let (plan, questions) = (self.plan, self.ledger.questions);
         let width = self.inference.hidden_width();
         let mut reads: Vec<(&'a Read, &[f32], &Arc<Kv>)> = Vec::new();
         for ((node, _), extended) in batch.iter().zip(extended) {
@@ -199,7 +187,7 @@ impl<'a, 'w> Walk<'a, 'w> {
                 .zip(logits.par_chunks_exact(self.inference.config().vocab_size))
                 .map(|((read, _, _), logits)| (Row::of(read, logits, questions), logits))
                 .collect();
-            self.timing.add(Phase::Logits, begun);
+            self.ledger.timing.add(Phase::Logits, begun);
             for ((read, _, kv), (row, logits)) in some.iter().zip(&rows) {
                 self.take(read, row, logits, kv)?;
             }
@@ -211,7 +199,7 @@ impl<'a, 'w> Walk<'a, 'w> {
     fn take(&mut self, read: &Read, row: &Row, logits: &[f32], kv: &Arc<Kv>) -> Result<(), EvalError> {
         let mut wishes: Vec<Wish<'a>> = Vec::new();
         for (ask, target) in &read.asks {
-            let question = &self.questions[ask.question];
+            let question = &self.ledger.questions[ask.question];
             if !row.finite {
                 return Err(self.not_finite(ask.question));
             }
@@ -230,7 +218,7 @@ impl<'a, 'w> Walk<'a, 'w> {
             }
             let target = Target { value, likeliest: row.likeliest == Some(token) };
             if let Some(answer) = self.tally.add(*ask, target, question) {
-                self.keep(ask.question, answer)?;
+                self.ledger.keep(ask.question, answer)?;
             }
         }
         for wish in wishes {
@@ -249,7 +237,7 @@ impl<'a, 'w> Walk<'a, 'w> {
         {
             self.generate(self.generator.len() - 1)?;
         }
-        self.spent[self.questions[wish.questions[0]].task].tokens.generated += 1;
+        self.ledger.of(wish.questions[0]).tokens.generated += 1;
         match self.generator.start(wish, kv.clone(), token)? {
             Some(done) => self.answer_text(done),
             None => Ok(()),
@@ -259,16 +247,14 @@ impl<'a, 'w> Walk<'a, 'w> {
     /// Generates until at most `room` rows are on their way.
     fn generate(&mut self, room: usize) -> Result<(), EvalError> {
         while self.generator.len() > room {
-            if self.watch.stopped() {
-                return Err(EvalError::Stopped);
-            }
+            self.ledger.go_on()?;
             let begun = Instant::now();
             let owners: Vec<(usize, usize)> = self.generator.owners().map(|question| (question, 1)).collect();
             for (question, _) in &owners {
-                self.spent[self.questions[*question].task].tokens.generated += 1;
+                self.ledger.of(*question).tokens.generated += 1;
             }
             let finished = self.generator.step()?.map_err(|question| self.not_finite(question))?;
-            self.timing.add(Phase::Decode, begun);
+            self.ledger.timing.add(Phase::Decode, begun);
             for done in finished {
                 self.answer_text(done)?;
             }
@@ -281,41 +267,23 @@ impl<'a, 'w> Walk<'a, 'w> {
 
     fn answer_text(&mut self, done: Generated) -> Result<(), EvalError> {
         for question in done.questions {
-            self.keep(question, Answer::Text { output: done.output.clone(), stop: done.stop.clone() })?;
+            self.ledger
+                .keep(question, Answer::Text { output: done.output.clone(), stop: done.stop.clone() })?;
         }
         Ok(())
-    }
-
-    fn keep(&mut self, question: usize, answer: Answer) -> Result<(), EvalError> {
-        let begun = Instant::now();
-        let asked = &self.questions[question];
-        self.spent[asked.task].tokens.prompt += asked.prompt_tokens();
-        let record = record(&self.tasks[asked.task], asked, answer)?;
-        let kept = self.watch.record(asked.task, record);
-        self.timing.add(Phase::Records, begun);
-        kept
     }
 
     /// Lets the tasks pay for some seconds by their shares, and tells of the work done.
     fn paid(&mut self, seconds: f64, shares: &[(usize, usize)]) {
         let total: usize = shares.iter().map(|(_, share)| share).sum();
         for (question, share) in shares {
-            self.spent[self.questions[*question].task].seconds +=
-                seconds * *share as f64 / total.max(1) as f64;
+            self.ledger.of(*question).seconds += seconds * *share as f64 / total.max(1) as f64;
         }
-        let mut told = Vec::new();
-        for (question, _) in shares {
-            let task = self.questions[*question].task;
-            if !told.contains(&task) {
-                told.push(task);
-                self.watch.worked(task, self.spent[task]);
-            }
-        }
+        self.ledger.tell(shares.iter().map(|(question, _)| *question));
     }
 
     fn not_finite(&self, question: usize) -> EvalError {
-        let question = &self.questions[question];
-        let task = self.tasks[question.task].definition.name();
-        EvalError::NotFinite { task, item: question.item.index }
+        let (task, item) = self.ledger.name(question);
+        EvalError::NotFinite { task, item }
     }
 }

@@ -13,10 +13,11 @@ use super::client::Client;
 use super::error::RemoteError;
 use crate::EvalError;
 use crate::encode::Sequence;
+use crate::ledger::Ledger;
 use crate::plan::{Ask, Plan};
-use crate::questions::{Question, Tally, record};
-use crate::run::{Model, Spent, Task, Watch};
-use crate::timing::{Phase, Timing};
+use crate::questions::{Question, Tally};
+use crate::run::Model;
+use crate::timing::Phase;
 
 /// How often a wait looks whether somebody asked to stop.
 const TICK: Duration = Duration::from_millis(100);
@@ -26,37 +27,28 @@ type Answers = Receiver<(usize, Result<Reply, RemoteError>)>;
 /// A run of a plan on a server.
 pub(crate) struct RemoteWalk<'a, 'w> {
     remote: &'a Remote,
-    tasks: &'a [Task<'a>],
-    questions: &'a [Question<'a>],
-    watch: &'w mut dyn Watch,
+    pub(crate) ledger: Ledger<'a, 'w>,
     tally: Tally,
     /// Those who ask the same, in the order of the plan.
     groups: Vec<Vec<Ask>>,
     dialect: Option<Dialect>,
-    pub(crate) spent: Vec<Spent>,
-    pub(crate) timing: Timing,
 }
 
 impl<'a, 'w> RemoteWalk<'a, 'w> {
     /// Finds out what the server must be able to do, and that every sequence has room there.
     pub(crate) fn new(
         (model, remote): (&'a Model, &'a Remote),
-        tasks: &'a [Task<'a>],
-        questions: &'a [Question<'a>],
         plan: &Plan<'_>,
-        watch: &'w mut dyn Watch,
+        ledger: Ledger<'a, 'w>,
     ) -> Result<Self, EvalError> {
+        let questions = ledger.questions;
         let likelihoods = questions.iter().any(|question| !question.generates());
         let walk = Self {
             remote,
-            tasks,
-            questions,
-            watch,
+            ledger,
             tally: Tally::new(questions),
             groups: groups(plan, questions),
             dialect: if likelihoods { Some(remote.dialect(&model.tokenizer)?) } else { None },
-            spent: vec![Spent::default(); tasks.len()],
-            timing: Timing::default(),
         };
         for group in &walk.groups {
             let need = walk.needs(group[0]);
@@ -69,10 +61,10 @@ impl<'a, 'w> RemoteWalk<'a, 'w> {
     }
 
     pub(crate) fn run(&mut self) -> Result<(), EvalError> {
-        for (number, question) in self.questions.iter().enumerate() {
+        for (number, question) in self.ledger.questions.iter().enumerate() {
             if let Some(answer) = self.tally.nothing_to_read(number, question) {
-                self.keep(number, answer)?;
-                self.watch.worked(question.task, self.spent[question.task]);
+                self.ledger.keep(number, answer)?;
+                self.ledger.tell([number]);
             }
         }
         let (jobs, answers) = desks(&self.remote.client, self.remote.concurrency.min(self.groups.len()));
@@ -85,9 +77,7 @@ impl<'a, 'w> RemoteWalk<'a, 'w> {
                 let _ = jobs.send((next, self.job(self.groups[next][0])));
                 (next, away) = (next + 1, away + 1);
             }
-            if self.watch.stopped() {
-                return Err(EvalError::Stopped);
-            }
+            self.ledger.go_on()?;
             let (group, reply) = match answers.recv_timeout(TICK) {
                 Ok(answer) => answer,
                 Err(RecvTimeoutError::Timeout) => continue,
@@ -104,56 +94,43 @@ impl<'a, 'w> RemoteWalk<'a, 'w> {
 
     /// Adds an answer to what the questions have; the task of the first that asked pays for the time since the last answer.
     fn take(&mut self, asks: &[Ask], reply: Reply, last: Instant) -> Result<(), EvalError> {
-        let questions = self.questions;
-        let task = questions[asks[0].question].task;
-        self.spent[task].tokens.prefilled += reply.prefilled;
-        self.spent[task].tokens.generated += reply.generated;
-        self.spent[task].seconds += last.elapsed().as_secs_f64();
+        let questions = self.ledger.questions;
+        let spent = self.ledger.of(asks[0].question);
+        spent.tokens.prefilled += reply.prefilled;
+        spent.tokens.generated += reply.generated;
+        spent.seconds += last.elapsed().as_secs_f64();
         match reply.answer {
             Answered::Text { output, stop } => {
-                self.timing.add(Phase::Decode, last);
+                self.ledger.timing.add(Phase::Decode, last);
                 let output = match output.strip_prefix(' ') {
                     Some(rest) if self.remote.drops_space => rest.to_owned(),
                     _ => output,
                 };
                 for ask in asks {
                     let (output, stop) = (output.clone(), stop.clone());
-                    self.keep(ask.question, Answer::Text { output, stop })?;
+                    self.ledger.keep(ask.question, Answer::Text { output, stop })?;
                 }
             }
             Answered::Targets(targets) => {
-                self.timing.add(Phase::Prefill, last);
+                self.ledger.timing.add(Phase::Prefill, last);
                 for (ask, target) in asks.iter().flat_map(|ask| targets.iter().map(move |t| (*ask, *t))) {
                     if let Some(answer) = self.tally.add(ask, target, &questions[ask.question]) {
-                        self.keep(ask.question, answer)?;
+                        self.ledger.keep(ask.question, answer)?;
                     }
                 }
             }
         }
-        let mut told: Vec<usize> = asks.iter().map(|ask| questions[ask.question].task).collect();
-        told.sort_unstable();
-        told.dedup();
-        told.into_iter().for_each(|task| self.watch.worked(task, self.spent[task]));
+        self.ledger.tell(asks.iter().map(|ask| ask.question));
         Ok(())
     }
 
-    fn keep(&mut self, question: usize, answer: Answer) -> Result<(), EvalError> {
-        let begun = Instant::now();
-        let asked = &self.questions[question];
-        self.spent[asked.task].tokens.prompt += asked.prompt_tokens();
-        let record = record(&self.tasks[asked.task], asked, answer)?;
-        let kept = self.watch.record(asked.task, record);
-        self.timing.add(Phase::Records, begun);
-        kept
-    }
-
     fn sequence(&self, ask: Ask) -> &'a Sequence {
-        &self.questions[ask.question].encoded.sequences[ask.sequence]
+        &self.ledger.questions[ask.question].encoded.sequences[ask.sequence]
     }
 
     /// Tokens of prompt and answer.
     fn needs(&self, ask: Ask) -> usize {
-        let besides = match &self.questions[ask.question].item.request {
+        let besides = match &self.ledger.questions[ask.question].item.request {
             Request::Generate { max_new_tokens, .. } => *max_new_tokens as usize,
             _ => 2,
         };
@@ -161,7 +138,7 @@ impl<'a, 'w> RemoteWalk<'a, 'w> {
     }
 
     fn job(&self, ask: Ask) -> Job {
-        let question = &self.questions[ask.question];
+        let question = &self.ledger.questions[ask.question];
         let Sequence { input, targets } = self.sequence(ask);
         let mut tokens = input.clone();
         match (&question.item.request, self.dialect) {
@@ -177,9 +154,8 @@ impl<'a, 'w> RemoteWalk<'a, 'w> {
     }
 
     fn at(&self, ask: Ask, error: RemoteError) -> EvalError {
-        let question = &self.questions[ask.question];
-        let task = self.tasks[question.task].definition.name();
-        EvalError::RemoteItem { task, item: question.item.index, error }
+        let (task, item) = self.ledger.name(ask.question);
+        EvalError::RemoteItem { task, item, error }
     }
 }
 
