@@ -126,16 +126,21 @@ fn what_may_be_on_the_hub_cannot_be_taken_back_either() {
     assert_eq!(lab.act(&refused, "withdraw").has(200).json()["state"], "withdrawn");
 }
 
+/// Publishes, and waits until the commit is being tried: the Hub is busy, so it takes a while.
+fn publish_up_to_the_commit(lab: &Lab, hub: &HubDouble, id: &str) {
+    for _ in 0..3 {
+        hub.inject(Call::Commit, Fault::Status(503));
+    }
+    let _ = lab.act(id, "publish").has(200);
+    until("the commit", 30, || (hub.count(Call::Commit) > 0).then_some(()));
+}
+
 #[test]
 fn a_second_press_does_not_disturb_a_publication() {
     let hub = hub();
     let lab = Lab::with_hub(hub.endpoint());
     let id = lab.approved(&lineage("L1"), &["ueda"]);
-    for _ in 0..3 {
-        hub.inject(Call::Commit, Fault::Status(503));
-    }
-    let _ = lab.act(&id, "publish").has(200);
-    until("the commit", 30, || (hub.count(Call::Commit) > 0).then_some(()));
+    publish_up_to_the_commit(&lab, &hub, &id);
     let again = lab.act(&id, "publish").has(200).json();
     assert_eq!(json!([again["state"], again["publishing"]]), json!(["publishing", true]));
     until("the publication", 60, || (lab.show(&id)["state"] == "published").then_some(()));
@@ -149,11 +154,7 @@ fn a_killed_service_goes_on_publishing() {
     let mut lab = Lab::with_hub(hub.endpoint());
     let id = lab.approved(&lineage("L1"), &["ueda"]);
     // The commit is tried for some seconds.
-    for _ in 0..3 {
-        hub.inject(Call::Commit, Fault::Status(503));
-    }
-    let _ = lab.act(&id, "publish").has(200);
-    until("the commit", 30, || (hub.count(Call::Commit) > 0).then_some(()));
+    publish_up_to_the_commit(&lab, &hub, &id);
     lab.service.kill9();
     assert_eq!(hub.is_private(REPO), Some(true), "killed on the way");
     lab.service.restart();
@@ -213,11 +214,7 @@ fn a_permit_that_falls_on_the_way_stops_the_publication() {
     let hub = hub();
     let lab = Lab::with_hub(hub.endpoint());
     let id = lab.approved(&lineage("L1"), &["ueda"]);
-    for _ in 0..3 {
-        hub.inject(Call::Commit, Fault::Status(503));
-    }
-    let _ = lab.act(&id, "publish").has(200);
-    until("the commit", 30, || (hub.count(Call::Commit) > 0).then_some(()));
+    publish_up_to_the_commit(&lab, &hub, &id);
     let _ = lab.service.api().post("/api/v1/users/ueda/roles", &json!({ "roles": ["viewer"] })).has(200);
     let (_, step, reason) = stopped(&lab, &id);
     assert!(step == "compare" && reason.contains("0 of 1 approvals hold"), "{step}: {reason}");

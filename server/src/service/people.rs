@@ -158,15 +158,7 @@ pub fn system_entry(
     result: &str,
     detail: serde_json::Value,
 ) -> AuditEntry {
-    AuditEntry {
-        at: app.now(),
-        actor: "system".to_owned(),
-        by: "system".to_owned(),
-        action: action.to_owned(),
-        object: object.to_owned(),
-        result: result.to_owned(),
-        detail,
-    }
+    written(app, ("system", "system".to_owned()), action, object, result, detail)
 }
 
 /// An audit entry of somebody's action at this instant.
@@ -179,10 +171,22 @@ pub fn entry(
     result: &str,
     detail: serde_json::Value,
 ) -> AuditEntry {
+    written(app, (&actor.user.name, actor.by()), action, object, result, detail)
+}
+
+/// An entry at this instant in the name of `actor`, which `by` acted.
+fn written(
+    app: &App,
+    (actor, by): (&str, String),
+    action: &str,
+    object: &str,
+    result: &str,
+    detail: serde_json::Value,
+) -> AuditEntry {
     AuditEntry {
         at: app.now(),
-        actor: actor.user.name.clone(),
-        by: actor.by(),
+        actor: actor.to_owned(),
+        by,
         action: action.to_owned(),
         object: object.to_owned(),
         result: result.to_owned(),
