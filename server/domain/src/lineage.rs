@@ -44,7 +44,8 @@ named! {
 named! {
     /// At which stage an input entered.
     InputStage {
-        /// Pre-training.
+        /// Pre-training; `train` is another spelling of it in a file.
+        #[serde(alias = "train")]
         Pretrain = "pretrain",
         /// Continual pre-training.
         Continual = "continual",
@@ -62,6 +63,10 @@ named! {
         Merge = "merge",
         /// Reward modelling.
         Reward = "reward",
+        /// Dense weights made into a mixture of experts.
+        Upcycle = "upcycle",
+        /// Writing text for another stage.
+        Synthetic = "synthetic",
     }
 }
 
@@ -207,6 +212,9 @@ pub struct ReleaseSection {
     /// Announcement text, relative to this file.
     #[serde(default)]
     pub announcement: Option<String>,
+    /// What the repository says of itself in one line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
 }
 
 impl Visibility {
@@ -246,4 +254,27 @@ const fn public() -> Visibility {
 
 const fn ungated() -> Gating {
     Gating::None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{InputStage, LineageFile};
+    use crate::parse_toml;
+
+    fn stage(name: &str) -> Result<Option<InputStage>, String> {
+        let text = format!("model.name = \"m\"\ninput = [{{ kind = \"base_model\", stage = \"{name}\" }}]\n");
+        let file: LineageFile = parse_toml("lineage.toml", &text).map_err(|error| error.to_string())?;
+        Ok(file.inputs[0].stage)
+    }
+
+    #[test]
+    fn every_stage_is_read_by_its_name_and_train_is_pretrain() {
+        for known in InputStage::ALL {
+            assert_eq!(stage(known.as_str()), Ok(Some(*known)));
+        }
+        assert_eq!(stage("train"), Ok(Some(InputStage::Pretrain)));
+        assert_eq!(serde_json::to_value(InputStage::Pretrain).expect("a name"), "pretrain");
+        let error = stage("upcicle").expect_err("no such stage");
+        assert!(error.contains("did you mean \"upcycle\"?"), "{error}");
+    }
 }
