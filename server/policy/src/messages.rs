@@ -48,6 +48,13 @@ macro_rules! templates {
     };
 }
 
+mod house;
+mod labels;
+mod meanings;
+
+pub(crate) use house::*;
+pub(crate) use meanings::meaning;
+
 templates! {
     LEVEL_FORBIDS_TRAINING {
         en: "Subset \"{subset}\" is level {level}: not for training models to be published ({tokens} tokens used in {stage}).",
@@ -257,6 +264,8 @@ pub(crate) const fn stage(stage: Option<InputStage>) -> (&'static str, &'static 
         Some(InputStage::Init) => ("initialisation", "初期化"),
         Some(InputStage::Merge) => ("merging", "マージ"),
         Some(InputStage::Reward) => ("reward modelling", "報酬モデルの学習"),
+        Some(InputStage::Upcycle) => ("upcycling", "MoEへのアップサイクル"),
+        Some(InputStage::Synthetic) => ("text generation", "データの生成"),
     }
 }
 

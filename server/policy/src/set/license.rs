@@ -3,26 +3,28 @@
 use std::collections::BTreeMap;
 
 use sekisho_domain::Sha256;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
-/// How free a licence is, for the claims.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum LicenseClass {
-    /// No rights claimed.
-    PublicDomain,
-    /// Attribution at most.
-    Permissive,
-    /// Adaptations under the same licence.
-    ShareAlike,
-    /// No licence of its own; the release level decides.
-    Internal,
-    /// A contract with conditions of use.
-    Restricted,
-    /// Not for commercial use.
-    Noncommercial,
-    /// No adaptations.
-    NoDerivatives,
+use super::rules::words;
+
+words! {
+    /// How free a licence is, for the claims; from the freest on.
+    LicenseClass {
+        /// No rights claimed.
+        PublicDomain = "public-domain",
+        /// Attribution at most.
+        Permissive = "permissive",
+        /// Adaptations under the same licence.
+        ShareAlike = "share-alike",
+        /// No licence of its own; the release level decides.
+        Internal = "internal",
+        /// A contract with conditions of use.
+        Restricted = "restricted",
+        /// Not for commercial use.
+        Noncommercial = "noncommercial",
+        /// No adaptations.
+        NoDerivatives = "no-derivatives",
+    }
 }
 
 impl LicenseClass {
@@ -33,76 +35,58 @@ impl LicenseClass {
     }
 }
 
-/// What a licence asks for when something under it goes into a model.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum Duty {
-    LicenseFile,
-    Notice,
-    UsePolicy,
-    BuiltWith,
-    NamePrefix,
-    Declare,
-    Attribution,
-    StateChanges,
-    ShareAlike,
-    UseRestrictions,
-    UserLimit,
-    Noncommercial,
-    NoDerivatives,
-    Forbidden,
-}
-
-impl Duty {
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::LicenseFile => "license-file",
-            Self::Notice => "notice",
-            Self::UsePolicy => "use-policy",
-            Self::BuiltWith => "built-with",
-            Self::NamePrefix => "name-prefix",
-            Self::Declare => "declare",
-            Self::Attribution => "attribution",
-            Self::StateChanges => "state-changes",
-            Self::ShareAlike => "share-alike",
-            Self::UseRestrictions => "use-restrictions",
-            Self::UserLimit => "user-limit",
-            Self::Noncommercial => "noncommercial",
-            Self::NoDerivatives => "no-derivatives",
-            Self::Forbidden => "forbidden",
-        }
+words! {
+    /// What a licence asks for when something under it goes into a model.
+    Duty {
+        /// Its full text comes along.
+        LicenseFile = "license-file",
+        /// NOTICE holds its line, byte for byte.
+        Notice = "notice",
+        /// Its acceptable use policy comes along.
+        UsePolicy = "use-policy",
+        /// The card shows its "Built with …".
+        BuiltWith = "built-with",
+        /// The model's name begins with its prefix.
+        NamePrefix = "name-prefix",
+        /// The release declares it, or a licence that meets its terms.
+        Declare = "declare",
+        /// The card gives credit.
+        Attribution = "attribution",
+        /// The card says that something was changed.
+        StateChanges = "state-changes",
+        /// Perhaps the same licence is owed: unsettled for weights.
+        ShareAlike = "share-alike",
+        /// Its restrictions of use are passed on as a term.
+        UseRestrictions = "use-restrictions",
+        /// It ends at some number of monthly users.
+        UserLimit = "user-limit",
+        /// Not without permission: commercial use is excluded.
+        Noncommercial = "noncommercial",
+        /// Not without permission: adaptations are excluded.
+        NoDerivatives = "no-derivatives",
+        /// Outputs may not improve other models.
+        Forbidden = "forbidden",
     }
 }
 
-/// What a licensed thing is used as.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Use {
-    /// Weights or a tokenizer taken over.
-    Base,
-    /// Text trained on.
-    Corpus,
-    /// Text that the licensed model wrote.
-    Outputs,
-    /// Reward or judge model.
-    Judge,
-    /// The release itself is under it.
-    Declared,
-}
-
-impl Use {
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Base => "base",
-            Self::Corpus => "corpus",
-            Self::Outputs => "outputs",
-            Self::Judge => "judge",
-            Self::Declared => "declared",
-        }
+words! {
+    /// What a licensed thing is used as.
+    Use {
+        /// Weights or a tokenizer taken over.
+        Base = "base",
+        /// Text trained on.
+        Corpus = "corpus",
+        /// Text that the licensed model wrote.
+        Outputs = "outputs",
+        /// Reward or judge model.
+        Judge = "judge",
+        /// The release itself is under it.
+        Declared = "declared",
     }
 }
 
 /// One licence: its names and the duties it brings, by use.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LicenseRule {
     /// The Hub's id, or `LicenseRef-…`.
@@ -128,8 +112,6 @@ pub struct LicenseRule {
     judge: Vec<Duty>,
     #[serde(default)]
     declared: Vec<Duty>,
-    #[serde(default)]
-    clauses: BTreeMap<String, String>,
     /// Where the full text is expected in the release.
     #[serde(default)]
     pub file: Option<String>,
@@ -147,6 +129,8 @@ pub struct LicenseRule {
     pub attribution: Option<String>,
     /// Where the facts come from.
     pub source: String,
+    #[serde(default)]
+    clauses: BTreeMap<Duty, String>,
     /// The licence's text, one entry per edition.
     #[serde(default)]
     pub(crate) text: Vec<KnownText>,
@@ -156,7 +140,9 @@ pub struct LicenseRule {
 }
 
 impl LicenseRule {
-    pub(crate) fn duties(&self, r#use: Use) -> &[Duty] {
+    /// What it asks for when something under it is used as `use`, in the order of the set.
+    #[must_use]
+    pub fn duties(&self, r#use: Use) -> &[Duty] {
         match r#use {
             Use::Base => &self.base,
             Use::Corpus => &self.corpus,
@@ -166,14 +152,27 @@ impl LicenseRule {
         }
     }
 
+    /// The uses in which a duty arises.
+    #[must_use]
+    pub fn uses(&self, duty: Duty) -> Vec<Use> {
+        Use::ALL.iter().copied().filter(|r#use| self.duties(*r#use).contains(&duty)).collect()
+    }
+
     /// The clause behind a duty, or nothing when the set names none.
-    pub(crate) fn clause(&self, duty: Duty) -> &str {
-        self.clauses.get(duty.name()).map_or("", String::as_str)
+    #[must_use]
+    pub fn clause(&self, duty: Duty) -> &str {
+        self.clauses.get(&duty).map_or("", String::as_str)
+    }
+
+    /// Whether `name` is its id or one of its names, whatever the case.
+    #[must_use]
+    pub fn is_called(&self, name: &str) -> bool {
+        self.id.eq_ignore_ascii_case(name) || self.names.iter().any(|known| known.eq_ignore_ascii_case(name))
     }
 }
 
 /// A text known by its words.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct KnownText {
     pub(crate) start: String,
