@@ -24,6 +24,18 @@ macro_rules! codes {
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $name),+ }
             }
+
+            /// The code of that name.
+            #[must_use]
+            pub fn named(name: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|code| code.as_str() == name)
+            }
+
+            /// One sentence: what the rule looks at.
+            #[must_use]
+            pub fn meaning(self) -> Text {
+                messages::meaning(self).fill(&[])
+            }
         }
     };
 }
@@ -85,6 +97,18 @@ codes! {
     WaiverVoid = "waiver-void",
     /// A file that the release names is not there.
     FileMissing = "file-missing",
+    /// Too many items of a task in the training text, or nobody looked.
+    GateContamination = "gate-contamination",
+    /// A licence that is not open although no input brings it.
+    RestrictiveLicense = "restrictive-license",
+    /// Another licence than the house's own.
+    LicenseNotDefault = "license-not-default",
+    /// Something that the house requires of every release is not there.
+    RequiredMissing = "required-missing",
+    /// The card does not name a base model.
+    BaseModelMissing = "base-model-missing",
+    /// A text of the release restricts what its licence does not.
+    CardContradiction = "card-contradiction",
 }
 
 impl Code {
@@ -153,6 +177,16 @@ impl Decision {
         self.verdict == Verdict::Allowed
     }
 
+    /// One of its lists.
+    #[must_use]
+    pub fn list(&self, weight: Weight) -> &[Finding] {
+        match weight {
+            Weight::Violation => &self.violations,
+            Weight::Warning => &self.warnings,
+            Weight::Obligation => &self.obligations,
+        }
+    }
+
     /// Whether an obligation asks for a text that was among the files: a licence, a notice or a use policy, without a violation, waived
     /// or not, of the same rule on the same way.
     #[must_use]
@@ -174,11 +208,48 @@ impl Decision {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Weight {
+/// Which list of a decision a finding stands in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Weight {
+    /// It stands in the way.
     Violation,
+    /// A person should look.
     Warning,
+    /// It is owed, met or not.
     Obligation,
+}
+
+impl Weight {
+    /// Every list, in the order of a decision.
+    pub const ALL: &'static [Self] = &[Self::Violation, Self::Warning, Self::Obligation];
+
+    /// The fixed name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Violation => "violation",
+            Self::Warning => "warning",
+            Self::Obligation => "obligation",
+        }
+    }
+}
+
+/// The rule behind a finding.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Citation {
+    /// `license gemma`, `level LX`, `claim open-source`, `house share_alike` …
+    pub rule: String,
+    /// The clause, where the set names one.
+    pub clause: String,
+    /// Where the rule comes from.
+    pub source: String,
+}
+
+impl Citation {
+    pub(crate) fn new(rule: impl Into<String>, clause: &str, source: &str) -> Self {
+        Self { rule: rule.into(), clause: clause.to_owned(), source: source.to_owned() }
+    }
 }
 
 /// What a finding is about, for waivers: the input's id, or nothing when it is about the release itself.
@@ -187,14 +258,35 @@ type Subjects = BTreeSet<String>;
 /// Findings on their way to a decision. Findings of one code with the same text are one finding with several derivations.
 #[derive(Debug, Default)]
 pub(crate) struct Findings {
-    found: BTreeMap<(Weight, Code, Text), (BTreeSet<String>, Subjects)>,
+    found: BTreeMap<(Weight, Code, Text), Found>,
+}
+
+/// What is kept of a finding besides its key.
+#[derive(Debug, Default)]
+struct Found {
+    derivations: BTreeSet<String>,
+    subjects: Subjects,
+    citations: BTreeSet<Citation>,
 }
 
 impl Findings {
     pub(crate) fn add(&mut self, weight: Weight, code: Code, text: Text, subject: &str, derivation: String) {
-        let (derivations, subjects) = self.found.entry((weight, code, text)).or_default();
-        derivations.insert(derivation);
-        subjects.insert(subject.to_owned());
+        self.add_by(weight, code, text, (subject, derivation), None);
+    }
+
+    /// As [`Self::add`], with the rule behind it.
+    pub(crate) fn add_by(
+        &mut self,
+        weight: Weight,
+        code: Code,
+        text: Text,
+        (subject, derivation): (&str, String),
+        citation: Option<Citation>,
+    ) {
+        let found = self.found.entry((weight, code, text)).or_default();
+        found.derivations.insert(derivation);
+        found.subjects.insert(subject.to_owned());
+        found.citations.extend(citation);
     }
 
     /// Turns the violations of one code that are about `input` (all of them when it is absent) into warnings; says whether there were any.
@@ -203,24 +295,33 @@ impl Findings {
         let hit: Vec<_> = self
             .found
             .iter()
-            .filter(|((weight, known, _), (_, subjects))| {
-                let about = |name: &str| subjects.iter().all(|subject| subject == name);
+            .filter(|((weight, known, _), found)| {
+                let about = |name: &str| found.subjects.iter().all(|subject| subject == name);
                 *weight == Weight::Violation && *known == code && input.is_none_or(about)
             })
             .map(|(key, _)| key.clone())
             .collect();
         for key in &hit {
-            let Some((mut derivations, subjects)) = self.found.remove(key) else { continue };
-            derivations.insert(note.to_owned());
-            self.found.insert((Weight::Warning, key.1, key.2.clone()), (derivations, subjects));
+            let Some(mut found) = self.found.remove(key) else { continue };
+            found.derivations.insert(note.to_owned());
+            self.found.insert((Weight::Warning, key.1, key.2.clone()), found);
         }
         !hit.is_empty()
     }
 
+    /// Every finding with its list and the rules behind it, in the order of the decision.
+    pub(crate) fn cited(&self) -> impl Iterator<Item = (Weight, Finding, Vec<Citation>)> {
+        self.found.iter().map(|((weight, code, text), found)| {
+            let derivation = found.derivations.iter().cloned().collect();
+            let finding = Finding { code: *code, text: text.clone(), derivation };
+            (*weight, finding, found.citations.iter().cloned().collect())
+        })
+    }
+
     pub(crate) fn decide(self, set: &PolicySet) -> Decision {
         let mut lists: BTreeMap<Weight, Vec<Finding>> = BTreeMap::new();
-        for ((weight, code, text), (derivation, _)) in self.found {
-            let finding = Finding { code, text, derivation: derivation.into_iter().collect() };
+        for ((weight, code, text), found) in self.found {
+            let finding = Finding { code, text, derivation: found.derivations.into_iter().collect() };
             lists.entry(weight).or_default().push(finding);
         }
         let mut take = |weight| lists.remove(&weight).unwrap_or_default();

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use sekisho_domain::lineage::LineageFile;
 use sekisho_domain::score::ResultEntry;
 use sekisho_domain::{TomlError, parse_toml};
+use serde::Deserialize;
 
 use crate::names::{LeftOut, why_left_out};
 
@@ -25,14 +26,51 @@ pub struct Facts {
     pub missing: Vec<String>,
     /// What lies in the release folder and is no text of the release: neither judged nor published.
     pub left_out: Vec<LeftOut>,
-    /// Release levels in the registry, by subset; `None` where there is no registry.
-    pub registry: Option<BTreeMap<String, String>>,
+    /// What the registry says of subsets, by their ids; `None` where there is no registry. It is the truth, the lineage file claims:
+    /// what differs is a violation, and what the lineage leaves out is taken from here.
+    pub registry: Option<BTreeMap<String, Registered>>,
     /// The subsets that the run's own specification says it was trained on; empty where the run is not known.
     pub trained: Vec<Trained>,
     /// Scores of the model, for the set's gates.
     pub scores: Vec<ResultEntry>,
     /// Paired tests against the published model.
     pub regressions: Vec<Regression>,
+    /// How many items of tasks were found in the training text.
+    pub contamination: Vec<Contamination>,
+}
+
+/// What the registry says of a subset; what it does not know is `None`, and the claim holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Registered {
+    /// Release level.
+    pub level: Option<String>,
+    /// SPDX expression, `LicenseRef-…`, or a Hub licence id.
+    pub license: Option<String>,
+    /// Model that wrote it.
+    pub generator: Option<String>,
+    /// Licence of that model.
+    pub generator_license: Option<String>,
+}
+
+/// Items of a task that were found in the training text.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Contamination {
+    /// Task id.
+    pub task: String,
+    /// Items looked for.
+    pub items: u64,
+    /// Items found.
+    pub contaminated: u64,
+}
+
+impl Contamination {
+    /// Share of the items that were found, 0–1; all of them where there were none to look for.
+    #[must_use]
+    pub fn share(&self) -> f64 {
+        if self.items == 0 { 1.0 } else { self.contaminated as f64 / self.items as f64 }
+    }
 }
 
 /// A subset as a run's specification names it (`[[data.mix]]`).
@@ -63,7 +101,8 @@ impl ReleasedFile {
 }
 
 /// A paired test of this model against the published one on one task.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Regression {
     /// The published model.
     pub current: String,
@@ -123,6 +162,7 @@ impl Facts {
             trained: Vec::new(),
             scores: Vec::new(),
             regressions: Vec::new(),
+            contamination: Vec::new(),
         }
     }
 

@@ -4,12 +4,16 @@
 //! - No I/O, no clock, no environment. [`Facts::gather`] reads through the caller's [`Folder`]; the day is an argument.
 //! - Unknown means no: a licence, level or lineage that the set does not know refuses.
 //! - More inputs never remove an obligation, nor a violation, except `outputs-forbidden` (lifted when the model descends from
-//!   a base of the same licence) and `lineage-missing` (lifted by the inputs that were missing).
+//!   a base of the same licence), `lineage-missing` (lifted by the inputs that were missing) and the house rule
+//!   `restrictive-license` (lifted by the input that asks for the licence).
 //! - The order of inputs never changes a decision, and so never its digest.
+//! - Where there is a registry it is the truth, and the lineage file claims.
 //! - Rules are data ([`PolicySet`], TOML in `sets/`); only the meaning of a duty is code.
 
 mod cases;
 mod decision;
+mod diff;
+mod explain;
 mod expression;
 mod facts;
 mod lineage;
@@ -18,29 +22,41 @@ mod names;
 mod rules;
 mod set;
 
-pub use cases::{BASE_CASES, CaseOutcome, run_cases};
-pub use decision::{Code, Decision, Finding, PolicyRef, Verdict};
-pub use facts::{Facts, FactsError, Folder, Regression, ReleasedFile, Trained};
+pub use cases::{CaseOutcome, run_cases};
+pub use decision::{Citation, Code, Decision, Finding, PolicyRef, Verdict, Weight};
+pub use diff::{Change, DecisionDiff, RuleChange, SetChange, diff, diff_sets};
+pub use explain::{Brought, BroughtFinding, Explained, Explanation, explain};
+pub use facts::{Contamination, Facts, FactsError, Folder, Registered, Regression, ReleasedFile, Trained};
 pub use names::{LARGEST_TEXT, LeftOut, is_card, is_text};
 pub use rules::licenses::Owed;
-pub use set::{Gate, LevelRule, LicenseClass, LicenseRule, PolicySet, SetError, license_text};
+pub use set::{
+    ClaimRule, Duty, Gate, Gates, House, LevelRule, LevelUse, LicenseClass, LicenseRule, NamingRule,
+    NoRegression, Permit, PolicySet, Required, RequiredFile, Requirement, SetError, Strictness, Use, Waivers,
+    license_text,
+};
 
 use jiff::civil::Date;
 
 /// Judges the facts under a policy set. `today` decides whether a waiver still holds.
 #[must_use]
 pub fn evaluate(facts: &Facts, set: &PolicySet, today: Date) -> Decision {
+    judge(facts, set, today).decide(set)
+}
+
+fn judge(facts: &Facts, set: &PolicySet, today: Date) -> decision::Findings {
     let walked = lineage::walk(facts);
     let mut findings = decision::Findings::default();
     let case = rules::Case { facts, set, walked: &walked };
     rules::lineage::judge(&case, &mut findings);
     rules::levels::judge(&case, &mut findings);
     rules::licenses::judge(&case, &mut findings);
+    rules::registry::judge(&case, &mut findings);
     rules::files::judge(&case, &mut findings);
     rules::claims::judge(&case, &mut findings);
     rules::gates::judge(&case, &mut findings);
-    rules::waivers::apply(&facts.lineage.waivers, today, &mut findings);
-    findings.decide(set)
+    rules::house::judge(&case, &mut findings);
+    rules::waivers::apply(&facts.lineage.waivers, set.house(), today, &mut findings);
+    findings
 }
 
 /// What the licences in a lineage want to be shown in the card and in NOTICE.

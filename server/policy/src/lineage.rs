@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use sekisho_domain::lineage::{Input, InputKind, LineageFile};
 
-use crate::facts::{Facts, references, relative_to, resolve};
+use crate::facts::{Facts, Registered, references, relative_to, resolve};
 
 /// How an input's influence reached the model: in its weights, only through text that another model wrote, or only
 /// through a model that judged. The last such step of a way decides.
@@ -24,10 +24,50 @@ pub(crate) struct Usage<'a> {
     pub(crate) through: Through,
     /// The synthetic input whose generator's lineage this is part of.
     pub(crate) output: Option<&'a str>,
+    /// What the registry says of it.
+    pub(crate) registered: Option<&'a Registered>,
+    /// Its level as it counts: the registry's word, else the claim. Where there is a registry, text outside of it has none.
+    pub(crate) level: Option<&'a str>,
+    /// Its licence as it counts: the registry's word, else the claim. The next two likewise.
+    pub(crate) license: Option<&'a str>,
+    pub(crate) generator: Option<&'a str>,
+    pub(crate) generator_license: Option<&'a str>,
     way: String,
 }
 
-impl Usage<'_> {
+impl<'a> Usage<'a> {
+    fn new(facts: &'a Facts, visit: &Visit<'a>, input: &'a Input) -> Self {
+        let name = name(input);
+        let edge = input.stage.map_or(input.kind.as_str(), |stage| stage.as_str());
+        let leveled = is_text(input.kind) || input.level.is_some();
+        let registry = facts.registry.as_ref().filter(|_| leveled);
+        let registered = registry.and_then(|registry| registry.get(input.id.as_ref()?));
+        let level =
+            if registry.is_some() { registered.map(|known| &known.level) } else { Some(&input.level) };
+        let word = |registered: Option<&'a Option<String>>, claimed: &'a Option<String>| {
+            registered.and_then(Option::as_deref).or(claimed.as_deref())
+        };
+        let registered_text = registered.filter(|_| is_text(input.kind));
+        let generator = word(registered_text.map(|known| &known.generator), &input.generator);
+        // The licence of another generator than the registered one says nothing.
+        let same_generator = input.generator.as_deref().is_none_or(|claimed| {
+            generator.is_some_and(|known| known.trim().eq_ignore_ascii_case(claimed.trim()))
+        });
+        let claimed = if same_generator { &input.generator_license } else { &None };
+        Self {
+            input,
+            name,
+            through: visit.through,
+            output: visit.output,
+            registered: registered_text,
+            level: level.and_then(Option::as_deref),
+            license: word(registered_text.map(|known| &known.license), &input.license),
+            generator,
+            generator_license: word(registered_text.map(|known| &known.generator_license), claimed),
+            way: format!("{} \"{name}\" → {edge} → {}", input.kind, visit.way),
+        }
+    }
+
     /// `corpus "web-ja" → continual → "Child-8B" → rule`.
     pub(crate) fn derivation(&self, rule: &str) -> String {
         format!("{} → {rule}", self.way)
@@ -35,8 +75,12 @@ impl Usage<'_> {
 
     /// Whether it is text, whose release level matters.
     pub(crate) const fn is_text(&self) -> bool {
-        matches!(self.input.kind, InputKind::Corpus | InputKind::Synthetic | InputKind::Preference)
+        is_text(self.input.kind)
     }
+}
+
+const fn is_text(kind: InputKind) -> bool {
+    matches!(kind, InputKind::Corpus | InputKind::Synthetic | InputKind::Preference)
 }
 
 /// The outcome of the walk; independent of the order of inputs.
@@ -91,15 +135,9 @@ fn enter<'a>(facts: &'a Facts, visit: &Visit<'a>, walked: &mut Walked<'a>) -> Ve
         walked.missing.insert((visit.file.model.name.clone(), why));
     }
     for input in &visit.file.inputs {
-        let name = name(input);
         let edge = input.stage.map_or(input.kind.as_str(), |stage| stage.as_str());
-        let usage = Usage {
-            input,
-            name,
-            through: visit.through,
-            output: visit.output,
-            way: format!("{} \"{name}\" → {edge} → {}", input.kind, visit.way),
-        };
+        let usage = Usage::new(facts, visit, input);
+        let name = usage.name;
         if let Some(relative) = &input.lineage {
             let path = resolve(&visit.path, relative);
             match facts.parents.get(&path) {
@@ -115,7 +153,7 @@ fn enter<'a>(facts: &'a Facts, visit: &Visit<'a>, walked: &mut Walked<'a>) -> Ve
                     walked.missing.insert((name.to_owned(), usage.derivation("lineage: file not found")));
                 }
             }
-        } else if is_unknown(input) {
+        } else if is_unknown(&usage) {
             walked.missing.insert((name.to_owned(), usage.derivation("lineage: none given")));
         }
         walked.usages.push(usage);
@@ -124,11 +162,12 @@ fn enter<'a>(facts: &'a Facts, visit: &Visit<'a>, walked: &mut Walked<'a>) -> Ve
 }
 
 /// An input without a lineage file is known by its id and, for models, its licence; for synthetic text, by its generator.
-fn is_unknown(input: &Input) -> bool {
+fn is_unknown(usage: &Usage<'_>) -> bool {
+    let input = usage.input;
     input.id.is_none()
         || match input.kind {
             InputKind::BaseModel | InputKind::Merge | InputKind::Reward => input.license.is_none(),
-            InputKind::Synthetic => input.generator.is_none(),
+            InputKind::Synthetic => usage.generator.is_none(),
             InputKind::Corpus | InputKind::Preference | InputKind::Tokenizer => false,
         }
 }

@@ -242,8 +242,10 @@ input = [
 "#;
     let mut facts = Facts::gather("/lab/lineage.toml", &Files::default().with("/lab/lineage.toml", lineage))
         .expect("well formed");
-    facts.registry =
-        Some([("a", "L1"), ("b", "LX")].map(|(id, level)| (id.to_owned(), level.to_owned())).into());
+    let registered = |(id, level): (&str, &str)| {
+        (id.to_owned(), crate::Registered { level: Some(level.to_owned()), ..crate::Registered::default() })
+    };
+    facts.registry = Some([("a", "L1"), ("b", "LX")].map(registered).into());
     let decision = evaluate(&facts, &base(), TODAY);
     let texts: Vec<&str> = decision.violations.iter().map(|finding| finding.text.en.as_str()).collect();
     assert_eq!(

@@ -1,17 +1,17 @@
-//! Words of openness in the announcement and the cards, against what this release is.
+//! Words of openness, and of restriction, in the announcement, the description and the cards, against what this release is.
 
 use std::collections::BTreeSet;
 
 use sekisho_domain::lineage::{Gating, InputKind, ReleaseSection, Visibility};
 
-use crate::decision::{Code, Findings, Weight};
+use crate::decision::{Citation, Code, Findings, Weight};
 use crate::expression::resolve;
 use crate::lineage::Usage;
 use crate::messages;
 use crate::rules::files::visible;
 use crate::rules::phrases::{Hit, Phrase, find, follows_near, goes_on, holds, normalize};
 use crate::rules::{Case, licenses};
-use crate::set::{ClaimRule, Duty, LicenseClass, Requirement, Softened, Use};
+use crate::set::{ClaimRule, Duty, LicenseClass, Requirement, Softened, Strictness, Use};
 use sekisho_domain::Text;
 
 pub(crate) fn judge(case: &Case<'_>, findings: &mut Findings) {
@@ -24,7 +24,9 @@ pub(crate) fn judge(case: &Case<'_>, findings: &mut Findings) {
         .flat_map(|claim| claim.phrases.iter().map(move |text| Phrase::new(text, Some(claim))));
     let claims: Vec<Phrase<Option<&ClaimRule>>> = claims.chain(harmless).collect();
     let data: Vec<Phrase<()>> = rules.data_claim.phrases.iter().map(|text| Phrase::new(text, ())).collect();
-    for (place, text) in places(case) {
+    let restrictive: Vec<Phrase<()>> =
+        rules.restrictive.phrases.iter().map(|text| Phrase::new(text, ())).collect();
+    for (place, text) in places(case, release) {
         let text = normalize(&text);
         for hit in find(&text, &claims) {
             if let Some(claim) = hit.phrase.meaning {
@@ -33,6 +35,9 @@ pub(crate) fn judge(case: &Case<'_>, findings: &mut Findings) {
         }
         for hit in find(&text, &data) {
             data_claim(case, &place, &Found::new(&hit, &text, &rules.softened), findings);
+        }
+        for hit in find(&text, &restrictive) {
+            contradiction(case, release, &place, &Found::new(&hit, &text, &rules.softened), findings);
         }
     }
 }
@@ -64,13 +69,14 @@ fn is_softened<T>(hit: &Hit<'_, T>, text: &[char], rules: &Softened) -> bool {
     negated || any(&rules.about_others, &|word| goes_on(after, word))
 }
 
-/// The announcement and every card, each with its name in a sentence.
-fn places(case: &Case<'_>) -> Vec<(Text, String)> {
-    let announcement =
-        case.facts.announcement.iter().map(|text| (messages::WHERE_ANNOUNCEMENT.fill(&[]), text.clone()));
+/// The announcement, the description of the repository and every card, each with its name in a sentence.
+fn places(case: &Case<'_>, release: &ReleaseSection) -> Vec<(Text, String)> {
+    let at = |template: &messages::Template, text: &String| (template.fill(&[]), text.clone());
+    let announcement = case.facts.announcement.iter().map(|text| at(&messages::WHERE_ANNOUNCEMENT, text));
+    let description = release.description.iter().map(|text| at(&messages::WHERE_DESCRIPTION, text));
     let cards = case.facts.files.iter().flatten().filter(|file| file.path.starts_with("README"));
     let cards = cards.map(|file| (messages::WHERE_CARD.fill(&[("file", &file.path)]), visible(file.text())));
-    announcement.chain(cards).collect()
+    announcement.chain(description).chain(cards).collect()
 }
 
 fn open_claim(
@@ -94,7 +100,8 @@ fn open_claim(
             &values(&place.ja, &reason.ja, &allowed.ja),
         );
         let derivation = format!("{} → claim {} requires {requirement}", place.en, claim.id);
-        findings.add(found.weight, Code::OpenClaim, text, model, derivation);
+        let rule = Citation::new(format!("claim {}", claim.id), requirement, &claim.source);
+        findings.add_by(found.weight, Code::OpenClaim, text, (model, derivation), Some(rule));
     }
 }
 
@@ -126,7 +133,7 @@ fn unmet(case: &Case<'_>, release: &ReleaseSection, requirement: Requirement) ->
         }
         Requirement::DataInformation => {
             // What is missing altogether is a violation of its own.
-            let unknown = case.walked.usages.iter().any(|usage| !is_informed(case, usage));
+            let unknown = case.walked.usages.iter().any(|usage| !lacking(case, usage).is_empty());
             when(unknown, "data-information", &messages::REASON_DATA_UNKNOWN)
         }
         Requirement::DataPublished => {
@@ -169,24 +176,35 @@ fn unmet_license(
     closed.into_iter().map(reason).collect()
 }
 
-/// Enough is known about the input for another to find or rebuild its like: name, level, licence, tokens; for a model its lineage.
-fn is_informed(case: &Case<'_>, usage: &Usage<'_>) -> bool {
+/// What is not known about an input, so that nobody else could find or rebuild its like: of text level, licence and tokens, of a
+/// model its lineage.
+pub(crate) fn lacking(case: &Case<'_>, usage: &Usage<'_>) -> Vec<&'static messages::Template> {
     let input = usage.input;
+    let mut lacking = Vec::new();
     match input.kind {
         InputKind::Corpus | InputKind::Synthetic | InputKind::Preference => {
-            input.license.as_ref().is_some_and(|license| resolve(license, case.set).is_some())
-                && input.level.as_ref().is_some_and(|level| case.set.level(level).is_some())
-                && (input.tokens.is_some() || input.kind == InputKind::Preference)
+            if usage.level.and_then(|level| case.set.level(level)).is_none() {
+                lacking.push(&messages::WHAT_LEVEL);
+            }
+            if usage.license.and_then(|license| resolve(license, case.set)).is_none() {
+                lacking.push(&messages::WHAT_LICENSE);
+            }
+            if input.tokens.is_none() && input.kind != InputKind::Preference {
+                lacking.push(&messages::WHAT_TOKENS);
+            }
         }
-        InputKind::BaseModel | InputKind::Merge => input.lineage.is_some(),
-        InputKind::Tokenizer | InputKind::Reward => true,
+        InputKind::BaseModel | InputKind::Merge if input.lineage.is_none() => {
+            lacking.push(&messages::WHAT_LINEAGE);
+        }
+        InputKind::BaseModel | InputKind::Merge | InputKind::Tokenizer | InputKind::Reward => {}
     }
+    lacking
 }
 
 fn is_redistributable(case: &Case<'_>, usage: &Usage<'_>) -> bool {
-    let level = usage.input.level.as_ref().and_then(|level| case.set.level(level));
-    let license = usage.input.license.as_ref().and_then(|license| resolve(license, case.set));
-    level.is_some_and(|level| level.redistribute)
+    let level = usage.level.and_then(|level| case.set.level(level));
+    let license = usage.license.and_then(|license| resolve(license, case.set));
+    level.is_some_and(|level| level.redistribute.allows())
         && license.is_some_and(|rules| rules.iter().all(|rule| rule.class.is_open()))
 }
 
@@ -198,11 +216,9 @@ fn data_claim(case: &Case<'_>, place: &Text, found: &Found, findings: &mut Findi
         .iter()
         .filter(|usage| {
             usage
-                .input
                 .level
-                .as_ref()
                 .and_then(|level| case.set.level(level))
-                .is_some_and(|rule| rule.train && !rule.redistribute)
+                .is_some_and(|rule| rule.train.allows() && !rule.redistribute.allows())
         })
         .map(|usage| usage.name)
         .collect();
@@ -214,4 +230,30 @@ fn data_claim(case: &Case<'_>, place: &Text, found: &Found, findings: &mut Findi
         let derivation = format!("{} → \"{subset}\" → level: redistribute", place.en);
         findings.add(found.weight, Code::DataClaim, text.clone(), &case.facts.lineage.model.name, derivation);
     }
+}
+
+/// A sentence that restricts what none of the declared licences restricts: one of the two is not meant.
+fn contradiction(
+    case: &Case<'_>,
+    release: &ReleaseSection,
+    place: &Text,
+    found: &Found,
+    findings: &mut Findings,
+) {
+    let declared: Option<Vec<_>> = release.license.iter().map(|license| case.set.license(license)).collect();
+    let Some(declared) = declared.filter(|rules| !rules.is_empty()) else { return };
+    if !declared.iter().all(|rule| rule.class.is_open()) {
+        return;
+    }
+    let weight = match case.set.house().card_contradiction {
+        Some(Strictness::Allow) => return,
+        Some(Strictness::Refuse) => found.weight,
+        Some(Strictness::Warn) | None => Weight::Warning,
+    };
+    let license = declared.iter().map(|rule| rule.id.as_str()).collect::<Vec<_>>().join(", ");
+    let values = |place| [("where", place), ("phrase", found.words.as_str()), ("license", license.as_str())];
+    let text = messages::CARD_CONTRADICTION.fill_each(&values(&place.en), &values(&place.ja));
+    let model = &case.facts.lineage.model.name;
+    let derivation = format!("{} → restrictive: \"{}\"", place.en, found.words);
+    findings.add(weight, Code::CardContradiction, text, model, derivation);
 }

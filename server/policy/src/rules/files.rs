@@ -100,7 +100,7 @@ fn begins_with(name: &str, prefix: &str) -> bool {
 /// The licences in the card's front matter must be those of the release.
 pub(crate) fn judge(case: &Case<'_>, findings: &mut Findings) {
     let (Some(release), Some(files)) = (&case.facts.lineage.release, files(case)) else { return };
-    let mut stated = card(files).map(front_matter_licenses).unwrap_or_default();
+    let mut stated = card(files).map(|card| front_matter(card, "license")).unwrap_or_default();
     let mut declared = release.license.clone();
     for list in [&mut stated, &mut declared] {
         list.iter_mut()
@@ -125,6 +125,16 @@ pub(crate) fn judge(case: &Case<'_>, findings: &mut Findings) {
 
 fn files<'a>(case: &'a Case<'_>) -> Option<&'a [ReleasedFile]> {
     case.facts.files.as_deref()
+}
+
+/// Whether a file of this name is there, in whatever case.
+pub(crate) fn has(files: &[ReleasedFile], name: &str) -> bool {
+    files.iter().any(|file| file.path.eq_ignore_ascii_case(name))
+}
+
+/// The base models that the card names.
+pub(crate) fn base_models(files: &[ReleasedFile]) -> Vec<String> {
+    card(files).map(|card| front_matter(card, "base_model")).unwrap_or_default()
 }
 
 fn card(files: &[ReleasedFile]) -> Option<&str> {
@@ -193,11 +203,12 @@ pub(crate) fn visible(markdown: &str) -> String {
     out
 }
 
-/// `license: x`, `license: [x, y]` or a block list. The rest of the YAML does not matter here.
-fn front_matter_licenses(card: &str) -> Vec<String> {
+/// `key: x`, `key: [x, y]` or a block list. The rest of the YAML does not matter here.
+fn front_matter(card: &str, key: &str) -> Vec<String> {
     let Some((yaml, _)) = split_front_matter(card) else { return Vec::new() };
     let mut lines = yaml.lines();
-    let Some(value) = lines.find_map(|line| line.strip_prefix("license:")) else { return Vec::new() };
+    let value = lines.find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
+    let Some(value) = value else { return Vec::new() };
     let value = value.split(" #").next().unwrap_or_default().trim();
     let items: Vec<&str> = match value.strip_prefix('[').and_then(|list| list.strip_suffix(']')) {
         Some(list) => list.split(',').collect(),
@@ -210,7 +221,7 @@ fn front_matter_licenses(card: &str) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{begins_with, front_matter_licenses, title, visible};
+    use super::{begins_with, front_matter, title, visible};
 
     #[test]
     fn a_name_begins_with_its_prefix() {
@@ -241,9 +252,11 @@ mod tests {
             ("license:\n  - 'mit'\nlanguage: ja", vec!["mit"]),
             ("language: ja", vec![]),
         ] {
-            assert_eq!(front_matter_licenses(&format!("---\n{yaml}\n---\n# T\n")), expected, "{yaml}");
+            assert_eq!(front_matter(&format!("---\n{yaml}\n---\n# T\n"), "license"), expected, "{yaml}");
         }
-        assert!(front_matter_licenses("# no front matter\nlicense: mit\n").is_empty());
+        assert!(front_matter("# no front matter\nlicense: mit\n", "license").is_empty());
+        let card = "---\nlicense: mit\nbase_model: a/b\nbase_model_relation: finetune\n---\n";
+        assert_eq!(front_matter(card, "base_model"), ["a/b"]);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::decision::{Code, Findings, Weight};
+use crate::decision::{Citation, Code, Findings, Weight};
 use crate::lineage::Usage;
 use crate::messages;
 use crate::rules::Case;
@@ -10,16 +10,18 @@ use crate::rules::Case;
 pub(crate) fn judge(case: &Case<'_>, findings: &mut Findings) {
     let leveled = || case.walked.usages.iter().filter(|usage| usage.is_text() || usage.input.level.is_some());
     for usage in leveled() {
-        match effective(case, usage).and_then(|id| case.set.level(id)) {
+        match usage.level.and_then(|id| case.set.level(id)) {
             None => add(
+                case,
                 findings,
                 usage,
                 Code::LevelUnknown,
                 "unknown",
                 messages::LEVEL_UNKNOWN.fill(&[("subset", usage.name)]),
             ),
-            Some(rule) if !rule.r#use => {
+            Some(rule) if !rule.r#use.allows() => {
                 add(
+                    case,
                     findings,
                     usage,
                     Code::LevelForbidsUse,
@@ -27,51 +29,47 @@ pub(crate) fn judge(case: &Case<'_>, findings: &mut Findings) {
                     messages::LEVEL_FORBIDS_USE.fill(&[("subset", usage.name)]),
                 );
             }
-            Some(rule) if !rule.train => forbids_training(findings, usage, &rule.id),
+            Some(rule) if !rule.train.allows() => forbids_training(case, findings, usage, &rule.id),
             Some(_) => {}
         }
-        if let (Some(claimed), Some(registered)) = (&usage.input.level, registered(case, usage))
+        if case.facts.registry.is_some()
+            && let (Some(claimed), Some(registered)) = (usage.input.level.as_deref(), usage.level)
             && claimed != registered
         {
             let values = [("subset", usage.name), ("claimed", claimed), ("registered", registered)];
-            add(findings, usage, Code::LevelMismatch, claimed, messages::LEVEL_MISMATCH.fill(&values));
+            add(case, findings, usage, Code::LevelMismatch, claimed, messages::LEVEL_MISMATCH.fill(&values));
         }
     }
     claimed_twice(leveled(), findings);
     claimed_by_the_run(case, findings);
 }
 
-/// What a run's specification claims must be what the lineage claims.
+/// What a run's specification claims must be what the lineage claims, and what the registry says where the lineage claims nothing.
 fn claimed_by_the_run(case: &Case<'_>, findings: &mut Findings) {
     for trained in &case.facts.trained {
         let Some(level) = &trained.level else { continue };
         for usage in case.usages_of(&trained.subset) {
-            let Some(claimed) = usage.input.level.as_ref().filter(|claimed| *claimed != level) else {
-                continue;
-            };
+            let claimed = usage.input.level.as_deref();
+            let Some(other) = claimed.or(usage.level).filter(|other| other != level) else { continue };
             let values = [
                 ("subset", usage.name),
-                ("claimed", claimed),
+                ("claimed", other),
+                ("registered", other),
                 ("level", level),
                 ("run", trained.run.as_str()),
             ];
-            let text = messages::LEVEL_OF_RUN.fill(&values);
-            let rule = format!("level {claimed}, but {level} in data.mix of run \"{}\"", trained.run);
+            let template = match claimed {
+                Some(_) => &messages::LEVEL_OF_RUN,
+                None => &messages::LEVEL_OF_RUN_REGISTERED,
+            };
+            let rule = format!("level {other}, but {level} in data.mix of run \"{}\"", trained.run);
+            let text = template.fill(&values);
             findings.add(Weight::Violation, Code::LevelMismatch, text, usage.name, usage.derivation(&rule));
         }
     }
 }
 
-/// The registry is the truth where there is one; else the claim of the lineage file.
-fn effective<'a>(case: &'a Case<'_>, usage: &'a Usage<'_>) -> Option<&'a str> {
-    if case.facts.registry.is_some() { registered(case, usage) } else { usage.input.level.as_deref() }
-}
-
-fn registered<'a>(case: &'a Case<'_>, usage: &Usage<'_>) -> Option<&'a str> {
-    case.facts.registry.as_ref()?.get(usage.input.id.as_ref()?).map(String::as_str)
-}
-
-fn forbids_training(findings: &mut Findings, usage: &Usage<'_>, level: &str) {
+fn forbids_training(case: &Case<'_>, findings: &mut Findings, usage: &Usage<'_>, level: &str) {
     let (en, ja) = messages::stage(usage.input.stage);
     let text = match usage.input.tokens {
         None => {
@@ -86,7 +84,7 @@ fn forbids_training(findings: &mut Findings, usage: &Usage<'_>, level: &str) {
             messages::LEVEL_FORBIDS_TRAINING.fill_each(&values(en), &values(ja))
         }
     };
-    add(findings, usage, Code::LevelForbidsTraining, level, text);
+    add(case, findings, usage, Code::LevelForbidsTraining, level, text);
 }
 
 /// Two claims about one subset contradict each other even where there is no registry.
@@ -111,7 +109,16 @@ fn claimed_twice<'a>(usages: impl Iterator<Item = &'a Usage<'a>>, findings: &mut
     }
 }
 
-fn add(findings: &mut Findings, usage: &Usage<'_>, code: Code, level: &str, text: sekisho_domain::Text) {
-    let derivation = usage.derivation(&format!("level {level}"));
-    findings.add(Weight::Violation, code, text, usage.name, derivation);
+fn add(
+    case: &Case<'_>,
+    findings: &mut Findings,
+    usage: &Usage<'_>,
+    code: Code,
+    level: &str,
+    text: sekisho_domain::Text,
+) {
+    let of = (usage.name, usage.derivation(&format!("level {level}")));
+    let citation =
+        case.set.level(level).map(|rule| Citation::new(format!("level {}", rule.id), "", &rule.source));
+    findings.add_by(Weight::Violation, code, text, of, citation);
 }

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sekisho_domain::lineage::InputKind;
 
-use crate::decision::{Code, Findings, Weight};
+use crate::decision::{Citation, Code, Findings, Weight};
 use crate::expression::resolve;
 use crate::lineage::{Through, Usage};
 use crate::messages;
 use crate::rules::{Case, files};
-use crate::set::{Duty, LicenseRule, Use};
+use crate::set::{Duty, LicenseRule, PolicySet, Strictness, Use};
 use sekisho_domain::Text;
 
 /// One licence that reaches the release: through an input, or because the release declares it.
@@ -34,7 +34,9 @@ impl Reach<'_> {
     }
 
     fn add(&self, findings: &mut Findings, weight: Weight, code: Code, duty: Duty, text: Text) {
-        findings.add(weight, code, text, self.name, self.derivation(duty));
+        let rule = self.rule;
+        let citation = Citation::new(format!("license {}", rule.id), rule.clause(duty), &rule.source);
+        findings.add_by(weight, code, text, (self.name, self.derivation(duty)), Some(citation));
     }
 }
 
@@ -46,8 +48,7 @@ pub(crate) fn judge(case: &Case<'_>, findings: &mut Findings) {
                 unknown(usage, expression, name, findings);
                 continue;
             };
-            let generator =
-                if usage.output.is_some() { name } else { usage.input.generator.as_deref().unwrap_or(name) };
+            let generator = if usage.output.is_some() { name } else { usage.generator.unwrap_or(name) };
             for rule in rules {
                 let name = usage.output.unwrap_or(usage.name);
                 let way = Box::new(|rule: &str| usage.derivation(rule));
@@ -64,7 +65,7 @@ pub(crate) fn judge(case: &Case<'_>, findings: &mut Findings) {
 /// a base or reward model without one is a matter of its lineage.
 pub(crate) fn licensed<'a>(usage: &'a Usage<'_>) -> Vec<(Option<&'a str>, Use, &'a str)> {
     let input = usage.input;
-    let own = input.license.as_deref();
+    let own = usage.license;
     let model = match usage.through {
         Through::Weights => Use::Base,
         Through::Outputs => Use::Outputs,
@@ -76,11 +77,11 @@ pub(crate) fn licensed<'a>(usage: &'a Usage<'_>) -> Vec<(Option<&'a str>, Use, &
             own.map(|license| (Some(license), model, usage.name)).into_iter().collect()
         }
         InputKind::Reward => own.map(|license| (Some(license), Use::Judge, usage.name)).into_iter().collect(),
-        InputKind::Corpus => vec![(own, Use::Corpus, usage.name)],
-        InputKind::Synthetic | InputKind::Preference => {
-            let written = input.generator.as_deref().map(|generator| {
+        // Text that a model wrote is its output, by whatever name the lineage calls it.
+        InputKind::Corpus | InputKind::Synthetic | InputKind::Preference => {
+            let written = usage.generator.map(|generator| {
                 let r#use = if usage.through == Through::Judge { Use::Judge } else { Use::Outputs };
-                (input.generator_license.as_deref(), r#use, generator)
+                (usage.generator_license, r#use, generator)
             });
             // The licence of a generator of ours is in its own lineage file.
             let written = written.filter(|(license, ..)| license.is_some() || input.lineage.is_none());
@@ -163,16 +164,14 @@ fn apply(case: &Case<'_>, reach: &Reach<'_>, duty: Duty, bases: &BTreeSet<&str>,
         Duty::StateChanges => owe(Code::StateChanges, messages::STATE_CHANGES.fill(&named)),
         Duty::UseRestrictions => owe(Code::UseRestrictions, messages::USE_RESTRICTIONS.fill(&named)),
         Duty::UserLimit => owe(Code::UserLimit, messages::USER_LIMIT.fill(&named)),
+        Duty::ShareAlike if covered(case, rule) => {}
         Duty::ShareAlike => {
-            if !covered(case, rule) {
-                reach.add(
-                    findings,
-                    Weight::Warning,
-                    Code::ShareAlike,
-                    duty,
-                    messages::SHARE_ALIKE.fill(&named),
-                );
-            }
+            let (weight, template) = match case.set.house().share_alike {
+                Some(Strictness::Allow) => return,
+                Some(Strictness::Refuse) => (Weight::Violation, &messages::SHARE_ALIKE_REFUSED),
+                Some(Strictness::Warn) | None => (Weight::Warning, &messages::SHARE_ALIKE),
+            };
+            reach.add(findings, weight, Code::ShareAlike, duty, template.fill(&named));
         }
         Duty::Noncommercial => {
             reach.add(
@@ -253,7 +252,7 @@ fn declare(case: &Case<'_>, reach: &Reach<'_>, findings: &mut Findings) {
 }
 
 /// Whether the release declares this licence, or one that meets its terms.
-fn covered(case: &Case<'_>, rule: &LicenseRule) -> bool {
+pub(crate) fn covered(case: &Case<'_>, rule: &LicenseRule) -> bool {
     let declared = case.facts.lineage.release.iter().flat_map(|release| &release.license);
     declared
         .filter_map(|name| case.set.license(name))
@@ -291,10 +290,7 @@ fn contradictions(case: &Case<'_>, findings: &mut Findings) {
     let mut claims: BTreeMap<&str, BTreeMap<String, BTreeSet<String>>> = BTreeMap::new();
     for usage in case.walked.usages.iter().filter(|usage| usage.is_text()) {
         if let (Some(id), Some(license)) = (&usage.input.id, &usage.input.license) {
-            let settled = resolve(license, case.set).map_or_else(
-                || license.clone(),
-                |rules| rules.iter().map(|rule| rule.id.as_str()).collect::<Vec<_>>().join(" AND "),
-            );
+            let settled = settled(license, case.set);
             let way = usage.derivation(&format!("license {license}"));
             claims.entry(id).or_default().entry(settled).or_default().insert(way);
         }
@@ -310,4 +306,12 @@ fn contradictions(case: &Case<'_>, findings: &mut Findings) {
             }
         }
     }
+}
+
+/// An expression by the rules that it comes to, so that two spellings of one licence are one; as it is written where no rule covers it.
+pub(crate) fn settled(expression: &str, set: &PolicySet) -> String {
+    resolve(expression, set).map_or_else(
+        || expression.trim().to_owned(),
+        |rules| rules.iter().map(|rule| rule.id.as_str()).collect::<Vec<_>>().join(" AND "),
+    )
 }

@@ -3,10 +3,12 @@
 pub(crate) mod claims;
 pub(crate) mod files;
 pub(crate) mod gates;
+pub(crate) mod house;
 pub(crate) mod levels;
 pub(crate) mod licenses;
 pub(crate) mod lineage;
 pub(crate) mod phrases;
+pub(crate) mod registry;
 pub(crate) mod waivers;
 
 use crate::facts::Facts;

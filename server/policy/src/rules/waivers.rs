@@ -3,14 +3,16 @@
 use jiff::civil::Date;
 use sekisho_domain::lineage::Waiver;
 
+use crate::cases::day;
 use crate::decision::{Code, Findings, Weight};
 use crate::messages;
+use crate::set::House;
 use sekisho_domain::Text;
 
 /// Turns waived violations into warnings. A waiver that lifts nothing is itself a warning: it may hide a slip.
-pub(crate) fn apply(waivers: &[Waiver], today: Date, findings: &mut Findings) {
+pub(crate) fn apply(waivers: &[Waiver], house: &House, today: Date, findings: &mut Findings) {
     for waiver in waivers {
-        if let Err(text) = lift(waiver, today, findings) {
+        if let Err(text) = lift(waiver, house, today, findings) {
             let derivation = format!("waiver of {} by {}: {}", waiver.code, waiver.by, waiver.reason);
             findings.add(
                 Weight::Warning,
@@ -23,14 +25,19 @@ pub(crate) fn apply(waivers: &[Waiver], today: Date, findings: &mut Findings) {
     }
 }
 
-fn lift(waiver: &Waiver, today: Date, findings: &mut Findings) -> Result<(), Text> {
+fn lift(waiver: &Waiver, house: &House, today: Date, findings: &mut Findings) -> Result<(), Text> {
     let values = [("code", waiver.code.as_str()), ("by", waiver.by.as_str())];
-    let code = Code::ALL.iter().copied().find(|code| code.as_str() == waiver.code);
-    let code = code.ok_or_else(|| messages::WAIVER_UNKNOWN_CODE.fill(&values))?;
+    let code = Code::named(&waiver.code).ok_or_else(|| messages::WAIVER_UNKNOWN_CODE.fill(&values))?;
     if !code.waivable() {
         return Err(messages::WAIVER_NOT_ALLOWED.fill(&values));
     }
-    let until = waiver.until.as_ref().map(|until| (until.to_string(), last_day(until)));
+    if house.never_waived().any(|never| never == waiver.code) {
+        return Err(messages::WAIVER_HOUSE.fill(&values));
+    }
+    if house.wants_evidence() && waiver.evidence.as_ref().is_none_or(|file| file.trim().is_empty()) {
+        return Err(messages::WAIVER_NO_EVIDENCE.fill(&values));
+    }
+    let until = waiver.until.as_ref().map(|until| (until.to_string(), day(until)));
     if let Some((shown, last)) = &until
         && last.is_none_or(|last| last < today)
     {
@@ -45,11 +52,4 @@ fn lift(waiver: &Waiver, today: Date, findings: &mut Findings) -> Result<(), Tex
     } else {
         Err(messages::WAIVER_IDLE.fill(&values))
     }
-}
-
-/// `None` for a time without a day, which never holds.
-fn last_day(until: &toml::value::Datetime) -> Option<Date> {
-    let date = until.date?;
-    Date::new(i16::try_from(date.year).ok()?, i8::try_from(date.month).ok()?, i8::try_from(date.day).ok()?)
-        .ok()
 }
