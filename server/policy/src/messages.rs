@@ -45,6 +45,9 @@ fn fill(template: &str, values: &[(&str, &str)]) -> String {
 macro_rules! templates {
     ($($name:ident { en: $en:literal, ja: $ja:literal })+) => {
         $(pub(crate) const $name: Template = Template { en: $en, ja: $ja };)+
+
+        #[cfg(test)]
+        pub(super) const EVERY: &[Template] = &[$($name),+];
     };
 }
 
@@ -303,7 +306,33 @@ fn render_finding(finding: &Finding, language: Language) -> impl Iterator<Item =
 
 #[cfg(test)]
 mod tests {
-    use super::fill;
+    use std::collections::BTreeSet;
+
+    use super::{EVERY, Template, fill, house};
+    use crate::Code;
+
+    /// The names between braces.
+    fn placeholders(template: &str) -> BTreeSet<&str> {
+        template.split('{').skip(1).filter_map(|rest| rest.split_once('}')).map(|(name, _)| name).collect()
+    }
+
+    #[test]
+    fn both_languages_say_the_same_of_the_same_things() {
+        let japanese = |text: &str| text.chars().any(|letter| ('\u{3040}'..='\u{9fff}').contains(&letter));
+        for Template { en, ja } in EVERY.iter().chain(house::EVERY) {
+            assert_eq!(placeholders(en), placeholders(ja), "{en} / {ja}");
+            assert!(japanese(ja) && !japanese(en), "{en} / {ja}");
+        }
+    }
+
+    #[test]
+    fn every_code_has_a_meaning() {
+        let meanings: BTreeSet<_> = Code::ALL.iter().map(|code| code.meaning()).collect();
+        assert_eq!(meanings.len(), Code::ALL.len(), "two codes mean the same");
+        for code in Code::ALL {
+            assert_eq!(Code::named(code.as_str()), Some(*code));
+        }
+    }
 
     #[test]
     fn values_with_braces_stay_as_they_are() {

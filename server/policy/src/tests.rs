@@ -8,8 +8,13 @@ use sekisho_domain::Language;
 use crate::{Code, Decision, Facts, Finding, Folder, PolicySet, Regression, Verdict, evaluate};
 
 mod claims;
+mod compared;
 mod duties;
+mod gates;
 mod invariants;
+mod lineages;
+mod mutations;
+mod registry;
 
 const TODAY: Date = date(2026, 11, 21);
 

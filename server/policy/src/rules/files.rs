@@ -149,7 +149,7 @@ fn notice_holds(files: &[ReleasedFile], line: &str) -> bool {
     files.iter().filter(|file| is_notice(&file.path)).any(|file| file.text().lines().any(|text| text == line))
 }
 
-fn holds_text(files: &[ReleasedFile], editions: &[KnownText]) -> bool {
+pub(crate) fn holds_text(files: &[ReleasedFile], editions: &[KnownText]) -> bool {
     files.iter().any(|file| {
         let words = words(file.text());
         editions.iter().any(|known| holds_words(&words, known))

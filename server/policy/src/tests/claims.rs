@@ -144,3 +144,133 @@ fn cards_are_read_too_but_not_their_code() {
         [""; 0]
     );
 }
+
+/// Half-width forms of the katakana in the sentences below.
+const HALF_WIDTH: [(&str, &str); 6] = [
+    ("フルオープン", "ﾌﾙｵｰﾌﾟﾝ"),
+    ("オープン", "ｵｰﾌﾟﾝ"),
+    ("ソース", "ｿｰｽ"),
+    ("モデル", "ﾓﾃﾞﾙ"),
+    ("ウェイト", "ｳｪｲﾄ"),
+    ("データ", "ﾃﾞｰﾀ"),
+];
+
+/// A sentence as people, editors and converters write it.
+fn spellings(text: &str) -> Vec<String> {
+    let wide = |letter: char| match letter {
+        '!'..='~' => char::from_u32(letter as u32 + 0xfee0).unwrap_or(letter),
+        ' ' => '\u{3000}',
+        letter => letter,
+    };
+    let half = HALF_WIDTH.iter().fold(text.to_owned(), |text, (full, half)| text.replace(full, half));
+    // The voiced marks as letters of their own, as macOS writes names.
+    let decomposed = unicode_normalization::UnicodeNormalization::nfd(text).collect();
+    let broken = if text.is_ascii() {
+        text.replace(' ', "\n")
+    } else {
+        text.replace("オープン", "オー\nプン")
+    };
+    let marked = text.replace("オープン", "**オープン**").replace("open", "*open*");
+    vec![
+        text.to_owned(),
+        text.chars().map(wide).collect(),
+        half,
+        decomposed,
+        broken,
+        marked,
+        text.to_uppercase(),
+    ]
+}
+
+/// The sentence in the announcement, in the description and in either card.
+fn everywhere(lineage: &str, text: &str) -> Vec<crate::Decision> {
+    let license = if lineage.contains("\"other\"") { "other" } else { "apache-2.0" };
+    let card = |file: &str, body: &str| {
+        let lineage = lineage.replace("announcement = \"a.md\"", "files = \"r\"");
+        let front = format!("---\nlicense: {license}\n---\n");
+        let files = Files::default().with("/lab/lineage.toml", &lineage);
+        let files = files.with("/lab/r/LICENSE", crate::license_text("apache-2.0").expect("carried"));
+        files
+            .with("/lab/r/README.md", &format!("{front}# x\n"))
+            .with(&format!("/lab/r/{file}"), &format!("{front}# x\n\n{body}\n"))
+    };
+    let described = lineage.replace(
+        "announcement = \"a.md\"",
+        &format!("description = {}", toml::Value::String(text.to_owned())),
+    );
+    vec![
+        judge(&Files::default().with("/lab/lineage.toml", lineage).with("/lab/a.md", text)),
+        judge(&Files::default().with("/lab/lineage.toml", &described)),
+        judge(&card("README.md", text)),
+        judge(&card("README_ja.md", text)),
+    ]
+}
+
+#[test]
+fn the_announcement_of_the_172b_is_refused_in_every_spelling_and_place() {
+    for text in [
+        "パラメータ数約1,720億、学習データも含めた世界最大のフルオープンな大規模言語モデルを公開",
+        "世界最大級のオープンソースの大規模言語モデルです。",
+        "オープンウェイトで公開します。",
+        "the world's largest fully open large language model",
+        "A new open source LLM of 172B parameters",
+        "We publish an open weight model",
+    ] {
+        for spelling in spellings(text) {
+            for (place, decision) in everywhere(RESTRICTED, &spelling).iter().enumerate() {
+                assert!(codes(&decision.violations).contains(&"open-claim"), "{place}: {spelling:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn an_apache_model_with_data_information_passes_in_every_spelling_and_place() {
+    for text in [
+        "オープンソースの大規模言語モデルを公開しました。",
+        "オープンウェイトのモデルです。学習データの一覧はモデルカードに記載しています。",
+        "An open source model under an open source license",
+    ] {
+        for spelling in spellings(text) {
+            for (place, decision) in everywhere(OPEN, &spelling).iter().enumerate() {
+                assert!(decision.allowed(), "{place}: {spelling:?}: {:#?}", decision.violations);
+                assert_eq!(codes(&decision.warnings), [""; 0], "{place}: {spelling:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn negated_sentences_only_warn_in_every_spelling_and_place() {
+    for text in ["このモデルはフルオープンではありません。", "This is not an open source model"]
+    {
+        for spelling in spellings(text) {
+            for (place, decision) in everywhere(RESTRICTED, &spelling).iter().enumerate() {
+                assert!(!codes(&decision.violations).contains(&"open-claim"), "{place}: {spelling:?}");
+                assert!(codes(&decision.warnings).contains(&"open-claim"), "{place}: {spelling:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_restriction_beside_an_open_licence_is_a_contradiction() {
+    for text in [
+        "This model is for non-commercial use.",
+        "For research and development only.",
+        "research-purposes only",
+        "本モデルの利用は研究開発目的に限ります。",
+        "商用利用不可",
+        "商用利用はできません。",
+    ] {
+        for (place, decision) in everywhere(OPEN, text).iter().enumerate() {
+            assert_eq!(codes(&decision.warnings), ["card-contradiction"], "{place}: {text}");
+            assert!(decision.allowed(), "{text}");
+        }
+        check(RESTRICTED, text, &[], &[]);
+    }
+    for text in ["商用利用も可能です。", "for research and for products", "研究開発に利用できます。"]
+    {
+        check(OPEN, text, &[], &[]);
+    }
+}

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::{Files, codes, judge};
 
 /// The licence texts that lie beside the checkout; nothing when they are not there.
-fn licenses() -> Option<PathBuf> {
+pub(super) fn licenses() -> Option<PathBuf> {
     let root = std::env::var("SEKISHO_TEST_DATA").map_or_else(
         |_| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data")),
         PathBuf::from,

@@ -1,6 +1,6 @@
 //! More inputs never remove a duty or a violation; their order never matters.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use sekisho_domain::Tokens;
@@ -8,7 +8,7 @@ use sekisho_domain::lineage::{Input, InputKind, InputStage, LineageFile};
 use sekisho_domain::parse_toml;
 
 use super::{TODAY, base};
-use crate::{Code, Decision, Facts, Finding, evaluate};
+use crate::{Code, Decision, Facts, Finding, PolicySet, Registered, evaluate};
 
 const LICENSES: &[&str] = &[
     "apache-2.0",
@@ -30,6 +30,17 @@ const LICENSES: &[&str] = &[
     "CC-BY-4.0 AND llama2",
 ];
 const LEVELS: &[&str] = &["L1", "L2", "L3", "LX", "LZ", "L9"];
+/// Edges through which anything reaches a model.
+const LINKS: &[&str] = &["base_model", "merge", "tokenizer", "synthetic", "preference", "reward"];
+
+/// Levels that bar publishing, and the code that says so.
+const FORBIDDEN: &[(Option<&str>, Code)] = &[
+    (Some("LX"), Code::LevelForbidsTraining),
+    (Some("LZ"), Code::LevelForbidsUse),
+    (Some("L9"), Code::LevelUnknown),
+    (None, Code::LevelUnknown),
+];
+
 const PARENTS: &[&str] = &["p.toml", "q.toml", "missing.toml", "lineage.toml"];
 
 fn maybe(values: &'static [&'static str]) -> impl Strategy<Value = Option<String>> {
@@ -67,6 +78,26 @@ fn input() -> impl Strategy<Value = Input> {
         })
 }
 
+/// A registry of some of the ids that inputs have.
+fn registry() -> impl Strategy<Value = BTreeMap<String, Registered>> {
+    let generator = maybe(&["gen/model", "gen/other"]);
+    let known = (maybe(LEVELS), maybe(LICENSES), generator, maybe(LICENSES));
+    let known = known.prop_map(|(level, license, generator, generator_license)| Registered {
+        level,
+        license,
+        generator,
+        generator_license,
+    });
+    let id = proptest::sample::select(&["a", "b", "c", "d"][..]).prop_map(str::to_owned);
+    proptest::collection::btree_map(id, known, 0..4)
+}
+
+/// Every set that comes with Sekisho: house rules must keep the promises too.
+fn sets() -> impl Strategy<Value = PolicySet> {
+    let sets = PolicySet::builtin_names().map(|name| PolicySet::builtin(name).expect("built in"));
+    proptest::sample::select(sets.collect::<Vec<_>>())
+}
+
 fn inputs(most: usize) -> impl Strategy<Value = Vec<Input>> {
     proptest::collection::vec(input(), 0..most)
 }
@@ -97,13 +128,22 @@ fn facts(own: Vec<Input>, p: Vec<Input>, q: Vec<Input>) -> Facts {
     facts
 }
 
-fn decide(own: &[Input], p: &[Input], q: &[Input]) -> Decision {
-    evaluate(&facts(own.to_vec(), p.to_vec(), q.to_vec()), &base(), TODAY)
+/// What a decision depends on besides the inputs.
+type Around = (PolicySet, Option<BTreeMap<String, Registered>>);
+
+fn around() -> impl Strategy<Value = Around> {
+    (sets(), proptest::option::of(registry()))
+}
+
+fn decide((set, registry): &Around, own: &[Input], p: &[Input], q: &[Input]) -> Decision {
+    let mut facts = facts(own.to_vec(), p.to_vec(), q.to_vec());
+    facts.registry.clone_from(registry);
+    evaluate(&facts, set, TODAY)
 }
 
 /// What must survive: code and sentence; for sentences that count or name a way, the code alone.
 fn kept(findings: &[Finding]) -> BTreeSet<(&'static str, String)> {
-    let lifted = [Code::OutputsForbidden, Code::LineageMissing];
+    let lifted = [Code::OutputsForbidden, Code::LineageMissing, Code::RestrictiveLicense];
     findings
         .iter()
         .filter(|finding| !lifted.contains(&finding.code))
@@ -118,17 +158,17 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn an_input_more_removes_nothing(own in inputs(5), p in inputs(4), q in inputs(4), more in input(), place in 0..3usize) {
-        let before = decide(&own, &p, &q);
+    fn an_input_more_removes_nothing(around in around(), own in inputs(5), p in inputs(4), q in inputs(4), more in input(), place in 0..3usize) {
+        let before = decide(&around, &own, &p, &q);
         let mut lists = [own, p, q];
         lists[place].push(more);
-        let after = decide(&lists[0], &lists[1], &lists[2]);
+        let after = decide(&around, &lists[0], &lists[1], &lists[2]);
         prop_assert!(kept(&before.violations).is_subset(&kept(&after.violations)));
         prop_assert!(kept(&before.obligations).is_subset(&kept(&after.obligations)));
     }
 
     #[test]
-    fn the_order_of_inputs_never_matters(own in inputs(5), p in inputs(4), q in inputs(4), seed in any::<u64>()) {
+    fn the_order_of_inputs_never_matters(around in around(), own in inputs(5), p in inputs(4), q in inputs(4), seed in any::<u64>()) {
         let shuffled = |list: &[Input]| {
             let mut list = list.to_vec();
             let len = list.len().max(1);
@@ -137,24 +177,40 @@ proptest! {
             }
             list
         };
-        let decision = decide(&own, &p, &q);
-        let other = decide(&shuffled(&own), &shuffled(&p), &shuffled(&q));
+        let decision = decide(&around, &own, &p, &q);
+        let other = decide(&around, &shuffled(&own), &shuffled(&p), &shuffled(&q));
         prop_assert_eq!(decision.digest, other.digest);
         prop_assert_eq!(decision, other);
     }
 
     #[test]
-    fn forbidden_text_is_found_however_deep(depth in 1..6usize, level in proptest::sample::select(&["LX", "LZ"][..]), stage in proptest::sample::select(&["base_model", "merge", "tokenizer", "synthetic", "reward"][..])) {
-        let corpus = format!("input = [{{ kind = \"corpus\", id = \"x\", level = \"{level}\", license = \"CC0-1.0\", tokens = 1 }}]");
+    fn forbidden_text_is_found_however_deep(
+        edges in proptest::collection::vec((proptest::sample::select(LINKS), proptest::sample::select(InputStage::ALL)), 1..6),
+        stage in proptest::sample::select(InputStage::ALL),
+        (level, code) in proptest::sample::select(FORBIDDEN),
+        beside in inputs(3),
+    ) {
         let parse = |text: &str| parse_toml::<LineageFile>("lineage.toml", text).expect("valid");
-        let link = |to: usize| format!("model.name = \"m\"\ninput = [{{ kind = \"{stage}\", lineage = \"{to}.toml\" }}]");
-        let mut facts = Facts::of("lineage.toml", parse(&link(1)));
-        for i in 1..depth {
-            facts.parents.insert(format!("{i}.toml"), parse(&link(i + 1)));
+        let link = |to: usize, (kind, stage): (&str, InputStage)| {
+            let input = format!("kind = \"{kind}\", stage = \"{stage}\", lineage = \"{to}.toml\"");
+            let mut file = parse(&format!("model.name = \"m{to}\"\ninput = [{{ {input} }}]"));
+            file.inputs.extend(beside.iter().filter(|input| input.lineage.is_none()).cloned());
+            file
+        };
+        let mut facts = Facts::of("lineage.toml", link(1, edges[0]));
+        for (i, edge) in edges.iter().enumerate().skip(1) {
+            facts.parents.insert(format!("{i}.toml"), link(i + 1, *edge));
         }
-        facts.parents.insert(format!("{depth}.toml"), parse(&format!("model.name = \"root\"\n{corpus}")));
+        let level = level.map_or_else(String::new, |level| format!("level = \"{level}\", "));
+        let input = format!("kind = \"corpus\", id = \"x\", {level}license = \"CC0-1.0\", tokens = 1, stage = \"{stage}\"");
+        let root = parse(&format!("model.name = \"root\"\ninput = [{{ {input} }}]"));
+        facts.parents.insert(format!("{}.toml", edges.len()), root);
         let decision = evaluate(&facts, &base(), TODAY);
-        let expected = if level == "LX" { Code::LevelForbidsTraining } else { Code::LevelForbidsUse };
-        prop_assert!(decision.violations.iter().any(|finding| finding.code == expected));
+        let found = decision.violations.iter().find(|finding| {
+            finding.code == code && finding.derivation.iter().any(|line| line.starts_with("corpus \"x\""))
+        });
+        prop_assert!(found.is_some(), "{:#?}", decision.violations);
+        let way = found.and_then(|found| found.derivation.iter().find(|line| line.starts_with("corpus \"x\"")));
+        prop_assert_eq!(way.map(|way| way.matches(" → ").count()), Some(edges.len() * 2 + 3), "every edge is named");
     }
 }
