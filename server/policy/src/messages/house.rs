@@ -67,6 +67,10 @@ templates! {
         en: "A release has a description of its repository: [release] description.",
         ja: "リポジトリの説明が必要です。[release] の description に記載してください。"
     }
+    REQUIRED_LINK {
+        en: "Under license: other the card has license_name, and license_link to a file of the release or a URL.",
+        ja: "license: other の場合は、license_nameとlicense_link（同梱するファイルまたはURL）をモデルカードに記載してください。"
+    }
     REQUIRED_DATA {
         en: "Level, licence and tokens of every text must be known.",
         ja: "すべての学習データについて、リリースレベル・ライセンス・トークン数の記載が必要です。"

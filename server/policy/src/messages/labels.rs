@@ -82,6 +82,7 @@ labels! {
         CardJa: "card README_ja.md", "モデルカード README_ja.md";
         Announcement: "announcement (public releases)", "告知文（公開リリース）";
         Description: "repository description", "リポジトリの説明";
+        LicenseLink: "link to a licence of the lab's own", "独自ライセンスへのリンク";
         BaseModel: "base_model in the card", "モデルカードの base_model";
         DataInformation: "full information on the training data", "学習データの情報";
     }

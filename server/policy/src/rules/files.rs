@@ -137,6 +137,17 @@ pub(crate) fn base_models(files: &[ReleasedFile]) -> Vec<String> {
     card(files).map(|card| front_matter(card, "base_model")).unwrap_or_default()
 }
 
+/// Whether the card names its licence and links to it: to a file that is there, or to a URL.
+pub(crate) fn links_license(files: &[ReleasedFile]) -> bool {
+    let of = |key| card(files).map(|card| front_matter(card, key)).unwrap_or_default();
+    let resolves = |link: &String| {
+        link.starts_with("https://")
+            || link.starts_with("http://")
+            || has(files, link.trim_start_matches("./"))
+    };
+    !of("license_name").is_empty() && of("license_link").first().is_some_and(resolves)
+}
+
 fn card(files: &[ReleasedFile]) -> Option<&str> {
     files.iter().find(|file| file.path.eq_ignore_ascii_case(CARD)).map(ReleasedFile::text)
 }

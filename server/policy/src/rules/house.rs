@@ -7,7 +7,7 @@ use crate::decision::{Citation, Code, Findings, Weight};
 use crate::expression::resolve;
 use crate::messages;
 use crate::rules::claims::lacking;
-use crate::rules::files::{base_models, has};
+use crate::rules::files::{base_models, has, links_license};
 use crate::rules::{Case, licenses};
 use crate::set::{Duty, LicenseClass, LicenseRule, Required, Strictness};
 
@@ -77,6 +77,14 @@ fn require(case: &Case<'_>, release: &ReleaseSection, required: Required, findin
         Required::Description => {
             let there = release.description.as_ref().is_some_and(|text| !text.trim().is_empty());
             (messages::REQUIRED_DESCRIPTION.fill(&[]), Some(there))
+        }
+        Required::LicenseLink
+            if !release.license.iter().any(|license| license.eq_ignore_ascii_case("other")) =>
+        {
+            return;
+        }
+        Required::LicenseLink => {
+            (messages::REQUIRED_LINK.fill(&[]), facts.files.as_ref().map(|files| links_license(files)))
         }
         Required::BaseModel => return base_model(case, &key, findings),
         Required::DataInformation => return data_information(case, &key, findings),

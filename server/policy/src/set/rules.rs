@@ -189,6 +189,9 @@ words! {
         Announcement = "announcement",
         /// A description of the repository.
         Description = "description",
+        /// Under `license: other` the card names the licence and links to it: `license_name`, and `license_link` to a file of the
+        /// release or a URL.
+        LicenseLink = "license-link",
         /// The card's `base_model` names every model that the lineage names as a base.
         BaseModel = "base-model",
         /// Level, licence and tokens of every text are stated, and the lineage of every model.

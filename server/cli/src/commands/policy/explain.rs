@@ -89,7 +89,7 @@ fn lines(explanation: &Explanation, how: &How) -> Vec<String> {
         lines.extend(finding(explained, how));
     }
     lines.push(String::new());
-    lines.push(how.pick("What each input brings:", "入力ごとの判定への影響：").to_owned());
+    lines.push(how.pick("What each input brings, and what would go with it:", "入力ごとの判定への影響（除外すれば該当しなくなるもの）：").to_owned());
     lines.extend(explanation.inputs.iter().flat_map(|brought| input(brought, how)));
     lines
 }
@@ -127,7 +127,7 @@ fn input(brought: &Brought, how: &How) -> Vec<String> {
     }
     for found in &brought.findings {
         let shared =
-            if found.alone { "" } else { how.pick(" (other inputs bring it too)", "（他の入力にも由来）") };
+            if found.alone { "" } else { how.pick(" (not alone)", "（他にも由来あり）") };
         lines.push(format!(
             "    {} {}{shared}: {}",
             weight(found.weight, how),
