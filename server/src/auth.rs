@@ -5,9 +5,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sekisho_domain::user::{Role, Scope};
 use sekisho_domain::{Entropy, Sha256, TokenId, UserId};
-use sekisho_store::{Session, User};
+use sekisho_store::{Session, SessionKind, User};
 use subtle::ConstantTimeEq as _;
 
+use crate::service::{passwords, people};
 use crate::{Anonymous, App, WebError};
 
 /// Twelve hours: a working day and a long evening.
@@ -29,6 +30,11 @@ pub enum Proof {
         /// Token that every form of this session must carry.
         csrf: String,
         /// Whose tokens made the link that opened it; nobody's when the service itself did.
+        makers: Vec<UserId>,
+    },
+    /// A command line that somebody signed in for in a browser, for a short time.
+    Command {
+        /// As of the browser's session.
         makers: Vec<UserId>,
     },
     /// A stored API token. It never approves.
@@ -57,6 +63,7 @@ impl Actor {
     pub fn by(&self) -> String {
         match &self.proof {
             Proof::Session { .. } => "session".to_owned(),
+            Proof::Command { .. } => "login".to_owned(),
             Proof::Token { id, .. } => format!("token:{id}"),
         }
     }
@@ -65,7 +72,7 @@ impl Actor {
     #[must_use]
     pub fn makers(&self) -> Vec<UserId> {
         match &self.proof {
-            Proof::Session { makers, .. } => makers.clone(),
+            Proof::Session { makers, .. } | Proof::Command { makers } => makers.clone(),
             Proof::Token { makers, .. } => {
                 let mut all = makers.clone();
                 all.push(self.user.id);
@@ -81,6 +88,22 @@ impl Actor {
     /// # Errors
     /// 403 naming what is missing.
     pub fn require(&self, roles: &[Role], scope: Scope) -> Result<(), WebError> {
+        self.require_where(None, roles, scope)
+    }
+
+    /// The same within a project, where an account may have roles that it has not everywhere.
+    ///
+    /// # Errors
+    /// 403 naming what is missing.
+    pub fn require_in(&self, project: &str, roles: &[Role], scope: Scope) -> Result<(), WebError> {
+        self.require_where(Some(project), roles, scope)
+    }
+
+    fn require_where(&self, project: Option<&str>, roles: &[Role], scope: Scope) -> Result<(), WebError> {
+        let has = |role: &Role| match project {
+            Some(project) => self.user.has_in(project, *role),
+            None => self.user.has(*role),
+        };
         if let Proof::Token { scopes, .. } = &self.proof
             && !scopes.contains(&scope)
         {
@@ -90,14 +113,15 @@ impl Actor {
             return Err(WebError::forbidden("scope-missing", detail));
         }
         let admin = self.user.has(Role::Admin) && !roles.contains(&Role::Approver);
-        if admin || roles.iter().any(|r| self.user.has(*r)) {
+        if admin || roles.iter().any(has) {
             return Ok(());
         }
         let names: Vec<_> = roles.iter().map(|r| r.as_str()).collect();
         let detail = format!(
-            "{0} has none of the roles {1}. An admin can give it: `sekisho user roles {0} ROLE…`.",
+            "{0} has none of the roles {1}{2}. An admin can give it: `sekisho user roles {0} ROLE…`.",
             self.user.name,
-            names.join(", ")
+            names.join(", "),
+            project.map_or_else(String::new, |project| format!(" in project \"{project}\""))
         );
         Err(WebError::forbidden("role-missing", detail))
     }
@@ -185,11 +209,17 @@ impl FromRequestParts<App> for Actor {
     }
 }
 
-fn bearer(headers: &HeaderMap) -> Option<&str> {
+pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
     headers.get(header::AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ").map(str::trim)
 }
 
+/// What a sign-in of a command line begins with.
+pub(crate) const COMMAND_SECRET: &str = "cli";
+
 async fn token_actor(app: &App, token: &str) -> Result<Actor, WebError> {
+    if token.starts_with(COMMAND_SECRET) {
+        return command_actor(app, token).await;
+    }
     let found = app.store.token(Sha256::of(token), app.now()).await?;
     let Some((user, token)) = found else {
         let mut error = WebError::unauthorized();
@@ -202,9 +232,24 @@ async fn token_actor(app: &App, token: &str) -> Result<Actor, WebError> {
     Ok(Actor { user, proof })
 }
 
+async fn command_actor(app: &App, secret: &str) -> Result<Actor, WebError> {
+    match app.store.session(Sha256::of(secret), app.now()).await? {
+        Some((user, session)) if session.kind == SessionKind::Command => {
+            Ok(Actor { user, proof: Proof::Command { makers: session.makers } })
+        }
+        _ => {
+            let mut error = WebError::unauthorized();
+            error.code = "login-expired";
+            "The sign-in of this command line has ended. Sign in again: `sekisho login`.".clone_into(&mut error.detail);
+            Err(error)
+        }
+    }
+}
+
 async fn session_actor(app: &App, headers: &HeaderMap) -> Result<Option<Actor>, WebError> {
     let Some(cookie) = cookie(headers, app.config.cookie_name()) else { return Ok(None) };
     let found = app.store.session(Sha256::of(cookie), app.now()).await?;
+    let found = found.filter(|(_, session)| session.kind == SessionKind::Browser);
     let proof = |session: Session| Proof::Session { csrf: session.csrf, makers: session.makers };
     Ok(found.map(|(user, session)| Actor { user, proof: proof(session) }))
 }
@@ -230,16 +275,43 @@ pub async fn sign_in(app: &App, code: &str) -> Result<String, WebError> {
         let detail = "This sign-in link has been used already or is too old. Make a new one: `sekisho user link NAME`.";
         return Err(WebError::forbidden("login-link", detail));
     };
+    open_session(app, user.id, link.makers).await
+}
+
+/// Opens a session for somebody with a password. Answers the value of `Set-Cookie`.
+///
+/// # Errors
+/// As [`passwords::check`].
+pub async fn sign_in_with_password(
+    app: &App,
+    name: &str,
+    password: &str,
+    from: &str,
+) -> Result<String, WebError> {
+    let (user, kept) = passwords::check(app, name, password, from).await?;
+    let detail = serde_json::json!({ "from": from });
+    app.store.append_audit(&people::system_entry(app, "user.sign_in", &user.name, "done", detail)).await?;
+    open_session(app, user.id, kept.makers).await
+}
+
+/// A session with a new id: one from before the sign-in is worth nothing after it.
+async fn open_session(app: &App, user: UserId, makers: Vec<UserId>) -> Result<String, WebError> {
     let secret = new_secret("ses", &*app.entropy);
     let session = Session {
         hash: Sha256::of(&secret),
-        user: user.id,
+        user,
         csrf: new_secret("csrf", &*app.entropy),
-        makers: link.makers,
-        expires: now.plus_seconds(SESSION_SECONDS),
+        makers,
+        kind: SessionKind::Browser,
+        expires: app.now().plus_seconds(SESSION_SECONDS),
     };
     app.store.add_session(&session).await?;
     Ok(set_cookie(app, &secret, SESSION_SECONDS))
+}
+
+/// The hash of a request's session, for what ends all others.
+pub(crate) fn session_hash(app: &App, headers: &HeaderMap) -> Option<Sha256> {
+    cookie(headers, app.config.cookie_name()).map(Sha256::of)
 }
 
 /// The session's cookie. A browser neither sets nor removes one named `__Host-…` without `Secure`.

@@ -48,6 +48,8 @@ struct File {
     sources: BTreeMap<String, PathBuf>,
     hub: HubSection,
     review: ReviewSection,
+    policy: PolicySection,
+    signing: SigningSection,
     workers: WorkersSection,
 }
 
@@ -91,6 +93,20 @@ struct HubSection {
 #[serde(deny_unknown_fields, default)]
 struct ReviewSection {
     approvals: Option<u32>,
+    separate_publisher: Option<bool>,
+    break_glass: Option<bool>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct PolicySection {
+    set: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct SigningSection {
+    key_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -132,6 +148,14 @@ pub struct Config {
     pub hub_allow: Vec<String>,
     /// Approvals that a release needs.
     pub approvals: u32,
+    /// Whether who approved a release may not publish it.
+    pub separate_publisher: bool,
+    /// Whether an admin may let a release out alone, with a reason.
+    pub break_glass: bool,
+    /// The policy set: the name of a built-in one, or a file.
+    pub policy: String,
+    /// File with the private key that releases are signed with.
+    pub signing_key_file: Option<PathBuf>,
     /// Pools that workers may name; empty: any.
     pub pools: Vec<String>,
     /// Whether `serve` starts a worker of its own.
@@ -191,6 +215,10 @@ impl Config {
             hub_allow: if file.hub.allow.is_empty() { vec![hub_endpoint.clone()] } else { file.hub.allow },
             hub_endpoint,
             approvals: file.review.approvals.unwrap_or(1).max(1),
+            separate_publisher: file.review.separate_publisher.unwrap_or(true),
+            break_glass: file.review.break_glass.unwrap_or(true),
+            policy: policy(file.policy.set, base)?,
+            signing_key_file: file.signing.key_file.map(absolute).transpose()?,
             pools: file.workers.pools,
             local_worker: true,
             dir,
@@ -220,6 +248,17 @@ impl Config {
     #[must_use]
     pub fn cookie_name(&self) -> &'static str {
         if self.is_https() { "__Host-sekisho" } else { "sekisho" }
+    }
+}
+
+/// A file's path relative to the configuration; the name of a built-in set as it is.
+fn policy(set: Option<String>, base: &Path) -> Result<String, ConfigError> {
+    match set {
+        Some(file) if Path::new(&file).extension().is_some_and(|extension| extension == "toml") => {
+            Ok(std::path::absolute(base.join(file))?.display().to_string())
+        }
+        Some(name) => Ok(name),
+        None => Ok("base".to_owned()),
     }
 }
 

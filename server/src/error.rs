@@ -78,6 +78,17 @@ impl WebError {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail)
     }
 
+    /// 429: not so often.
+    pub fn too_many(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "too-many-tries", detail)
+    }
+
+    /// 428: the version that was seen is not told.
+    pub fn version_missing() -> Self {
+        let detail = "Say which version you have seen: send its ETag as If-Match, or \"version\" in the body.";
+        Self::new(StatusCode::PRECONDITION_REQUIRED, "version-missing", detail)
+    }
+
     /// 507: no room on the server's disk; the same request is good later.
     pub fn disk_full(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::INSUFFICIENT_STORAGE, "disk-full", detail)

@@ -17,6 +17,12 @@ pub enum Noun {
     TaskIn,
     /// What this server knows of a task.
     Definition,
+    /// A subset in the registry of corpora.
+    Subset,
+    /// A project.
+    Project,
+    /// A policy set.
+    Policy,
     /// A release.
     Release,
     /// Something that could be done to a release.
@@ -46,6 +52,9 @@ impl Noun {
             Self::Evaluation => "evaluation",
             Self::TaskIn => "task in evaluation",
             Self::Definition => "definition on this server of task",
+            Self::Subset => "subset in the registry",
+            Self::Project => "project",
+            Self::Policy => "policy set",
             Self::Release => "release",
             Self::Action => "action on a release",
             Self::Suite => "suite",
@@ -66,6 +75,9 @@ impl Noun {
             Self::Evaluation => "evaluation",
             Self::TaskIn => "task_in",
             Self::Definition => "definition",
+            Self::Subset => "subset",
+            Self::Project => "project",
+            Self::Policy => "policy",
             Self::Release => "release",
             Self::Action => "action",
             Self::Suite => "suite",

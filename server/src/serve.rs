@@ -15,10 +15,12 @@ use sekisho_weights::{FolderLock, LockError};
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex, Notify, watch};
 
+use crate::jobs::prepare::Preparations;
 use crate::jobs::publish::Publications;
 use crate::launch::local::LocalWorker;
 use crate::service::sources::Sources;
-use crate::service::{copies, people};
+use crate::service::passwords::Tries;
+use crate::service::{copies, people, policies, releases};
 use crate::state::Inner;
 use crate::{App, Config, Events, SystemClock, SystemEntropy, WebError, jobs, web};
 
@@ -50,6 +52,9 @@ pub enum ServeError {
     /// The suite for runs that name none is not there.
     #[error("[evaluate] suite in the configuration: {0}")]
     Suite(sekisho_bench::TaskError),
+    /// The policy set cannot be used.
+    #[error("[policy] set in the configuration: {0}")]
+    Policy(String),
     /// A file cannot be read or written.
     #[error("{}", sekisho_domain::disk_sentence(.0))]
     Io(#[from] std::io::Error),
@@ -65,7 +70,7 @@ pub struct Server {
     listener: TcpListener,
     _lock: FolderLock,
     worker: Option<LocalWorker>,
-    publications: Publications,
+    queues: Queues,
 }
 
 /// Takes the port: what comes first, so that a taken one leaves nothing behind.
@@ -103,7 +108,8 @@ impl Server {
         if config.public_url.is_empty() {
             config.public_url = format!("http://{}", config.listen);
         }
-        let (app, publications) = open_app(config).await?;
+        let (app, queues) = open_app(config).await?;
+        policies::put_in_force(&app).await?;
         copies::clear_staging(&app).await?;
         let token = first_accounts(&app).await?;
         // The folder is locked, so the local worker of an earlier start is gone.
@@ -115,7 +121,9 @@ impl Server {
             name: local_worker(),
             log: app.config.dir.join("worker.log"),
         });
-        Ok(Self { app, listener, _lock: lock, worker, publications })
+        // Releases on their way were perhaps judged by other rules.
+        releases::rejudge(&app, None).await?;
+        Ok(Self { app, listener, _lock: lock, worker, queues })
     }
 
     /// Serves until `stop` turns true, then lets open requests end.
@@ -125,11 +133,15 @@ impl Server {
     pub async fn run(self, stop: watch::Receiver<bool>) -> std::io::Result<()> {
         let background = [
             tokio::spawn(jobs::ingest::run(self.app.clone())),
-            tokio::spawn(jobs::publish::run(self.app.clone(), self.publications)),
+            tokio::spawn(jobs::publish::run(self.app.clone(), self.queues.publications)),
+            tokio::spawn(jobs::prepare::run(self.app.clone(), self.queues.preparations)),
+            tokio::spawn(jobs::schedule::run(self.app.clone())),
         ];
         let worker = self.worker.map(|worker| tokio::spawn(worker.run(stop.clone())));
         let (mut stopped, mut deadline) = (stop.clone(), stop);
-        let serving = axum::serve(self.listener, router(&self.app)).with_graceful_shutdown(async move {
+        // Who connects is told to those who count wrong passwords.
+        let service = router(&self.app).into_make_service_with_connect_info::<SocketAddr>();
+        let serving = axum::serve(self.listener, service).with_graceful_shutdown(async move {
             let _ = stopped.wait_for(|stop| *stop).await;
         });
         let result = tokio::select! {
@@ -152,26 +164,38 @@ pub fn router(app: &App) -> Router {
     web::layers(web::router().merge(web::api::router()).with_state(app.clone()), app)
 }
 
-pub(crate) async fn open_app(config: Config) -> Result<(App, Publications), ServeError> {
+/// Where the jobs take their work from.
+pub(crate) struct Queues {
+    publications: Publications,
+    preparations: Preparations,
+}
+
+pub(crate) async fn open_app(config: Config) -> Result<(App, Queues), ServeError> {
     let catalog = catalog(&config.tasks_dir)?;
     catalog.suite(&config.suite).map_err(ServeError::Suite)?;
+    let policy = policies::load(&config.policy).map_err(ServeError::Policy)?;
     let store = SqliteStore::open(&config.database_url).await?;
     let blobs = Blobs::open(&config.blobs_url)?;
     let (publish, publications) = jobs::publish::channel();
+    let (prepare, preparations) = jobs::prepare::channel();
     let app = App::new(Inner {
         store: Arc::new(store),
         blobs,
         sources: Sources::new(&config),
         config,
         catalog,
+        policy,
         events: Events::default(),
         clock: Arc::new(SystemClock),
         entropy: Arc::new(SystemEntropy),
         ingest: Notify::new(),
         comparing: Mutex::new(()),
+        signing,
+        tries: Tries::default(),
+        prepare,
         publish,
     });
-    Ok((app, publications))
+    Ok((app, Queues { publications, preparations }))
 }
 
 /// The built-in tasks and suites, and the user's: `TASKS/*.toml` are tasks, `TASKS/suites/*.toml` suites.

@@ -3,11 +3,14 @@ use std::sync::Arc;
 
 use sekisho_bench::Catalog;
 use sekisho_domain::{Clock, Entropy, Timestamp};
+use sekisho_policy::PolicySet;
 use sekisho_store::Store;
 use sekisho_store::blobs::Blobs;
 use tokio::sync::{Mutex, Notify};
 
+use crate::jobs::prepare::Preparer;
 use crate::jobs::publish::Publisher;
+use crate::service::passwords::Tries;
 use crate::service::sources::Sources;
 use crate::{Config, Events};
 
@@ -25,6 +28,8 @@ pub struct Inner {
     pub config: Config,
     /// Task definitions and suites: built in, and the user's.
     pub catalog: Catalog,
+    /// The rules that releases are judged by.
+    pub policy: PolicySet,
     /// Benchmark data files by digest.
     pub sources: Sources,
     /// What changed, for browsers.
@@ -37,6 +42,12 @@ pub struct Inner {
     pub ingest: Notify,
     /// Held while comparisons are computed for a page.
     pub comparing: Mutex<()>,
+    /// The key that releases and heads of the audit log are signed with.
+    pub signing: sekisho_hub::signature::SigningKey,
+    /// Wrong passwords of late.
+    pub tries: Tries,
+    /// Hands releases to the job that makes their files.
+    pub prepare: Preparer,
     /// Hands releases to the job that publishes them.
     pub publish: Publisher,
 }

@@ -14,7 +14,9 @@ mod text;
 mod time;
 mod units;
 
+pub mod audit;
 pub mod checkpoint;
+pub mod corpus;
 pub mod evaluation;
 pub mod lineage;
 pub mod manifest;

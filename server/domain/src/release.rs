@@ -1,7 +1,9 @@
 //! The life of a release, from a draft to the world.
 
-use crate::StateError;
+use serde::{Deserialize, Serialize};
+
 use crate::state::named;
+use crate::{StateError, Timestamp};
 
 named! {
     /// The states of a release.
@@ -42,6 +44,10 @@ named! {
         Request = "request",
         /// One more approval, or the last that was needed.
         Approve = "approve",
+        /// Approve alone and with a reason, where a lab has nobody else; recorded as such.
+        BreakGlass = "break_glass",
+        /// What the registry or the policy says has changed: judged again, approvals void.
+        Rejudge = "rejudge",
         /// Back to draft, comment kept, approvals void.
         Return = "return",
         /// End it as an approver.
@@ -61,6 +67,33 @@ named! {
     }
 }
 
+named! {
+    /// How far a release is taken back. Copies that people have, and licences that cannot be withdrawn, stay in any case.
+    YankExtent {
+        /// The card says it; the files stay where they are.
+        Card = "card",
+        /// The card says it, and the Hub asks for permission before a download.
+        Gate = "gate",
+        /// The card says it, and the repository is private again.
+        Hide = "hide",
+    }
+}
+
+/// How a published release was taken back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Yank {
+    /// Why; stands in the card.
+    pub reason: String,
+    /// Who decided.
+    pub by: String,
+    /// When.
+    pub at: Timestamp,
+    /// How far.
+    pub extent: YankExtent,
+    /// The Hub shows it.
+    pub done: bool,
+}
+
 impl ReleaseState {
     /// The states from which `action` is possible.
     #[must_use]
@@ -71,7 +104,8 @@ impl ReleaseState {
             A::Freeze => &[Self::Draft, Self::Frozen],
             A::Check => &[Self::Frozen],
             A::Request => &[Self::PolicyChecked],
-            A::Approve | A::Reject => &[Self::InReview],
+            A::Approve | A::BreakGlass | A::Reject => &[Self::InReview],
+            A::Rejudge => &[Self::PolicyChecked, Self::InReview, Self::Approved],
             A::Return => &[Self::PolicyChecked, Self::InReview, Self::Approved, Self::Publishing],
             A::Withdraw | A::Edit => &[
                 Self::Draft,
@@ -106,7 +140,8 @@ impl ReleaseState {
         }
         Ok(match action {
             A::Freeze => Self::Frozen,
-            A::Check => Self::PolicyChecked,
+            A::Check | A::Rejudge => Self::PolicyChecked,
+            A::BreakGlass => Self::Approved,
             A::Approve if enough => Self::Approved,
             A::Request | A::Approve => Self::InReview,
             A::Return | A::Edit => Self::Draft,

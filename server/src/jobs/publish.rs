@@ -180,13 +180,23 @@ fn open_publisher(app: &App) -> Result<sekisho_hub::Publisher, PublishError> {
 async fn complete(app: &App, begun: &Release, published: &Published) -> Result<(), WebError> {
     let mut release = unchanged(app, begun.id, begun.digest).await?;
     release.state = release.state.after(ReleaseAction::Complete, true)?;
+    release.publish_at = None;
     release.commit = Some(published.commit.clone());
     release.url = Some(published.url.clone());
     release.updated = app.now();
     let detail =
         serde_json::json!({ "commit": published.commit, "url": published.url, "tag": published.tag });
-    let audit = entry(app, release.id, "release.complete", "done", detail);
-    app.store.update_release(&release, &audit, None).await?;
+    let mut audit = vec![entry(app, release.id, "release.complete", "done", detail)];
+    let mut superseded = releases::superseded_by(app, &release).await?;
+    for old in &mut superseded {
+        old.state = old.state.after(ReleaseAction::Supersede, true)?;
+        old.successor = Some(release.id);
+        old.updated = app.now();
+        let detail = serde_json::json!({ "successor": release.id });
+        audit.push(entry(app, old.id, "release.supersede", "done", detail));
+    }
+    app.store.complete_release(&release, &superseded, &audit).await?;
+    superseded.iter().for_each(|old| app.events.publish(format!("release:{}", old.id), "state"));
     Ok(())
 }
 

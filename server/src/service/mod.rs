@@ -1,10 +1,16 @@
 //! What the service does, apart from HTTP: pages, API and jobs all go through here, so a rule lives in one place.
 
+pub mod audit;
 pub mod checkpoints;
 pub mod comparisons;
 pub mod copies;
+pub mod corpora;
 pub mod evaluations;
+pub mod logins;
+pub mod passwords;
 pub mod people;
+pub mod policies;
+pub mod projects;
 pub mod releases;
 pub mod runs;
 pub mod sources;

@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use sekisho_domain::user::{Role, Scope};
 use sekisho_domain::{Sha256, TokenId, UserId};
 use sekisho_store::{ApiToken, AuditEntry, LoginLink, User};
@@ -34,7 +36,8 @@ pub fn new_user(app: &App, name: &str, roles: &[Role]) -> Result<User, WebError>
         return Err(WebError::bad_request("user-name", detail));
     }
     let id = UserId::new(&*app.clock, &*app.entropy);
-    Ok(User { id, name: name.to_owned(), roles: roles.to_vec(), created: app.now() })
+    let roles = roles.to_vec();
+    Ok(User { id, name: name.to_owned(), roles, projects: BTreeMap::new(), created: app.now() })
 }
 
 /// Gives an account these roles and no others.

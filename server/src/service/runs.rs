@@ -3,6 +3,7 @@ use sekisho_domain::wire::{MetricsAccepted, MetricsBatch, RegisterRun, RunView};
 use sekisho_domain::{RunId, Sha256, Step, Tokens, canonical_json};
 use sekisho_store::Run;
 
+use super::corpora;
 use crate::{App, Noun, WebError};
 
 /// Rows in one metrics batch; a client splits larger ones.
@@ -33,13 +34,18 @@ pub async fn register(app: &App, request: &RegisterRun) -> Result<(Run, bool), W
     if let Some(suite) = &request.suite {
         super::evaluations::suite(app, suite)?;
     }
+    let project = super::projects::of_request(app, request.project.as_deref()).await?;
     let digest = request.spec.as_ref().map(|spec| Sha256::of(canonical_json(spec)));
     if let Some(run) = app.store.run_by_name(&request.name).await? {
         return same_run(run, digest).map(|run| (run, false));
     }
+    if let Some(spec) = &request.spec {
+        claims_hold(app, spec).await?;
+    }
     let now = app.now();
     let run = Run {
         id: RunId::new(&*app.clock, &*app.entropy),
+        project,
         name: request.name.clone(),
         state: RunState::Registered,
         spec: request.spec.clone(),
@@ -61,6 +67,37 @@ pub async fn register(app: &App, request: &RegisterRun) -> Result<(Run, bool), W
         }
         Err(other) => Err(other.into()),
     }
+}
+
+/// The registry is the truth: a specification that claims another level or licence for a subset is refused. What is not registered is
+/// shown as such, and bars publishing.
+async fn claims_hold(app: &App, spec: &serde_json::Value) -> Result<(), WebError> {
+    for claim in corpora::claims(spec) {
+        let Some(there) = app.store.subset(&claim.subset).await?.map(|found| found.subset) else { continue };
+        let registered = there.level.map_or("none", |level| level.as_str());
+        if let Some(claimed) = claim.level.filter(|claimed| claimed != registered) {
+            let subset = &claim.subset;
+            let detail = format!(
+                "Subset \"{subset}\" is said to be {claimed}, but the registry says {registered}. Correct [[data.mix]] level, or ask the corpus group."
+            );
+            let ja = format!(
+                "サブセット「{subset}」は{claimed}と記載されていますが、登録されているリリースレベルは{registered}です。[[data.mix]] の level を修正するか、コーパスWGに確認してください。"
+            );
+            return Err(WebError::refused("level-mismatch", detail).or_ja(ja));
+        }
+        let Some((claimed, registered)) = claim.license.zip(there.license) else { continue };
+        if !app.policy.same_license(&claimed, &registered) {
+            let subset = &claim.subset;
+            let detail = format!(
+                "Subset \"{subset}\" is said to be under {claimed}, but is registered under {registered}. Correct [[data.mix]] license, or ask the corpus group."
+            );
+            let ja = format!(
+                "サブセット「{subset}」のライセンスは{claimed}と記載されていますが、登録されているライセンスは{registered}です。[[data.mix]] の license を修正するか、コーパスWGに確認してください。"
+            );
+            return Err(WebError::refused("license-contradiction", detail).or_ja(ja));
+        }
+    }
+    Ok(())
 }
 
 fn same_run(run: Run, digest: Option<Sha256>) -> Result<Run, WebError> {
@@ -137,6 +174,7 @@ pub async fn event(app: &App, key: &str, event: &RunEvent) -> Result<(), WebErro
 pub fn view(run: &Run) -> RunView {
     RunView {
         id: run.id,
+        project: run.project.clone(),
         name: run.name.clone(),
         state: run.state,
         step: run.step,

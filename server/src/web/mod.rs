@@ -22,8 +22,8 @@ use crate::{App, Noun, WebError};
 /// The pages and the static files. The fallback answers every path that is neither theirs nor the API's.
 pub fn router() -> Router<App> {
     use pages::{
-        checkpoint, evaluation, leaderboard, login, overview, queue, release, releases, run, runs, samples,
-        search,
+        audit, checkpoint, corpora, corpus, evaluation, leaderboard, login, login_command, overview, queue,
+        release, releases, run, runs, samples, search, settings,
     };
     Router::new()
         .route("/", get(overview::show))
@@ -42,7 +42,17 @@ pub fn router() -> Router<App> {
         .route("/releases/{id}/{action}", post(release::act))
         .route("/queue", get(queue::show))
         .route("/search", get(search::show))
+        .route("/corpora", get(corpora::show).post(corpora::import))
+        .route("/corpora/{subset}", get(corpus::show))
+        .route("/corpora/{subset}/level", post(corpus::change_level))
+        .route("/audit", get(audit::show))
+        .route("/settings", get(settings::show))
+        .route("/settings/password", post(settings::password))
+        .route("/settings/tokens", post(settings::add_token))
+        .route("/settings/tokens/revoke", post(settings::revoke_token))
         .route("/login", get(login::show).post(login::sign_in))
+        .route("/login/password", post(login::with_password))
+        .route("/login/command", get(login_command::show).post(login_command::answer))
         .route("/logout", post(login::sign_out))
         .route("/static/{digest}/{name}", get(assets::serve))
         .fallback(nowhere)

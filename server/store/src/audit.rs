@@ -1,25 +1,21 @@
 use async_trait::async_trait;
-use sekisho_domain::Timestamp;
+pub use sekisho_domain::audit::AuditEntry;
+use sekisho_domain::audit::{AuditFault, AuditHead, ChainedEntry};
+use sekisho_domain::Sha256;
 
 use crate::StoreError;
 
-/// One line of the audit log: who did what to what, and how they had proved who they are.
-#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct AuditEntry {
-    /// When.
-    pub at: Timestamp,
-    /// Account name, or `system`.
-    pub actor: String,
-    /// `session`, `token:<id>` or `system`.
-    pub by: String,
-    /// What was done, e.g. `release.approve`.
-    pub action: String,
-    /// To what, e.g. a release id.
-    pub object: String,
-    /// `done`, `refused`, or `failed` for what the service itself could not do.
-    pub result: String,
-    /// Details.
-    pub detail: serde_json::Value,
+/// What is looked for in the log; nothing given means everything.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AuditFilter {
+    /// Account name.
+    pub actor: Option<String>,
+    /// What the action begins with: `release.`, `user.roles`.
+    pub action: Option<String>,
+    /// To what.
+    pub object: Option<String>,
+    /// `done`, `refused` or `failed`.
+    pub result: Option<String>,
 }
 
 /// The audit log: append-only, each entry hashed over the one before it.
@@ -27,8 +23,17 @@ pub struct AuditEntry {
 pub trait AuditRepository: Send + Sync {
     /// Appends an entry.
     async fn append_audit(&self, entry: &AuditEntry) -> Result<(), StoreError>;
-    /// Newest first.
-    async fn audit(&self, limit: u32) -> Result<Vec<AuditEntry>, StoreError>;
-    /// Recomputes the chain: the number of entries, or the first one that does not fit.
-    async fn verify_audit(&self) -> Result<Result<u64, u64>, StoreError>;
+    /// Newest first, those below a number (all when it is none).
+    async fn audit(
+        &self,
+        filter: &AuditFilter,
+        below: Option<u64>,
+        limit: u32,
+    ) -> Result<Vec<ChainedEntry>, StoreError>;
+    /// Oldest first, those above a number.
+    async fn audit_after(&self, seq: u64, limit: u32) -> Result<Vec<ChainedEntry>, StoreError>;
+    /// Number and hash of the last entry; none in an empty log.
+    async fn audit_end(&self) -> Result<Option<(u64, Sha256)>, StoreError>;
+    /// Recomputes the chain and holds it against heads taken before: the number of entries, or what does not fit.
+    async fn verify_audit(&self, heads: &[AuditHead]) -> Result<Result<u64, AuditFault>, StoreError>;
 }

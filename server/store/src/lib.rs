@@ -5,28 +5,36 @@
 
 mod audit;
 mod checkpoints;
+mod corpora;
 mod error;
 mod evaluations;
 mod lists;
 mod people;
+mod policies;
+mod projects;
 mod queue;
 mod releases;
 mod runs;
+mod sign_in;
 #[cfg(test)]
 mod story;
 
 pub mod blobs;
 pub mod sqlite;
 
-pub use audit::{AuditEntry, AuditRepository};
+pub use audit::{AuditEntry, AuditFilter, AuditRepository};
 pub use checkpoints::{Checkpoint, CheckpointRepository, Verification};
+pub use corpora::{CorpusRepository, RegisteredSubset, SubsetChange};
 pub use error::StoreError;
 pub use evaluations::{Evaluation, EvaluationRepository, RecordChunk, ScoreRow};
 pub use lists::{CheckpointSummary, ListRepository, QueueHealth};
-pub use people::{ApiToken, LoginLink, PeopleRepository, Session, User};
+pub use people::{ApiToken, LoginLink, PeopleRepository, Session, SessionKind, User};
+pub use policies::{KeptPolicy, PolicyRepository};
+pub use projects::{Project, ProjectRepository};
 pub use queue::{MAX_ATTEMPTS, NewWork, Progress, QueueRepository, WorkRow};
-pub use releases::{Approval, Comment, HubCommit, PublishStep, Release, ReleaseRepository, StepState};
+pub use releases::{Approval, ApprovalKind, CardEdits, Comment, HubCommit, Prepared, PublishStep, Release, ReleaseRepository, StepState};
 pub use runs::{Run, RunRepository};
+pub use sign_in::{LoginRequest, Password, SignInRepository};
 
 /// Everything the service keeps. `sqlite::SqliteStore` implements it; PostgreSQL will by the same story tests.
 pub trait Store:
@@ -35,7 +43,11 @@ pub trait Store:
     + EvaluationRepository
     + QueueRepository
     + ReleaseRepository
+    + CorpusRepository
+    + PolicyRepository
     + PeopleRepository
+    + ProjectRepository
+    + SignInRepository
     + AuditRepository
     + ListRepository
 {
@@ -47,7 +59,11 @@ impl<T> Store for T where
         + EvaluationRepository
         + QueueRepository
         + ReleaseRepository
+        + CorpusRepository
+        + PolicyRepository
         + PeopleRepository
+        + ProjectRepository
+        + SignInRepository
         + AuditRepository
         + ListRepository
 {

@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use sekisho_domain::user::{Role, Scope};
 use sekisho_domain::{Sha256, Timestamp, TokenId, UserId};
@@ -11,17 +13,56 @@ pub struct User {
     pub id: UserId,
     /// Unique name, shown.
     pub name: String,
-    /// What it may do.
+    /// What it may do everywhere.
     pub roles: Vec<Role>,
+    /// What it may do in single projects besides.
+    pub projects: BTreeMap<String, Vec<Role>>,
     /// Created at.
     pub created: Timestamp,
 }
 
 impl User {
-    /// Whether the account holds that role.
+    /// Whether the account holds that role everywhere.
     #[must_use]
     pub fn has(&self, role: Role) -> bool {
         self.roles.contains(&role)
+    }
+
+    /// Whether the account holds that role in a project: there, or everywhere.
+    #[must_use]
+    pub fn has_in(&self, project: &str, role: Role) -> bool {
+        self.has(role) || self.projects.get(project).is_some_and(|roles| roles.contains(&role))
+    }
+}
+
+/// What a session was opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SessionKind {
+    /// A browser, by cookie.
+    Browser,
+    /// A command line, confirmed in a browser.
+    Command,
+}
+
+impl SessionKind {
+    /// The fixed name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Browser => "browser",
+            Self::Command => "command",
+        }
+    }
+}
+
+impl std::str::FromStr for SessionKind {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        [Self::Browser, Self::Command]
+            .into_iter()
+            .find(|kind| kind.as_str() == text)
+            .ok_or_else(|| format!("\"{text}\" is none of browser, command"))
     }
 }
 
@@ -57,6 +98,8 @@ pub struct Session {
     pub csrf: String,
     /// As of the link that opened it.
     pub makers: Vec<UserId>,
+    /// What it was opened for.
+    pub kind: SessionKind,
     /// Until when.
     pub expires: Timestamp,
 }

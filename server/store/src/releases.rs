@@ -1,8 +1,10 @@
 use std::collections::{BTreeMap, HashMap};
 
 use async_trait::async_trait;
-use sekisho_domain::release::ReleaseState;
+use sekisho_domain::manifest::FileEntry;
+use sekisho_domain::release::{ReleaseState, Yank};
 use sekisho_domain::{CheckpointId, ReleaseId, Sha256, Text, Timestamp, UserId};
+use serde::{Deserialize, Serialize};
 
 use crate::{AuditEntry, StoreError};
 
@@ -11,6 +13,8 @@ use crate::{AuditEntry, StoreError};
 pub struct Release {
     /// Its id.
     pub id: ReleaseId,
+    /// The project that it belongs to: that of the checkpoint's run.
+    pub project: String,
     /// The checkpoint to be released.
     pub checkpoint: CheckpointId,
     /// Display name of the model.
@@ -41,6 +45,18 @@ pub struct Release {
     pub digest: Option<Sha256>,
     /// Approvals needed.
     pub approvals_needed: u32,
+    /// Texts of people in the card; they stay when the card is made again.
+    pub card_edits: CardEdits,
+    /// Files that the service made when the content was fixed: path → blob key.
+    pub generated: BTreeMap<String, String>,
+    /// The weights as they are released, when they are not the checkpoint's own files.
+    pub prepared: Option<Prepared>,
+    /// The release that took its place.
+    pub successor: Option<ReleaseId>,
+    /// How it was taken back.
+    pub yank: Option<Yank>,
+    /// Not to be published before.
+    pub publish_at: Option<Timestamp>,
     /// Commit on the Hub, once published.
     pub commit: Option<String>,
     /// URL on the Hub, once published.
@@ -53,6 +69,51 @@ pub struct Release {
     pub updated: Timestamp,
 }
 
+/// Language (`en`, `ja`) → section of the card → text.
+pub type CardEdits = BTreeMap<String, BTreeMap<String, String>>;
+
+/// Weights in other shards or another type than the checkpoint's, made when the content was fixed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Prepared {
+    /// Folder in which they lie.
+    pub path: String,
+    /// All files of the model in it.
+    pub files: Vec<FileEntry>,
+    /// Identity of the weights in it.
+    pub weights: Sha256,
+}
+
+/// What an approval rests on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ApprovalKind {
+    /// One of the persons that the release needs.
+    Approval,
+    /// One person alone, with a reason, where a lab has nobody else: recorded as such.
+    BreakGlass,
+}
+
+impl ApprovalKind {
+    /// The fixed name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Approval => "approval",
+            Self::BreakGlass => "break_glass",
+        }
+    }
+}
+
+impl std::str::FromStr for ApprovalKind {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        [Self::Approval, Self::BreakGlass]
+            .into_iter()
+            .find(|kind| kind.as_str() == text)
+            .ok_or_else(|| format!("\"{text}\" is none of approval, break_glass"))
+    }
+}
+
 /// An approval. It counts as long as its digest has been the release's without a break.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Approval {
@@ -60,6 +121,8 @@ pub struct Approval {
     pub user: UserId,
     /// Their name at the time.
     pub user_name: String,
+    /// What it rests on.
+    pub kind: ApprovalKind,
     /// What exactly was approved.
     pub digest: Sha256,
     /// Comment.
@@ -173,6 +236,14 @@ pub trait ReleaseRepository: Send + Sync {
         audit: &AuditEntry,
         comment: Option<&Comment>,
     ) -> Result<(), StoreError>;
+    /// Writes that a release is out, and that those it takes the place of are superseded, in one transaction; as
+    /// [`Self::update_release`].
+    async fn complete_release(
+        &self,
+        release: &Release,
+        superseded: &[Release],
+        audit: &[AuditEntry],
+    ) -> Result<(), StoreError>;
     /// Adds an approval and writes the release in one transaction, as [`Self::update_release`]. One person counts once per digest:
     /// [`StoreError::Conflict`] on the second time. [`StoreError::Stale`] also when what was approved is not what the release holds.
     async fn approve(
@@ -183,7 +254,7 @@ pub trait ReleaseRepository: Send + Sync {
     ) -> Result<(), StoreError>;
     /// All approvals, oldest first, also those that no longer count.
     async fn approvals(&self, id: ReleaseId) -> Result<Vec<Approval>, StoreError>;
-    /// The approvals of what each of these releases holds, oldest first; at most one of each person. Releases without one are absent.
+    /// The approvals of what each of these releases holds, of both kinds, oldest first; at most one of each person and kind. Releases without one are absent.
     async fn valid_approvals(
         &self,
         ids: &[ReleaseId],

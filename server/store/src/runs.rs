@@ -10,6 +10,8 @@ use crate::StoreError;
 pub struct Run {
     /// Its id.
     pub id: RunId,
+    /// The project that it belongs to.
+    pub project: String,
     /// Unique name.
     pub name: String,
     /// Where it stands.

@@ -19,6 +19,9 @@ pub struct RegisterRun {
     /// Suite that examines its checkpoints; the server's default when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suite: Option<String>,
+    /// The project that it belongs to; `default` when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project: Option<String>,
 }
 
 /// A run as the API shows it.
@@ -26,6 +29,9 @@ pub struct RegisterRun {
 pub struct RunView {
     /// Its id.
     pub id: RunId,
+    /// The project that it belongs to.
+    #[serde(default)]
+    pub project: String,
     /// Its unique name.
     pub name: String,
     /// Where it stands.

@@ -3,6 +3,7 @@
 use super::PolicySet;
 use super::license::{Duty, LicenseRule, Use};
 use super::rules::{ClaimRule, Gate, Gates, House, LevelRule, Permit};
+use crate::rules::licenses::settled;
 
 /// A use of text that a level permits or not, for a table of level × use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,6 +113,12 @@ impl PolicySet {
     #[must_use]
     pub fn license(&self, name: &str) -> Option<&LicenseRule> {
         self.rules.licenses.iter().find(|rule| rule.is_called(name))
+    }
+
+    /// Whether two expressions mean the same licences, whatever names they use.
+    #[must_use]
+    pub fn same_license(&self, a: &str, b: &str) -> bool {
+        settled(a, self) == settled(b, self)
     }
 
     /// The rule for a release level.

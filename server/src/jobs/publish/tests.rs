@@ -1,5 +1,6 @@
 use sekisho_domain::wire::RegisterRun;
 use sekisho_domain::{Step as RunStep, Tokens};
+use sekisho_store::AuditFilter;
 use tempfile::TempDir;
 
 use super::*;
@@ -37,7 +38,8 @@ async fn a_panic_stops_one_publication_and_is_written_down() {
     let last = steps.last().expect("a step");
     assert_eq!((last.name.as_str(), last.state), ("preflight", StepState::Failed));
     assert!(last.detail.en.contains("a fault of Sekisho (no way through)"), "{}", last.detail.en);
-    let audit = app.store.audit(1).await.expect("a log").remove(0);
-    assert_eq!((audit.result.as_str(), &audit.detail["code"]), ("failed", &"publish-panic".into()));
+    let log = app.store.audit(&AuditFilter::default(), None, 1).await.expect("a log");
+    let audit = &log[0].entry;
+    assert_eq!((&audit["result"], &audit["detail"]["code"]), (&"failed".into(), &"publish-panic".into()));
     assert_eq!(interrupted(&app).await.expect("a list"), [], "a person asks again");
 }

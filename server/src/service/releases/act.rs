@@ -1,9 +1,9 @@
 use sekisho_domain::release::{ReleaseAction, ReleaseState};
 use sekisho_domain::user::{Role, Scope};
 use sekisho_domain::{ReleaseId, Sha256};
-use sekisho_store::{Approval, Comment, Release};
+use sekisho_store::{Approval, ApprovalKind, Comment, Release};
 
-use super::{judge, leave, permit, valid_approvals};
+use super::{break_glass, judge, leave, permit, valid_approvals};
 use crate::service::people;
 use crate::{Actor, App, Proof, WebError};
 
@@ -33,6 +33,7 @@ pub async fn act(
         ReleaseAction::Freeze => judge::freeze(app, actor, release, comment).await?,
         ReleaseAction::Request => request(app, actor, release, comment).await?,
         ReleaseAction::Approve => approve(app, actor, release, comment).await?,
+        ReleaseAction::BreakGlass => break_glass::decide(app, actor, release, comment).await?,
         ReleaseAction::Return | ReleaseAction::Reject if comment.trim().is_empty() => {
             let detail = "Say why: a returned or rejected release carries a comment for its author.";
             return Err(WebError::bad_request("comment-missing", detail));
@@ -42,11 +43,15 @@ pub async fn act(
             step(app, actor, release, action, comment).await?
         }
         ReleaseAction::Publish => publish(app, actor, release, comment).await?,
+        ReleaseAction::Yank => {
+            let detail = "A yank says how far it goes; use the yank form, `sekisho release yank`, or POST …/yank with \"extent\".";
+            return Err(WebError::bad_request("extent-missing", detail));
+        }
         ReleaseAction::Check
+        | ReleaseAction::Rejudge
         | ReleaseAction::Complete
         | ReleaseAction::Edit
-        | ReleaseAction::Supersede
-        | ReleaseAction::Yank => {
+        | ReleaseAction::Supersede => {
             let detail = format!("\"{action}\" is not something a person does here.");
             return Err(WebError::bad_request("action", detail));
         }
@@ -64,7 +69,8 @@ pub const COMMENTERS: [Role; 5] =
 /// # Errors
 /// 403, or when the store fails.
 pub async fn comment(app: &App, actor: &Actor, id: ReleaseId, text: &str) -> Result<(), WebError> {
-    actor.require(&COMMENTERS, Scope::Release)?;
+    let release = super::find(app, &id.to_string()).await?;
+    actor.require_in(&release.project, &COMMENTERS, Scope::Release)?;
     if text.trim().is_empty() {
         return Err(WebError::bad_request("comment-missing", "The comment is empty."));
     }
@@ -81,7 +87,7 @@ fn name(action: ReleaseAction) -> String {
 
 /// Who may do what. Nobody approves what they proposed, and a stored token approves nothing: neither by itself nor by a link that
 /// it made for its own account or for somebody to approve what its account proposed.
-fn permitted(actor: &Actor, release: &Release, action: ReleaseAction) -> Result<(), WebError> {
+pub(super) fn permitted(actor: &Actor, release: &Release, action: ReleaseAction) -> Result<(), WebError> {
     let own = actor.user.id == release.author;
     match action {
         ReleaseAction::Approve | ReleaseAction::Return | ReleaseAction::Reject => {
@@ -101,14 +107,17 @@ fn permitted(actor: &Actor, release: &Release, action: ReleaseAction) -> Result<
                 let ja = "このログインに使ったリンクは、起案者または本人の保存済みトークンから発行されたものです。保存済みトークンによる承認はできません。別の管理者にリンクの発行を依頼してください。";
                 return Err(WebError::forbidden("link-cannot-approve", detail).or_ja(ja));
             }
-            actor.require(&[Role::Approver], Scope::Release)
+            actor.require_in(&release.project, &[Role::Approver], Scope::Release)
         }
         ReleaseAction::Withdraw if !own => Err(WebError::forbidden(
             "not-author",
             "Only the author withdraws a release; an approver returns or rejects it.",
         )),
-        ReleaseAction::Publish => actor.require(&[Role::Publisher], Scope::Publish),
-        _ => actor.require(&[Role::Contributor], Scope::Release),
+        ReleaseAction::BreakGlass => break_glass::permitted(actor),
+        ReleaseAction::Publish | ReleaseAction::Yank => {
+            actor.require_in(&release.project, &[Role::Publisher], Scope::Publish)
+        }
+        _ => actor.require_in(&release.project, &[Role::Contributor], Scope::Release),
     }
 }
 
@@ -135,6 +144,7 @@ async fn approve(app: &App, actor: &Actor, mut release: Release, comment: &str) 
     let approval = Approval {
         user: actor.user.id,
         user_name: actor.user.name.clone(),
+        kind: ApprovalKind::Approval,
         digest,
         comment: comment.to_owned(),
         at: app.now(),
@@ -146,7 +156,7 @@ async fn approve(app: &App, actor: &Actor, mut release: Release, comment: &str) 
 }
 
 /// The names of the accounts whose tokens led to an approver's sign-in: empty when the service itself made the link.
-async fn link_makers(app: &App, actor: &Actor) -> Result<serde_json::Value, WebError> {
+pub(super) async fn link_makers(app: &App, actor: &Actor) -> Result<serde_json::Value, WebError> {
     let mut names = Vec::new();
     for maker in actor.makers() {
         names.push(app.store.user(maker).await?.map_or_else(|| maker.to_string(), |user| user.name));
@@ -155,12 +165,10 @@ async fn link_makers(app: &App, actor: &Actor) -> Result<serde_json::Value, WebE
 }
 
 async fn publish(app: &App, actor: &Actor, release: Release, comment: &str) -> Result<Release, WebError> {
-    if app.config.hub_token_file.is_none() {
-        let detail = "No Hub token is configured; nothing was published. Set [hub] token_file in sekisho.toml to a file with a write token.";
-        return Err(WebError::conflict("hub-token-missing", detail));
-    }
+    has_hub(app)?;
     // The state first: what is not approved at all is told so.
     release.state.after(ReleaseAction::Publish, false)?;
+    separate(app, actor, &release).await?;
     if app.publish.holds(release.id) {
         // A second press must not disturb the publication that it asks for.
         return Ok(release);
@@ -169,6 +177,25 @@ async fn publish(app: &App, actor: &Actor, release: Release, comment: &str) -> R
     let release = step(app, actor, release, ReleaseAction::Publish, comment).await?;
     app.publish.send(release.id);
     Ok(release)
+}
+
+/// There is a Hub to publish to.
+pub(super) fn has_hub(app: &App) -> Result<(), WebError> {
+    if app.config.hub_token_file.is_some() {
+        return Ok(());
+    }
+    let detail = "No Hub token is configured; nothing was published. Set [hub] token_file in sekisho.toml to a file with a write token.";
+    Err(WebError::conflict("hub-token-missing", detail))
+}
+
+/// Who approved a release does not let it out as well, where the configuration separates the two.
+pub(super) async fn separate(app: &App, actor: &Actor, release: &Release) -> Result<(), WebError> {
+    let approved = valid_approvals(app, release).await?;
+    if app.config.separate_publisher && approved.iter().any(|approval| approval.user == actor.user.id) {
+        let detail = "You approved this release; somebody else publishes it. A lab that does not separate the two sets [review] separate_publisher = false.";
+        return Err(WebError::forbidden("own-approval", detail));
+    }
+    Ok(())
 }
 
 /// One transition with its audit entry, and its comment if there is one.
@@ -183,6 +210,9 @@ pub(super) async fn step(
     if release.state == ReleaseState::Draft {
         release.decision = None;
         release.digest = None;
+        release.publish_at = None;
+        release.generated.clear();
+        release.prepared = None;
     }
     write(app, actor, release, action, comment).await
 }

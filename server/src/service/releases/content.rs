@@ -62,6 +62,8 @@ pub(super) fn digest(app: &App, release: &Release, checkpoint: &Checkpoint) -> R
         "lineage": Sha256::of(&release.lineage),
         "path": release.path,
         "parents": release.parents,
+        "generated": release.generated,
+        "prepared": release.prepared.as_ref().map(|prepared| &prepared.files),
         "given": release.given,
         "missing": release.missing,
         "decision": release.decision.as_ref().map(|decision| decision["digest"].clone()),

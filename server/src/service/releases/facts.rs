@@ -3,9 +3,9 @@ use sekisho_domain::parse_toml;
 use sekisho_policy::{Facts, ReleasedFile, Trained};
 use sekisho_store::{Checkpoint, Release};
 
-use super::content;
+use super::{against, content};
 use super::texts::ANNOUNCEMENT;
-use crate::service::evaluations;
+use crate::service::{corpora, evaluations};
 use crate::{App, WebError};
 
 /// What the policy judges a release by: the same as `policy check` reads from its author's folder, with the card that is
@@ -18,6 +18,8 @@ pub(super) async fn of(app: &App, release: &Release, checkpoint: &Checkpoint) ->
     }
     facts.missing.clone_from(&release.missing);
     facts.trained = trained(app, checkpoint).await?;
+    facts.registry = Some(corpora::registry(app).await?);
+    facts.regressions = against::regressions(against::against_published(app, release, checkpoint).await?);
     for evaluation in app.store.evaluations_of(checkpoint.id).await? {
         let scores = evaluations::suite_scores(app, &evaluation).await?;
         facts.scores.extend(scores.tasks.into_iter().flatten().map(|row| row.entry));
@@ -41,15 +43,14 @@ pub(super) fn parent(path: &str, text: &str) -> Result<LineageFile, WebError> {
 }
 
 /// `[[data.mix]]` of the run's specification.
-async fn trained(app: &App, checkpoint: &Checkpoint) -> Result<Vec<Trained>, WebError> {
+pub(super) async fn trained(app: &App, checkpoint: &Checkpoint) -> Result<Vec<Trained>, WebError> {
     let spec = app.store.run(checkpoint.run).await?.and_then(|run| run.spec).unwrap_or_default();
-    let mixes = spec["data"]["mix"].as_array().into_iter().flatten();
-    let text = |value: &serde_json::Value| value.as_str().map(ToOwned::to_owned);
-    let mixes = mixes.filter_map(|mix| {
-        let (run, level) = (checkpoint.run_name.clone(), text(&mix["level"]));
-        Some(Trained { run, subset: text(&mix["name"])?, level })
-    });
-    Ok(mixes.collect())
+    let trained = |claim: corpora::Claim| Trained {
+        run: checkpoint.run_name.clone(),
+        subset: claim.subset,
+        level: claim.level,
+    };
+    Ok(corpora::claims(&spec).into_iter().map(trained).collect())
 }
 
 async fn released_texts(app: &App, release: &Release) -> Result<Vec<ReleasedFile>, WebError> {

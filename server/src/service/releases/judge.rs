@@ -1,6 +1,6 @@
 use jiff::civil::Date;
 use sekisho_domain::release::ReleaseAction;
-use sekisho_policy::{Decision, PolicySet};
+use sekisho_policy::Decision;
 use sekisho_store::{Checkpoint, Release};
 
 use super::{act, content, facts, settings};
@@ -32,15 +32,10 @@ pub(super) async fn decide(
     checkpoint: &Checkpoint,
 ) -> Result<Decision, WebError> {
     let facts = facts::of(app, release, checkpoint).await?;
-    Ok(sekisho_policy::evaluate(&facts, &set()?, today(app)))
-}
-
-/// The rules of this service.
-pub(super) fn set() -> Result<PolicySet, WebError> {
-    PolicySet::builtin("base").map_err(WebError::internal)
+    Ok(sekisho_policy::evaluate(&facts, &app.policy, today(app)))
 }
 
 /// The day in the server's zone: waivers end by the lab's calendar.
-fn today(app: &App) -> Date {
+pub(super) fn today(app: &App) -> Date {
     app.now().to_jiff().to_zoned(jiff::tz::TimeZone::system()).date()
 }

@@ -1,29 +1,39 @@
 //! Releases: proposing, judging, approving, publishing. The state machine is `sekisho_domain::release`; who may do what is here.
 
 mod act;
+mod against;
+mod break_glass;
 mod content;
 mod draft_card;
 mod facts;
 mod judge;
 mod leave;
 mod permit;
+mod prepare;
 mod propose;
+mod rejudge;
+mod schedule;
 mod settings;
 mod texts;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use sekisho_domain::user::Role;
 use sekisho_domain::{ReleaseId, UserId};
-use sekisho_store::{Approval, Release};
+use sekisho_store::{Approval, ApprovalKind, Release, User};
 
 use crate::{App, Noun, WebError};
 
 pub use act::{COMMENTERS, act, comment};
+pub use against::{AgainstPublished, TaskDifference, against_published};
 pub use content::{bundle, model_files, place};
 pub use leave::{Leave, leave};
 pub use permit::holds;
 pub use propose::{Proposal, edit, propose};
+pub use prepare::prepare;
+pub use rejudge::{descends_from, rejudge, under, would_be_allowed};
+pub use schedule::{begin_scheduled, due, schedule};
+pub use settings::superseded_by;
 pub use texts::ANNOUNCEMENT;
 
 /// A release by id.
@@ -55,13 +65,37 @@ pub async fn valid_approvals_of(
 ) -> Result<HashMap<ReleaseId, Vec<Approval>>, WebError> {
     let ids: Vec<ReleaseId> = releases.iter().map(|release| release.id).collect();
     let mut valid = app.store.valid_approvals(&ids).await?;
-    let users = app.store.users().await?.into_iter();
-    let approvers: BTreeSet<UserId> =
-        users.filter(|user| user.has(Role::Approver)).map(|user| user.id).collect();
-    for approvals in valid.values_mut() {
-        approvals.retain(|approval| approvers.contains(&approval.user));
+    let users: HashMap<UserId, User> =
+        app.store.users().await?.into_iter().map(|user| (user.id, user)).collect();
+    for release in releases {
+        let is_approver = |user: &UserId| {
+            users.get(user).is_some_and(|user| user.has_in(&release.project, Role::Approver))
+        };
+        if let Some(approvals) = valid.get_mut(&release.id) {
+            approvals.retain(|approval| {
+                approval.kind == ApprovalKind::Approval && is_approver(&approval.user)
+            });
+        }
     }
     Ok(valid)
+}
+
+/// The decision of one person alone that lets exactly this content out, if there is one: while break-glass is allowed at all, and by
+/// somebody who is an admin still.
+///
+/// # Errors
+/// When the store fails.
+pub async fn broken_glass(app: &App, release: &Release) -> Result<Option<Approval>, WebError> {
+    if !app.config.break_glass {
+        return Ok(None);
+    }
+    let of_content = app.store.valid_approvals(&[release.id]).await?.remove(&release.id).unwrap_or_default();
+    for approval in of_content.into_iter().filter(|approval| approval.kind == ApprovalKind::BreakGlass) {
+        if app.store.user(approval.user).await?.is_some_and(|user| user.has(Role::Admin)) {
+            return Ok(Some(approval));
+        }
+    }
+    Ok(None)
 }
 
 /// Where a release is to go, as its lineage file says.

@@ -1,6 +1,6 @@
 use sekisho_store::Release;
 
-use super::{content, judge, settings, valid_approvals};
+use super::{broken_glass, content, judge, settings, valid_approvals};
 use crate::service::checkpoints;
 use crate::{App, WebError};
 
@@ -28,7 +28,7 @@ pub async fn holds(app: &App, release: &Release) -> Result<(), WebError> {
     }
     settings::check(app, release).await?;
     let (valid, needed) = (valid_approvals(app, release).await?.len(), release.approvals_needed);
-    if valid < needed as usize {
+    if valid < needed as usize && broken_glass(app, release).await?.is_none() {
         return void(
             &format!("{valid} of {needed} approvals hold: those who approved must be approvers still."),
             &format!(

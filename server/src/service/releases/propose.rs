@@ -5,11 +5,11 @@ use sekisho_domain::release::{ReleaseAction, ReleaseState};
 use sekisho_domain::user::{Role, Scope};
 use sekisho_domain::{Language, ReleaseId};
 use sekisho_hub::card;
-use sekisho_store::{Checkpoint, Release};
+use sekisho_store::{CardEdits, Checkpoint, Release};
 
 use super::draft_card::card_facts;
-use super::{act, content, facts, judge, leave, settings, texts};
-use crate::service::checkpoints;
+use super::{act, content, facts, leave, settings, texts};
+use crate::service::{checkpoints, corpora, runs};
 use crate::{Actor, App, WebError};
 
 /// Lineage files that a release may refer to; far more than any model has ancestors.
@@ -42,10 +42,12 @@ pub async fn propose(
     checkpoint: &Checkpoint,
     proposal: &Proposal,
 ) -> Result<Release, WebError> {
-    actor.require(&[Role::Contributor], Scope::Release)?;
+    let run = runs::find(app, &checkpoint.run.to_string()).await?;
+    actor.require_in(&run.project, &[Role::Contributor], Scope::Release)?;
     let now = app.now();
     let mut release = Release {
         id: ReleaseId::new(&*app.clock, &*app.entropy),
+        project: run.project,
         checkpoint: checkpoint.id,
         name: String::new(),
         state: ReleaseState::Draft,
@@ -58,6 +60,12 @@ pub async fn propose(
         files: BTreeMap::new(),
         given: Vec::new(),
         missing: Vec::new(),
+        card_edits: CardEdits::new(),
+        generated: BTreeMap::new(),
+        prepared: None,
+        successor: None,
+        yank: None,
+        publish_at: None,
         decision: None,
         digest: None,
         approvals_needed: app.config.approvals,
@@ -91,8 +99,8 @@ pub async fn edit(
     version: u64,
     proposal: &Proposal,
 ) -> Result<Release, WebError> {
-    actor.require(&[Role::Contributor], Scope::Release)?;
     let mut release = super::find(app, &id.to_string()).await?;
+    actor.require_in(&release.project, &[Role::Contributor], Scope::Release)?;
     if release.author != actor.user.id {
         return Err(WebError::forbidden(
             "not-author",
@@ -127,13 +135,14 @@ async fn fill(
     release.lineage.clone_from(&proposal.lineage);
     release.path = if proposal.path.is_empty() { "lineage.toml".to_owned() } else { proposal.path.clone() };
     release.parents = keep_parents(app, &proposal.parents).await?;
-    let set = judge::set()?;
-    let owed = sekisho_policy::owed(&facts::of_lineage(app, release).await?, &set);
+    let mut of_lineage = facts::of_lineage(app, release).await?;
+    of_lineage.registry = Some(corpora::registry(app).await?);
+    let owed = sekisho_policy::owed(&of_lineage, &app.policy);
     proposal.files.iter().try_for_each(|(path, text)| texts::check(path, text))?;
     if let Some(announcement) = &proposal.announcement {
         texts::check("announcement.md", announcement)?;
     }
-    let mut all = texts::automatic(&proposal.files, &section.license, &set, &owed);
+    let mut all = texts::automatic(&proposal.files, &section.license, &app.policy, &owed);
     all.extend(proposal.files.clone());
     needs_license_file(&section.license, &all)?;
     all.extend(proposal.announcement.clone().map(|text| (texts::ANNOUNCEMENT.to_owned(), text)));

@@ -35,6 +35,20 @@ pub(super) async fn check(app: &App, release: &Release) -> Result<(), WebError> 
     Ok(())
 }
 
+/// The releases whose place this one takes: those that are out on the branch that it goes to.
+///
+/// # Errors
+/// When the store fails.
+pub async fn superseded_by(app: &App, release: &Release) -> Result<Vec<Release>, WebError> {
+    let (_, section) = content::lineage(&release.lineage)?;
+    let out = published(app, release, &section.repo).await?;
+    let same = |(old, theirs): (Release, ReleaseSection)| {
+        let takes_place = old.state == ReleaseState::Published && theirs.revision == section.revision;
+        takes_place.then_some(old)
+    };
+    Ok(out.into_iter().filter_map(same).collect())
+}
+
 /// The other releases that are out in a repository, with where they went.
 pub(super) async fn published(
     app: &App,

@@ -1,6 +1,6 @@
 use axum::Json;
 use axum::extract::{FromRequest, Request};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode, header};
 use serde::de::DeserializeOwned;
 
 use crate::WebError;
@@ -23,5 +23,40 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
             }
         })?;
         Ok(Self(value))
+    }
+}
+
+/// The version that the caller has seen: `If-Match` (an ETag of ours), or a field of the body where a client has no headers.
+///
+/// # Errors
+/// 428 when neither is there, 400 for one that is no ETag of ours.
+pub(super) fn if_match(headers: &HeaderMap, version: Option<u64>) -> Result<u64, WebError> {
+    let Some(tag) = headers.get(header::IF_MATCH) else {
+        return version.ok_or_else(WebError::version_missing);
+    };
+    let number = tag.to_str().ok().and_then(|tag| tag.trim().trim_end_matches('"').rsplit(['"', '-']).next());
+    number.and_then(|number| number.parse().ok()).ok_or_else(|| {
+        let detail = "If-Match holds no ETag of this service; send the one that came with the resource.";
+        WebError::bad_request("if-match", detail)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::{HeaderMap, HeaderValue, header};
+
+    use super::if_match;
+
+    #[test]
+    fn the_version_is_in_the_etag_or_in_the_body() {
+        let with = |tag: &'static str| {
+            HeaderMap::from_iter([(header::IF_MATCH, HeaderValue::from_static(tag))])
+        };
+        let code = |found: Result<u64, crate::WebError>| found.map_err(|error| error.status.as_u16());
+        assert_eq!(code(if_match(&with("W/\"01kc-7\""), None)), Ok(7));
+        assert_eq!(code(if_match(&with("\"3\""), Some(9))), Ok(3), "the header counts");
+        assert_eq!(code(if_match(&HeaderMap::new(), Some(9))), Ok(9));
+        assert_eq!(code(if_match(&HeaderMap::new(), None)), Err(428));
+        assert_eq!(code(if_match(&with("*"), Some(9))), Err(400));
     }
 }

@@ -1,11 +1,15 @@
 //! `/api/v1`: one file per endpoint.
 
+mod audit;
 mod body;
 mod checkpoint;
 mod checkpoints;
+mod corpora;
 mod evaluation;
 mod health;
 mod login_link;
+mod login_requests;
+mod projects;
 mod records;
 mod release;
 mod release_action;
@@ -45,6 +49,16 @@ pub(crate) fn router() -> Router<App> {
         .route("/releases", get(releases::list).post(releases::propose))
         .route("/releases/{id}", get(release::show))
         .route("/releases/{id}/{action}", post(release_action::act))
+        .route("/corpora", get(corpora::list).post(corpora::import))
+        .route("/corpora/{subset}", get(corpora::show))
+        .route("/corpora/{subset}/effects", get(corpora::effects))
+        .route("/corpora/{subset}/level", post(corpora::change_level))
+        .route("/projects", get(projects::list).post(projects::add))
+        .route("/projects/{project}/roles", post(projects::set_roles))
+        .route("/audit", get(audit::export))
+        .route("/audit/head", get(audit::head))
+        .route("/signing-key", get(audit::key))
+        .route("/login-requests", get(login_requests::standing).post(login_requests::ask).delete(login_requests::end))
         .route("/users", get(users::list).post(users::add))
         .route("/users/{name}/login-link", post(login_link::make))
         .route("/users/{name}/roles", post(user_roles::set))

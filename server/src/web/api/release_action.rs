@@ -2,21 +2,26 @@ use std::collections::BTreeMap;
 
 use axum::Json;
 use axum::extract::{Path, State};
-use sekisho_domain::release::ReleaseAction;
+use axum::http::HeaderMap;
+use sekisho_domain::Timestamp;
+use sekisho_domain::release::{ReleaseAction, YankExtent};
+use sekisho_store::CardEdits;
 use serde::Deserialize;
 
-use super::body::JsonBody;
+use super::body::{JsonBody, if_match};
 use super::release::{ReleaseView, view};
 use crate::service::releases;
 use crate::service::releases::Proposal;
 use crate::{Actor, App, WebError};
 
-/// `POST /api/v1/releases/{id}/{action}`: `freeze`, `request`, `approve`, `return`, `reject`, `withdraw`, `publish`, `comment`, `edit`.
+/// `POST /api/v1/releases/{id}/{action}`: `freeze`, `request`, `approve`, `return`, `reject`, `withdraw`, `publish`, `break_glass`, `comment`, `edit`,
+/// `card`, `schedule`, `revise`, `yank`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Act {
-    /// The version the caller has seen; 412 when there is a newer one.
-    version: u64,
+    /// The version the caller has seen, when it is not in `If-Match`; 412 when there is a newer one.
+    #[serde(default)]
+    version: Option<u64>,
     #[serde(default)]
     comment: String,
     /// For `edit`: the new lineage file.
@@ -37,22 +42,34 @@ pub(super) struct Act {
     /// For `edit`: what the new lineage file names and is not there; absent when nobody has looked.
     #[serde(default)]
     missing: Option<Vec<String>>,
+    /// For `schedule`: when to publish; nothing takes the time back.
+    #[serde(default)]
+    at: Option<Timestamp>,
+    /// For `card`: language → section → text; what is not named stays as it is, an empty text brings the default back.
+    #[serde(default)]
+    sections: CardEdits,
+    /// For `yank`: how far.
+    #[serde(default)]
+    extent: Option<YankExtent>,
 }
 
 pub(super) async fn act(
     State(app): State<App>,
     actor: Actor,
+    headers: HeaderMap,
     Path((key, action)): Path<(String, String)>,
     JsonBody(request): JsonBody<Act>,
 ) -> Result<Json<ReleaseView>, WebError> {
     let id = releases::find(&app, &key).await?.id;
+    if action == "comment" {
+        // A comment changes nothing that somebody could have missed.
+        releases::comment(&app, &actor, id, &request.comment).await?;
+        return Ok(Json(view(&app, releases::find(&app, &key).await?).await?));
+    }
+    let version = if_match(&headers, request.version)?;
     let release = match action.as_str() {
-        "comment" => {
-            releases::comment(&app, &actor, id, &request.comment).await?;
-            releases::find(&app, &key).await?
-        }
+        "schedule" => releases::schedule(&app, &actor, id, version, request.at).await?,
         "edit" => {
-            let version = request.version;
             let Some(lineage) = request.lineage else {
                 return Err(WebError::bad_request(
                     "lineage",
@@ -67,7 +84,7 @@ pub(super) async fn act(
             let action: ReleaseAction = other.parse().map_err(|error| {
                 WebError::bad_request("action", format!("There is no such action: {error}."))
             })?;
-            releases::act(&app, &actor, id, request.version, action, &request.comment).await?
+            releases::act(&app, &actor, id, version, action, &request.comment).await?
         }
     };
     Ok(Json(view(&app, release).await?))

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use jiff::tz::TimeZone;
 use sekisho_bench::{Answer, Gold, Item, Record, Request};
 use sekisho_domain::checkpoint::CheckpointState;
+use sekisho_domain::corpus::Subset;
 use sekisho_domain::evaluation::{TaskRun, WorkState};
+use sekisho_domain::lineage::Level;
 use sekisho_domain::manifest::FileEntry;
 use sekisho_domain::release::ReleaseState;
 use sekisho_domain::run::{EventKind, MetricRow, RunEvent, RunState};
@@ -13,7 +15,7 @@ use sekisho_domain::score::{Interval, ResultEntry, TokenCounts};
 use sekisho_domain::user::Role;
 use sekisho_domain::{Language, Sha256, Step, Text, Timestamp, Tokens, UserId};
 use sekisho_store::{
-    Approval, Checkpoint, CheckpointSummary, Comment, Evaluation, NewWork, PublishStep, QueueHealth, Release,
+    Approval, ApprovalKind, Checkpoint, CheckpointSummary, Comment, Evaluation, NewWork, PublishStep, QueueHealth, RegisteredSubset, Release,
     Run, ScoreRow, StepState, User, Verification, WorkRow,
 };
 
@@ -58,7 +60,7 @@ where
 }
 
 pub(crate) fn user(name: &str, id: UserId, roles: &[Role]) -> User {
-    User { id, name: name.to_owned(), roles: roles.to_vec(), created: now() }
+    User { id, name: name.to_owned(), roles: roles.to_vec(), projects: BTreeMap::new(), created: now() }
 }
 
 fn task(profile: &str, name: &str) -> TaskRun {
@@ -227,10 +229,14 @@ pub(super) fn run_facts(checkpoints: u64) -> Facts {
         at: Some(now().plus_seconds(-90_000)),
     };
     let run = Run {
+        project: "default".to_owned(),
         id: id("v4-8b-exp2"),
         name: "v4-8b-exp2".to_owned(),
         state: if checkpoints > 0 { RunState::Running } else { RunState::Registered },
-        spec: Some(serde_json::json!({ "name": "v4-8b-exp2", "optimizer": { "eps": 1e-8 } })),
+        spec: Some(serde_json::json!({
+            "name": "v4-8b-exp2", "optimizer": { "eps": 1e-8 },
+            "data": { "mix": [{ "name": "web-ja", "level": "L3" }, { "name": "new <ja>" }] },
+        })),
         spec_digest: Some(Sha256::of("spec")),
         planned_tokens: Some(Tokens(417_233 * STEP)),
         suite: Some("llm-jp-eval-dev100".to_owned()),
@@ -422,10 +428,48 @@ fn decision(verdict: &str, violations: &serde_json::Value) -> serde_json::Value 
     })
 }
 
+/// One with everything, and one that nobody has settled yet.
+pub(super) fn subsets() -> Vec<RegisteredSubset> {
+    let registered = |subset: Subset| RegisteredSubset {
+        subset,
+        version: 2,
+        created: now().plus_seconds(-900_000),
+        updated: now().plus_seconds(-9000),
+    };
+    let whole = Subset {
+        id: "web-ja".to_owned(),
+        corpus: "llm-jp-corpus-v3".to_owned(),
+        language: Some("ja".to_owned()),
+        tokens: Some(Tokens(90_000_000_000)),
+        tokenizer: Some("llm-jp-tokenizer-v3".to_owned()),
+        level: Some(Level::L3),
+        license: Some("LicenseRef-crawl".to_owned()),
+        evidence: Some("letter <1>.pdf".to_owned()),
+        evidence_sha256: Some(Sha256::of("letter")),
+        generator: Some("google/gemma-2-27b-it".to_owned()),
+        generator_license: Some("gemma".to_owned()),
+    };
+    let bare = Subset {
+        id: "new <ja>".to_owned(),
+        language: None,
+        tokens: None,
+        tokenizer: None,
+        level: None,
+        license: None,
+        evidence: None,
+        evidence_sha256: None,
+        generator: None,
+        generator_license: None,
+        ..whole.clone()
+    };
+    vec![registered(whole), registered(bare)]
+}
+
 /// In review, with one of two approvals.
 pub(crate) fn release() -> Release {
     Release {
         id: id("release"),
+        project: "default".to_owned(),
         checkpoint: id("v4-8b-exp2 50000"),
         name: "Llama-3.1-Lab-8B".to_owned(),
         state: ReleaseState::InReview,
@@ -438,6 +482,12 @@ pub(crate) fn release() -> Release {
         files: BTreeMap::new(),
         given: Vec::new(),
         missing: Vec::new(),
+        card_edits: BTreeMap::new(),
+        generated: BTreeMap::new(),
+        prepared: None,
+        successor: None,
+        yank: None,
+        publish_at: None,
         decision: Some(decision("allowed", &serde_json::json!([]))),
         digest: Some(Sha256::of("content")),
         approvals_needed: 2,
@@ -467,6 +517,7 @@ pub(super) fn approvals(release: &Release) -> Vec<Approval> {
     let approval = |name: &str, digest: Sha256, comment: &str| Approval {
         user: id(name),
         user_name: name.to_owned(),
+        kind: ApprovalKind::Approval,
         digest,
         comment: comment.to_owned(),
         at: now().plus_seconds(-1800),

@@ -1,10 +1,12 @@
-//! `/login`: a one-time link says whom it signs in; a button does it, so that no link preview uses it up.
+//! `/login`: with a password, or by a one-time link, which says whom it signs in; a button does it, so that no link preview uses it up.
 
 use askama::Template;
-use axum::Form;
-use axum::extract::State;
+use std::net::SocketAddr;
+
+use axum::extract::{ConnectInfo, State};
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse as _, Redirect, Response};
+use axum::{Extension, Form};
 use sekisho_domain::Sha256;
 use serde::Deserialize;
 
@@ -20,6 +22,20 @@ struct LoginPage {
     link: Option<(String, String)>,
     /// The link holds no longer.
     is_void: bool,
+    /// Where to go afterwards.
+    next: String,
+    /// Why a password was not taken, and the name that was typed.
+    notice: Option<String>,
+    name: String,
+}
+
+/// What the form sends.
+#[derive(Deserialize)]
+pub(crate) struct NameAndPassword {
+    name: String,
+    password: String,
+    #[serde(default)]
+    next: String,
 }
 
 /// What the button sends.
@@ -44,13 +60,44 @@ pub(crate) async fn show(State(app): State<App>, OpenFrame(frame): OpenFrame) ->
         }
         None => None,
     };
-    parts::page(&LoginPage { is_void: code.is_some() && link.is_none(), link, frame })
+    let next = own_path(frame.param("next").unwrap_or_default());
+    let is_void = code.is_some() && link.is_none();
+    parts::page(&LoginPage { is_void, link, next, notice: None, name: String::new(), frame })
+}
+
+/// A path of this service; anything else leads to the first page. A browser reads `//host` and `\\` as another host.
+fn own_path(next: &str) -> String {
+    let fits = next.starts_with('/')
+        && !next.starts_with("//")
+        && !next.chars().any(|c| c == '\\' || c.is_control());
+    if fits { next.to_owned() } else { "/".to_owned() }
+}
+
+/// `POST /login/password`. What is refused shows the page again, with the reason and the name that was typed.
+pub(crate) async fn with_password(
+    State(app): State<App>,
+    OpenFrame(frame): OpenFrame,
+    from: Option<Extension<ConnectInfo<SocketAddr>>>,
+    Form(form): Form<NameAndPassword>,
+) -> Result<Response, WebError> {
+    let from = from.map_or_else(|| "?".to_owned(), |Extension(ConnectInfo(from))| from.ip().to_string());
+    let next = own_path(&form.next);
+    match auth::sign_in_with_password(&app, form.name.trim(), &form.password, &from).await {
+        Ok(cookie) => with_cookie(&cookie, &next),
+        Err(error) if error.status.is_client_error() => {
+            let notice = Some(error.told(frame.lang));
+            let frame = Frame { path: "/login".to_owned(), ..frame };
+            let page = LoginPage { frame, link: None, is_void: false, next, notice, name: form.name };
+            Ok((error.status, parts::page(&page)?).into_response())
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// `POST /login`: uses the link up and opens a session.
 pub(crate) async fn sign_in(State(app): State<App>, Form(form): Form<Code>) -> Result<Response, WebError> {
     let cookie = auth::sign_in(&app, &form.code).await?;
-    with_cookie(&cookie)
+    with_cookie(&cookie, "/")
 }
 
 /// `POST /logout`.
@@ -62,11 +109,11 @@ pub(crate) async fn sign_out(
 ) -> Result<Response, WebError> {
     viewer.form_actor(&form.csrf)?;
     let cookie = auth::sign_out(&app, &headers).await?;
-    with_cookie(&cookie)
+    with_cookie(&cookie, "/")
 }
 
-fn with_cookie(cookie: &str) -> Result<Response, WebError> {
-    let mut response = Redirect::to("/").into_response();
+fn with_cookie(cookie: &str, next: &str) -> Result<Response, WebError> {
+    let mut response = Redirect::to(next).into_response();
     let cookie = HeaderValue::from_str(cookie).map_err(WebError::internal)?;
     response.headers_mut().append(header::SET_COOKIE, cookie);
     Ok(response)
@@ -76,7 +123,22 @@ fn with_cookie(cookie: &str) -> Result<Response, WebError> {
 pub(super) fn samples(frame: &Frame) -> Vec<String> {
     let page = |link: Option<(&str, &str)>, is_void| {
         let link = link.map(|(name, code)| (name.to_owned(), code.to_owned()));
-        LoginPage { frame: frame.clone(), link, is_void }.render().expect("renders")
+        let notice = is_void.then(|| "no < yes".to_owned());
+        let (next, name) = ("/".to_owned(), "ueda".to_owned());
+        LoginPage { frame: frame.clone(), link, is_void, next, notice, name }.render().expect("renders")
     };
     vec![page(Some(("ueda", "login_x")), false), page(None, true), page(None, false)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::own_path;
+
+    #[test]
+    fn a_sign_in_leads_nowhere_else() {
+        assert_eq!(own_path("/login/command?code=WXDF-BQTZ"), "/login/command?code=WXDF-BQTZ");
+        for other in ["", "//evil.example", "https://evil.example", "/\\evil.example", "/\u{9}/evil.example"] {
+            assert_eq!(own_path(other), "/", "{other}");
+        }
+    }
 }

@@ -1,11 +1,15 @@
 //! One file per page: its view, its handler, and the pure functions that make the one from what the store knows.
 
+pub(crate) mod audit;
 pub(crate) mod checkpoint;
+pub(crate) mod corpora;
+pub(crate) mod corpus;
 mod curve_rows;
 pub(crate) mod error;
 pub(crate) mod evaluation;
 pub(crate) mod leaderboard;
 pub(crate) mod login;
+pub(crate) mod login_command;
 pub(crate) mod overview;
 pub(crate) mod queue;
 pub(crate) mod release;
@@ -14,6 +18,7 @@ pub(crate) mod run;
 pub(crate) mod runs;
 pub(crate) mod samples;
 pub(crate) mod search;
+pub(crate) mod settings;
 
 mod axis;
 mod board;
@@ -41,11 +46,15 @@ mod tests {
     /// Every page in its states: with data, empty, refused.
     fn samples_of(frame: &Frame) -> Vec<String> {
         [
+            audit::samples(frame),
             checkpoint::samples(frame),
+            corpora::samples(frame),
+            corpus::samples(frame),
             error::samples(frame),
             evaluation::samples(frame),
             leaderboard::samples(frame),
             login::samples(frame),
+            login_command::samples(frame),
             overview::samples(frame),
             queue::samples(frame),
             release_view::samples(frame),
@@ -54,6 +63,7 @@ mod tests {
             runs::samples(frame),
             samples::samples(frame),
             search::samples(frame),
+            settings::samples(frame),
         ]
         .concat()
     }

@@ -1,16 +1,15 @@
 use async_trait::async_trait;
 use futures::TryStreamExt as _;
+use sekisho_domain::audit::{AuditFault, AuditHead, AuditVerifier, BEGINNING, ChainedEntry, chained};
 use sekisho_domain::{Sha256, canonical_json};
 use serde_json::json;
 use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
 
-use super::SqliteStore;
 use super::fields::Fields;
+use super::{SqliteStore, int};
+use crate::audit::AuditFilter;
 use crate::{AuditEntry, AuditRepository, StoreError};
-
-/// What stands before the first entry.
-const BEGINNING: Sha256 = Sha256::from_bytes([0; 32]);
 
 #[async_trait]
 impl AuditRepository for SqliteStore {
@@ -20,24 +19,54 @@ impl AuditRepository for SqliteStore {
         Ok(transaction.commit().await?)
     }
 
-    async fn audit(&self, limit: u32) -> Result<Vec<AuditEntry>, StoreError> {
-        let query = sqlx::query("SELECT * FROM audit_log ORDER BY seq DESC LIMIT $1").bind(i64::from(limit));
-        let rows = query.fetch_all(&self.read).await?;
-        rows.iter().map(|row| Fields::of("audit_log", &["seq"], row).json("entry")).collect()
+    async fn audit(
+        &self,
+        filter: &AuditFilter,
+        below: Option<u64>,
+        limit: u32,
+    ) -> Result<Vec<ChainedEntry>, StoreError> {
+        let query = sqlx::query(
+            "SELECT * FROM audit_log WHERE ($1 IS NULL OR seq < $1)
+                 AND ($2 IS NULL OR json_extract(entry, '$.actor') = $2)
+                 AND ($3 IS NULL OR substr(json_extract(entry, '$.action'), 1, length($3)) = $3)
+                 AND ($4 IS NULL OR json_extract(entry, '$.object') = $4)
+                 AND ($5 IS NULL OR json_extract(entry, '$.result') = $5)
+             ORDER BY seq DESC LIMIT $6",
+        )
+        .bind(below.map(int).transpose()?)
+        .bind(&filter.actor)
+        .bind(&filter.action)
+        .bind(&filter.object)
+        .bind(&filter.result)
+        .bind(i64::from(limit));
+        query.fetch_all(&self.read).await?.iter().map(entry).collect()
     }
 
-    async fn verify_audit(&self) -> Result<Result<u64, u64>, StoreError> {
+    async fn audit_after(&self, seq: u64, limit: u32) -> Result<Vec<ChainedEntry>, StoreError> {
+        let query = sqlx::query("SELECT * FROM audit_log WHERE seq > $1 ORDER BY seq LIMIT $2");
+        let query = query.bind(int(seq)?).bind(i64::from(limit));
+        query.fetch_all(&self.read).await?.iter().map(entry).collect()
+    }
+
+    async fn audit_end(&self) -> Result<Option<(u64, Sha256)>, StoreError> {
+        let query = sqlx::query("SELECT * FROM audit_log ORDER BY seq DESC LIMIT 1");
+        let row = query.fetch_optional(&self.read).await?;
+        row.map(|row| {
+            let fields = Fields::of("audit_log", &["seq"], &row);
+            Ok((fields.count("seq")?, fields.parse("hash")?))
+        })
+        .transpose()
+    }
+
+    async fn verify_audit(&self, heads: &[AuditHead]) -> Result<Result<u64, AuditFault>, StoreError> {
         let mut rows = sqlx::query("SELECT * FROM audit_log ORDER BY seq").fetch(&self.read);
-        let (mut entries, mut previous) = (0, BEGINNING);
+        let mut verifier = AuditVerifier::new(heads.to_vec());
         while let Some(row) = rows.try_next().await? {
-            entries += 1;
-            let link = link(&row)?;
-            if link.seq != entries || link.hash != Some(chained(previous, link.entry)) {
-                return Ok(Err(link.seq));
+            if let Err(fault) = verifier.next(&entry(&row)?) {
+                return Ok(Err(fault));
             }
-            previous = chained(previous, link.entry);
         }
-        Ok(Ok(entries))
+        Ok(verifier.end().map(|(entries, _)| entries))
     }
 }
 
@@ -63,23 +92,17 @@ pub(super) async fn append(connection: &mut SqliteConnection, entry: &AuditEntry
     Ok(())
 }
 
-/// The hash of an entry over the one before it.
-fn chained(previous: Sha256, entry: &str) -> Sha256 {
-    Sha256::of([previous.as_bytes(), entry.as_bytes()].concat())
-}
-
-struct Link<'r> {
-    seq: u64,
-    entry: &'r str,
-    /// None when it is no digest at all.
-    hash: Option<Sha256>,
-}
-
-fn link(row: &SqliteRow) -> Result<Link<'_>, StoreError> {
+/// What cannot be read as an entry or a digest was changed; it is shown as something that no hash fits.
+fn entry(row: &SqliteRow) -> Result<ChainedEntry, StoreError> {
     let fields = Fields::of("audit_log", &["seq"], row);
-    Ok(Link {
+    let text: &str = fields.get("entry")?;
+    let unreadable = |_| serde_json::Value::String(text.to_owned());
+    let read = serde_json::from_str::<serde_json::Value>(text).unwrap_or_else(unreadable);
+    // The chain is over the bytes that were written: another spelling of the same values is an edit.
+    let entry = if canonical_json(&read) == text { read } else { serde_json::Value::String(text.to_owned()) };
+    Ok(ChainedEntry {
         seq: fields.count("seq")?,
-        entry: fields.get("entry")?,
-        hash: fields.get::<&str>("hash")?.parse().ok(),
+        hash: fields.get::<&str>("hash")?.parse().unwrap_or(BEGINNING),
+        entry,
     })
 }

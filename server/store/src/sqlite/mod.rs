@@ -9,13 +9,17 @@
 
 mod audit;
 mod checkpoints;
+mod corpora;
 mod evaluations;
 mod fields;
 mod lists;
 mod people;
+mod policies;
+mod projects;
 mod queue;
 mod releases;
 mod runs;
+mod sign_in;
 
 #[cfg(test)]
 mod tests;

@@ -9,6 +9,14 @@ use super::fields::Fields;
 use super::{SqliteStore, audit, changed, conflict};
 use crate::{ApiToken, AuditEntry, LoginLink, PeopleRepository, Session, StoreError, User};
 
+/// Accounts with their roles in projects, as one JSON object.
+macro_rules! USER {
+    () => {
+        "SELECT users.*, (SELECT json_group_object(project, json(roles)) FROM project_roles
+             WHERE project_roles.user_id = users.id) AS projects FROM users"
+    };
+}
+
 #[async_trait]
 impl PeopleRepository for SqliteStore {
     async fn add_user(&self, user: &User, audit: &AuditEntry) -> Result<(), StoreError> {
@@ -19,17 +27,17 @@ impl PeopleRepository for SqliteStore {
     }
 
     async fn user(&self, id: UserId) -> Result<Option<User>, StoreError> {
-        let query = sqlx::query("SELECT * FROM users WHERE id = $1").bind(id.to_string());
+        let query = sqlx::query(concat!(USER!(), " WHERE users.id = $1")).bind(id.to_string());
         query.fetch_optional(&self.read).await?.as_ref().map(user).transpose()
     }
 
     async fn user_by_name(&self, name: &str) -> Result<Option<User>, StoreError> {
-        let query = sqlx::query("SELECT * FROM users WHERE name = $1").bind(name);
+        let query = sqlx::query(concat!(USER!(), " WHERE users.name = $1")).bind(name);
         query.fetch_optional(&self.read).await?.as_ref().map(user).transpose()
     }
 
     async fn users(&self) -> Result<Vec<User>, StoreError> {
-        sqlx::query("SELECT * FROM users ORDER BY name")
+        sqlx::query(concat!(USER!(), " ORDER BY users.name"))
             .fetch_all(&self.read)
             .await?
             .iter()
@@ -106,10 +114,10 @@ impl PeopleRepository for SqliteStore {
     }
 
     async fn peek_login_link(&self, hash: Sha256, now: Timestamp) -> Result<Option<User>, StoreError> {
-        let query = sqlx::query(
-            "SELECT users.* FROM login_links JOIN users ON users.id = login_links.user_id
-             WHERE login_links.hash = $1 AND login_links.expires > $2",
-        );
+        let query = sqlx::query(concat!(
+            USER!(),
+            " JOIN login_links ON users.id = login_links.user_id WHERE login_links.hash = $1 AND login_links.expires > $2"
+        ));
         let query = query.bind(hash.hex()).bind(now.unix_ms());
         query.fetch_optional(&self.read).await?.as_ref().map(user).transpose()
     }
@@ -136,18 +144,8 @@ impl PeopleRepository for SqliteStore {
     }
 
     async fn add_session(&self, session: &Session) -> Result<(), StoreError> {
-        sqlx::query(
-            "INSERT INTO sessions (hash, user_id, csrf, expires, makers) VALUES ($1, $2, $3, $4, $5)",
-        )
-        .bind(session.hash.hex())
-        .bind(session.user.to_string())
-        .bind(&session.csrf)
-        .bind(session.expires.unix_ms())
-        .bind(json!(session.makers).to_string())
-        .execute(&self.write)
-        .await
-        .map_err(|error| conflict(error, || "this session is there already".to_owned()))?;
-        Ok(())
+        let mut connection = self.write.acquire().await?;
+        put_session(&mut connection, session).await
     }
 
     async fn session(&self, hash: Sha256, now: Timestamp) -> Result<Option<(User, Session)>, StoreError> {
@@ -170,7 +168,7 @@ async fn keep_an_admin(
     id: UserId,
     roles: &[Role],
 ) -> Result<(), StoreError> {
-    let rows = sqlx::query("SELECT * FROM users").fetch_all(connection).await?;
+    let rows = sqlx::query(USER!()).fetch_all(connection).await?;
     let users = rows.iter().map(user).collect::<Result<Vec<User>, _>>()?;
     let mut admins = users.into_iter().filter(|user| user.has(Role::Admin));
     match (admins.next(), admins.next()) {
@@ -179,6 +177,25 @@ async fn keep_an_admin(
         }
         _ => Ok(()),
     }
+}
+
+pub(super) async fn put_session(
+    connection: &mut SqliteConnection,
+    session: &Session,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO sessions (hash, user_id, csrf, expires, makers, kind) VALUES ($1, $2, $3, $4, $5, $6)",
+    )
+    .bind(session.hash.hex())
+    .bind(session.user.to_string())
+    .bind(&session.csrf)
+    .bind(session.expires.unix_ms())
+    .bind(json!(session.makers).to_string())
+    .bind(session.kind.as_str())
+    .execute(connection)
+    .await
+    .map_err(|error| conflict(error, || "this session is there already".to_owned()))?;
+    Ok(())
 }
 
 async fn put_user(connection: &mut SqliteConnection, user: &User) -> Result<(), StoreError> {
@@ -220,6 +237,7 @@ fn user(row: &SqliteRow) -> Result<User, StoreError> {
         id: fields.parse("id")?,
         name: fields.get("name")?,
         roles: fields.json::<Vec<Role>>("roles")?,
+        projects: fields.json("projects")?,
         created: fields.time("created")?,
     })
 }
@@ -255,6 +273,7 @@ fn session(row: &SqliteRow) -> Result<Session, StoreError> {
         user: fields.parse("user_id")?,
         csrf: fields.get("csrf")?,
         makers: fields.json("makers")?,
+        kind: fields.parse("kind")?,
         expires: fields.time("expires")?,
     })
 }

@@ -2,7 +2,7 @@ use std::collections::HashMap;
 
 use async_trait::async_trait;
 use sekisho_domain::release::ReleaseState;
-use sekisho_domain::{CheckpointId, ReleaseId, Sha256, Text, canonical_json};
+use sekisho_domain::{CheckpointId, ReleaseId, Sha256, Text, Timestamp, canonical_json};
 use serde_json::json;
 use sqlx::query::Query;
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
@@ -18,13 +18,16 @@ impl ReleaseRepository for SqliteStore {
         let mut transaction = self.begin().await?;
         let query = sqlx::query(
             "INSERT INTO releases (id, checkpoint_id, name, state, lineage, card_en, card_ja, files, decision, digest,
-                 approvals_needed, hub_commit, hub_url, updated, path, parents, given, missing, version, author_id, created)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)",
+                 approvals_needed, hub_commit, hub_url, updated, path, parents, given, missing, card_edits, generated, prepared,
+                 successor, yank, publish_at, version, author_id, created, project)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23,
+                 $24, $25, $26, $27, $28)",
         );
         with_content(query, release)
             .bind(int(release.version)?)
             .bind(release.author.to_string())
             .bind(release.created.unix_ms())
+            .bind(&release.project)
             .execute(&mut *transaction)
             .await?;
         audit::append(&mut transaction, audit).await?;
@@ -72,6 +75,22 @@ impl ReleaseRepository for SqliteStore {
         Ok(transaction.commit().await?)
     }
 
+    async fn complete_release(
+        &self,
+        release: &Release,
+        superseded: &[Release],
+        audit: &[AuditEntry],
+    ) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        for written in std::iter::once(release).chain(superseded) {
+            write(&mut transaction, written).await?;
+        }
+        for entry in audit {
+            audit::append(&mut transaction, entry).await?;
+        }
+        Ok(transaction.commit().await?)
+    }
+
     async fn approve(
         &self,
         release: &Release,
@@ -84,8 +103,8 @@ impl ReleaseRepository for SqliteStore {
         let mut transaction = self.begin().await?;
         write(&mut transaction, release).await?;
         sqlx::query(
-            "INSERT INTO approvals (release_id, user_id, user_name, digest, comment, at, void)
-             VALUES ($1, $2, $3, $4, $5, $6, FALSE)",
+            "INSERT INTO approvals (release_id, user_id, user_name, digest, comment, at, kind, void)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, FALSE)",
         )
         .bind(release.id.to_string())
         .bind(approval.user.to_string())
@@ -93,6 +112,7 @@ impl ReleaseRepository for SqliteStore {
         .bind(approval.digest.hex())
         .bind(&approval.comment)
         .bind(approval.at.unix_ms())
+        .bind(approval.kind.as_str())
         .execute(&mut *transaction)
         .await
         .map_err(|error| {
@@ -198,7 +218,7 @@ impl ReleaseRepository for SqliteStore {
 
 type ReleaseQuery<'q> = Query<'q, Sqlite, SqliteArguments>;
 
-/// Binds `$1` to `$18`: the id and everything about a release that may change.
+/// Binds `$1` to `$24`: the id and everything about a release that may change.
 fn with_content<'q>(query: ReleaseQuery<'q>, release: &'q Release) -> ReleaseQuery<'q> {
     query
         .bind(release.id.to_string())
@@ -219,6 +239,12 @@ fn with_content<'q>(query: ReleaseQuery<'q>, release: &'q Release) -> ReleaseQue
         .bind(json!(release.parents).to_string())
         .bind(json!(release.given).to_string())
         .bind(json!(release.missing).to_string())
+        .bind(json!(release.card_edits).to_string())
+        .bind(json!(release.generated).to_string())
+        .bind(release.prepared.as_ref().map(|prepared| json!(prepared).to_string()))
+        .bind(release.successor.map(|successor| successor.to_string()))
+        .bind(release.yank.as_ref().map(|yank| json!(yank).to_string()))
+        .bind(release.publish_at.map(Timestamp::unix_ms))
 }
 
 /// Writes a release if nobody did since it was read, raises its version, and voids the approvals of another content.
@@ -226,8 +252,9 @@ async fn write(connection: &mut SqliteConnection, release: &Release) -> Result<(
     let query = sqlx::query(
         "UPDATE releases SET checkpoint_id = $2, name = $3, state = $4, lineage = $5, card_en = $6, card_ja = $7, files = $8,
              decision = $9, digest = $10, approvals_needed = $11, hub_commit = $12, hub_url = $13, updated = $14,
-             path = $15, parents = $16, given = $17, missing = $18, version = version + 1
-         WHERE id = $1 AND version = $19",
+             path = $15, parents = $16, given = $17, missing = $18, card_edits = $19, generated = $20, prepared = $21,
+             successor = $22, yank = $23, publish_at = $24, version = version + 1
+         WHERE id = $1 AND version = $25",
     );
     let query = with_content(query, release).bind(int(release.version)?);
     if query.execute(&mut *connection).await?.rows_affected() == 0 {
@@ -262,6 +289,7 @@ fn release(row: &SqliteRow) -> Result<Release, StoreError> {
     let fields = Fields::of("releases", &["id"], row);
     Ok(Release {
         id: fields.parse("id")?,
+        project: fields.get("project")?,
         checkpoint: fields.parse("checkpoint_id")?,
         name: fields.get("name")?,
         state: fields.parse("state")?,
@@ -274,6 +302,12 @@ fn release(row: &SqliteRow) -> Result<Release, StoreError> {
         files: fields.json("files")?,
         given: fields.json("given")?,
         missing: fields.json("missing")?,
+        card_edits: fields.json("card_edits")?,
+        generated: fields.json("generated")?,
+        prepared: fields.json_optional("prepared")?,
+        successor: fields.parse_optional("successor")?,
+        yank: fields.json_optional("yank")?,
+        publish_at: fields.time_optional("publish_at")?,
         decision: fields.json_optional("decision")?,
         digest: fields.parse_optional("digest")?,
         approvals_needed: fields.count("approvals_needed")?,
@@ -290,6 +324,7 @@ fn approval(row: &SqliteRow) -> Result<Approval, StoreError> {
     Ok(Approval {
         user: fields.parse("user_id")?,
         user_name: fields.get("user_name")?,
+        kind: fields.parse("kind")?,
         digest: fields.parse("digest")?,
         comment: fields.get("comment")?,
         at: fields.time("at")?,

@@ -13,8 +13,8 @@ use crate::{Run, RunRepository, StoreError};
 impl RunRepository for SqliteStore {
     async fn add_run(&self, run: &Run) -> Result<(), StoreError> {
         sqlx::query(
-            "INSERT INTO runs (id, name, state, spec, spec_digest, planned_tokens, suite, step, tokens, loss, created, updated)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+            "INSERT INTO runs (id, name, state, spec, spec_digest, planned_tokens, suite, step, tokens, loss, created, updated, project)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
         )
         .bind(run.id.to_string())
         .bind(&run.name)
@@ -28,6 +28,7 @@ impl RunRepository for SqliteStore {
         .bind(run.loss)
         .bind(run.created.unix_ms())
         .bind(run.updated.unix_ms())
+        .bind(&run.project)
         .execute(&self.write)
         .await
         .map_err(|error| conflict(error, || format!("a run with the name \"{}\" is there already", run.name)))?;
@@ -161,6 +162,7 @@ pub(super) fn run(row: &SqliteRow) -> Result<Run, StoreError> {
     let fields = Fields::of("runs", &["id"], row);
     Ok(Run {
         id: fields.parse("id")?,
+        project: fields.get("project")?,
         name: fields.get("name")?,
         state: fields.parse("state")?,
         spec: fields.json_optional("spec")?,

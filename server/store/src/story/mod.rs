@@ -2,12 +2,16 @@
 
 mod audit;
 mod checkpoints;
+mod corpora;
 mod evaluations;
 mod lists;
 mod people;
+mod policies;
+mod projects;
 mod queue;
 mod releases;
 mod runs;
+mod sign_in;
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -21,15 +25,19 @@ use serde_json::json;
 
 pub(crate) use audit::the_audit_log_is_a_chain;
 pub(crate) use checkpoints::a_checkpoint_is_received_and_examined;
+pub(crate) use corpora::subsets_are_registered_and_change;
 pub(crate) use evaluations::an_evaluation_gathers_scores;
 pub(crate) use lists::lists_are_read_at_once;
 pub(crate) use people::{people_sign_in, token};
+pub(crate) use policies::policies_come_into_force;
+pub(crate) use projects::roles_hold_in_a_project;
 pub(crate) use queue::{
     a_dead_worker_loses_its_lease, claimants_never_share_an_item, failed_tries_end, what_is_claimed_first,
     work_is_done,
 };
-pub(crate) use releases::a_release_is_reviewed;
+pub(crate) use releases::{a_release_is_reviewed, a_release_takes_the_place_of_another};
 pub(crate) use runs::a_run_reports;
+pub(crate) use sign_in::passwords_and_command_lines;
 
 use crate::{AuditEntry, Checkpoint, Evaluation, NewWork, Run, Store, User, Verification};
 
@@ -46,6 +54,7 @@ fn at(seconds: i64) -> Timestamp {
 fn run(n: u32) -> Run {
     Run {
         id: id(n),
+        project: "default".to_owned(),
         name: format!("run-{n}"),
         state: RunState::Registered,
         spec: Some(json!({"optimizer": {"lr": 3e-4}, "name": "関所"})),
@@ -118,7 +127,13 @@ fn work(n: u32, position: u32, digest: Sha256) -> NewWork {
 }
 
 pub(crate) fn user(n: u32, name: &str, roles: &[Role]) -> User {
-    User { id: id(n), name: name.to_owned(), roles: roles.to_vec(), created: at(0) }
+    User {
+        id: id(n),
+        name: name.to_owned(),
+        roles: roles.to_vec(),
+        projects: BTreeMap::new(),
+        created: at(0),
+    }
 }
 
 pub(crate) fn entry(action: &str) -> AuditEntry {

@@ -2,7 +2,7 @@ use sekisho_domain::user::{Role, Scope};
 use sekisho_domain::{Sha256, UserId};
 
 use super::{at, entry, id, user};
-use crate::{ApiToken, LoginLink, Session, Store, StoreError, User};
+use crate::{ApiToken, LoginLink, Session, SessionKind, Store, StoreError, User};
 
 pub(crate) async fn people_sign_in(store: &dyn Store) {
     let author = user(1, "森", &[Role::Viewer, Role::Contributor]);
@@ -37,7 +37,7 @@ pub(crate) async fn people_sign_in(store: &dyn Store) {
 }
 
 async fn audited(store: &dyn Store) -> u64 {
-    store.verify_audit().await.expect("verify").expect("an unbroken chain")
+    store.verify_audit(&[]).await.expect("verify").expect("an unbroken chain")
 }
 
 async fn one_admin_stays(store: &dyn Store, admin: &User, other: &User) {
@@ -118,6 +118,7 @@ async fn links(store: &dyn Store, owner: UserId) {
 
 async fn sessions(store: &dyn Store, owner: UserId) {
     let session = Session {
+        kind: SessionKind::Browser,
         hash: Sha256::of("cookie"),
         user: owner,
         csrf: "token".to_owned(),

@@ -1,16 +1,20 @@
 use std::collections::BTreeMap;
 
-use sekisho_domain::release::ReleaseState as State;
+use sekisho_domain::manifest::FileEntry;
+use sekisho_domain::release::{ReleaseState as State, Yank, YankExtent};
 use sekisho_domain::user::Role;
 use sekisho_domain::{ReleaseId, Sha256, Text};
 use serde_json::json;
 
 use super::{a_checkpoint, at, entry, id, user};
-use crate::{Approval, Comment, HubCommit, PublishStep, Release, StepState, Store, StoreError};
+use crate::{
+    Approval, ApprovalKind, Comment, HubCommit, Prepared, PublishStep, Release, StepState, Store, StoreError,
+};
 
 fn draft(n: u32) -> Release {
     Release {
         id: id(n),
+        project: "default".to_owned(),
         checkpoint: id(1),
         name: "Lab-8B".to_owned(),
         state: State::Draft,
@@ -23,6 +27,16 @@ fn draft(n: u32) -> Release {
         files: BTreeMap::from([("LICENSE".to_owned(), Sha256::of("text").to_string())]),
         given: vec!["LICENSE".to_owned()],
         missing: vec!["news.md".to_owned()],
+        card_edits: BTreeMap::from([("ja".to_owned(), BTreeMap::from([("contact".to_owned(), "連絡先".to_owned())]))]),
+        generated: BTreeMap::from([("training/spec.toml".to_owned(), Sha256::of("spec").to_string())]),
+        prepared: Some(Prepared {
+            path: "/data/releases/1".to_owned(),
+            files: vec![FileEntry { path: "model.safetensors".to_owned(), size: 8, sha256: Sha256::of("w") }],
+            weights: Sha256::of("weights"),
+        }),
+        successor: None,
+        yank: None,
+        publish_at: Some(at(500)),
         decision: None,
         digest: None,
         approvals_needed: 2,
@@ -38,6 +52,7 @@ fn approval(n: u32, digest: Sha256) -> Approval {
     Approval {
         user: id(n),
         user_name: format!("user-{n}"),
+        kind: ApprovalKind::Approval,
         digest,
         comment: "確認しました".to_owned(),
         at: at(20),
@@ -63,7 +78,7 @@ async fn valid(store: &dyn Store) -> Vec<Approval> {
 }
 
 async fn audited(store: &dyn Store) -> u64 {
-    store.verify_audit().await.expect("verify").expect("an unbroken chain")
+    store.verify_audit(&[]).await.expect("verify").expect("an unbroken chain")
 }
 
 pub(crate) async fn a_release_is_reviewed(store: &dyn Store) {
@@ -197,4 +212,50 @@ async fn published(store: &dyn Store) {
     store.drop_hub_commit(id(1), &commit("b")).await.expect("commit");
     assert_eq!(store.hub_commits(id(1)).await.expect("commits"), [commit("a")]);
     assert_eq!(store.hub_commits(id(2)).await.expect("commits"), []);
+}
+
+pub(crate) async fn a_release_takes_the_place_of_another(store: &dyn Store) {
+    store.add_user(&user(1, "user-1", &[Role::Admin]), &entry("user.add")).await.expect("user");
+    a_checkpoint(store, 1, Sha256::of("a")).await;
+    for n in 1..=2 {
+        store.add_release(&draft(n), &entry("release.propose")).await.expect("add");
+    }
+    let digest = Some(Sha256::of("content"));
+    let alone = Approval { kind: ApprovalKind::BreakGlass, ..approval(1, Sha256::of("content")) };
+    let review = Release { state: State::InReview, digest, ..present(store, id(1)).await };
+    store.update_release(&review, &entry("release.request"), None).await.expect("update");
+    let both = [approval(1, Sha256::of("content")), alone.clone()];
+    for one in &both {
+        let now = present(store, id(1)).await;
+        store.approve(&now, one, &entry("release.approve")).await.expect("of another kind");
+    }
+    let again = store.approve(&present(store, id(1)).await, &alone, &entry("release.approve")).await;
+    assert!(matches!(again, Err(StoreError::Conflict(_))), "{again:?}");
+    assert_eq!(valid(store).await, both);
+
+    let now = present(store, id(1)).await;
+    let new = Release { state: State::Published, publish_at: None, ..now.clone() };
+    let old = present(store, id(2)).await;
+    let superseded = Release { state: State::Superseded, successor: Some(id(1)), ..old.clone() };
+    let stale = Release { version: 7, ..superseded.clone() };
+    let (entries, before) = ([entry("release.complete"), entry("release.supersede")], audited(store).await);
+    let refused = store.complete_release(&new, &[stale], &entries).await;
+    assert!(matches!(refused, Err(StoreError::Stale)), "{refused:?}");
+    assert_eq!((present(store, id(1)).await, audited(store).await), (now, before), "both or neither");
+    store.complete_release(&new, &[superseded.clone()], &entries).await.expect("complete");
+    assert_eq!(present(store, id(1)).await, Release { version: new.version + 1, ..new });
+    assert_eq!(present(store, id(2)).await, Release { version: old.version + 1, ..superseded });
+    assert_eq!(audited(store).await, before + 2);
+
+    let yank = Yank {
+        reason: "取り下げの依頼".to_owned(),
+        by: "上田".to_owned(),
+        at: at(90),
+        extent: YankExtent::Hide,
+        done: false,
+    };
+    let out = present(store, id(1)).await;
+    let yanked = Release { state: State::Yanked, yank: Some(yank), ..out };
+    store.update_release(&yanked, &entry("release.yank"), None).await.expect("update");
+    assert_eq!(present(store, id(1)).await.yank, yanked.yank);
 }

@@ -1,0 +1,92 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use sekisho_domain::Tokens;
+use sekisho_store::Run;
+use serde_json::Value;
+
+use crate::{App, WebError};
+
+/// Runs that are looked through; far more than a lab has.
+const RUNS: u32 = 100_000;
+
+/// A run that used a subset: itself, or a run that it descends from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunUse {
+    /// The run.
+    pub run: Run,
+    /// The run in whose own mix the subset is, when it is not this one.
+    pub through: Option<String>,
+    /// The level that its specification claims.
+    pub claimed: Option<String>,
+    /// Tokens of the subset in the run, when its specification tells.
+    pub tokens: Option<Tokens>,
+}
+
+/// What a run's specification says of one subset.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// Name of the subset.
+    pub subset: String,
+    /// Release level.
+    pub level: Option<String>,
+    /// Licence.
+    pub license: Option<String>,
+    /// Share of the tokens or repetitions, as written.
+    pub amount: Option<String>,
+}
+
+/// `[[data.mix]]` of a specification.
+#[must_use]
+pub fn claims(spec: &Value) -> Vec<Claim> {
+    let mixes = spec["data"]["mix"].as_array().into_iter().flatten();
+    let text = |value: &Value| value.as_str().map(ToOwned::to_owned);
+    let claim = |mix: &Value| {
+        let amount = ["repeat", "weight"].iter().find_map(|key| {
+            let value = mix[*key].as_f64()?;
+            Some(if *key == "repeat" { format!("×{value}") } else { value.to_string() })
+        });
+        Some(Claim {
+            subset: text(&mix["name"])?,
+            level: text(&mix["level"]),
+            license: text(&mix["license"]),
+            amount,
+        })
+    };
+    mixes.filter_map(claim).collect()
+}
+
+/// Every run that used a subset, directly or through a parent, newest report first.
+///
+/// # Errors
+/// When the store fails.
+pub async fn runs_that_used(app: &App, subset: &str) -> Result<Vec<RunUse>, WebError> {
+    let runs = app.store.runs(RUNS).await?;
+    let by_key: BTreeMap<String, &Run> = runs
+        .iter()
+        .flat_map(|run| [(run.name.clone(), run), (run.id.to_string(), run)])
+        .collect();
+    let own = |run: &Run| {
+        run.spec.as_ref().and_then(|spec| claims(spec).into_iter().find(|claim| claim.subset == subset))
+    };
+    let mut found = Vec::new();
+    for run in &runs {
+        let (mut at, mut seen) = (Some(run), BTreeSet::new());
+        while let Some(ancestor) = at.filter(|ancestor| seen.insert(ancestor.id)) {
+            if let Some(claim) = own(ancestor) {
+                let through = (ancestor.id != run.id).then(|| ancestor.name.clone());
+                // A whole mix of one subset is the run's tokens; shares of several are not told apart by the specification alone.
+                let alone = ancestor.spec.as_ref().is_some_and(|spec| claims(spec).len() == 1);
+                let tokens = alone.then_some(ancestor.tokens);
+                found.push(RunUse { run: run.clone(), through, claimed: claim.level, tokens });
+                break;
+            }
+            at = parent(ancestor).and_then(|key| by_key.get(key).copied());
+        }
+    }
+    Ok(found)
+}
+
+/// Name or id of the run that a run descends from.
+fn parent(run: &Run) -> Option<&str> {
+    run.spec.as_ref()?["parent"]["run"].as_str()
+}

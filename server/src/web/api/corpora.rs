@@ -1,0 +1,206 @@
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, header};
+use axum::response::{IntoResponse, Response};
+use sekisho_domain::corpus::Subset;
+use sekisho_domain::lineage::Level;
+use sekisho_domain::{ReleaseId, RunId, Timestamp};
+use sekisho_store::{RegisteredSubset, SubsetChange};
+use serde::{Deserialize, Serialize};
+
+use super::body::{JsonBody, if_match};
+use crate::service::corpora::{self, Effects, Format, Imported};
+use crate::service::runs;
+use crate::{Actor, App, Viewer, WebError};
+
+/// A subset as the API shows it.
+#[derive(Serialize)]
+pub(super) struct SubsetView {
+    #[serde(flatten)]
+    subset: Subset,
+    version: u64,
+    created: Timestamp,
+    updated: Timestamp,
+}
+
+impl SubsetView {
+    fn of(found: RegisteredSubset) -> Self {
+        let RegisteredSubset { subset, version, created, updated } = found;
+        Self { subset, version, created, updated }
+    }
+}
+
+/// One line of its history.
+#[derive(Serialize)]
+pub(super) struct ChangeView {
+    at: Timestamp,
+    who: String,
+    level: Option<Level>,
+    reason: String,
+}
+
+impl ChangeView {
+    fn of(change: SubsetChange) -> Self {
+        Self { at: change.at, who: change.user_name, level: change.level, reason: change.reason }
+    }
+}
+
+/// A subset with its history.
+#[derive(Serialize)]
+pub(super) struct WholeView {
+    #[serde(flatten)]
+    subset: SubsetView,
+    history: Vec<ChangeView>,
+}
+
+/// `GET /api/v1/corpora`: by corpus and id.
+pub(super) async fn list(State(app): State<App>, viewer: Viewer) -> Result<Json<Vec<SubsetView>>, WebError> {
+    viewer.may_read()?;
+    Ok(Json(app.store.subsets().await?.into_iter().map(SubsetView::of).collect()))
+}
+
+/// `GET /api/v1/corpora/{subset}`, with the version as ETag.
+pub(super) async fn show(
+    State(app): State<App>,
+    viewer: Viewer,
+    Path(id): Path<String>,
+) -> Result<Response, WebError> {
+    viewer.may_read()?;
+    let found = corpora::find(&app, &id).await?;
+    let history = app.store.subset_changes(&id).await?.into_iter().map(ChangeView::of).collect();
+    let tag = format!("\"{}\"", found.version);
+    let view = WholeView { subset: SubsetView::of(found), history };
+    Ok(([(header::ETAG, tag)], Json(view)).into_response())
+}
+
+/// `POST /api/v1/corpora`: subsets as `text` in TOML or CSV, as a list, or as the trainer's record of a run.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Import {
+    #[serde(default)]
+    subsets: Vec<Subset>,
+    /// A file's text.
+    #[serde(default)]
+    text: Option<String>,
+    /// Its name, for errors; `.csv` is CSV, anything else TOML.
+    #[serde(default)]
+    name: Option<String>,
+    /// The run whose specification claims the subsets.
+    #[serde(default)]
+    run: Option<String>,
+    /// Takes what differs in anything but the level.
+    #[serde(default)]
+    update: bool,
+}
+
+/// `POST /api/v1/corpora`.
+pub(super) async fn import(
+    State(app): State<App>,
+    actor: Actor,
+    JsonBody(request): JsonBody<Import>,
+) -> Result<Json<Imported>, WebError> {
+    let mut subsets = request.subsets;
+    if let Some(text) = &request.text {
+        let name = request.name.as_deref().unwrap_or("corpora.toml");
+        let is_csv = name.to_ascii_lowercase().ends_with(".csv");
+        subsets.extend(corpora::read(if is_csv { Format::Csv } else { Format::Toml }, name, text)?);
+    }
+    if let Some(run) = &request.run {
+        let run = runs::find(&app, run).await?;
+        subsets.extend(corpora::of_run(&app, &run).await?);
+    }
+    Ok(Json(corpora::import(&app, &actor, &subsets, request.update).await?))
+}
+
+/// `POST /api/v1/corpora/{subset}/level`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ChangeLevel {
+    level: Level,
+    reason: String,
+    /// The version the caller has seen, when it is not in `If-Match`.
+    #[serde(default)]
+    version: Option<u64>,
+}
+
+/// `POST /api/v1/corpora/{subset}/level`: changes the level, and judges again what is on its way.
+pub(super) async fn change_level(
+    State(app): State<App>,
+    actor: Actor,
+    headers: HeaderMap,
+    Path(id): Path<String>,
+    JsonBody(request): JsonBody<ChangeLevel>,
+) -> Result<Json<SubsetView>, WebError> {
+    let version = if_match(&headers, request.version)?;
+    let found = corpora::change_level(&app, &actor, &id, version, request.level, &request.reason).await?;
+    Ok(Json(SubsetView::of(found)))
+}
+
+/// What a change would mean.
+#[derive(Serialize)]
+pub(super) struct EffectsView {
+    runs: Vec<RunView>,
+    checkpoints: usize,
+    open: Vec<ReleaseView>,
+    published: Vec<ReleaseView>,
+}
+
+#[derive(Serialize)]
+struct RunView {
+    id: RunId,
+    name: String,
+    state: &'static str,
+    /// The run in whose own mix the subset is, when it is not this one.
+    through: Option<String>,
+    claimed: Option<String>,
+    tokens: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct ReleaseView {
+    id: ReleaseId,
+    name: String,
+    state: &'static str,
+    allowed_now: bool,
+    allowed_then: bool,
+}
+
+/// `?level=LX`.
+#[derive(Deserialize)]
+pub(super) struct Wanted {
+    level: Level,
+}
+
+/// `GET /api/v1/corpora/{subset}/effects?level=LX`: what a change of level would mean. Changes nothing.
+pub(super) async fn effects(
+    State(app): State<App>,
+    viewer: Viewer,
+    Path(id): Path<String>,
+    Query(wanted): Query<Wanted>,
+) -> Result<Json<EffectsView>, WebError> {
+    viewer.may_read()?;
+    let found = corpora::find(&app, &id).await?;
+    let Effects { runs, checkpoints, open, published } =
+        corpora::effects(&app, &found, wanted.level).await?;
+    let run = |used: corpora::RunUse| RunView {
+        id: used.run.id,
+        name: used.run.name,
+        state: used.run.state.as_str(),
+        through: used.through,
+        claimed: used.claimed,
+        tokens: used.tokens.map(|tokens| tokens.0),
+    };
+    let release = |effect: corpora::ReleaseEffect| ReleaseView {
+        id: effect.release.id,
+        name: effect.release.name,
+        state: effect.release.state.as_str(),
+        allowed_now: effect.allowed_now,
+        allowed_then: effect.allowed_then,
+    };
+    Ok(Json(EffectsView {
+        runs: runs.into_iter().map(run).collect(),
+        checkpoints,
+        open: open.into_iter().map(release).collect(),
+        published: published.into_iter().map(release).collect(),
+    }))
+}
