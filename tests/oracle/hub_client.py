@@ -2,6 +2,7 @@
 
     hub_client.py scenario ENDPOINT TOKEN REPO            a life of a repository; prints what was seen as JSON
     hub_client.py download ENDPOINT TOKEN REPO REVISION   every file at a revision; prints path -> SHA-256 as JSON
+    hub_client.py fetch ENDPOINT TOKEN REPO REVISION DIR  the same into a folder that stays; prints its files as JSON
 """
 
 import hashlib
@@ -34,6 +35,12 @@ def download(api, repo, revision):
         files = [path for path in pathlib.Path(folder).rglob("*") if path.is_file()]
         inside = {path.relative_to(folder).as_posix(): sha256(path) for path in files}
     return {path: digest for path, digest in inside.items() if not path.startswith(".cache/")}
+
+
+def fetch(api, repo, revision, folder):
+    api.snapshot_download(repo, revision=revision, local_dir=folder)
+    root = pathlib.Path(folder)
+    return sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
 
 
 def make_folder(root):
@@ -118,7 +125,8 @@ def scenario(api, repo):
 def main():
     command, endpoint, token, repo = sys.argv[1:5]
     api = HfApi(endpoint=endpoint, token=token or False)
-    result = scenario(api, repo) if command == "scenario" else download(api, repo, sys.argv[5])
+    commands = {"scenario": scenario, "download": download, "fetch": fetch}
+    result = commands[command](api, repo, *sys.argv[5:])
     json.dump(result, sys.stdout)
 
 

@@ -101,8 +101,7 @@ impl Bundle {
     pub fn check(&self) -> Result<(), PublishError> {
         let invalid =
             |what: &str, rule: &'static str| Err(PublishError::BundleInvalid { what: what.to_owned(), rule });
-        let (owner, name) = self.repo.split_once('/').unwrap_or_default();
-        if !is_repo_part(owner) || !is_repo_part(name) {
+        if !is_repo(&self.repo) {
             return invalid(
                 &self.repo,
                 "a repository is \"owner/name\" of letters, digits, \"-\", \"_\" and \".\"",
@@ -138,6 +137,11 @@ impl Bundle {
     pub(crate) fn owner(&self) -> &str {
         self.repo.split_once('/').map_or(self.repo.as_str(), |(owner, _)| owner)
     }
+}
+
+/// `owner/name`.
+pub(crate) fn is_repo(id: &str) -> bool {
+    id.split_once('/').is_some_and(|(owner, name)| is_repo_part(owner) && is_repo_part(name))
 }
 
 /// The rule of `huggingface_hub`'s `validate_repo_id`.

@@ -1,5 +1,6 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use reqwest::Url;
 
@@ -17,6 +18,21 @@ pub struct HubConfig {
     pub allow: Vec<String>,
     /// Folder where `hf-xet` keeps what is on its way; created when needed.
     pub staging: PathBuf,
+}
+
+/// How long the Hub may take before it counts as out of reach. A call that changes nothing twice is repeated after that.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Patience {
+    /// From a request to the last byte of its answer. The Hub itself gives a commit 60 seconds.
+    pub call: Duration,
+    /// The same for an upload, besides the time that its bytes take on a very slow line.
+    pub upload: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { call: Duration::from_secs(120), upload: Duration::from_secs(300) }
+    }
 }
 
 /// A Hub token. Neither `Debug` nor an error ever shows it.

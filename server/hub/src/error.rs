@@ -204,6 +204,38 @@ pub enum PublishError {
         /// What the Hub says.
         have: String,
     },
+    /// Everything is in place, but everybody is turned away.
+    #[error(
+        "{path} of {repo} cannot be read without a token: the Hub answers {status}, although it calls the repository public. Everything is published. Look at the repository's settings on the Hub, then resume."
+    )]
+    NotPublic {
+        /// The repository.
+        repo: String,
+        /// The file.
+        path: String,
+        /// HTTP status.
+        status: u16,
+    },
+    /// Everything is in place, but everybody gets something else.
+    #[error(
+        "Without a token the Hub serves other bytes as {path} of {repo} than were approved. Make the repository private on the Hub, and find out why before anybody uses it."
+    )]
+    ServedDiffers {
+        /// The repository.
+        repo: String,
+        /// The file.
+        path: String,
+    },
+    /// What is to be changed is not there.
+    #[error(
+        "{repo} ({revision}) is not on the Hub, or the token may not see it. Nothing was changed. Look whether it was renamed or deleted there."
+    )]
+    Absent {
+        /// The repository.
+        repo: String,
+        /// The branch.
+        revision: String,
+    },
     /// The Hub answered with an error that has no sentence of its own.
     #[error(
         "The Hub answered {status} to \"{call}\": {message}. Resume later, or look at the Hub's status page."
@@ -279,6 +311,9 @@ impl PublishError {
             Self::RemoteDiffers { .. } => "hub-differs",
             Self::TagElsewhere { .. } => "hub-tag",
             Self::SettingIgnored { .. } => "hub-setting",
+            Self::NotPublic { .. } => "hub-not-public",
+            Self::ServedDiffers { .. } => "hub-served-differs",
+            Self::Absent { .. } => "hub-absent",
             Self::Answer { .. } => "hub-answer",
             Self::Unreachable { .. } => "hub-unreachable",
             Self::Malformed { .. } => "hub-malformed",

@@ -73,6 +73,15 @@ impl PublishError {
             Self::SettingIgnored { repo, want, have, .. } => format!(
                 "{repo} の設定「{want}」がHubに反映されていません（現在「{have}」）。Hub上で設定してから再開してください。"
             ),
+            Self::NotPublic { repo, path, status } => format!(
+                "{repo} は公開設定ですが、トークンなしで {path} を取得できません（{status}）。公開処理は完了しています。Hub上で設定を確認してから再開してください。"
+            ),
+            Self::ServedDiffers { repo, path } => format!(
+                "{repo} の {path} として、承認時と異なる内容がトークンなしの利用者に配信されています。Hub上でリポジトリを非公開に変更し、原因を確認してください。"
+            ),
+            Self::Absent { repo, revision } => format!(
+                "{repo}（{revision}）がHub上にないか、トークンに閲覧権限がありません。何も変更していません。名前の変更や削除の有無を確認してください。"
+            ),
             Self::Answer { call, status, message } => format!(
                 "Hubが {status} を返しました（{call}）：{message}。時間をおいて再開するか、Hubの稼働状況を確認してください。"
             ),

@@ -18,6 +18,8 @@ const HUB_OWN: &str = ".gitattributes";
 /// The tree that the Hub shall hold, computed from the local bytes.
 pub(crate) struct Intended<'a> {
     pub(crate) files: Vec<IntendedFile<'a>>,
+    /// Only these files are meant; what else is there stays.
+    part: bool,
 }
 
 pub(crate) struct IntendedFile<'a> {
@@ -53,7 +55,12 @@ impl<'a> Intended<'a> {
             }
             files.push(IntendedFile { file, git_blob });
         }
-        Ok(Self { files })
+        Ok(Self { files, part: false })
+    }
+
+    /// The same, as a part of a tree whose other files are left alone.
+    pub(crate) async fn read_part(bundle: &'a Bundle) -> Result<Self, PublishError> {
+        Ok(Self { part: true, ..Self::read(bundle).await? })
     }
 
     /// Total bytes.
@@ -67,7 +74,9 @@ impl<'a> Intended<'a> {
         let equal =
             |wanted: &IntendedFile| remote.get(wanted.file.path.as_str()).is_some_and(|file| wanted.is(file));
         let changed = self.files.iter().filter(|wanted| !equal(wanted)).map(|wanted| wanted.file).collect();
-        let known = |path: &str| path == HUB_OWN || self.files.iter().any(|wanted| wanted.file.path == path);
+        let known = |path: &str| {
+            self.part || path == HUB_OWN || self.files.iter().any(|wanted| wanted.file.path == path)
+        };
         let extra = remote.keys().filter(|path| !known(path)).map(|&path| path.to_owned()).collect();
         Difference { changed, extra }
     }

@@ -22,8 +22,10 @@ pub enum Step {
     Tag,
     /// Access requests as the bundle says.
     Gating,
-    /// Visibility as the bundle says. The last step: before it nothing was public.
+    /// Visibility as the bundle says. The last step that changes anything: before it nothing was public.
     Visibility,
+    /// Seen as everybody sees it: card and weights asked for without a token, where everybody may.
+    Anonymous,
 }
 
 impl Step {
@@ -38,6 +40,7 @@ impl Step {
         Self::Tag,
         Self::Gating,
         Self::Visibility,
+        Self::Anonymous,
     ];
 
     /// The fixed name, for the database and as catalogue key.
@@ -53,6 +56,7 @@ impl Step {
             Self::Tag => "tag",
             Self::Gating => "gating",
             Self::Visibility => "visibility",
+            Self::Anonymous => "anonymous",
         }
     }
 }

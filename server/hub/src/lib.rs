@@ -13,19 +13,27 @@
 //! token is sent to the configured endpoint alone.
 
 pub mod card;
+pub mod signature;
 
 mod bundle;
 mod config;
 mod error;
 mod error_ja;
+mod eval_results;
 mod intended;
 mod journal;
+mod new_version;
 mod publish;
 mod remote;
 mod upload;
 
 pub use bundle::{Bundle, BundleFile, Existing, Source};
-pub use config::{HubConfig, Token};
+pub use config::{HubConfig, Patience, Token};
 pub use error::PublishError;
+pub use eval_results::{EvalSource, eval_results};
 pub use journal::{Journal, JournalError, Step};
-pub use publish::{Progress, Published, Publisher};
+pub use new_version::with_new_version;
+pub use publish::{
+    CardRevision, Hide, Objection, Plan, PlannedFile, Progress, Published, Publisher, RepositoryNow, Revised,
+    SettingChange, TagNow, Tombstone, What,
+};

@@ -1,20 +1,27 @@
+mod anonymous;
+mod commit;
+mod dry_run;
+mod ground;
+mod revise;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use sekisho_domain::Text;
 use sekisho_domain::lineage::{Gating, Visibility};
 
-use crate::config::HubConfig;
-use crate::intended::{Intended, first_few};
-use crate::remote::{Info, Remote, TreeFile};
-use crate::upload::{Meter, Plan};
-use crate::{Bundle, Existing, Journal, PublishError, Source, Step};
+pub use dry_run::{Objection, Plan, PlannedFile, RepositoryNow, SettingChange, TagNow, What};
+pub use revise::{CardRevision, Hide, Revised, Tombstone};
+
+use crate::config::{HubConfig, Patience};
+use crate::intended::Intended;
+use crate::remote::{Remote, WhoAmI};
+use crate::upload::{Meter, Plan as UploadPlan};
+use crate::{Bundle, Journal, PublishError, Source, Step};
+use ground::Ground;
 
 /// Where every Hub repository begins.
 const MAIN: &str = "main";
-/// How often the commit is tried while nobody else commits.
-const COMMIT_ATTEMPTS: u32 = 4;
 
 /// Told (bytes done, bytes in all) while files are stored: after every block of an LFS upload, twice a second through Xet. It
 /// is called on the runtime's threads and must not block.
@@ -46,6 +53,13 @@ impl Publisher {
         Ok(Self { remote: Remote::new(config)?, staging: config.staging.clone() })
     }
 
+    /// With other time-outs than [`Patience::default`].
+    #[must_use]
+    pub fn with_patience(mut self, patience: Patience) -> Self {
+        self.remote.patience = patience;
+        self
+    }
+
     /// Publishes the bundle, or finishes a publication of it that was cut off.
     ///
     /// # Errors
@@ -69,12 +83,9 @@ struct Publication<'a> {
     journal: &'a dyn Journal,
 }
 
-/// The repository as it was found or made: what the commit builds on.
-struct Ground {
-    head: String,
-    tree: Vec<TreeFile>,
-    /// The branch is another than `main` and stands where `main` does: nobody has committed to it.
-    as_main: bool,
+/// Nobody watches.
+fn no_progress() -> Progress {
+    Arc::new(|_, _| {})
 }
 
 /// What a step saw, in both languages.
@@ -100,11 +111,14 @@ impl Publication<'_> {
         self.step(Step::Tag, self.tag(&commit)).await?;
         self.step(Step::Gating, self.gating()).await?;
         self.step(Step::Visibility, self.visibility()).await?;
-        let mut url = format!("{}/{}", self.remote.endpoint(), bundle.repo);
-        if bundle.revision != MAIN {
-            url = format!("{url}/tree/{}", bundle.revision);
-        }
-        Ok(Published { commit, url, tag: bundle.tag.clone() })
+        self.step(Step::Anonymous, self.anonymous(&commit)).await?;
+        Ok(Published { commit, url: self.url(), tag: bundle.tag.clone() })
+    }
+
+    /// The repository's page at its branch.
+    fn url(&self) -> String {
+        let url = format!("{}/{}", self.remote.endpoint(), self.bundle.repo);
+        if self.bundle.revision == MAIN { url } else { format!("{url}/tree/{}", self.bundle.revision) }
     }
 
     /// Intent, action, outcome.
@@ -147,16 +161,27 @@ impl Publication<'_> {
     }
 
     async fn probe(&self) -> Result<((), Text), PublishError> {
-        let account = self.remote.whoami().await?;
-        if !account.may_write_to(self.bundle.owner()) {
-            return Err(self.forbidden());
-        }
+        let account = self.account().await?;
         let (name, endpoint) = (&account.name, self.remote.endpoint());
         Ok(((), seen(format!("{name} at {endpoint}"), format!("{endpoint} の {name}"))))
     }
 
+    /// Whose token it is, when that may write to the repository.
+    async fn account(&self) -> Result<WhoAmI, PublishError> {
+        let account = self.remote.whoami().await?;
+        if account.may_write_to(&self.bundle.repo) { Ok(account) } else { Err(self.forbidden()) }
+    }
+
     async fn preflight(&self) -> Result<(Intended<'_>, Text), PublishError> {
         let intended = Intended::read(self.bundle).await?;
+        self.check_card().await?;
+        let (files, bytes) = (intended.files.len(), intended.bytes());
+        let detail = seen(format!("{files} files, {bytes} bytes"), format!("{files}ファイル、{bytes}バイト"));
+        Ok((intended, detail))
+    }
+
+    /// Whether the Hub takes the metadata of README.md.
+    async fn check_card(&self) -> Result<(), PublishError> {
         if let Some(card) = self.bundle.files.iter().find(|file| file.path == "README.md") {
             let bytes = match &card.source {
                 Source::File(path) => fs_err::tokio::read(path).await?,
@@ -166,93 +191,7 @@ impl Publication<'_> {
                 .map_err(|_| PublishError::CardRefused { reason: "it is not UTF-8".to_owned() })?;
             self.remote.validate_card(&text).await?;
         }
-        let (files, bytes) = (intended.files.len(), intended.bytes());
-        let detail = seen(format!("{files} files, {bytes} bytes"), format!("{files}ファイル、{bytes}バイト"));
-        Ok((intended, detail))
-    }
-
-    /// Makes sure of a repository that is private (or already ours) and holds nothing else.
-    async fn create(&self, intended: &Intended<'_>) -> Result<(Ground, Text), PublishError> {
-        let repo = &self.bundle.repo;
-        let found = self.remote.info(repo).await?;
-        let created = found.is_none();
-        let info = match found {
-            Some(info) => info,
-            None => {
-                self.remote.create_private(repo).await?;
-                self.info().await?
-            }
-        };
-        if created && !info.private {
-            return Err(PublishError::NotPrivate { repo: repo.clone() });
-        }
-        let ground = self.ground().await?;
-        let difference = intended.difference(&ground.tree);
-        let held =
-            ground.tree.iter().filter(|file| file.path != ".gitattributes").map(|file| file.path.clone());
-        let held = first_few(held);
-        let ours = difference.is_none()
-            || match self.bundle.existing {
-                Existing::Refuse => false,
-                Existing::Beside => held.is_empty() || ground.as_main,
-                Existing::Update => true,
-            };
-        if !info.private && (!ours || self.bundle.visibility == Visibility::Private) {
-            return Err(PublishError::AlreadyPublic { repo: repo.clone() });
-        }
-        if !ours && !held.is_empty() {
-            let revision = self.bundle.revision.clone();
-            return Err(PublishError::ForeignFiles { repo: repo.clone(), revision, files: held });
-        }
-        if !difference.is_none() {
-            self.tag_is_free().await?;
-        }
-        // What goes into a public repository is there for everybody with the commit, so a gate must stand before it.
-        if !info.private && self.bundle.gating.strictness() > strictness(info.gating()) {
-            self.gating().await?;
-        }
-        let (at, head) = (&self.bundle.revision, &ground.head);
-        let detail = if info.private {
-            seen(format!("private, {at} at {head}"), format!("非公開、{at} は {head}"))
-        } else {
-            seen(format!("public, {at} at {head}"), format!("公開、{at} は {head}"))
-        };
-        Ok((ground, detail))
-    }
-
-    /// A tag that is there already can only be of another commit than the one that is to be made.
-    async fn tag_is_free(&self) -> Result<(), PublishError> {
-        let repo = &self.bundle.repo;
-        let Some(tag) = &self.bundle.tag else { return Ok(()) };
-        match self.remote.refs(repo).await?.tag(tag) {
-            None => Ok(()),
-            Some(have) => Err(PublishError::TagElsewhere {
-                repo: repo.clone(),
-                tag: tag.clone(),
-                have: have.to_owned(),
-                want: "the commit of this release".to_owned(),
-            }),
-        }
-    }
-
-    /// The repository; not to see it after creating it means that it is somebody else's.
-    async fn info(&self) -> Result<Info, PublishError> {
-        self.remote.info(&self.bundle.repo).await?.ok_or_else(|| self.forbidden())
-    }
-
-    /// Head and tree of the branch. One that does not exist is made from `main`.
-    async fn ground(&self) -> Result<Ground, PublishError> {
-        let (repo, revision) = (&self.bundle.repo, &self.bundle.revision);
-        let mut head = self.remote.head(repo, revision).await?;
-        if head.is_none() && revision != MAIN {
-            self.remote.create_branch(repo, revision).await?;
-            head = self.remote.head(repo, revision).await?;
-        }
-        let reason = || format!("{repo} has no branch {revision}");
-        let head = head.ok_or_else(|| PublishError::Malformed { call: "revision", reason: reason() })?;
-        let tree = self.remote.tree(repo, &head).await?;
-        let as_main = revision != MAIN && self.remote.head(repo, MAIN).await?.as_ref() == Some(&head);
-        Ok(Ground { head, tree, as_main })
+        Ok(())
     }
 
     /// Stores what is not there yet. Nothing to plan when the head already is the bundle.
@@ -261,80 +200,18 @@ impl Publication<'_> {
         intended: &Intended<'b>,
         ground: &Ground,
         progress: Progress,
-    ) -> Result<(Option<Plan<'b>>, Text), PublishError> {
+    ) -> Result<(Option<UploadPlan<'b>>, Text), PublishError> {
         let difference = intended.difference(&ground.tree);
         if difference.is_none() {
             return Ok((None, seen("already there", "すでに存在")));
         }
-        let plan = Plan::make(self.remote, self.bundle, difference)
+        let plan = UploadPlan::make(self.remote, self.bundle, difference)
             .await
             .map_err(|error| self.before_bytes(error))?;
         let there = intended.bytes() - plan.bytes_to_store();
         plan.store(self.remote, self.staging, Meter::new(progress, there, intended.bytes())).await?;
         let detail = plan.summary();
         Ok((Some(plan), detail))
-    }
-
-    /// One commit on the ground that was seen. After any error the branch says what happened: it holds the bundle (the answer
-    /// was lost), it stands still (try again), or somebody else moved it (stop). When the branch cannot be read either, an answer
-    /// that was lost leaves the outcome unknown.
-    async fn commit(
-        &self,
-        intended: &Intended<'_>,
-        ground: &Ground,
-        plan: Option<&Plan<'_>>,
-    ) -> Result<(String, Text), PublishError> {
-        let Some(plan) = plan else {
-            let head = ground.head.clone();
-            let detail = seen(format!("{head} already there"), format!("{head} がすでに存在"));
-            return Ok((head, detail));
-        };
-        let (repo, revision) = (&self.bundle.repo, &self.bundle.revision);
-        let body = plan.ndjson(&self.bundle.message, &ground.head).await?;
-        let mut attempt = 1;
-        loop {
-            let error = match self.remote.commit(repo, revision, body.clone()).await {
-                Ok(commit) => return Ok((commit.clone(), plain(commit))),
-                Err(error) => error,
-            };
-            tracing::warn!(hub.repo = %repo, hub.attempt = attempt, "the commit got no success: {error}");
-            match self.moved(intended, &ground.head).await {
-                Ok(Some(head)) => {
-                    let (en, ja) = (error.to_string(), error.ja());
-                    let detail = seen(
-                        format!("{head}, found after: {en}"),
-                        format!("{head} を確認（直前のエラー：{ja}）"),
-                    );
-                    return Ok((head, detail));
-                }
-                Ok(None) if attempt == COMMIT_ATTEMPTS || !passes(&error) => return Err(error),
-                Ok(None) => {}
-                Err(overtaken @ PublishError::Overtaken { .. }) => return Err(overtaken),
-                Err(unread) if is_lost(&error) => {
-                    let (repo, revision) = (repo.clone(), revision.clone());
-                    let (error, unread) = (error.text(), unread.text());
-                    return Err(PublishError::OutcomeUnknown { repo, revision, error, unread });
-                }
-                Err(_) => return Err(error),
-            }
-            tokio::time::sleep(Duration::from_millis(250) * 2u32.pow(attempt)).await;
-            attempt += 1;
-        }
-    }
-
-    /// The head of the branch when it holds the bundle, none while it is where the commit was to build on.
-    async fn moved(&self, intended: &Intended<'_>, parent: &str) -> Result<Option<String>, PublishError> {
-        let (repo, revision) = (&self.bundle.repo, &self.bundle.revision);
-        let head = self.remote.head(repo, revision).await?.unwrap_or_default();
-        if head == parent {
-            return Ok(None);
-        }
-        let tree = self.remote.tree(repo, &head).await?;
-        if intended.difference(&tree).is_none() {
-            return Ok(Some(head));
-        }
-        let (repo, revision, parent) = (repo.clone(), revision.clone(), parent.to_owned());
-        Err(PublishError::Overtaken { repo, revision, parent, head })
     }
 
     async fn compare(&self, intended: &Intended<'_>, commit: &str) -> Result<((), Text), PublishError> {
@@ -382,7 +259,7 @@ impl Publication<'_> {
     async fn visibility(&self) -> Result<((), Text), PublishError> {
         let want = self.bundle.visibility;
         if want == Visibility::Public && self.info().await?.private {
-            self.remote.make_public(&self.bundle.repo).await?;
+            self.remote.set_private(&self.bundle.repo, false).await?;
         }
         let have = if self.info().await?.private { Visibility::Private } else { Visibility::Public };
         self.settled("visibility", want.as_str(), have.as_str())
@@ -404,22 +281,4 @@ impl Publication<'_> {
 /// How strict the Hub says a gate is; what it does not know stands for no gate.
 fn strictness(gating: &str) -> u8 {
     gating.parse().map_or(0, Gating::strictness)
-}
-
-/// Errors after which the same commit may be sent again while the branch stands still.
-fn passes(error: &PublishError) -> bool {
-    match error {
-        PublishError::Answer { status, .. } => matches!(status, 408 | 409 | 412 | 429 | 500..=504),
-        PublishError::Unreachable { .. } => true,
-        _ => false,
-    }
-}
-
-/// Errors that do not say whether the Hub did what it was asked.
-fn is_lost(error: &PublishError) -> bool {
-    match error {
-        PublishError::Answer { status, .. } => *status == 408 || *status >= 500,
-        PublishError::Unreachable { .. } | PublishError::Malformed { .. } => true,
-        _ => false,
-    }
 }

@@ -17,6 +17,13 @@ pub const READER: &str = "hf_double_reader";
 /// Token of somebody who is not in `lab`.
 pub const OUTSIDER: &str = "hf_double_outsider";
 
+/// A fine-grained token of the same account that may write in `lab`.
+pub const FINE_WRITER: &str = "hf_double_fine_writer";
+/// One that may read there.
+pub const FINE_READER: &str = "hf_double_fine_reader";
+/// One that may write to another repository of `lab` alone.
+pub const FINE_ELSEWHERE: &str = "hf_double_fine_elsewhere";
+
 /// Who asks; nobody without a token.
 #[derive(Clone, Copy)]
 pub(super) struct Asking(pub(super) Option<&'static Account>);
@@ -24,16 +31,30 @@ pub(super) struct Asking(pub(super) Option<&'static Account>);
 pub(super) struct Account {
     token: &'static str,
     pub(super) name: &'static str,
-    /// `read`, `write`.
+    /// `read`, `write` or `fineGrained`.
     role: &'static str,
+    /// Entities and what a fine-grained token may do there.
+    scopes: &'static [(&'static str, &'static str)],
     /// Organisations and the role there.
     orgs: &'static [(&'static str, &'static str)],
 }
 
+const BOT: Account =
+    Account { token: "", name: "sekisho-bot", role: "fineGrained", scopes: &[], orgs: &[("lab", "write")] };
+
 const ACCOUNTS: &[Account] = &[
-    Account { token: WRITER, name: "sekisho-bot", role: "write", orgs: &[("lab", "write")] },
-    Account { token: READER, name: "sekisho-bot", role: "read", orgs: &[("lab", "write")] },
-    Account { token: OUTSIDER, name: "outsider", role: "write", orgs: &[("elsewhere", "admin")] },
+    Account { token: WRITER, role: "write", scopes: &[], ..BOT },
+    Account { token: READER, role: "read", scopes: &[], ..BOT },
+    Account { token: FINE_WRITER, scopes: &[("lab", "repo.write")], ..BOT },
+    Account { token: FINE_READER, scopes: &[("lab", "repo.content.read")], ..BOT },
+    Account { token: FINE_ELSEWHERE, scopes: &[("lab/other", "repo.write")], ..BOT },
+    Account {
+        token: OUTSIDER,
+        name: "outsider",
+        role: "write",
+        scopes: &[],
+        orgs: &[("elsewhere", "admin")],
+    },
 ];
 
 impl FromRequestParts<Arc<Shared>> for Asking {
@@ -68,8 +89,11 @@ impl Asking {
 
     /// Whether anything may be written below this owner.
     pub(super) fn may_write(self, owner: &str) -> bool {
-        self.0.is_some_and(|account| account.role == "write")
-            && self.belongs_to(owner).is_some_and(|role| role != "read")
+        let writes = |account: &Account| match account.role {
+            "fineGrained" => account.scopes.contains(&(owner, "repo.write")),
+            role => role == "write",
+        };
+        self.0.is_some_and(writes) && self.belongs_to(owner).is_some_and(|role| role != "read")
     }
 }
 
@@ -77,8 +101,17 @@ pub(super) async fn whoami(Asking(account): Asking) -> Answer<Json<Value>> {
     let account = account.ok_or_else(Refused::bad_token)?;
     let org = |(name, role): &(&str, &str)| json!({ "type": "org", "id": name, "name": name, "fullname": name, "roleInOrg": role, "isEnterprise": false });
     let orgs: Vec<_> = account.orgs.iter().map(org).collect();
-    let token =
+    let mut token =
         json!({ "displayName": "test", "role": account.role, "createdAt": "2025-01-01T00:00:00.000Z" });
+    if account.role == "fineGrained" {
+        let scope = |(name, permission): &(&str, &str)| {
+            let kind = if name.contains('/') { "model" } else { "org" };
+            json!({ "entity": { "_id": name, "type": kind, "name": name }, "permissions": [permission] })
+        };
+        let scoped: Vec<_> = account.scopes.iter().map(scope).collect();
+        token["fineGrained"] =
+            json!({ "canReadGatedRepos": false, "global": ["discussion.write"], "scoped": scoped });
+    }
     Ok(Json(json!({
         "type": "user",
         "id": account.name,

@@ -1,5 +1,6 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -80,6 +81,16 @@ pub enum Fault {
     ForeignCommit(String),
     /// One byte of this file of this repository changes right after.
     Corrupt(String, String),
+    /// Nothing happens, and no answer ever comes.
+    Hang,
+    /// Nothing happens, and the answer comes a byte at a time without an end.
+    Trickle,
+    /// Nothing happens, and the answer is white space without an end, as fast as it goes.
+    Flood,
+    /// Everything happens, and the connection breaks in the middle of the answer.
+    Cut,
+    /// Refused with 429, and to be asked again only after so many seconds.
+    Busy(u32),
 }
 
 /// A request on record.
@@ -104,6 +115,10 @@ pub(super) struct Faults {
 impl Faults {
     pub(super) fn inject(&self, call: Call, fault: Fault) {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner).push((call, fault));
+    }
+
+    pub(super) fn heal(&self) {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     pub(super) fn log(&self) -> Vec<Logged> {
@@ -174,5 +189,28 @@ async fn act(shared: &Shared, call: Call, request: Request, next: Next) -> Respo
             shared.state().corrupt(&repo, &path);
             answer
         }
+        Some(Fault::Hang) => std::future::pending().await,
+        Some(Fault::Trickle) => endless(Duration::from_millis(20), 1),
+        Some(Fault::Flood) => endless(Duration::ZERO, 1 << 20),
+        Some(Fault::Cut) => {
+            next.run(request).await;
+            let pieces = [Ok(Bytes::from_static(b"{")), Err(std::io::Error::other("the line broke"))];
+            Response::new(Body::from_stream(futures::stream::iter(pieces)))
+        }
+        Some(Fault::Busy(seconds)) => {
+            let mut answer = Refused::new(StatusCode::TOO_MANY_REQUESTS, "too many requests").into_response();
+            answer.headers_mut().insert(RETRY_AFTER, seconds.into());
+            answer
+        }
     }
+}
+
+/// White space, which JSON may begin with.
+fn endless(pause: Duration, size: usize) -> Response {
+    let piece = Bytes::from(vec![b' '; size]);
+    let pieces = futures::stream::repeat(piece).then(move |piece| async move {
+        tokio::time::sleep(pause).await;
+        Ok::<_, std::io::Error>(piece)
+    });
+    Response::new(Body::from_stream(pieces))
 }

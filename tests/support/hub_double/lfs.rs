@@ -1,11 +1,13 @@
 use std::sync::Arc;
 
 use axum::Json;
+use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, ETAG};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::{Bytes, BytesMut};
+use futures::StreamExt as _;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use sha2::Digest as _;
@@ -116,7 +118,7 @@ pub(super) async fn put(
     State(hub): Hub,
     Path(oid): Path<String>,
     headers: HeaderMap,
-    body: Bytes,
+    body: Body,
 ) -> Answer<()> {
     presigned(&headers)?;
     if !headers.contains_key("content-length") {
@@ -125,8 +127,25 @@ pub(super) async fn put(
             "You must provide the Content-Length HTTP header.",
         ));
     }
-    hub.state().objects.insert(oid, Object { bytes: body, xet_hash: None });
+    let object = received(&hub, body).await?;
+    hub.state().objects.insert(oid, object);
     Ok(())
+}
+
+/// Takes an object in, piece by piece.
+async fn received(hub: &Shared, body: Body) -> Answer<Object> {
+    let (mut hasher, mut size, mut kept) = (sha2::Sha256::new(), 0, BytesMut::new());
+    let mut body = body.into_data_stream();
+    while let Some(piece) = body.next().await {
+        let piece = piece.map_err(|error| Refused::bad(error.to_string()))?;
+        hasher.update(&piece);
+        size += piece.len() as u64;
+        if !hub.options.keeps_nothing {
+            kept.extend_from_slice(&piece);
+        }
+    }
+    let sha256 = hex::encode(hasher.finalize());
+    Ok(Object { bytes: kept.freeze(), sha256, size, xet_hash: None })
 }
 
 pub(super) async fn put_part(
@@ -177,7 +196,7 @@ pub(super) async fn complete(
         whole.extend_from_slice(bytes.ok_or_else(|| Refused::bad(format!("InvalidPart {number}")))?);
     }
     state.parts.retain(|(of, _), _| *of != oid);
-    state.objects.insert(oid, Object { bytes: whole.freeze(), xet_hash: None });
+    state.objects.insert(oid, Object::of(whole.freeze(), None));
     Ok(())
 }
 
@@ -197,7 +216,7 @@ pub(super) fn holds(hub: &Arc<Shared>, oid: &str, size: u64) -> Answer<()> {
     let state = hub.state();
     let object =
         state.objects.get(oid).ok_or_else(|| Refused::bad(format!("LFS object {oid} was not uploaded")))?;
-    if object.bytes.len() as u64 != size || hex::encode(sha2::Sha256::digest(&object.bytes)) != oid {
+    if object.size != size || object.sha256 != oid {
         return Err(Refused::bad(format!("LFS object {oid} is not what its name says")));
     }
     Ok(())

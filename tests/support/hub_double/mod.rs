@@ -22,7 +22,7 @@ use bytes::Bytes;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-pub use account::{OUTSIDER, READER, WRITER};
+pub use account::{FINE_ELSEWHERE, FINE_READER, FINE_WRITER, OUTSIDER, READER, WRITER};
 pub use faults::{Call, Fault, Logged};
 use state::State;
 
@@ -39,11 +39,31 @@ pub struct HubOptions {
     pub ignores_private: bool,
     /// Names this as the Xet storage instead of its own.
     pub false_storage: Option<&'static str>,
+    /// Takes settings with thanks and leaves everything as it is.
+    pub ignores_settings: bool,
+    /// Says that a repository became public, and keeps it from everybody all the same.
+    pub keeps_hidden: bool,
+    /// Of LFS objects sent in one piece only digest and length are kept.
+    pub keeps_nothing: bool,
+}
+
+impl HubOptions {
+    /// A Hub as it should be, with LFS.
+    pub const PLAIN: Self = Self {
+        xet: false,
+        part: 8 << 20,
+        page: 1000,
+        ignores_private: false,
+        false_storage: None,
+        ignores_settings: false,
+        keeps_hidden: false,
+        keeps_nothing: false,
+    };
 }
 
 impl Default for HubOptions {
     fn default() -> Self {
-        Self { xet: false, part: 8 << 20, page: 1000, ignores_private: false, false_storage: None }
+        Self::PLAIN
     }
 }
 
@@ -99,6 +119,11 @@ impl HubDouble {
     /// Queues a fault for the next call of this kind. Several are used up in turn.
     pub fn inject(&self, call: Call, fault: Fault) {
         self.shared.faults.inject(call, fault);
+    }
+
+    /// Forgets the faults that have not happened yet.
+    pub fn heal(&self) {
+        self.shared.faults.heal();
     }
 
     /// Every request so far.

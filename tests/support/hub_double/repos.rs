@@ -156,7 +156,7 @@ fn about(hub: &Shared, asking: Asking, id: &str, revision: &str) -> Answer<Json<
         "modelId": id,
         "author": repo.owner(),
         "sha": commit.oid,
-        "private": repo.private,
+        "private": repo.claims_private.unwrap_or(repo.private),
         "gated": gated,
         "disabled": false,
         "tags": [],
@@ -275,8 +275,13 @@ pub(super) async fn settings(
 ) -> Answer<Response> {
     let mut state = hub.state();
     let repo = asking.writes(&mut state, &path.id())?;
-    if let Some(private) = wants_private(body.private, body.visibility.as_deref()) {
-        repo.private = private;
+    if hub.options.ignores_settings {
+        return Ok(Json(json!({})).into_response());
+    }
+    match wants_private(body.private, body.visibility.as_deref()) {
+        Some(private) if hub.options.keeps_hidden => repo.claims_private = Some(private),
+        Some(private) => repo.private = private,
+        None => {}
     }
     match body.gated {
         None => {}

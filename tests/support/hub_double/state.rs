@@ -21,13 +21,26 @@ pub(super) struct State {
 /// A stored large object.
 #[derive(Clone)]
 pub(super) struct Object {
+    /// Empty where the double was asked to keep none.
     pub(super) bytes: Bytes,
+    /// Digest and length of what was sent.
+    pub(super) sha256: String,
+    pub(super) size: u64,
     pub(super) xet_hash: Option<String>,
+}
+
+impl Object {
+    pub(super) fn of(bytes: Bytes, xet_hash: Option<String>) -> Self {
+        let (sha256, size) = (hex::encode(sha2::Sha256::digest(&bytes)), bytes.len() as u64);
+        Self { bytes, sha256, size, xet_hash }
+    }
 }
 
 pub(super) struct Repo {
     pub(super) id: String,
     pub(super) private: bool,
+    /// What it says of itself, where that is something else.
+    pub(super) claims_private: Option<bool>,
     /// `auto` or `manual`.
     pub(super) gated: Option<String>,
     pub(super) branches: BTreeMap<String, String>,
@@ -120,6 +133,7 @@ impl State {
         let repo = Repo {
             id: id.to_owned(),
             private,
+            claims_private: None,
             gated: None,
             branches: BTreeMap::new(),
             tags: BTreeMap::new(),
@@ -177,8 +191,9 @@ impl State {
             Entry::Git(bytes) => Entry::Git(flip(&bytes)),
             Entry::Stored { sha256, size } => {
                 let bytes = flip(&self.objects[&sha256].bytes);
-                let sha256 = hex::encode(sha2::Sha256::digest(&bytes));
-                self.objects.insert(sha256.clone(), Object { bytes, xet_hash: None });
+                let object = Object::of(bytes, None);
+                let sha256 = object.sha256.clone();
+                self.objects.insert(sha256.clone(), object);
                 Entry::Stored { sha256, size }
             }
         };

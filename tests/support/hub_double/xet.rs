@@ -6,7 +6,6 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use sha2::Digest as _;
 use xet_client::cas_client::simulation::{LocalTestServer, LocalTestServerBuilder};
 
 use super::account::Asking;
@@ -53,8 +52,8 @@ impl Shared {
                 continue;
             }
             let bytes = storage.fetch(&format!("files/{hash}/data")).await;
-            let oid = hex::encode(sha2::Sha256::digest(&bytes));
-            self.state().objects.insert(oid, Object { bytes, xet_hash: Some(hash) });
+            let object = Object::of(bytes, Some(hash));
+            self.state().objects.insert(object.sha256.clone(), object);
         }
     }
 }

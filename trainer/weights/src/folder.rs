@@ -19,7 +19,7 @@ use crate::{Refusal, content};
 pub(crate) const CONFIG: &str = "config.json";
 pub(crate) const TOKENIZER: &str = "tokenizer.json";
 pub(crate) const MANIFEST: &str = "manifest.json";
-const SINGLE: &str = "model.safetensors";
+pub(crate) const SINGLE: &str = "model.safetensors";
 pub(crate) const INDEX: &str = "model.safetensors.index.json";
 /// The longest text file that is read whole; the largest tokenizers in use have about 35 MB.
 const LONGEST_TEXT: u64 = 256 << 20;

@@ -16,17 +16,19 @@ mod lock;
 mod manifest;
 mod moments;
 mod refusal;
+mod reshard;
 mod strict_json;
 mod write;
 
 pub use checkpoint::{Checkpoint, Safetensors};
 pub use config::{ConfigError, Family, ModelConfig, RopeScaling};
 pub use dtype::{Dtype, to_bf16_bytes, to_f32_bytes};
-pub use inspect::{Inspected, TensorInfo, inspect, list_files, manifest_digest};
+pub use inspect::{Inspected, TensorInfo, inspect, list_files, manifest_digest, weights_digest};
 pub use lock::{FolderLock, LockError};
 pub use manifest::{hash_folder, read_manifest, write_manifest};
 pub use moments::Moments;
 pub use refusal::Refusal;
+pub use reshard::{Reshard, ReshardError, Resharded, WeightDtype, reshard};
 pub use write::{TensorData, write_atomic, write_safetensors};
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
 mod good;
 mod hostile;
 mod real;
+mod reshard;
 mod support;

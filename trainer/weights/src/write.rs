@@ -34,8 +34,16 @@ pub fn write_safetensors<'a>(
     tensors: impl IntoIterator<Item = TensorData<'a>>,
 ) -> io::Result<()> {
     let mut tensors: Vec<TensorData<'a>> = tensors.into_iter().collect();
-    tensors.sort_by(|a, b| b.dtype.bytes().cmp(&a.dtype.bytes()).then_with(|| a.name.cmp(&b.name)));
-    let header = header(metadata, &tensors)?;
+    tensors.sort_by(|a, b| in_file((a.dtype, &a.name), (b.dtype, &b.name)));
+    for TensorData { name, dtype, shape, bytes } in &tensors {
+        let need = shape.iter().product::<usize>() as u64 * dtype.bytes();
+        if need != bytes.len() as u64 {
+            let text =
+                format!("tensor {name}: {} bytes given, {need} needed for {shape:?} {dtype}", bytes.len());
+            return Err(invalid(text));
+        }
+    }
+    let header = header(metadata, tensors.iter().map(|t| (t.name.as_str(), t.dtype, t.shape.as_slice())))?;
     write_atomic(path, |file| {
         file.write_all(&(header.len() as u64).to_le_bytes())?;
         file.write_all(header.as_bytes())?;
@@ -43,26 +51,32 @@ pub fn write_safetensors<'a>(
     })
 }
 
-fn header(metadata: &BTreeMap<String, String>, tensors: &[TensorData<'_>]) -> io::Result<String> {
-    let wrong = |text: String| io::Error::new(io::ErrorKind::InvalidInput, text);
+fn invalid(text: String) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, text)
+}
+
+/// The order of tensors in a file: wider types first, then by name.
+pub(crate) fn in_file(a: (Dtype, &str), b: (Dtype, &str)) -> std::cmp::Ordering {
+    b.0.bytes().cmp(&a.0.bytes()).then_with(|| a.1.cmp(b.1))
+}
+
+/// The header for tensors that follow it in this order, padded to eight bytes.
+pub(crate) fn header<'a>(
+    metadata: &BTreeMap<String, String>,
+    tensors: impl IntoIterator<Item = (&'a str, Dtype, &'a [usize])>,
+) -> io::Result<String> {
     let mut entries = Map::new();
     if !metadata.is_empty() {
         entries.insert("__metadata__".to_owned(), json!(metadata));
     }
     let mut at = 0;
-    for TensorData { name, dtype, shape, bytes } in tensors {
-        let need = shape.iter().product::<usize>() as u64 * dtype.bytes();
-        if need != bytes.len() as u64 {
-            return Err(wrong(format!(
-                "tensor {name}: {} bytes given, {need} needed for {shape:?} {dtype}",
-                bytes.len()
-            )));
+    for (name, dtype, shape) in tensors {
+        let size = shape.iter().product::<usize>() as u64 * dtype.bytes();
+        let entry = json!({"dtype": dtype.as_str(), "shape": shape, "data_offsets": [at, at + size]});
+        if entries.insert(name.to_owned(), entry).is_some() {
+            return Err(invalid(format!("tensor {name} is given twice")));
         }
-        let entry = json!({"dtype": dtype.as_str(), "shape": shape, "data_offsets": [at, at + need]});
-        if entries.insert(name.clone(), entry).is_some() {
-            return Err(wrong(format!("tensor {name} is given twice")));
-        }
-        at += need;
+        at += size;
     }
     let mut text = sekisho_domain::canonical_json(&entries.into());
     text.push_str(&" ".repeat(text.len().next_multiple_of(8) - text.len()));
@@ -93,7 +107,7 @@ fn fill(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io
 }
 
 /// Makes the new name itself survive a power cut.
-fn sync_folder(path: &Path) -> io::Result<()> {
+pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     File::open(folder)?.sync_all()
 }

@@ -32,17 +32,51 @@ pub(crate) struct Auth {
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct AccessToken {
     #[serde(default)]
     pub(crate) role: Option<String>,
+    /// `{"global": […], "scoped": [{"entity": {"type", "name"}, "permissions": […]}]}`. Read by hand: a token must not be refused
+    /// because the Hub says more about it than before.
+    #[serde(default)]
+    fine_grained: serde_json::Value,
+}
+
+impl AccessToken {
+    /// Whether a fine-grained token may write to `owner/name`; nothing when the Hub does not say.
+    fn may_write(&self, repo: &str) -> Option<bool> {
+        let owner = repo.split('/').next().unwrap_or(repo);
+        let writes = |list: &serde_json::Value| {
+            list.as_array().is_some_and(|list| list.iter().any(|permission| permission == "repo.write"))
+        };
+        let scoped = self.fine_grained.get("scoped")?.as_array()?;
+        let covers = |scope: &&serde_json::Value| {
+            let name =
+                scope.get("entity").and_then(|entity| entity.get("name")).and_then(|name| name.as_str());
+            name.is_some_and(|name| name.eq_ignore_ascii_case(owner) || name.eq_ignore_ascii_case(repo))
+        };
+        let by_scope = scoped.iter().filter(covers).any(|scope| scope.get("permissions").is_some_and(writes));
+        Some(by_scope || self.fine_grained.get("global").is_some_and(writes))
+    }
 }
 
 impl WhoAmI {
-    /// Whether this account may write to repositories of `owner`, as far as the answer says. What a fine-grained token may do in
-    /// detail is left to the Hub, which is asked before any byte is sent.
-    pub(crate) fn may_write_to(&self, owner: &str) -> bool {
-        let reads_only =
-            self.auth.access_token.as_ref().is_some_and(|token| token.role.as_deref() == Some("read"));
+    /// What the Hub calls the kind of the token: `read`, `write` or `fineGrained`.
+    pub(crate) fn role(&self) -> Option<&str> {
+        self.auth.access_token.as_ref()?.role.as_deref()
+    }
+
+    /// Whether this token may write to `owner/name`, as far as the answer says. What it does not say is left to the Hub, which is
+    /// asked before any byte is sent.
+    pub(crate) fn may_write_to(&self, repo: &str) -> bool {
+        let owner = repo.split('/').next().unwrap_or(repo);
+        let token = self.auth.access_token.as_ref();
+        if self.role() == Some("fineGrained")
+            && let Some(may) = token.and_then(|token| token.may_write(repo))
+        {
+            return may;
+        }
+        let reads_only = self.role() == Some("read");
         let writes_in = |org: &Org| !matches!(org.role_in_org.as_deref(), Some("read" | "no_access"));
         let own = self.name.eq_ignore_ascii_case(owner);
         let member = self.orgs.iter().any(|org| org.name.eq_ignore_ascii_case(owner) && writes_in(org));

@@ -11,8 +11,10 @@ use crate::PublishError;
 
 /// How often a call that changes nothing is made before its error counts.
 const ATTEMPTS: u32 = 4;
-/// The Hub gives a commit 60 seconds.
-const CALL_TIMEOUT: Duration = Duration::from_secs(120);
+/// No answer of the Hub's JSON is longer: a page of a tree has a thousand lines.
+const LONGEST_ANSWER: usize = 64 << 20;
+/// Of an error only the first sentences are read.
+const LONGEST_ERROR: usize = 64 << 10;
 /// A longer wish of the Hub is left to a later resumption.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
@@ -43,7 +45,7 @@ impl Remote {
     ) -> Result<Response, PublishError> {
         let mut attempt = 1;
         loop {
-            let sent = request(&self.http).timeout(CALL_TIMEOUT).send().await;
+            let sent = request(&self.http).timeout(self.patience.call).send().await;
             match transient_pause(attempt, &sent) {
                 Some(pause) => tokio::time::sleep(pause).await,
                 None => return checked(call, sent).await,
@@ -51,11 +53,27 @@ impl Remote {
             attempt += 1;
         }
     }
-}
 
-/// One attempt.
-pub(super) async fn once(call: &'static str, request: RequestBuilder) -> Result<Response, PublishError> {
-    checked(call, request.timeout(CALL_TIMEOUT).send().await).await
+    /// One attempt.
+    pub(super) async fn once(
+        &self,
+        call: &'static str,
+        request: RequestBuilder,
+    ) -> Result<Response, PublishError> {
+        checked(call, request.timeout(self.patience.call).send().await).await
+    }
+
+    /// A call through `hf-hub`, which knows no time-out and repeats by itself.
+    pub(super) async fn bounded<T>(
+        &self,
+        call: &'static str,
+        sent: impl Future<Output = Result<T, HFError>>,
+    ) -> Result<Result<T, HFError>, PublishError> {
+        tokio::time::timeout(self.patience.call, sent).await.map_err(|_| {
+            let seconds = self.patience.call.as_secs();
+            PublishError::Unreachable { call, reason: format!("no answer within {seconds} seconds") }
+        })
+    }
 }
 
 /// How long to wait before the next attempt, when there should be one.
@@ -97,7 +115,8 @@ pub(crate) async fn hub_words(answer: Response) -> String {
     if let Some(words) = answer.headers().get("x-error-message").and_then(|words| words.to_str().ok()) {
         return words.to_owned();
     }
-    let text = answer.text().await.unwrap_or_default();
+    let text = read(answer, LONGEST_ERROR).await.unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
     let parsed = serde_json::from_str::<serde_json::Value>(&text).ok();
     let field = |name: &str| parsed.as_ref()?.get(name)?.as_str().map(str::to_owned);
     let first_error = || {
@@ -124,9 +143,22 @@ pub(super) async fn json<T: DeserializeOwned>(
     call: &'static str,
     answer: Response,
 ) -> Result<T, PublishError> {
-    let bytes = answer.bytes().await.map_err(|error| unreachable_because(call, error))?;
+    let bytes = read(answer, LONGEST_ANSWER).await.map_err(|error| unreachable_because(call, error))?;
     serde_json::from_slice(&bytes)
         .map_err(|error| PublishError::Malformed { call, reason: error.to_string() })
+}
+
+/// The body, or its beginning when it is longer than the limit: what is cut short does not parse.
+pub(super) async fn read(mut answer: Response, limit: usize) -> reqwest::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = answer.chunk().await? {
+        let room = limit - bytes.len();
+        bytes.extend_from_slice(&chunk[..chunk.len().min(room)]);
+        if bytes.len() == limit {
+            break;
+        }
+    }
+    Ok(bytes)
 }
 
 /// The same errors for the calls that `hf-hub` makes.

@@ -3,6 +3,7 @@
 
 mod answers;
 mod call;
+mod served;
 mod urls;
 
 use hf_hub::repository::{GatedApprovalMode, HFRepository, RepoTypeModel};
@@ -12,13 +13,14 @@ use reqwest::{Client, Url};
 use sekisho_domain::lineage::Gating;
 use serde_json::json;
 
-pub(crate) use answers::{Info, LfsAction, LfsActions, TreeDigest, TreeFile, XetToken};
+pub(crate) use answers::{Info, LfsAction, LfsActions, TreeDigest, TreeFile, WhoAmI, XetToken};
 pub(crate) use call::{hub_words, transient_pause, unreachable_because};
+pub(crate) use served::{Place, Served};
 pub(crate) use urls::without_queries;
 
 use crate::PublishError;
-use crate::config::{HubConfig, checked_endpoint, is_safe};
-use answers::{Batch, CardAnswer, Committed, PreuploadAnswer, Refs, TreeEntry, UploadMode, WhoAmI};
+use crate::config::{HubConfig, Patience, checked_endpoint, is_safe};
+use answers::{Batch, CardAnswer, Committed, PreuploadAnswer, Refs, TreeEntry, UploadMode};
 
 /// Git LFS's media type.
 const LFS_JSON: &str = "application/vnd.git-lfs+json";
@@ -27,6 +29,7 @@ const LFS_JSON: &str = "application/vnd.git-lfs+json";
 pub(crate) struct Remote {
     /// For addresses that the Hub names; carries no token by itself.
     pub(crate) http: Client,
+    pub(crate) patience: Patience,
     hub: HFClient,
     endpoint: Url,
     authorization: HeaderValue,
@@ -48,7 +51,7 @@ impl Remote {
             .map_err(|_| PublishError::TokenRefused { endpoint: endpoint.clone() })?;
         authorization.set_sensitive(true);
         let url = Url::parse(&endpoint).map_err(|_| wrong("it is not an address"))?;
-        Ok(Self { http, hub, endpoint: url, authorization })
+        Ok(Self { http, patience: Patience::default(), hub, endpoint: url, authorization })
     }
 
     /// The Hub's address, without trailing slash.
@@ -193,7 +196,7 @@ impl Remote {
             .headers(self.authorization())
             .header(CONTENT_TYPE, "application/x-ndjson")
             .body(ndjson);
-        let answer = call::once("commit", request).await?;
+        let answer = self.once("commit", request).await?;
         Ok(call::json::<Committed>("commit", answer).await?.commit_oid)
     }
 
@@ -201,12 +204,14 @@ impl Remote {
     pub(crate) async fn create_private(&self, repo: &str) -> Result<(), PublishError> {
         let created =
             self.hub.create_repository().repo_id(repo).repo_type(RepoTypeModel).private(true).exist_ok(true);
-        created.send().await.map(drop).map_err(|error| call::from_hf("create", error))
+        let created = self.bounded("create", created.send()).await?;
+        created.map(drop).map_err(|error| call::from_hf("create", error))
     }
 
     /// Creates a branch at the head of `main`, unless it is there.
     pub(crate) async fn create_branch(&self, repo: &str, branch: &str) -> Result<(), PublishError> {
-        match self.repository(repo).create_branch().branch(branch).send().await {
+        let repository = self.repository(repo);
+        match self.bounded("branch", repository.create_branch().branch(branch).send()).await? {
             Ok(()) | Err(HFError::Conflict { .. }) => Ok(()),
             Err(error) => Err(call::from_hf("branch", error)),
         }
@@ -214,7 +219,8 @@ impl Remote {
 
     /// Creates a tag, unless one of that name is there; the caller looks where it points.
     pub(crate) async fn create_tag(&self, repo: &str, tag: &str, commit: &str) -> Result<(), PublishError> {
-        match self.repository(repo).create_tag().tag(tag).revision(commit).send().await {
+        let repository = self.repository(repo);
+        match self.bounded("tag", repository.create_tag().tag(tag).revision(commit).send()).await? {
             Ok(()) | Err(HFError::Conflict { .. }) => Ok(()),
             Err(error) => Err(call::from_hf("tag", error)),
         }
@@ -226,12 +232,14 @@ impl Remote {
             Gating::Auto => GatedApprovalMode::Auto,
             Gating::Manual => GatedApprovalMode::Manual,
         };
-        let settings = self.repository(repo).update_settings().gated(mode).send().await;
+        let repository = self.repository(repo);
+        let settings = self.bounded("settings", repository.update_settings().gated(mode).send()).await?;
         settings.map_err(|error| call::from_hf("settings", error))
     }
 
-    pub(crate) async fn make_public(&self, repo: &str) -> Result<(), PublishError> {
-        let settings = self.repository(repo).update_settings().private(false).send().await;
+    pub(crate) async fn set_private(&self, repo: &str, private: bool) -> Result<(), PublishError> {
+        let repository = self.repository(repo);
+        let settings = self.bounded("settings", repository.update_settings().private(private).send()).await?;
         settings.map_err(|error| call::from_hf("settings", error))
     }
 

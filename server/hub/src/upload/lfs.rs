@@ -123,7 +123,7 @@ impl Piece<'_> {
         meter: &Meter,
     ) -> Result<HeaderMap, PublishError> {
         let length = self.range.end - self.range.start;
-        let timeout = Duration::from_secs(300 + length / SLOWEST_BYTES_PER_SECOND);
+        let timeout = remote.patience.upload + Duration::from_secs(length / SLOWEST_BYTES_PER_SECOND);
         let mut attempt = 1;
         loop {
             let tally = Arc::new(Mutex::new(Tally { hasher: hasher.clone(), short: false }));
