@@ -8,6 +8,7 @@ use std::time::Duration;
 use axum::Router;
 use sekisho_bench::Catalog;
 use sekisho_domain::user::{Role, Scope};
+use sekisho_hub::signature::{SignatureError, SigningKey};
 use sekisho_store::StoreError;
 use sekisho_store::blobs::Blobs;
 use sekisho_store::sqlite::SqliteStore;
@@ -52,6 +53,9 @@ pub enum ServeError {
     /// The suite for runs that name none is not there.
     #[error("[evaluate] suite in the configuration: {0}")]
     Suite(sekisho_bench::TaskError),
+    /// The signing key cannot be used.
+    #[error(transparent)]
+    Signing(#[from] SignatureError),
     /// The policy set cannot be used.
     #[error("[policy] set in the configuration: {0}")]
     Policy(String),
@@ -176,6 +180,7 @@ pub(crate) async fn open_app(config: Config) -> Result<(App, Queues), ServeError
     let policy = policies::load(&config.policy).map_err(ServeError::Policy)?;
     let store = SqliteStore::open(&config.database_url).await?;
     let blobs = Blobs::open(&config.blobs_url)?;
+    let signing = signing_key(&config)?;
     let (publish, publications) = jobs::publish::channel();
     let (prepare, preparations) = jobs::prepare::channel();
     let app = App::new(Inner {
@@ -196,6 +201,19 @@ pub(crate) async fn open_app(config: Config) -> Result<(App, Queues), ServeError
         publish,
     });
     Ok((app, Queues { publications, preparations }))
+}
+
+/// The key that the configuration names; else the service's own, made at the first start.
+fn signing_key(config: &Config) -> Result<SigningKey, ServeError> {
+    if let Some(file) = &config.signing_key_file {
+        return Ok(SigningKey::read(file)?);
+    }
+    let own = config.dir.join("signing-key.pem");
+    if !own.exists() {
+        fs_err::create_dir_all(&config.dir)?;
+        SigningKey::generate(&SystemEntropy).write_new(&own)?;
+    }
+    Ok(SigningKey::read(&own)?)
 }
 
 /// The built-in tasks and suites, and the user's: `TASKS/*.toml` are tasks, `TASKS/suites/*.toml` suites.

@@ -104,6 +104,32 @@ named! {
     }
 }
 
+named! {
+    /// The type that weights are published in.
+    PublishedDtype {
+        /// bfloat16.
+        Bf16 = "bf16",
+        /// float32.
+        F32 = "f32",
+    }
+}
+
+named! {
+    /// A part of the work that goes out with the weights, where the release levels allow it.
+    BundlePart {
+        /// The resolved specification of the run.
+        Specification = "specification",
+        /// Loss, learning rate and gradient norm of every step, and events.
+        Logs = "logs",
+        /// What the subsets are; of L1 subsets also the digests by which the data order can be replayed.
+        Data = "data",
+        /// Scores, and the records item by item.
+        Evaluation = "evaluation",
+        /// Version and source of the code.
+        Code = "code",
+    }
+}
+
 /// The whole file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -209,6 +235,18 @@ pub struct ReleaseSection {
     /// Folder with what will be published, relative to this file.
     #[serde(default)]
     pub files: Option<String>,
+    /// Type of the published weights; the checkpoint's own when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dtype: Option<PublishedDtype>,
+    /// Most bytes of one file of weights, `5GB`; the checkpoint's own files when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shard_size: Option<String>,
+    /// What of the work goes along.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub bundle: Vec<BundlePart>,
+    /// Id of a published release in another repository or on another branch whose place this one takes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub supersedes: Option<String>,
     /// Announcement text, relative to this file.
     #[serde(default)]
     pub announcement: Option<String>,

@@ -114,7 +114,8 @@ impl SigningKey {
     }
 
     /// ECDSA over SHA-256 (P-256) or SHA-384 (P-384), DER. The same message gives the same signature.
-    pub(super) fn sign(&self, message: &[u8]) -> Vec<u8> {
+    #[must_use]
+    pub fn sign(&self, message: &[u8]) -> Vec<u8> {
         match &self.0 {
             Private::P256(key) => {
                 let signature: p256::ecdsa::Signature = key.sign(message);
@@ -175,7 +176,9 @@ impl PublicKey {
         Sha256::of(self.pem()).hex()
     }
 
-    pub(super) fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
+    /// Whether a signature, as [`SigningKey::sign`] makes it, is of this message.
+    #[must_use]
+    pub fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
         match &self.0 {
             Public::P256(key) => p256::ecdsa::Signature::from_der(signature)
                 .is_ok_and(|signature| key.verify(message, &signature).is_ok()),

@@ -1,5 +1,6 @@
 use sekisho_bench::stats::holm;
 use sekisho_bench::{TaskItems, difference_over_tasks};
+use sekisho_domain::Sha256;
 use sekisho_domain::release::ReleaseState;
 use sekisho_policy::Regression;
 use sekisho_store::{Checkpoint, Release, ScoreRow};
@@ -25,8 +26,16 @@ pub struct TaskDifference {
     pub profile: String,
     /// Task id.
     pub task: String,
+    /// Metric.
+    pub metric: String,
+    /// Settings, the same of both.
+    pub fingerprint: Sha256,
     /// Of the published model.
     pub theirs: f64,
+    /// Lower end of its 95 % interval.
+    pub theirs_low: f64,
+    /// Upper end.
+    pub theirs_high: f64,
     /// Of this one.
     pub ours: f64,
     /// Difference of the means.
@@ -133,7 +142,11 @@ fn difference(a: &ScoreRow, b: &ScoreRow, items: (TaskItems, TaskItems)) -> Opti
     Some(TaskDifference {
         profile: a.entry.profile.clone(),
         task: a.entry.task.clone(),
+        metric: a.entry.metric.clone(),
+        fingerprint: a.entry.fingerprint,
         theirs: a.entry.value,
+        theirs_low: a.entry.low,
+        theirs_high: a.entry.high,
         ours: b.entry.value,
         delta: found.difference.value,
         low: found.difference.low,

@@ -28,13 +28,22 @@ pub(super) const MODEL_FILES: &[&str] = &[
 #[must_use]
 pub fn model_files(checkpoint: &Checkpoint) -> Vec<FileEntry> {
     let files = checkpoint.verification.iter().flat_map(|found| &found.files);
-    files
-        .filter(|file| {
-            let weights = file.path.ends_with(".safetensors") && !file.path.contains('/');
-            weights || MODEL_FILES.contains(&file.path.as_str())
-        })
-        .cloned()
-        .collect()
+    files.filter(|file| is_released(&file.path)).cloned().collect()
+}
+
+/// Whether a file of a checkpoint's folder belongs to the model.
+pub(super) fn is_released(path: &str) -> bool {
+    let is_weights = path.ends_with(".safetensors") && !path.contains('/');
+    is_weights || MODEL_FILES.contains(&path)
+}
+
+/// The files of the model as they are released: the checkpoint's own, or those that were made from it.
+#[must_use]
+pub fn released_files(release: &Release, checkpoint: &Checkpoint) -> Vec<FileEntry> {
+    match &release.prepared {
+        Some(prepared) => prepared.files.clone(),
+        None => model_files(checkpoint),
+    }
 }
 
 /// The lineage file of a release with its `[release]` section.
@@ -55,7 +64,7 @@ pub(super) fn digest(app: &App, release: &Release, checkpoint: &Checkpoint) -> R
     let content = serde_json::json!({
         "name": release.name,
         "checkpoint": checkpoint.verification.as_ref().map(|found| found.digest),
-        "files": model_files(checkpoint),
+        "files": released_files(release, checkpoint),
         "texts": release.files,
         "card_en": Sha256::of(&release.card_en),
         "card_ja": Sha256::of(&release.card_ja),
@@ -63,7 +72,6 @@ pub(super) fn digest(app: &App, release: &Release, checkpoint: &Checkpoint) -> R
         "path": release.path,
         "parents": release.parents,
         "generated": release.generated,
-        "prepared": release.prepared.as_ref().map(|prepared| &prepared.files),
         "given": release.given,
         "missing": release.missing,
         "decision": release.decision.as_ref().map(|decision| decision["digest"].clone()),
@@ -90,6 +98,9 @@ pub async fn bundle(app: &App, release: &Release, checkpoint: &Checkpoint) -> Re
     for (path, key) in release.files.iter().filter(|(path, _)| *path != ANNOUNCEMENT) {
         texts.push((path.as_str(), facts::text(app, path, key).await?));
     }
+    for (path, key) in &release.generated {
+        texts.push((path.as_str(), facts::text(app, path, key).await?));
+    }
     let (_, section) = lineage(&release.lineage)?;
     let out = settings::published(app, release, &section.repo).await?;
     // An earlier content of this release that was committed there, and whose permit fell, is replaced like a release of before.
@@ -104,7 +115,9 @@ pub async fn bundle(app: &App, release: &Release, checkpoint: &Checkpoint) -> Re
     } else {
         Existing::Beside
     };
-    Ok(Bundle { existing, ..named(release, checkpoint, texts)? })
+    let mut bundle = Bundle { existing, ..named(release, checkpoint, texts)? };
+    bundle.sign(&app.signing);
+    Ok(bundle)
 }
 
 /// Refuses names that no Hub would take, while its author can still mend them.
@@ -120,8 +133,8 @@ pub(super) fn check_names(release: &Release, checkpoint: &Checkpoint) -> Result<
 
 fn named(release: &Release, checkpoint: &Checkpoint, texts: Vec<(&str, String)>) -> Result<Bundle, WebError> {
     let (_, section) = lineage(&release.lineage)?;
-    let folder = Path::new(&checkpoint.path);
-    let mut files: Vec<BundleFile> = model_files(checkpoint)
+    let folder = Path::new(release.prepared.as_ref().map_or(&checkpoint.path, |prepared| &prepared.path));
+    let mut files: Vec<BundleFile> = released_files(release, checkpoint)
         .iter()
         .map(|entry| BundleFile::local(entry, folder.join(&entry.path)))
         .collect();

@@ -1,28 +1,61 @@
 use jiff::civil::Date;
 use sekisho_domain::release::ReleaseAction;
+use sekisho_hub::EvalSource;
 use sekisho_policy::Decision;
 use sekisho_store::{Checkpoint, Release};
 
-use super::{act, content, facts, settings};
+use super::{act, card, card_extras, content, facts, science, settings, texts, weights};
 use crate::service::checkpoints;
 use crate::{Actor, App, WebError};
 
-/// Fixes the content and lets the policy judge exactly that, in one write: a release is never found frozen and not judged.
+/// Fixes the content and lets the policy judge exactly that, in one write; with weights of another shape, once those are made.
 pub(super) async fn freeze(
     app: &App,
     actor: &Actor,
     mut release: Release,
     comment: &str,
 ) -> Result<Release, WebError> {
-    let frozen = release.state.after(ReleaseAction::Freeze, false)?;
-    release.state = frozen.after(ReleaseAction::Check, false)?;
+    release.state = release.state.after(ReleaseAction::Freeze, false)?;
     let checkpoint = checkpoints::find(app, &release.checkpoint.to_string()).await?;
     settings::check(app, &release).await?;
-    let decision = decide(app, &release, &checkpoint).await?;
+    if weights::to_be_made(&release, &checkpoint)? {
+        // Weights of another shape take as long as they are large; the job goes on from here.
+        let release = act::write(app, actor, release, ReleaseAction::Freeze, comment).await?;
+        app.prepare.send(release.id);
+        return Ok(release);
+    }
+    fix(app, &mut release, &checkpoint).await?;
+    act::write(app, actor, release, ReleaseAction::Freeze, comment).await
+}
+
+/// Makes everything that is computed, judges it, and names it by its digest.
+pub(super) async fn fix(app: &App, release: &mut Release, checkpoint: &Checkpoint) -> Result<(), WebError> {
+    release.state = release.state.after(ReleaseAction::Check, false)?;
+    let mut generated = science::files(app, release, checkpoint).await?;
+    generated.extend(eval_results(app, checkpoint).await?);
+    release.generated = texts::keep(app, generated).await?;
+    card::write(app, release, checkpoint).await?;
+    let decision = decide(app, release, checkpoint).await?;
     release.decision = Some(serde_json::to_value(&decision).map_err(WebError::internal)?);
     // The decision is part of what is approved.
-    release.digest = Some(content::digest(app, &release, &checkpoint)?);
-    act::write(app, actor, release, ReleaseAction::Freeze, comment).await
+    release.digest = Some(content::digest(app, release, checkpoint)?);
+    Ok(())
+}
+
+/// Scores on benchmarks that the Hub keeps leaderboards of.
+async fn eval_results(app: &App, checkpoint: &Checkpoint) -> Result<Vec<(String, String)>, WebError> {
+    let mut files = Vec::new();
+    for evaluation in app.store.evaluations_of(checkpoint.id).await? {
+        let scores = app.store.scores(evaluation.id).await?;
+        let scores: Vec<_> = scores.into_iter().map(|row| row.entry).collect();
+        let source = EvalSource {
+            url: None,
+            name: "Sekisho".to_owned(),
+            date: Some(card_extras::day(evaluation.updated)),
+        };
+        files.extend(sekisho_hub::eval_results(&scores, &source));
+    }
+    Ok(files)
 }
 
 /// The policy's decision as of today.

@@ -3,8 +3,9 @@
 mod act;
 mod against;
 mod break_glass;
+mod card;
+mod card_extras;
 mod content;
-mod draft_card;
 mod facts;
 mod judge;
 mod leave;
@@ -13,8 +14,10 @@ mod prepare;
 mod propose;
 mod rejudge;
 mod schedule;
+mod science;
 mod settings;
 mod texts;
+mod weights;
 
 use std::collections::HashMap;
 
@@ -26,7 +29,8 @@ use crate::{App, Noun, WebError};
 
 pub use act::{COMMENTERS, act, comment};
 pub use against::{AgainstPublished, TaskDifference, against_published};
-pub use content::{bundle, model_files, place};
+pub use card::{edit_card, editable};
+pub use content::{bundle, model_files, place, released_files};
 pub use leave::{Leave, leave};
 pub use permit::holds;
 pub use propose::{Proposal, edit, propose};

@@ -3,12 +3,10 @@ use std::collections::BTreeMap;
 use sekisho_domain::lineage::ReleaseSection;
 use sekisho_domain::release::{ReleaseAction, ReleaseState};
 use sekisho_domain::user::{Role, Scope};
-use sekisho_domain::{Language, ReleaseId};
-use sekisho_hub::card;
+use sekisho_domain::ReleaseId;
 use sekisho_store::{CardEdits, Checkpoint, Release};
 
-use super::draft_card::card_facts;
-use super::{act, content, facts, leave, settings, texts};
+use super::{act, card, content, facts, leave, settings, texts, weights};
 use crate::service::{checkpoints, corpora, runs};
 use crate::{Actor, App, WebError};
 
@@ -101,15 +99,7 @@ pub async fn edit(
 ) -> Result<Release, WebError> {
     let mut release = super::find(app, &id.to_string()).await?;
     actor.require_in(&release.project, &[Role::Contributor], Scope::Release)?;
-    if release.author != actor.user.id {
-        return Err(WebError::forbidden(
-            "not-author",
-            "Only the author edits a release; others comment or return it.",
-        ));
-    }
-    if release.version != version {
-        return Err(sekisho_store::StoreError::Stale.into());
-    }
+    author_at(actor, &release, version)?;
     leave::check(app, &release, ReleaseAction::Edit).await?;
     let checkpoint = checkpoints::find(app, &release.checkpoint.to_string()).await?;
     fill(app, &mut release, &checkpoint, proposal).await?;
@@ -118,17 +108,25 @@ pub async fn edit(
     Ok(release)
 }
 
+/// Only the author changes what is released, and only what they have seen.
+pub(super) fn author_at(actor: &Actor, release: &Release, version: u64) -> Result<(), WebError> {
+    if release.author != actor.user.id {
+        let detail = "Only the author edits a release; others comment or return it.";
+        return Err(WebError::forbidden("not-author", detail));
+    }
+    if release.version != version {
+        return Err(sekisho_store::StoreError::Stale.into());
+    }
+    Ok(())
+}
+
 async fn fill(
     app: &App,
     release: &mut Release,
     checkpoint: &Checkpoint,
     proposal: &Proposal,
 ) -> Result<(), WebError> {
-    let Some(found) = &checkpoint.verification else {
-        let detail =
-            format!("Checkpoint {} is {}; only a verified one is released.", checkpoint.id, checkpoint.state);
-        return Err(WebError::conflict("checkpoint-unverified", detail));
-    };
+    card::verified(checkpoint)?;
     let (lineage, section) = content::lineage(&proposal.lineage)?;
     release.missing = missing(release, &section, proposal);
     release.name.clone_from(&lineage.model.name);
@@ -148,9 +146,8 @@ async fn fill(
     all.extend(proposal.announcement.clone().map(|text| (texts::ANNOUNCEMENT.to_owned(), text)));
     release.files = texts::keep(app, all).await?;
     release.given = proposal.files.keys().cloned().collect();
-    let card = card_facts(app, checkpoint, found, &lineage, &owed).await?;
-    release.card_en = card::render(&card, Language::En);
-    release.card_ja = card::render(&card, Language::Ja);
+    weights::check(&section)?;
+    card::write(app, release, checkpoint).await?;
     content::check_names(release, checkpoint)?;
     settings::check(app, release).await
 }
