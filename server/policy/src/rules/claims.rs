@@ -17,15 +17,17 @@ use sekisho_domain::Text;
 pub(crate) fn judge(case: &Case<'_>, findings: &mut Findings) {
     let Some(release) = &case.facts.lineage.release else { return };
     let rules = case.set.rules();
-    let harmless = rules.softened.harmless.iter().map(|text| Phrase::new(text, None));
+    let harmless = || rules.softened.harmless.iter();
     let claims = rules
         .claims
         .iter()
         .flat_map(|claim| claim.phrases.iter().map(move |text| Phrase::new(text, Some(claim))));
-    let claims: Vec<Phrase<Option<&ClaimRule>>> = claims.chain(harmless).collect();
+    let claims: Vec<Phrase<Option<&ClaimRule>>> =
+        claims.chain(harmless().map(|text| Phrase::new(text, None))).collect();
     let data: Vec<Phrase<()>> = rules.data_claim.phrases.iter().map(|text| Phrase::new(text, ())).collect();
-    let restrictive: Vec<Phrase<()>> =
-        rules.restrictive.phrases.iter().map(|text| Phrase::new(text, ())).collect();
+    let restrictive = rules.restrictive.phrases.iter().map(|text| Phrase::new(text, true));
+    let restrictive: Vec<Phrase<bool>> =
+        restrictive.chain(harmless().map(|text| Phrase::new(text, false))).collect();
     for (place, text) in places(case, release) {
         let text = normalize(&text);
         for hit in find(&text, &claims) {
@@ -36,7 +38,7 @@ pub(crate) fn judge(case: &Case<'_>, findings: &mut Findings) {
         for hit in find(&text, &data) {
             data_claim(case, &place, &Found::new(&hit, &text, &rules.softened), findings);
         }
-        for hit in find(&text, &restrictive) {
+        for hit in find(&text, &restrictive).into_iter().filter(|hit| hit.phrase.meaning) {
             contradiction(case, release, &place, &Found::new(&hit, &text, &rules.softened), findings);
         }
     }

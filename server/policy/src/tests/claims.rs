@@ -269,8 +269,15 @@ fn a_restriction_beside_an_open_licence_is_a_contradiction() {
         }
         check(RESTRICTED, text, &[], &[]);
     }
-    for text in ["商用利用も可能です。", "for research and for products", "研究開発に利用できます。"]
-    {
+    for text in [
+        "商用利用も可能です。",
+        "商用利用ができます。",
+        "商用利用を認めています。",
+        "商用・非商用を問わず利用できます。",
+        "for research and for products",
+        "Commercial and non-commercial use is permitted.",
+        "研究開発に利用できます。",
+    ] {
         check(OPEN, text, &[], &[]);
     }
 }
