@@ -64,7 +64,7 @@ impl Card<'_> {
         };
         let gating = if elsewhere { Gating::None } else { release.gating };
         match (state, gating) {
-            (State::Closed, _) => self.say("private", "非公開"),
+            (State::Closed, _) => self.say("not published", "非公開"),
             (State::Open, Gating::None) => self.say("public", "公開"),
             (State::Open, Gating::Auto) => self.say("public after registration", "登録後に公開"),
             (State::Partly, Gating::None) => self.say("partly public", "一部公開"),

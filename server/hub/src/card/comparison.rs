@@ -193,7 +193,7 @@ impl Card<'_> {
             ]);
         }
         let title = self.say("### Contamination", "### データ汚染");
-        let method = super::markdown::prose(found.method.get(self.language));
+        let method = self.said(&found.method);
         let mut parts = vec![title.to_owned(), method];
         if !rows.is_empty() {
             parts.push(table(&header, &rows));

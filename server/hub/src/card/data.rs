@@ -44,7 +44,7 @@ impl Card<'_> {
     }
 
     /// The registry is the truth about text: with its subsets, the lineage's own lines of text say nothing more.
-    fn is_subset(&self, input: &Input) -> bool {
+    pub(super) fn is_subset(&self, input: &Input) -> bool {
         let is_text = matches!(input.kind, InputKind::Corpus | InputKind::Synthetic);
         is_text && !self.facts.extras.subsets.is_empty()
     }
@@ -145,6 +145,12 @@ impl Card<'_> {
         });
         let size = size.unwrap_or_default();
         let mut sentences = vec![match self.language {
+            Language::En if count == 0 => {
+                format!("None of the {total} subsets of text has release level L1.")
+            }
+            Language::Ja if count == 0 => {
+                format!("{total}サブセットのうち、リリースレベルL1のサブセットはありません。")
+            }
             Language::En => format!(
                 "Of {total} subsets of text, {count}{size} {} release level L1 and may be redistributed.",
                 if count == 1 { "has" } else { "have" }
@@ -234,6 +240,8 @@ impl Card<'_> {
             Some(InputStage::Init) => ("Initialisation", "初期化"),
             Some(InputStage::Merge) => ("Merging", "マージ"),
             Some(InputStage::Reward) => ("Reward modelling", "報酬モデルの学習"),
+            Some(InputStage::Upcycle) => ("Upcycling", "MoEへのアップサイクル"),
+            Some(InputStage::Synthetic) => ("Text generation", "データの生成"),
         };
         self.say(en, ja)
     }

@@ -3,6 +3,7 @@
 //! Edits are an input of the card like every fact: a card that is made again has them again.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use sekisho_domain::{Language, Text};
 use serde::{Deserialize, Serialize};
@@ -37,11 +38,11 @@ impl CardEdits {
     /// Sections that have a text in one language only, so that the two cards say different things.
     #[must_use]
     pub fn one_sided(&self) -> Vec<Section> {
-        let has = |texts: &BTreeMap<Section, String>, section| {
-            texts.get(section).is_some_and(|text| !text.trim().is_empty())
+        let has = |texts: &BTreeMap<Section, String>, section: Section| {
+            texts.get(&section).is_some_and(|text| !text.trim().is_empty())
         };
-        let differs = |section: &&Section| has(&self.en, section) != has(&self.ja, section);
-        Section::ALL.iter().filter(differs).copied().collect()
+        let differs = |section: &Section| has(&self.en, *section) != has(&self.ja, *section);
+        Section::ALL.iter().copied().filter(differs).collect()
     }
 
     /// The first text that the card would not take, with its language and section.
@@ -59,8 +60,7 @@ impl CardEdits {
 }
 
 /// Why a text cannot stand in a card. Displayed in English; [`text`](Self::text) has both languages.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{}", self.text().en)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CardEditError {
     /// The section is computed.
     Computed(Section),
@@ -78,6 +78,14 @@ pub enum CardEditError {
     Hidden(usize),
     /// A code block that is indented or never closed.
     CodeBlock(usize),
+}
+
+impl std::error::Error for CardEditError {}
+
+impl fmt::Display for CardEditError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text().en)
+    }
 }
 
 impl CardEditError {
@@ -195,8 +203,8 @@ fn check_line(line: &str, bare: &str, number: usize) -> Result<(), CardEditError
     if (1..=2).contains(&level) && inner[level..].chars().next().is_none_or(char::is_whitespace) {
         return Err(CardEditError::Heading(number));
     }
-    let mut ends = bare.match_indices('<').map(|(at, _)| bare[at + 1..].chars().next());
-    if ends.any(|next| next.is_some_and(|c| c.is_ascii_alphabetic() || "/!?".contains(c))) {
+    let mut tags = bare.match_indices('<').map(|(at, _)| &bare[at + 1..]);
+    if tags.any(|rest| is_tag(rest) && !is_autolink(rest)) {
         return Err(CardEditError::Html(number));
     }
     let squeezed: String = bare.to_lowercase().chars().filter(|c| !c.is_whitespace()).collect();
@@ -204,6 +212,20 @@ fn check_line(line: &str, bare: &str, number: usize) -> Result<(), CardEditError
         return Err(CardEditError::Link(number));
     }
     Ok(())
+}
+
+/// What follows a `<` makes it HTML.
+fn is_tag(rest: &str) -> bool {
+    rest.starts_with(|c: char| c.is_ascii_alphabetic() || "/!?".contains(c))
+}
+
+/// `https://example.org>`: an address in angle brackets.
+fn is_autolink(rest: &str) -> bool {
+    let is_address = |inside: &str| {
+        ["https://", "http://", "mailto:"].iter().any(|begin| inside.starts_with(begin))
+            && !inside.contains(|c: char| c.is_whitespace() || "<\"".contains(c))
+    };
+    rest.split_once('>').is_some_and(|(inside, _)| is_address(inside))
 }
 
 /// The fence that a line opens or closes, wherever it stands: "```" or longer, or of tildes.

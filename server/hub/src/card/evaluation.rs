@@ -31,12 +31,12 @@ impl Card<'_> {
             "角括弧内は95%信頼区間、nは設問数です。他のモデルとの比較は、評価条件IDが同じ場合に限り可能です。",
         ).to_owned());
         parts.extend(facts.extras.environment.as_ref().map(|environment| self.environment(environment)));
-        parts.extend(self.contamination());
         parts.push(format!(
             "{}\n\n```bash\n{}\n```",
             self.say("To repeat a score:", "再現コマンド："),
             self.commands()
         ));
+        parts.extend(self.contamination());
         Some(parts.join("\n\n"))
     }
 

@@ -31,7 +31,7 @@ pub(super) fn render(facts: &CardFacts) -> String {
     front.list("datasets", &datasets(facts, inputs(facts, is_data)));
     front.value("library_name", "transformers");
     front.value("pipeline_tag", "text-generation");
-    front.list(
+    front.sequence(
         "tags",
         match release.map(|release| release.stage) {
             Some(ReleaseStage::Beta) => &[TAG, "beta"][..],

@@ -60,7 +60,8 @@ impl Card<'_> {
     }
 
     fn languages(&self) -> String {
-        let named: Vec<String> = self.facts.languages.iter().map(|code| self.language_name(code)).collect();
+        let named: Vec<String> =
+            self.facts.languages.iter().map(|code| escape(&self.language_name(code))).collect();
         named.join(self.say(" and ", "と"))
     }
 
@@ -72,7 +73,7 @@ impl Card<'_> {
             "zh" => self.say("Chinese", "中国語").to_owned(),
             "ko" => self.say("Korean", "韓国語").to_owned(),
             "code" => self.say("Code", "プログラムコード").to_owned(),
-            other => escape(other),
+            other => other.to_owned(),
         }
     }
 

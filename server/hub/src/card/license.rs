@@ -4,7 +4,7 @@ use sekisho_domain::lineage::{Input, Waiver};
 
 use super::data::name;
 use super::figures::day;
-use super::markdown::{Cell, escape, or_dash, table};
+use super::markdown::{Cell, escape, or_dash, prose, table};
 use super::{Card, CardSubset};
 
 impl Card<'_> {
@@ -12,8 +12,15 @@ impl Card<'_> {
         let extras = &self.facts.extras;
         let declared = self.release().map(|release| release.license.join(", "));
         let mut parts: Vec<String> =
-            declared.filter(|ids| !ids.is_empty()).map(|ids| escape(&ids)).into_iter().collect();
-        let mut credits: Vec<String> = self.facts.lineage.inputs.iter().filter_map(credit).collect();
+            declared.filter(|ids| !ids.is_empty()).map(|ids| prose(&ids)).into_iter().collect();
+        let mut credits: Vec<String> = self
+            .facts
+            .lineage
+            .inputs
+            .iter()
+            .filter(|input| !self.is_subset(input))
+            .filter_map(credit)
+            .collect();
         credits.extend(extras.subsets.iter().filter_map(subset_credit));
         credits.sort();
         credits.dedup();
@@ -26,7 +33,7 @@ impl Card<'_> {
         }
         if !self.facts.notices.is_empty() {
             let lines: Vec<String> =
-                self.facts.notices.iter().map(|line| format!("> {}", escape(line))).collect();
+                self.facts.notices.iter().map(|line| format!("> {}", prose(line))).collect();
             parts.push(lines.join("\n>\n"));
         }
         if !extras.restrictions.is_empty() {
@@ -67,9 +74,9 @@ impl Card<'_> {
 
 /// `- web-ja: CC-BY-4.0`.
 fn credit(input: &Input) -> Option<String> {
-    Some(format!("- {}: {}", escape(name(input)), escape(input.license.as_deref()?)))
+    Some(format!("- {}: {}", prose(name(input)), escape(input.license.as_deref()?)))
 }
 
 fn subset_credit(subset: &CardSubset) -> Option<String> {
-    Some(format!("- {}: {}", escape(&subset.id), escape(subset.license.as_deref()?)))
+    Some(format!("- {}: {}", prose(&subset.id), escape(subset.license.as_deref()?)))
 }

@@ -77,7 +77,7 @@ pub(super) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(line.len());
     for (at, &letter) in letters.iter().enumerate() {
         match letter {
-            '<' => out.push_str("&lt;"),
+            '<' if letters.get(at + 1).is_some_and(|c| !c.is_whitespace()) => out.push_str("&lt;"),
             '&' if letters.get(at + 1).is_some_and(|c| c.is_ascii_alphabetic() || *c == '#') => {
                 out.push_str("&amp;");
             }

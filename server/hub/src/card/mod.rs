@@ -133,9 +133,9 @@ impl Card<'_> {
         }
     }
 
-    /// A sentence from outside.
+    /// A sentence from outside, at the beginning of a line.
     fn said(&self, text: &Text) -> String {
-        markdown::escape(text.get(self.language))
+        markdown::prose(text.get(self.language))
     }
 
     /// "a, b", 「a、b」.

@@ -83,14 +83,15 @@ impl Card<'_> {
         let contact = self.facts.extras.contact.as_deref()?.trim();
         Some(match contact {
             "" => return None,
-            address if is_web(address) || is_mail(address) => format!("<{address}>"),
+            address if is_web(address) => format!("[{}]({address})", escape(address)),
+            address if is_mail(address) => format!("[{}](mailto:{address})", escape(address)),
             text => prose(text),
         })
     }
 
     fn default_authors(&self) -> Option<String> {
         let authors = self.authors();
-        let lines: Vec<String> = authors.iter().map(|author| format!("- {}", escape(author))).collect();
+        let lines: Vec<String> = authors.iter().map(|author| format!("- {}", prose(author))).collect();
         (!lines.is_empty()).then(|| lines.join("\n"))
     }
 

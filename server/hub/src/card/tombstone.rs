@@ -77,7 +77,7 @@ fn front_matter(facts: &TombstoneFacts) -> String {
     if let Some(successor) = facts.successor.as_ref().filter(|repo| is_repository(repo)) {
         front.value("new_version", successor);
     }
-    front.list("tags", &[TAG, "yanked"]);
+    front.sequence("tags", &[TAG, "yanked"]);
     let gating = if facts.access == TombstoneAccess::Gated { Gating::Manual } else { Gating::None };
     gate(&mut front, gating, &facts.licenses);
     front.finish()
@@ -177,6 +177,7 @@ mod tests {
     use sekisho_domain::Text;
 
     use super::{TombstoneAccess, TombstoneFacts, tombstone};
+    use crate::card::tests::{figures, without_front_matter};
 
     fn facts() -> TombstoneFacts {
         TombstoneFacts {
@@ -216,6 +217,15 @@ mod tests {
             en.contains("withdrawn on 2026-12-01. Reason: A rights holder asked for removal of a subset.\n"),
             "{en}"
         );
+    }
+
+    #[test]
+    fn both_languages_hold_the_same_figures() {
+        for access in [TombstoneAccess::Hidden, TombstoneAccess::Gated, TombstoneAccess::Left] {
+            let facts = TombstoneFacts { access, doi: Some("10.57967/hf/1".to_owned()), ..facts() };
+            let (en, ja) = (tombstone(&facts, En), tombstone(&facts, Ja));
+            assert_eq!(figures(without_front_matter(&en)), figures(&ja), "{en}\n{ja}");
+        }
     }
 
     #[test]

@@ -29,10 +29,10 @@ impl Card<'_> {
         let source = source.unwrap_or_default();
         let said = match self.language {
             Language::En => format!(
-                "`model.sig` is a signature of {signer} over all files (OpenSSF Model Signing). Fingerprint of the key: {key}.{source}"
+                "`model.sig` is a signature of {signer} over the files of this release (OpenSSF Model Signing). Fingerprint of the key: {key}.{source}"
             ),
             Language::Ja => format!(
-                "`model.sig`は、{signer}による全ファイルの署名です（OpenSSF Model Signing形式）。鍵の指紋：{key}。{source}"
+                "`model.sig`は、{signer}によるこのリリースのファイルの署名です（OpenSSF Model Signing形式）。鍵の指紋：{key}。{source}"
             ),
         };
         // A download keeps notes of its own in `.cache`, which nobody signed.
@@ -58,8 +58,8 @@ impl Card<'_> {
     }
 }
 
-/// An address that can stand between angle brackets as it is.
+/// An address that can stand in a link as it is.
 pub(super) fn is_web(address: &str) -> bool {
-    let plain = |c: char| c.is_ascii_graphic() && !"<>`\\|\"".contains(c);
+    let plain = |c: char| c.is_ascii_graphic() && !"<>()`\\|\"".contains(c);
     address.starts_with("https://") && address.chars().all(plain)
 }

@@ -36,11 +36,14 @@ impl FrontMatter {
         match items {
             [] => {}
             [one] => self.0.push(format!("{key}: {}", scalar(one.as_ref()))),
-            many => {
-                let items: Vec<String> = many.iter().map(|item| scalar(item.as_ref())).collect();
-                self.0.push(format!("{key}: [{}]", items.join(", ")));
-            }
+            many => self.sequence(key, many),
         }
+    }
+
+    /// `key: [a]`, for keys that the Hub takes as a list only.
+    pub(super) fn sequence<T: AsRef<str>>(&mut self, key: &str, items: &[T]) {
+        let items: Vec<String> = items.iter().map(|item| scalar(item.as_ref())).collect();
+        self.0.push(format!("{key}: [{}]", items.join(", ")));
     }
 
     /// `key: value`.

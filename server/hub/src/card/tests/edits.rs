@@ -54,7 +54,9 @@ fn defaults_are_what_the_card_says() {
         for text in defaults.values() {
             assert!(card.contains(text.as_str()), "{text}\n{card}");
         }
-        for section in [Section::Intro, Section::Limitations, Section::Citation, Section::Authors] {
+        for section in
+            [Section::Intro, Section::Limitations, Section::Citation, Section::Contact, Section::Authors]
+        {
             assert_eq!(check_edit(section, &defaults[&section]), Ok(()), "a default can be saved as it is");
         }
     }
@@ -93,6 +95,8 @@ fn a_text_that_would_change_the_structure_is_refused_by_line() {
         ("<script>x</script>", E::Html(1)),
         ("a <b>c</b>", E::Html(1)),
         ("</div>", E::Html(1)),
+        ("<https://e.org onclick=x>", E::Html(1)),
+        ("<https://e.org> <b>", E::Html(1)),
         ("<!-- x", E::Html(1)),
         ("`a\n` <b> `", E::Html(2)),
         ("\\` <b> `", E::Html(1)),
@@ -127,7 +131,7 @@ fn plain_markdown_is_allowed() {
         "Tokens `<s>` and `</s>`; 3 < 4, a<5.",
         "```python\n# a comment\nprint(\"<b>\")\n```",
         "~~~~\n```\n## x\n~~~\n~~~~",
-        "[a](https://e.org) ![b](c.svg) #tag #1",
+        "[a](https://e.org) ![b](c.svg) #tag #1 <https://e.org/a> <mailto:a@e.org>",
         "日本語の文章です。\r\n\r\n- 項目",
     ] {
         assert_eq!(check_edit(Section::Training, text), Ok(()), "{text:?}");

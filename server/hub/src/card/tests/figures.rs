@@ -1,4 +1,4 @@
-use sekisho_domain::Language::{self, En, Ja};
+use sekisho_domain::Language::{En, Ja};
 use sekisho_domain::Tokens;
 
 use super::{card, facts, figures, full, point, without_front_matter};
@@ -72,11 +72,11 @@ fn shares_are_those_of_the_subsets() {
     assert_eq!(whole, 91_234_567_890);
     for (language, sentence) in [
         (
-            Language::En,
+            En,
             "Of 4 subsets of text, 2 (about 7.47 billion tokens, 8%) have release level L1 and may be redistributed. The text of the 2 subsets of L2 and L3 is not redistributed, for reasons of rights.",
         ),
         (
-            Language::Ja,
+            Ja,
             "4サブセットのうち2サブセット（約74.7億トークン、8%）はリリースレベルL1で、再頒布できます。L2およびL3の2サブセットは、権利上の理由により本文を公開していません。",
         ),
     ] {

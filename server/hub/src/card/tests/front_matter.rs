@@ -28,7 +28,7 @@ fn the_front_matter_is_the_hubs() {
             "datasets: lab/sft-ja",
             "library_name: transformers",
             "pipeline_tag: text-generation",
-            "tags: sekisho",
+            "tags: [sekisho]",
             "model-index:",
             "- name: Llama-3.1-Lab-8B",
         ]

@@ -268,7 +268,7 @@ fn components() -> Vec<CardComponent> {
 }
 
 /// Every number of a text with its unit, sorted: 900億 is 90 billion.
-fn figures(text: &str) -> Vec<String> {
+pub(super) fn figures(text: &str) -> Vec<String> {
     const UNITS: [(&str, f64); 6] =
         [(" trillion", 1e12), (" billion", 1e9), (" million", 1e6), ("兆", 1e12), ("億", 1e8), ("万", 1e4)];
     let mut found = Vec::new();
@@ -285,7 +285,7 @@ fn figures(text: &str) -> Vec<String> {
     found
 }
 
-fn without_front_matter(card: &str) -> &str {
+pub(super) fn without_front_matter(card: &str) -> &str {
     card.split_once("\n---\n\n").map_or(card, |(_, body)| body)
 }
 
