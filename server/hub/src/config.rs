@@ -25,7 +25,7 @@ pub struct HubConfig {
 pub struct Patience {
     /// From a request to the last byte of its answer. The Hub itself gives a commit 60 seconds.
     pub call: Duration,
-    /// The same for an upload, besides the time that its bytes take on a very slow line.
+    /// How long an upload may stand still, its answer included.
     pub upload: Duration,
 }
 

@@ -69,16 +69,16 @@ impl Remote {
         call: &'static str,
         sent: impl Future<Output = Result<T, HFError>>,
     ) -> Result<Result<T, HFError>, PublishError> {
-        tokio::time::timeout(self.patience.call, sent).await.map_err(|_| {
-            let seconds = self.patience.call.as_secs();
-            PublishError::Unreachable { call, reason: format!("no answer within {seconds} seconds") }
+        tokio::time::timeout(self.patience.call, sent).await.map_err(|_| PublishError::Unreachable {
+            call,
+            reason: format!("no answer within {:?}", self.patience.call),
         })
     }
 }
 
 /// How long to wait before the next attempt, when there should be one.
 pub(crate) fn transient_pause(attempt: u32, sent: &reqwest::Result<Response>) -> Option<Duration> {
-    let backoff = Duration::from_millis(250) * 2u32.pow(attempt - 1);
+    let backoff = backoff(attempt)?;
     let pause = match sent {
         Ok(answer) if matches!(answer.status().as_u16(), 408 | 429 | 500 | 502 | 503 | 504) => {
             retry_after(answer.headers()).unwrap_or(backoff)
@@ -87,7 +87,12 @@ pub(crate) fn transient_pause(attempt: u32, sent: &reqwest::Result<Response>) ->
         Err(error) if error.is_builder() => return None,
         Err(_) => backoff,
     };
-    (attempt < ATTEMPTS && pause <= LONGEST_PAUSE).then_some(pause)
+    (pause <= LONGEST_PAUSE).then_some(pause)
+}
+
+/// The pause after this attempt, when another may follow.
+pub(crate) fn backoff(attempt: u32) -> Option<Duration> {
+    (attempt < ATTEMPTS).then(|| Duration::from_millis(250) * 2u32.pow(attempt - 1))
 }
 
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
@@ -144,6 +149,10 @@ pub(super) async fn json<T: DeserializeOwned>(
     answer: Response,
 ) -> Result<T, PublishError> {
     let bytes = read(answer, LONGEST_ANSWER).await.map_err(|error| unreachable_because(call, error))?;
+    if bytes.len() == LONGEST_ANSWER {
+        let reason = format!("it is longer than {} MiB", LONGEST_ANSWER >> 20);
+        return Err(PublishError::Malformed { call, reason });
+    }
     serde_json::from_slice(&bytes)
         .map_err(|error| PublishError::Malformed { call, reason: error.to_string() })
 }

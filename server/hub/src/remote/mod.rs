@@ -14,7 +14,7 @@ use sekisho_domain::lineage::Gating;
 use serde_json::json;
 
 pub(crate) use answers::{Info, LfsAction, LfsActions, TreeDigest, TreeFile, WhoAmI, XetToken};
-pub(crate) use call::{hub_words, transient_pause, unreachable_because};
+pub(crate) use call::{backoff, hub_words, transient_pause, unreachable_because};
 pub(crate) use served::{Place, Served};
 pub(crate) use urls::without_queries;
 

@@ -1,4 +1,4 @@
-//! The Sigstore bundle and the DSSE envelope in it.
+//! The Sigstore bundle and the DSSE envelope in it, read as strictly as the official library does: no field may be unknown.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -16,21 +16,29 @@ struct SigstoreBundle {
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Material {
     public_key: KeyHint,
     #[serde(default)]
     tlog_entries: Vec<serde_json::Value>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    timestamp_verification_data: Option<serde_json::Value>,
 }
 
-#[derive(Serialize, Deserialize)]
+/// Old signers wrote the last two, which nobody reads.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct KeyHint {
     #[serde(default)]
     hint: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    raw_bytes: Option<serde_json::Value>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    key_details: Option<serde_json::Value>,
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Dsse {
     payload: String,
     payload_type: String,
@@ -38,6 +46,7 @@ struct Dsse {
 }
 
 #[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct DsseSignature {
     sig: String,
     keyid: String,
@@ -63,8 +72,9 @@ pub(super) fn text(hint: &str, payload: &str, signature: &[u8]) -> String {
     let bundle = SigstoreBundle {
         media_type: BUNDLE.to_owned(),
         verification_material: Material {
-            public_key: KeyHint { hint: Some(hint.to_owned()) },
+            public_key: KeyHint { hint: Some(hint.to_owned()), ..KeyHint::default() },
             tlog_entries: Vec::new(),
+            timestamp_verification_data: None,
         },
         dsse_envelope: Dsse {
             payload: BASE64.encode(payload),

@@ -14,7 +14,7 @@ use tokio::io::AsyncReadExt;
 
 use super::{Meter, changed, open};
 use crate::remote::{
-    LfsAction, LfsActions, Remote, hub_words, safe_address, transient_pause, unreachable_because,
+    LfsAction, LfsActions, Remote, backoff, hub_words, safe_address, transient_pause, unreachable_because,
 };
 use crate::{BundleFile, PublishError};
 
@@ -110,8 +110,24 @@ struct Piece<'a> {
 /// What was read of a piece so far.
 struct Tally {
     hasher: Sha256,
+    /// Bytes that the line has taken.
+    taken: u64,
     /// The file ended before the piece did.
     short: bool,
+}
+
+/// Returns once the line has taken nothing for so long.
+async fn stalled(tally: &Mutex<Tally>, patience: Duration) {
+    let taken = || tally.lock().unwrap_or_else(PoisonError::into_inner).taken;
+    let mut before = taken();
+    loop {
+        tokio::time::sleep(patience).await;
+        let now = taken();
+        if now == before {
+            return;
+        }
+        before = now;
+    }
 }
 
 impl Piece<'_> {
@@ -126,7 +142,7 @@ impl Piece<'_> {
         let timeout = remote.patience.upload + Duration::from_secs(length / SLOWEST_BYTES_PER_SECOND);
         let mut attempt = 1;
         loop {
-            let tally = Arc::new(Mutex::new(Tally { hasher: hasher.clone(), short: false }));
+            let tally = Arc::new(Mutex::new(Tally { hasher: hasher.clone(), taken: 0, short: false }));
             let request = remote
                 .http
                 .put(self.url.clone())
@@ -134,7 +150,10 @@ impl Piece<'_> {
                 .header(CONTENT_LENGTH, length)
                 .timeout(timeout)
                 .body(Body::wrap_stream(self.stream(Arc::clone(&tally), meter.clone())));
-            let sent = request.send().await;
+            let sent = tokio::select! {
+                sent = request.send() => Some(sent),
+                () = stalled(&tally, remote.patience.upload) => None,
+            };
             let (so_far, short) = {
                 let tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
                 (tally.hasher.clone(), tally.short)
@@ -142,11 +161,15 @@ impl Piece<'_> {
             if short {
                 return Err(changed(self.file));
             }
-            if let Some(pause) = transient_pause(attempt, &sent) {
+            let pause = sent.as_ref().map_or(backoff(attempt), |sent| transient_pause(attempt, sent));
+            if let Some(pause) = pause {
                 attempt += 1;
                 tokio::time::sleep(pause).await;
                 continue;
             }
+            let reason = || format!("the line took nothing for {:?}", remote.patience.upload);
+            let sent =
+                sent.ok_or_else(|| PublishError::Unreachable { call: "lfs upload", reason: reason() })?;
             let answer = sent.map_err(|error| unreachable_because("lfs upload", error))?;
             if !answer.status().is_success() {
                 let reason = format!("{} {}", answer.status().as_u16(), hub_words(answer).await);
@@ -179,6 +202,7 @@ impl Piece<'_> {
                 (&mut reader).take(wanted).read_to_end(&mut block).await?;
                 let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
                 tally.hasher.update(&block);
+                tally.taken += block.len() as u64;
                 if (block.len() as u64) < wanted {
                     tally.short = true;
                     return Err(std::io::ErrorKind::UnexpectedEof.into());

@@ -1,6 +1,6 @@
 """The official verifier of OpenSSF Model Signing: the judge of our signatures and of our verifier.
 
-    model_signing.py    reads a JSON list of jobs from stdin, prints a JSON list of answers
+    verify_signatures.py    reads a JSON list of jobs from stdin, prints a JSON list of answers
 
 A job is {"do": "verify", "folder", "signature", "key"} or {"do": "sign", "folder", "signature", "key"} with a private key. An
 answer is null for yes, else the library's words.
