@@ -282,7 +282,7 @@ pub async fn sign_in(app: &App, code: &str) -> Result<String, WebError> {
 ///
 /// # Errors
 /// As [`passwords::check`].
-pub async fn sign_in_with_password(
+pub(crate) async fn sign_in_with_password(
     app: &App,
     name: &str,
     password: &str,

@@ -10,7 +10,7 @@ use sekisho_store::{Checkpoint, Release, Verification};
 
 use super::against::{AgainstPublished, against_published};
 use super::{science, settings, target};
-use crate::service::{checkpoints, corpora, evaluations};
+use crate::service::{checkpoints, evaluations};
 use crate::{Anonymous, App, WebError};
 
 /// Points of the learning curve in a card.

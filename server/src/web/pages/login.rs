@@ -121,7 +121,7 @@ fn with_cookie(cookie: &str, next: &str) -> Result<Response, WebError> {
 
 #[cfg(test)]
 pub(super) fn samples(frame: &Frame) -> Vec<String> {
-    let page = |link: Option<(&str, &str)>, is_void| {
+    let page = |link: Option<(&str, &str)>, is_void: bool| {
         let link = link.map(|(name, code)| (name.to_owned(), code.to_owned()));
         let notice = is_void.then(|| "no < yes".to_owned());
         let (next, name) = ("/".to_owned(), "ueda".to_owned());
