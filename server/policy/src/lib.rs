@@ -16,6 +16,7 @@ mod diff;
 mod explain;
 mod expression;
 mod facts;
+mod graph;
 mod lineage;
 mod messages;
 mod names;
@@ -27,6 +28,7 @@ pub use decision::{Citation, Code, Decision, Finding, PolicyRef, Verdict, Weight
 pub use diff::{Change, DecisionDiff, RuleChange, SetChange, diff, diff_sets};
 pub use explain::{Brought, BroughtFinding, Explained, Explanation, explain};
 pub use facts::{Contamination, Facts, FactsError, Folder, Registered, Regression, ReleasedFile, Trained};
+pub use graph::{LineageEdge, LineageGraph, LineageNode, Standing, graph};
 pub use names::{LARGEST_TEXT, LeftOut, is_card, is_text};
 pub use rules::licenses::Owed;
 pub use set::{

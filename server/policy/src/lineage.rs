@@ -115,7 +115,9 @@ pub(crate) fn walk(facts: &Facts) -> Walked<'_> {
         way: format!("\"{}\"", facts.lineage.model.name),
     }];
     while !ring.is_empty() {
-        ring.sort_by(|a, b| (&a.way, &a.path, a.through).cmp(&(&b.way, &b.path, b.through)));
+        // Two inputs may lead to one file on ways of the same words; then the name of what was written decides.
+        let key = |visit: &Visit<'_>| (visit.way.clone(), visit.path.clone(), visit.through, visit.output.map(str::to_owned));
+        ring.sort_by_cached_key(key);
         let mut next = Vec::new();
         for visit in ring {
             if seen.insert((visit.path.clone(), visit.through)) {

@@ -1,3 +1,5 @@
+mod afterwards;
+
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -21,6 +23,8 @@ pub struct Publisher {
     queue: mpsc::UnboundedSender<ReleaseId>,
     /// How many times each was asked for and is not finished.
     held: Arc<Mutex<BTreeMap<ReleaseId, u32>>>,
+    /// Bytes that have gone up, of how many, of the one that is on its way.
+    progress: Arc<Mutex<Option<(ReleaseId, u64, u64)>>>,
 }
 
 /// Where the publishing job takes them from.
@@ -30,7 +34,7 @@ pub type Publications = mpsc::UnboundedReceiver<ReleaseId>;
 #[must_use]
 pub fn channel() -> (Publisher, Publications) {
     let (queue, receiver) = mpsc::unbounded_channel();
-    (Publisher { queue, held: Arc::default() }, receiver)
+    (Publisher { queue, held: Arc::default(), progress: Arc::default() }, receiver)
 }
 
 impl Publisher {
@@ -47,7 +51,19 @@ impl Publisher {
         self.held().contains_key(&release)
     }
 
+    /// Bytes that have gone up and all there are, while a release is on its way.
+    #[must_use]
+    pub fn progress(&self, release: ReleaseId) -> Option<(u64, u64)> {
+        let now = *self.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        now.filter(|(id, ..)| *id == release).map(|(_, done, total)| (done, total))
+    }
+
+    fn at(&self, progress: Option<(ReleaseId, u64, u64)>) {
+        *self.progress.lock().unwrap_or_else(PoisonError::into_inner) = progress;
+    }
+
     fn finished(&self, release: ReleaseId) {
+        self.at(None);
         let mut held = self.held();
         if let Some(left) = held.get_mut(&release).map(|times| times.saturating_sub(1)) {
             if left == 0 {
@@ -83,6 +99,11 @@ pub async fn run(app: App, mut publications: Publications) {
 /// among them.
 async fn interrupted(app: &App) -> Result<Vec<ReleaseId>, WebError> {
     let mut interrupted = Vec::new();
+    for release in app.store.releases_in(&[ReleaseState::Yanked]).await? {
+        if release.yank.as_ref().is_some_and(|yank| !yank.done) {
+            interrupted.push(release.id);
+        }
+    }
     for release in app.store.releases_in(&[ReleaseState::Publishing]).await? {
         let steps = app.store.steps(release.id).await?;
         let last = steps.iter().max_by_key(|step| step.at);
@@ -140,8 +161,10 @@ async fn write(
 /// One try. Its error is written into the steps and the audit log; what is answered is that this could not be done.
 async fn publish(app: &App, id: ReleaseId) -> Result<(), WebError> {
     let release = releases::find(app, &id.to_string()).await?;
-    if release.state != ReleaseState::Publishing {
-        return Ok(());
+    match release.state {
+        ReleaseState::Publishing => {}
+        ReleaseState::Yanked | ReleaseState::Superseded => return afterwards::carry_out(app, release).await,
+        _ => return Ok(()),
     }
     let journal = StoreJournal::new(app, &release);
     let Err(error) = attempt(app, release, &journal).await else { return Ok(()) };
@@ -166,7 +189,7 @@ fn service(error: &WebError) -> PublishError {
     PublishError::Service { reason: error.text() }
 }
 
-fn open_publisher(app: &App) -> Result<sekisho_hub::Publisher, PublishError> {
+pub(crate) fn open_publisher(app: &App) -> Result<sekisho_hub::Publisher, PublishError> {
     let file = app.config.hub_token_file.as_ref().ok_or(PublishError::TokenMissing)?;
     sekisho_hub::Publisher::new(&HubConfig {
         endpoint: app.config.hub_endpoint.clone(),
@@ -196,7 +219,11 @@ async fn complete(app: &App, begun: &Release, published: &Published) -> Result<(
         audit.push(entry(app, old.id, "release.supersede", "done", detail));
     }
     app.store.complete_release(&release, &superseded, &audit).await?;
-    superseded.iter().for_each(|old| app.events.publish(format!("release:{}", old.id), "state"));
+    for old in &superseded {
+        app.events.publish(format!("release:{}", old.id), "state");
+        // Its card names the new one, where that is another repository.
+        app.publish.send(old.id);
+    }
     Ok(())
 }
 
@@ -290,9 +317,11 @@ impl StoreJournal {
 
     /// Tells the release's page when another hundredth has gone up.
     fn progress(&self) -> sekisho_hub::Progress {
-        let (app, topic) = (self.app.clone(), format!("release:{}", self.release));
+        let (app, id) = (self.app.clone(), self.release);
+        let topic = format!("release:{id}");
         let told = AtomicU64::new(0);
         Arc::new(move |done, total| {
+            app.publish.at(Some((id, done, total)));
             let percent = (done * 100).checked_div(total).unwrap_or(100);
             if told.fetch_max(percent, Ordering::Relaxed) < percent {
                 app.events.publish(topic.clone(), "progress");

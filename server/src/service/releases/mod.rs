@@ -6,18 +6,22 @@ mod break_glass;
 mod card;
 mod card_extras;
 mod content;
+mod export;
 mod facts;
 mod judge;
 mod leave;
 mod permit;
+mod plan;
 mod prepare;
 mod propose;
 mod rejudge;
+mod revise;
 mod schedule;
 mod science;
 mod settings;
 mod texts;
 mod weights;
+mod yank;
 
 use std::collections::HashMap;
 
@@ -31,14 +35,18 @@ pub use act::{COMMENTERS, act, comment};
 pub use against::{AgainstPublished, TaskDifference, against_published};
 pub use card::{edit_card, editable};
 pub use content::{bundle, model_files, place, released_files};
+pub use export::{Export, export};
 pub use leave::{Leave, leave};
 pub use permit::holds;
 pub use propose::{Proposal, edit, propose};
+pub use plan::plan;
 pub use prepare::prepare;
 pub use rejudge::{descends_from, rejudge, under, would_be_allowed};
+pub use revise::revise;
 pub use schedule::{begin_scheduled, due, schedule};
 pub use settings::superseded_by;
 pub use texts::ANNOUNCEMENT;
+pub use yank::{superseded_card, tombstone, yank};
 
 /// A release by id.
 ///

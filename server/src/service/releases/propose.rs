@@ -42,10 +42,26 @@ pub async fn propose(
 ) -> Result<Release, WebError> {
     let run = runs::find(app, &checkpoint.run.to_string()).await?;
     actor.require_in(&run.project, &[Role::Contributor], Scope::Release)?;
+    let mut release = blank(app, actor, checkpoint, &run.project);
+    fill(app, &mut release, checkpoint, proposal).await?;
+    let audit = crate::service::people::entry(
+        app,
+        actor,
+        "release.propose",
+        &release.id.to_string(),
+        "done",
+        serde_json::json!({ "checkpoint": checkpoint.id, "name": release.name }),
+    );
+    app.store.add_release(&release, &audit).await?;
+    super::find(app, &release.id.to_string()).await
+}
+
+/// A draft with nothing in it yet.
+pub(super) fn blank(app: &App, actor: &Actor, checkpoint: &Checkpoint, project: &str) -> Release {
     let now = app.now();
-    let mut release = Release {
+    Release {
         id: ReleaseId::new(&*app.clock, &*app.entropy),
-        project: run.project,
+        project: project.to_owned(),
         checkpoint: checkpoint.id,
         name: String::new(),
         state: ReleaseState::Draft,
@@ -72,18 +88,7 @@ pub async fn propose(
         version: 1,
         created: now,
         updated: now,
-    };
-    fill(app, &mut release, checkpoint, proposal).await?;
-    let audit = crate::service::people::entry(
-        app,
-        actor,
-        "release.propose",
-        &release.id.to_string(),
-        "done",
-        serde_json::json!({ "checkpoint": checkpoint.id, "name": release.name }),
-    );
-    app.store.add_release(&release, &audit).await?;
-    super::find(app, &release.id.to_string()).await
+    }
 }
 
 /// Changes what is proposed: back to draft, approvals void, card made again.

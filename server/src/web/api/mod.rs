@@ -13,6 +13,7 @@ mod projects;
 mod records;
 mod release;
 mod release_action;
+mod release_files;
 mod releases;
 mod run;
 mod run_events;
@@ -48,6 +49,10 @@ pub(crate) fn router() -> Router<App> {
         .route("/evals/{id}/records", get(records::list))
         .route("/releases", get(releases::list).post(releases::propose))
         .route("/releases/{id}", get(release::show))
+        .route("/releases/{id}/bundle", get(release_files::bundle))
+        .route("/releases/{id}/files/{*path}", get(release_files::file))
+        .route("/releases/{id}/plan", get(release_files::plan))
+        .route("/releases/{id}/card", get(release_files::card).post(release_action::edit_card))
         .route("/releases/{id}/{action}", post(release_action::act))
         .route("/corpora", get(corpora::list).post(corpora::import))
         .route("/corpora/{subset}", get(corpora::show))

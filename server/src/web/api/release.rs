@@ -2,7 +2,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use sekisho_domain::release::ReleaseState;
+use sekisho_domain::release::{ReleaseState, Yank};
 use sekisho_domain::{CheckpointId, ReleaseId, Sha256, Text, Timestamp};
 use sekisho_store::{PublishStep, Release};
 use serde::Serialize;
@@ -27,10 +27,28 @@ pub(super) struct ReleaseView {
     url: Option<String>,
     /// Whether it is being published at this moment.
     publishing: bool,
+    /// Bytes that have gone up, while they do.
+    progress: Option<ProgressView>,
+    /// The release that took its place.
+    successor: Option<ReleaseId>,
+    /// How it was taken back.
+    yank: Option<Yank>,
+    /// When it goes out by itself.
+    publish_at: Option<Timestamp>,
+    /// Whether one person alone let it out.
+    broken_glass: bool,
+    project: String,
     /// How far its publication is, in the order in which the steps began.
     steps: Vec<StepView>,
     created: Timestamp,
     updated: Timestamp,
+}
+
+/// How far an upload is, in bytes.
+#[derive(Serialize)]
+pub(super) struct ProgressView {
+    done: u64,
+    total: u64,
 }
 
 /// A publication step: `intended`, `done` or `failed`, and what was observed or the error.
@@ -74,6 +92,12 @@ pub(super) async fn with_approvals(
     Ok(ReleaseView {
         approvals,
         publishing: app.publish.holds(release.id),
+        progress: app.publish.progress(release.id).map(|(done, total)| ProgressView { done, total }),
+        broken_glass: releases::broken_glass(app, &release).await?.is_some(),
+        project: release.project.clone(),
+        successor: release.successor,
+        yank: release.yank.clone(),
+        publish_at: release.publish_at,
         steps: app.store.steps(release.id).await?.into_iter().map(StepView::of).collect(),
         repo: releases::target(&release).map(|section| section.repo),
         id: release.id,

@@ -53,6 +53,17 @@ pub(super) struct Act {
     extent: Option<YankExtent>,
 }
 
+/// `POST /api/v1/releases/{id}/card`, whose path is also read.
+pub(super) async fn edit_card(
+    app: State<App>,
+    actor: Actor,
+    headers: HeaderMap,
+    Path(key): Path<String>,
+    body: JsonBody<Act>,
+) -> Result<Json<ReleaseView>, WebError> {
+    act(app, actor, headers, Path((key, "card".to_owned())), body).await
+}
+
 pub(super) async fn act(
     State(app): State<App>,
     actor: Actor,
@@ -69,6 +80,12 @@ pub(super) async fn act(
     let version = if_match(&headers, request.version)?;
     let release = match action.as_str() {
         "schedule" => releases::schedule(&app, &actor, id, version, request.at).await?,
+        "card" => releases::edit_card(&app, &actor, id, version, &request.sections).await?,
+        "yank" => {
+            let (extent, reason) = (request.extent, request.comment.as_str());
+            releases::yank(&app, &actor, id, version, extent, reason).await?
+        }
+        "revise" => releases::revise(&app, &actor, id, version).await?,
         "edit" => {
             let Some(lineage) = request.lineage else {
                 return Err(WebError::bad_request(

@@ -1,0 +1,131 @@
+//! Taking back what is out, as far as that is possible: a card that says so and why, and access to the repository. Copies that people
+//! have, and licences that cannot be withdrawn, stay; the card says that too.
+
+use sekisho_domain::lineage::ReleaseSection;
+use sekisho_domain::release::{ReleaseAction, Yank, YankExtent};
+use sekisho_domain::{Language, ReleaseId, Text};
+use sekisho_hub::card::{self, TombstoneAccess, TombstoneFacts};
+use sekisho_hub::{BundleFile, CardRevision, Hide, Tombstone};
+use sekisho_store::{Release, StoreError};
+
+use super::{act, card_extras, content, settings, target};
+use crate::{Actor, App, WebError};
+
+/// Takes a published release back. The decision is written down at once; the job carries it out on the Hub.
+///
+/// # Errors
+/// 403, 409 unless it is out, 412 when it has changed, 400 without an extent or a reason.
+pub async fn yank(
+    app: &App,
+    actor: &Actor,
+    id: ReleaseId,
+    version: u64,
+    extent: Option<YankExtent>,
+    reason: &str,
+) -> Result<Release, WebError> {
+    let mut release = super::find(app, &id.to_string()).await?;
+    act::permitted(actor, &release, ReleaseAction::Yank)?;
+    if release.version != version {
+        return Err(StoreError::Stale.into());
+    }
+    if reason.trim().is_empty() {
+        let detail = "Say why the release is taken back; the reason stands in its card.";
+        return Err(WebError::bad_request("comment-missing", detail));
+    }
+    let Some(extent) = extent else {
+        let detail = "Say how far: \"card\" (the card says it), \"gate\" (the Hub asks before a download), or \"hide\" (the repository is private again).";
+        return Err(WebError::bad_request("extent-missing", detail));
+    };
+    act::has_hub(app)?;
+    alone_in_its_repository(app, &release, extent).await?;
+    release.state = release.state.after(ReleaseAction::Yank, false)?;
+    release.yank = Some(Yank {
+        reason: reason.trim().to_owned(),
+        by: actor.user.name.clone(),
+        at: app.now(),
+        extent,
+        done: false,
+    });
+    let release = act::write(app, actor, release, ReleaseAction::Yank, reason).await?;
+    app.publish.send(release.id);
+    app.events.publish(format!("release:{id}"), "state");
+    Ok(release)
+}
+
+/// Access holds for a whole repository: what else is out there would be taken along.
+async fn alone_in_its_repository(app: &App, release: &Release, extent: YankExtent) -> Result<(), WebError> {
+    let Some(section) = target(release).filter(|_| extent != YankExtent::Card) else { return Ok(()) };
+    let others = settings::published(app, release, &section.repo).await?;
+    let Some((other, theirs)) = others.into_iter().find(|(other, _)| other.yank.is_none()) else {
+        return Ok(());
+    };
+    let detail = format!(
+        "\"{extent}\" would hold for all of {}, and so take release \"{}\" ({}) along. Yank that one first, or use \"card\".",
+        section.repo, other.name, theirs.revision
+    );
+    let ja = format!(
+        "この範囲の公開停止は {} 全体に適用されるため、公開中のリリース「{}」（{}）にも影響します。先にそのリリースを公開停止にするか、カードのみの公開停止を選んでください。",
+        section.repo, other.name, theirs.revision
+    );
+    Err(WebError::conflict("repo-shared", detail).or_ja(ja))
+}
+
+/// What the Hub is to show.
+///
+/// # Errors
+/// When the store fails.
+pub async fn tombstone(app: &App, release: &Release) -> Result<Tombstone, WebError> {
+    let (lineage, section) = content::lineage(&release.lineage)?;
+    let Some(yank) = &release.yank else {
+        return Err(WebError::internal("a release that was not taken back has no tombstone"));
+    };
+    let (access, hide) = match yank.extent {
+        YankExtent::Card => (TombstoneAccess::Left, Hide::Nothing),
+        YankExtent::Gate => (TombstoneAccess::Gated, Hide::Gate),
+        YankExtent::Hide => (TombstoneAccess::Hidden, Hide::Private),
+    };
+    let facts = TombstoneFacts {
+        name: lineage.model.name,
+        repo: section.repo.clone(),
+        date: card_extras::day(yank.at),
+        reason: Text { en: yank.reason.clone(), ja: yank.reason.clone() },
+        successor: successor(app, release).await?,
+        licenses: section.license.clone(),
+        built_with: Vec::new(),
+        languages: Vec::new(),
+        access,
+        doi: None,
+    };
+    let file = |path: &str, language| BundleFile::memory(path, card::tombstone(&facts, language).into_bytes());
+    let files = vec![file("README.md", Language::En), file("README_ja.md", Language::Ja)];
+    Ok(Tombstone { card: revision(&section, files, format!("Yank {}", release.name)), hide })
+}
+
+fn revision(section: &ReleaseSection, files: Vec<BundleFile>, message: String) -> CardRevision {
+    CardRevision { repo: section.repo.clone(), revision: section.revision.clone(), message, files }
+}
+
+async fn successor(app: &App, release: &Release) -> Result<Option<String>, WebError> {
+    let Some(id) = release.successor else { return Ok(None) };
+    let successor = super::find(app, &id.to_string()).await?;
+    Ok(target(&successor).map(|section| section.repo))
+}
+
+/// The cards of a release that another one took the place of, naming it; none while they name the same repository.
+///
+/// # Errors
+/// When the store fails.
+pub async fn superseded_card(app: &App, release: &Release) -> Result<Option<CardRevision>, WebError> {
+    let (_, section) = content::lineage(&release.lineage)?;
+    let Some(new) = successor(app, release).await?.filter(|new| !new.eq_ignore_ascii_case(&section.repo)) else {
+        return Ok(None);
+    };
+    let file = |path: &str, text: &str, language| {
+        BundleFile::memory(path, card::superseded(text, &new, language).into_bytes())
+    };
+    let files = vec![
+        file("README.md", &release.card_en, Language::En),
+        file("README_ja.md", &release.card_ja, Language::Ja),
+    ];
+    Ok(Some(revision(&section, files, format!("{} is superseded by {new}", release.name))))
+}

@@ -1,0 +1,167 @@
+//! The lineage as a drawing: what went in on the left, the model on the right, an arrow for each edge.
+
+use sekisho_domain::Language;
+use sekisho_policy::{LineageGraph, LineageNode, Standing};
+
+use crate::web::i18n::Words as _;
+
+const WIDTH: usize = 190;
+const HEIGHT: usize = 44;
+const GAP_X: usize = 96;
+const GAP_Y: usize = 14;
+const MARGIN: usize = 8;
+/// Letters of a name that fit a box.
+const LETTERS: usize = 24;
+
+/// SVG of the graph; every node and edge is also in the table beside it.
+pub(crate) fn draw(graph: &LineageGraph, lang: Language) -> String {
+    let depth = depths(graph);
+    let deepest = depth.iter().copied().max().unwrap_or(0);
+    let mut columns: Vec<Vec<usize>> = vec![Vec::new(); deepest + 1];
+    for (node, depth) in depth.iter().enumerate() {
+        columns[deepest - depth].push(node);
+    }
+    let tallest = columns.iter().map(Vec::len).max().unwrap_or(1);
+    let height = 2 * MARGIN + tallest * (HEIGHT + GAP_Y) - GAP_Y;
+    let width = 2 * MARGIN + columns.len() * (WIDTH + GAP_X) - GAP_X;
+    let mut place = vec![(0, 0); graph.nodes.len()];
+    for (column, nodes) in columns.iter().enumerate() {
+        let free = height - 2 * MARGIN - (nodes.len() * (HEIGHT + GAP_Y)).saturating_sub(GAP_Y);
+        for (row, node) in nodes.iter().enumerate() {
+            place[*node] = (MARGIN + column * (WIDTH + GAP_X), MARGIN + free / 2 + row * (HEIGHT + GAP_Y));
+        }
+    }
+    let label = lang.fill("lineage.summary", &[("nodes", &graph.nodes.len()), ("edges", &graph.edges.len())]);
+    let mut svg = format!(
+        "<svg class=\"lineage\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" role=\"img\" aria-label=\"{}\">",
+        escape(&label)
+    );
+    for edge in &graph.edges {
+        svg.push_str(&arrow(place[edge.from], place[edge.to], lang, &edge.stage));
+    }
+    for (node, at) in graph.nodes.iter().zip(&place) {
+        svg.push_str(&boxed(node, *at, lang));
+    }
+    svg + "</svg>"
+}
+
+/// Steps to the model, on the longest way; a cycle is cut where it is met again.
+fn depths(graph: &LineageGraph) -> Vec<usize> {
+    let mut depth = vec![0; graph.nodes.len()];
+    for _ in 0..graph.nodes.len() {
+        let mut moved = false;
+        for edge in graph.edges.iter().filter(|edge| edge.from != 0) {
+            let wanted = (depth[edge.to] + 1).min(graph.nodes.len());
+            if depth[edge.from] < wanted {
+                (depth[edge.from], moved) = (wanted, true);
+            }
+        }
+        if !moved {
+            return depth;
+        }
+    }
+    // On a cycle: no column is deeper than there are nodes, and none is left empty.
+    let mut used: Vec<usize> = depth.clone();
+    used.sort_unstable();
+    used.dedup();
+    depth.iter().map(|d| used.iter().position(|u| u == d).unwrap_or(0)).collect()
+}
+
+fn arrow(from: (usize, usize), to: (usize, usize), lang: Language, stage: &str) -> String {
+    let (x1, y1) = (from.0 + WIDTH, from.1 + HEIGHT / 2);
+    let (x2, y2) = (to.0, to.1 + HEIGHT / 2);
+    let bend = (x1 + x2) / 2;
+    format!(
+        "<path class=\"edge\" d=\"M{x1} {y1}C{bend} {y1} {bend} {y2} {x2} {y2}\"/><text class=\"edge-label\" x=\"{}\" y=\"{}\">{}</text>",
+        x1 + 6,
+        y1 - 5,
+        escape(stage_word(lang, stage))
+    )
+}
+
+fn boxed(node: &LineageNode, (x, y): (usize, usize), lang: Language) -> String {
+    let class = match node.standing {
+        Standing::Clear => "clear",
+        Standing::Barred => "barred",
+        Standing::Unknown => "unknown",
+    };
+    let (name, sub) = (short(&node.name), short(&facts(node, lang)));
+    format!(
+        "<g class=\"node {class}\"><title>{}</title><rect x=\"{x}\" y=\"{y}\" width=\"{WIDTH}\" height=\"{HEIGHT}\" rx=\"4\"/><text x=\"{}\" y=\"{}\">{}</text><text class=\"sub\" x=\"{}\" y=\"{}\">{}</text></g>",
+        escape(&node.name),
+        x + 10,
+        y + 18,
+        escape(&name),
+        x + 10,
+        y + 34,
+        escape(&sub)
+    )
+}
+
+/// `コーパス · L3 · LicenseRef-crawl`.
+pub(crate) fn facts(node: &LineageNode, lang: Language) -> String {
+    let kind = node.kind.map_or_else(|| "model".to_owned(), |kind| kind.to_string());
+    let mut words = vec![lang.t(&format!("lineage_kind.{kind}")).to_owned()];
+    words.extend(node.level.clone());
+    if node.level.is_none() && node.standing == Standing::Unknown {
+        words.push(lang.t("lineage.unknown").to_owned());
+    }
+    words.extend(node.license.clone());
+    words.join(" · ")
+}
+
+/// A stage in the reader's language; one that is new here as it is written.
+pub(crate) fn stage_word(lang: Language, stage: &str) -> &str {
+    lang.find(&format!("lineage_stage.{stage}")).unwrap_or(stage)
+}
+
+fn short(text: &str) -> String {
+    let wide = |c: char| if ('\u{1100}'..='\u{ffdc}').contains(&c) { 2 } else { 1 };
+    let mut width = 0;
+    let kept: String = text
+        .chars()
+        .take_while(|c| {
+            width += wide(*c);
+            width <= LETTERS
+        })
+        .collect();
+    if kept.len() < text.len() { format!("{kept}…") } else { kept }
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+#[cfg(test)]
+mod tests {
+    use sekisho_domain::lineage::InputKind;
+
+    use super::*;
+
+    fn node(name: &str, kind: Option<InputKind>, standing: Standing) -> LineageNode {
+        LineageNode { name: name.to_owned(), kind, level: None, license: None, generator: None, standing }
+    }
+
+    #[test]
+    fn what_went_in_earlier_stands_further_left() {
+        let mut graph = LineageGraph::of(node("child", None, Standing::Clear));
+        let parent = graph.add(node("parent", None, Standing::Clear), 0, "continual");
+        let shared = node("<web>", Some(InputKind::Corpus), Standing::Barred);
+        graph.add(shared.clone(), 0, "continual");
+        graph.add(shared, parent, "pretrain");
+        assert_eq!(depths(&graph), [0, 1, 2], "a subset of parent and child stands before both");
+        let svg = draw(&graph, Language::Ja);
+        assert_eq!((svg.matches("<rect").count(), svg.matches("<path").count()), (3, 3));
+        assert!(svg.contains("node barred") && svg.contains("&lt;web&gt;") && svg.contains("継続事前学習"), "{svg}");
+    }
+
+    #[test]
+    fn a_cycle_is_drawn_too() {
+        let mut graph = LineageGraph::of(node("a", None, Standing::Clear));
+        let b = graph.add(node("b", None, Standing::Clear), 0, "merge");
+        let c = graph.add(node("c", None, Standing::Clear), b, "merge");
+        graph.add(node("b", None, Standing::Clear), c, "merge");
+        assert!(depths(&graph).iter().all(|depth| *depth < graph.nodes.len()));
+        assert!(draw(&graph, Language::En).ends_with("</svg>"));
+    }
+}
