@@ -3,7 +3,9 @@
 //! [`Publisher::publish`] is a list of idempotent steps: each looks at the Hub before it acts and again after an error, so a
 //! publication that was cut off anywhere is finished by asking for the same publication again. The order is the point:
 //! nothing leaves before the write right is known, no byte before the repository is seen to be private, one commit that
-//! names its parent, bytes compared on the remote tree, the tag, and the visibility last.
+//! names its parent, bytes compared on the remote tree, the tag, the visibility last, and then a look without a token.
+//! [`Publisher::plan`] only looks; [`Publisher::yank`] and [`Publisher::revise`] change cards and access of what is published.
+//! [`signature`] says who published exactly these files.
 //!
 //! `hf-hub` creates repositories, branches and tags and changes settings. Bytes and the commit are ours, because its
 //! `create_commit` inlines whole shards into one request where a Hub does not speak Xet, repeats a commit that is not

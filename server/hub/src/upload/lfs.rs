@@ -154,9 +154,9 @@ impl Piece<'_> {
                 sent = request.send() => Some(sent),
                 () = stalled(&tally, remote.patience.upload) => None,
             };
-            let (so_far, short) = {
+            let (so_far, taken, short) = {
                 let tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
-                (tally.hasher.clone(), tally.short)
+                (tally.hasher.clone(), tally.taken, tally.short)
             };
             if short {
                 return Err(changed(self.file));
@@ -173,6 +173,12 @@ impl Piece<'_> {
             let answer = sent.map_err(|error| unreachable_because("lfs upload", error))?;
             if !answer.status().is_success() {
                 let reason = format!("{} {}", answer.status().as_u16(), hub_words(answer).await);
+                return Err(PublishError::ObjectRefused { path: self.file.path.clone(), reason });
+            }
+            if taken < length {
+                let status = answer.status().as_u16();
+                let reason =
+                    format!("the storage answered {status} when it had taken {taken} of {length} bytes");
                 return Err(PublishError::ObjectRefused { path: self.file.path.clone(), reason });
             }
             *hasher = so_far;
