@@ -31,6 +31,9 @@ impl Lab {
         service.add_user("mori", &["contributor", "publisher", "approver"]);
         service.add_user("ueda", &["approver"]);
         let (author, author_token) = service.token_of("mori", &["read", "ingest", "release", "publish"]);
+        let subsets = "id,corpus,level,license\naozora-ja,lab,L1,CC0-1.0\ntext-LX,lab,LX,CC0-1.0\nreviews,lab,LX,CC0-1.0\n";
+        let body = json!({ "text": subsets, "name": "lab.csv" });
+        let _ = author.post("/api/v1/corpora", &body).has(200);
         let checkpoint = service.ingest(&folder.path().join("model"), "gate-mini", 10, 1000);
         Self { service, checkpoint, author, author_token, folder }
     }
@@ -142,13 +145,15 @@ impl Lab {
     }
 }
 
+/// Of one registered subset of that level.
 pub(crate) fn lineage(level: &str) -> String {
+    let subset = if level == "L1" { "aozora-ja".to_owned() } else { format!("text-{level}") };
     format!(
         r#"[model]
 name = "gate-mini"
 [[input]]
 kind = "corpus"
-id = "aozora-ja"
+id = "{subset}"
 level = "{level}"
 license = "CC0-1.0"
 tokens = 1000

@@ -114,7 +114,7 @@ fn what_the_policy_refuses_is_not_asked_for() {
     let id = lab.propose("LX");
     let judged = lab.release(&["freeze", "--json", &id]).exits(5);
     assert!(
-        judged.stderr.contains("level-forbids-training: Subset \"aozora-ja\" is level LX"),
+        judged.stderr.contains("level-forbids-training: Subset \"text-LX\" is level LX"),
         "{}",
         judged.stderr
     );

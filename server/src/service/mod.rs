@@ -6,6 +6,7 @@ pub mod comparisons;
 pub mod copies;
 pub mod corpora;
 pub mod evaluations;
+pub mod lineage;
 pub mod logins;
 pub mod passwords;
 pub mod people;

@@ -66,3 +66,20 @@ pub async fn simulate(app: &App, set: &PolicySet) -> Result<Vec<Simulated>, WebE
     }
     Ok(simulated)
 }
+
+/// What differs: `+ license-not-default`, `- open-claim`.
+#[must_use]
+pub fn changed_codes(simulated: &Simulated) -> Vec<String> {
+    let Some(then) = &simulated.then else { return Vec::new() };
+    let diff = sekisho_policy::diff(then, &simulated.now);
+    let sign = |change: &sekisho_policy::Change| match (change.then, change.now) {
+        (None, Some(_)) => "+",
+        (Some(_), None) => "-",
+        _ => "~",
+    };
+    let mut codes: Vec<String> =
+        diff.changes.iter().map(|change| format!("{} {}", sign(change), change.code.as_str())).collect();
+    codes.sort();
+    codes.dedup();
+    codes
+}

@@ -22,7 +22,7 @@ use crate::{App, Noun, WebError};
 /// The pages and the static files. The fallback answers every path that is neither theirs nor the API's.
 pub fn router() -> Router<App> {
     use pages::{
-        audit, checkpoint, corpora, corpus, evaluation, leaderboard, login, login_command, overview, queue,
+        audit, checkpoint, corpora, corpus, evaluation, leaderboard, login, login_command, overview, policies, queue,
         release, releases, run, runs, samples, search, settings,
     };
     Router::new()
@@ -45,6 +45,8 @@ pub fn router() -> Router<App> {
         .route("/corpora", get(corpora::show).post(corpora::import))
         .route("/corpora/{subset}", get(corpus::show))
         .route("/corpora/{subset}/level", post(corpus::change_level))
+        .route("/policies", get(policies::show).post(policies::simulate))
+        .route("/policies/try", post(policies::try_lineage))
         .route("/audit", get(audit::show))
         .route("/settings", get(settings::show))
         .route("/settings/password", post(settings::password))

@@ -27,6 +27,8 @@ pub(crate) const TASKS: &str = "input/tasks";
 pub(crate) const SPEC: &str = "input/spec.toml";
 /// What the release is made from.
 const LINEAGE: &str = "input/lineage.toml";
+/// What the registry of corpora says.
+const CORPORA: &str = "input/corpora.toml";
 /// Sequences of an update, and targets of a sequence.
 const SEQUENCES: u64 = 8;
 const SEQUENCE_LENGTH: u64 = 96;
@@ -57,6 +59,7 @@ pub(crate) fn write(dir: &Path, printer: &Printer) -> anyhow::Result<()> {
         put(dir, &format!("{TASKS}/{}.toml", benchmark.task), &benchmark.definition())?;
     }
     put(dir, &format!("{TASKS}/suites/demo.toml"), items::SUITE)?;
+    put(dir, CORPORA, &corpora_of(&corpus))?;
     put(dir, LINEAGE, &lineage_of(&corpus))?;
     put(dir, SPEC, &spec(&corpus))?;
     printer.say(&format!(
@@ -157,6 +160,22 @@ pub(crate) fn lineage(dir: &Path) -> anyhow::Result<String> {
     Ok(fs_err::read_to_string(dir.join(LINEAGE))?)
 }
 
+/// The subsets that the demo registers.
+pub(crate) fn corpora(dir: &Path) -> anyhow::Result<String> {
+    Ok(fs_err::read_to_string(dir.join(CORPORA))?)
+}
+
+/// Each subset as the registry has it.
+fn corpora_of(corpus: &[Subset]) -> String {
+    let subset = |Subset { name, level, license, .. }: &Subset| {
+        let language = if name.ends_with("-en") { "en" } else { "ja" };
+        format!(
+            "[[subset]]\nid = \"{name}\"\ncorpus = \"sekisho-demo\"\nlanguage = \"{language}\"\nlevel = \"{level}\"\nlicense = \"{license}\"\nevidence = \"made by the demo\"\n"
+        )
+    };
+    corpus.iter().map(subset).collect::<Vec<_>>().join("\n")
+}
+
 /// Each subset with its level, its licence and the targets that the run takes from it.
 fn lineage_of(corpus: &[Subset]) -> String {
     let targets = STEPS * SEQUENCES * SEQUENCE_LENGTH;
@@ -181,6 +200,7 @@ stage = "pretrain"
 repo = "sekisho-demo/Sekisho-Demo-1M"
 license = ["apache-2.0"]
 visibility = "public"
+bundle = ["specification", "logs", "data", "evaluation", "code"]
 "#
 }
 

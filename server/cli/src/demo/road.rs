@@ -11,6 +11,7 @@ use sekisho_domain::evaluation::WorkState;
 use sekisho_domain::release::ReleaseAction;
 use sekisho_domain::user::{Role, Scope};
 use sekisho_server::service::releases::Proposal;
+use sekisho_server::service::corpora::{self, Format};
 use sekisho_server::service::{evaluations, people, releases};
 use sekisho_server::{Actor, App, Proof};
 use sekisho_store::{Checkpoint, User};
@@ -44,6 +45,12 @@ async fn account(app: &App, name: &str, roles: &[Role]) -> anyhow::Result<User> 
 }
 
 impl People {
+    /// The author, as signed in.
+    fn as_author(&self) -> Actor {
+        let proof = Proof::Session { csrf: String::new(), makers: Vec::new() };
+        Actor { user: self.author.clone(), proof }
+    }
+
     /// Prints a one-time link for each.
     pub(crate) async fn say_links(&self, app: &App, printer: &Printer) -> anyhow::Result<()> {
         for (who, user) in [("author  ", &self.author), ("approver", &self.approver)] {
@@ -56,6 +63,7 @@ impl People {
 
 /// The whole road. What an earlier start has done is not done again.
 pub(crate) async fn walk(app: &App, people: &People, printer: &Printer) -> anyhow::Result<()> {
+    register_corpora(app, people).await?;
     ask_again(app).await?;
     let mut trainer = Trainer::start(app, &people.token)?;
     let mut bars = Bars::new(printer);
@@ -78,6 +86,14 @@ pub(crate) async fn walk(app: &App, people: &People, printer: &Printer) -> anyho
     propose(app, people, &last.checkpoint).await
 }
 
+/// The registry of corpora knows what the run will be trained on.
+async fn register_corpora(app: &App, people: &People) -> anyhow::Result<()> {
+    let text = input::corpora(&app.config.dir)?;
+    let subsets = corpora::read(Format::Toml, "corpora.toml", &text)?;
+    corpora::import(app, &people.as_author(), &subsets, false).await?;
+    Ok(())
+}
+
 /// What failed in an earlier start is tried again: its cause may be mended.
 async fn ask_again(app: &App) -> anyhow::Result<()> {
     for judged in Standing::of(app).await?.checkpoints {
@@ -93,10 +109,7 @@ async fn propose(app: &App, people: &People, checkpoint: &Checkpoint) -> anyhow:
     if !app.store.releases_of(checkpoint.id).await?.is_empty() {
         return Ok(());
     }
-    let author = Actor {
-        user: people.author.clone(),
-        proof: Proof::Session { csrf: String::new(), makers: Vec::new() },
-    };
+    let author = people.as_author();
     let proposal = Proposal { lineage: input::lineage(&app.config.dir)?, ..Proposal::default() };
     let draft = releases::propose(app, &author, checkpoint, &proposal).await?;
     let judged = releases::act(app, &author, draft.id, draft.version, ReleaseAction::Freeze, "").await?;

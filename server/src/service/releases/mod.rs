@@ -25,8 +25,10 @@ mod yank;
 
 use std::collections::HashMap;
 
+use sekisho_domain::lineage::Waiver;
 use sekisho_domain::user::Role;
 use sekisho_domain::{ReleaseId, UserId};
+use sekisho_policy::LineageGraph;
 use sekisho_store::{Approval, ApprovalKind, Release, User};
 
 use crate::{App, Noun, WebError};
@@ -36,6 +38,7 @@ pub use against::{AgainstPublished, TaskDifference, against_published};
 pub use card::{edit_card, editable};
 pub use content::{bundle, model_files, place, released_files};
 pub use export::{Export, export};
+pub use judge::{judge_facts, today};
 pub use leave::{Leave, leave};
 pub use permit::holds;
 pub use propose::{Proposal, edit, propose};
@@ -46,7 +49,7 @@ pub use revise::revise;
 pub use schedule::{begin_scheduled, due, schedule};
 pub use settings::superseded_by;
 pub use texts::ANNOUNCEMENT;
-pub use yank::{superseded_card, tombstone, yank};
+pub use yank::{resume, superseded_card, tombstone, yank};
 
 /// A release by id.
 ///
@@ -108,6 +111,22 @@ pub async fn broken_glass(app: &App, release: &Release) -> Result<Option<Approva
         }
     }
     Ok(None)
+}
+
+/// The decisions of the lab that its lineage file records.
+#[must_use]
+pub fn waivers(release: &Release) -> Vec<Waiver> {
+    content::lineage(&release.lineage).map(|(file, _)| file.waivers).unwrap_or_default()
+}
+
+/// The lineage as a picture's nodes and edges.
+///
+/// # Errors
+/// When the store fails.
+pub async fn lineage_graph(app: &App, release: &Release) -> Result<LineageGraph, WebError> {
+    let mut facts = facts::of_lineage(app, release).await?;
+    facts.registry = Some(crate::service::corpora::registry(app).await?);
+    Ok(sekisho_policy::graph(&facts, &app.policy))
 }
 
 /// Where a release is to go, as its lineage file says.

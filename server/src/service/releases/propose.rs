@@ -152,6 +152,9 @@ async fn fill(
     release.files = texts::keep(app, all).await?;
     release.given = proposal.files.keys().cloned().collect();
     weights::check(&section)?;
+    if let Some(named) = &section.supersedes {
+        super::find(app, named).await?;
+    }
     card::write(app, release, checkpoint).await?;
     content::check_names(release, checkpoint)?;
     settings::check(app, release).await

@@ -35,7 +35,7 @@ pub(super) async fn check(app: &App, release: &Release) -> Result<(), WebError> 
     Ok(())
 }
 
-/// The releases whose place this one takes: those that are out on the branch that it goes to.
+/// The releases whose place this one takes: those that are out on the branch that it goes to, and the one that it names.
 ///
 /// # Errors
 /// When the store fails.
@@ -46,7 +46,13 @@ pub async fn superseded_by(app: &App, release: &Release) -> Result<Vec<Release>,
         let takes_place = old.state == ReleaseState::Published && theirs.revision == section.revision;
         takes_place.then_some(old)
     };
-    Ok(out.into_iter().filter_map(same).collect())
+    let mut superseded: Vec<Release> = out.into_iter().filter_map(same).collect();
+    if let Some(named) = &section.supersedes {
+        let old = super::find(app, named).await?;
+        let is_new = superseded.iter().all(|other| other.id != old.id) && old.id != release.id;
+        superseded.extend((is_new && old.state == ReleaseState::Published).then_some(old));
+    }
+    Ok(superseded)
 }
 
 /// The other releases that are out in a repository, with where they went.

@@ -90,7 +90,7 @@ fn write(from: &Path, to: &Path, wish: Reshard) -> Result<Prepared, WebError> {
 }
 
 fn refused(error: &sekisho_weights::ReshardError) -> WebError {
-    if error.to_string().contains("space") {
+    if error.is_disk_full() {
         return WebError::disk_full(format!("{error}. Free some space on the server's disk and freeze again."));
     }
     WebError::refused("weights", format!("{error}."))

@@ -5,10 +5,12 @@ use sekisho_domain::lineage::ReleaseSection;
 use sekisho_domain::release::{ReleaseAction, Yank, YankExtent};
 use sekisho_domain::{Language, ReleaseId, Text};
 use sekisho_hub::card::{self, TombstoneAccess, TombstoneFacts};
+use sekisho_hub::signature::{PUBLIC_KEY_FILE, SIGNATURE_FILE};
 use sekisho_hub::{BundleFile, CardRevision, Hide, Tombstone};
 use sekisho_store::{Release, StoreError};
 
 use super::{act, card_extras, content, settings, target};
+use crate::service::checkpoints;
 use crate::{Actor, App, WebError};
 
 /// Takes a published release back. The decision is written down at once; the job carries it out on the Hub.
@@ -50,6 +52,20 @@ pub async fn yank(
     app.publish.send(release.id);
     app.events.publish(format!("release:{id}"), "state");
     Ok(release)
+}
+
+/// Asks once more for what the Hub does not show yet.
+///
+/// # Errors
+/// 403; 409 when nothing is left to be done.
+pub async fn resume(app: &App, actor: &Actor, id: ReleaseId) -> Result<(), WebError> {
+    let release = super::find(app, &id.to_string()).await?;
+    act::permitted(actor, &release, ReleaseAction::Yank)?;
+    if release.yank.as_ref().is_none_or(|yank| yank.done) {
+        return Err(WebError::conflict("nothing-left", "The Hub shows what was decided; nothing is left to be done."));
+    }
+    app.publish.send(id);
+    Ok(())
 }
 
 /// Access holds for a whole repository: what else is out there would be taken along.
@@ -97,12 +113,29 @@ pub async fn tombstone(app: &App, release: &Release) -> Result<Tombstone, WebErr
         doi: None,
     };
     let file = |path: &str, language| BundleFile::memory(path, card::tombstone(&facts, language).into_bytes());
-    let files = vec![file("README.md", Language::En), file("README_ja.md", Language::Ja)];
-    Ok(Tombstone { card: revision(&section, files, format!("Yank {}", release.name)), hide })
+    let cards = vec![file("README.md", Language::En), file("README_ja.md", Language::Ja)];
+    let card = revision(app, release, &section, cards, format!("Yank {}", release.name)).await?;
+    Ok(Tombstone { card, hide })
 }
 
-fn revision(section: &ReleaseSection, files: Vec<BundleFile>, message: String) -> CardRevision {
-    CardRevision { repo: section.repo.clone(), revision: section.revision.clone(), message, files }
+/// Other cards, and the signature over everything with them: the old one would no longer hold.
+async fn revision(
+    app: &App,
+    release: &Release,
+    section: &ReleaseSection,
+    cards: Vec<BundleFile>,
+    message: String,
+) -> Result<CardRevision, WebError> {
+    let checkpoint = checkpoints::find(app, &release.checkpoint.to_string()).await?;
+    let mut bundle = content::bundle(app, release, &checkpoint).await?;
+    let is_card = |file: &BundleFile| cards.iter().any(|card| card.path == file.path);
+    bundle.files.retain(|file| !is_card(file));
+    bundle.files.extend(cards.clone());
+    bundle.sign(&app.signing);
+    let proofs = [SIGNATURE_FILE, PUBLIC_KEY_FILE];
+    let is_proof = |file: &BundleFile| proofs.contains(&file.path.as_str());
+    let files = cards.into_iter().chain(bundle.files.into_iter().filter(is_proof)).collect();
+    Ok(CardRevision { repo: section.repo.clone(), revision: section.revision.clone(), message, files })
 }
 
 async fn successor(app: &App, release: &Release) -> Result<Option<String>, WebError> {
@@ -127,5 +160,6 @@ pub async fn superseded_card(app: &App, release: &Release) -> Result<Option<Card
         file("README.md", &release.card_en, Language::En),
         file("README_ja.md", &release.card_ja, Language::Ja),
     ];
-    Ok(Some(revision(&section, files, format!("{} is superseded by {new}", release.name))))
+    let message = format!("{} is superseded by {new}", release.name);
+    revision(app, release, &section, files, message).await.map(Some)
 }

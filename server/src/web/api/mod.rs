@@ -9,6 +9,7 @@ mod evaluation;
 mod health;
 mod login_link;
 mod login_requests;
+mod policies;
 mod projects;
 mod records;
 mod release;
@@ -58,6 +59,9 @@ pub(crate) fn router() -> Router<App> {
         .route("/corpora/{subset}", get(corpora::show))
         .route("/corpora/{subset}/effects", get(corpora::effects))
         .route("/corpora/{subset}/level", post(corpora::change_level))
+        .route("/policies", get(policies::list))
+        .route("/policies/{digest}", get(policies::show))
+        .route("/policies/simulate", post(policies::simulate))
         .route("/projects", get(projects::list).post(projects::add))
         .route("/projects/{project}/roles", post(projects::set_roles))
         .route("/audit", get(audit::export))

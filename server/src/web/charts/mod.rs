@@ -3,6 +3,7 @@
 //! Colours come from the style sheet by class, so one drawing serves both themes; kinds differ by dash and marker too, never by
 //! colour alone. A chart is drawn twice, for wide and for narrow screens, so that its letters stay readable without JavaScript.
 
+pub(crate) mod lineage;
 mod series;
 mod svg;
 mod ticks;

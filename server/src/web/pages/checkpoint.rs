@@ -6,14 +6,16 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use sekisho_bench::Catalog;
 use sekisho_domain::user::Role;
+use sekisho_policy::LineageGraph;
 use sekisho_store::{Checkpoint, Release, Verification};
 use serde::Deserialize;
 
 use super::error;
+use super::lineage_view::{self, LineageView};
 use super::parts::{self, Readout, ScoreCell, When};
 use super::scored::Scored;
 use super::task_rows::{self, TaskRow};
-use crate::service::checkpoints;
+use crate::service::{checkpoints, lineage};
 use crate::service::releases::{self, Proposal};
 use crate::web::format;
 use crate::web::frame::Frame;
@@ -33,6 +35,7 @@ struct CheckpointPage {
     config: Option<String>,
     evaluations: Vec<EvaluationView>,
     releases: Vec<ReleaseRow>,
+    lineage: LineageView,
     form: ProposeForm,
     /// Why the last proposal was not taken.
     notice: Option<String>,
@@ -99,6 +102,7 @@ struct Facts {
     checkpoint: Checkpoint,
     scored: Vec<(Scored, Vec<sekisho_store::ScoreRow>)>,
     releases: Vec<Release>,
+    lineage: LineageGraph,
 }
 
 /// `GET /checkpoints/{id}`.
@@ -169,7 +173,8 @@ async fn load(app: &App, key: &str) -> Result<Facts, WebError> {
     });
     let scored = scored.collect();
     let releases = app.store.releases_of(checkpoint.id).await?;
-    Ok(Facts { checkpoint, scored, releases })
+    let lineage = lineage::of_checkpoint(app, &checkpoint).await?;
+    Ok(Facts { checkpoint, scored, releases, lineage })
 }
 
 fn view(
@@ -201,6 +206,7 @@ fn view(
         config: found.and_then(|v| serde_json::to_string_pretty(&v.config).ok()),
         evaluations: facts.scored.iter().map(evaluation).collect(),
         releases: facts.releases.iter().map(|release| release_row(&frame, release)).collect(),
+        lineage: lineage_view::view(frame.lang, &facts.lineage),
         form: ProposeForm { reason, ..form },
         notice,
         checkpoint,

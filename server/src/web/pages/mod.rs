@@ -11,6 +11,7 @@ pub(crate) mod leaderboard;
 pub(crate) mod login;
 pub(crate) mod login_command;
 pub(crate) mod overview;
+pub(crate) mod policies;
 pub(crate) mod queue;
 pub(crate) mod release;
 pub(crate) mod releases;
@@ -25,6 +26,8 @@ mod board;
 mod card;
 mod item;
 mod parts;
+mod lineage_view;
+mod release_more;
 mod release_view;
 mod review;
 mod run_curves;
@@ -56,6 +59,7 @@ mod tests {
             login::samples(frame),
             login_command::samples(frame),
             overview::samples(frame),
+            policies::samples(frame),
             queue::samples(frame),
             release_view::samples(frame),
             releases::samples(frame),

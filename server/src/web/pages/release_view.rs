@@ -13,6 +13,7 @@ use sekisho_store::{Approval, Comment, PublishStep, Release, ScoreRow, StepState
 
 use super::card;
 use super::parts::{Choice, Readout, ScoreCell};
+use super::release_more::{self, More, MoreFacts};
 use super::review::{self, Offer};
 use super::scored::Scored;
 use super::task_rows::{self, TaskRow};
@@ -49,6 +50,8 @@ pub(super) struct ReleasePage {
     card: String,
     edit: Option<EditForm>,
     url: Option<String>,
+    card_language: &'static str,
+    more: More,
 }
 
 /// One state of the road.
@@ -137,25 +140,26 @@ pub(super) struct Facts {
     pub(super) valid: Vec<Approval>,
     pub(super) comments: Vec<Comment>,
     pub(super) steps: Vec<PublishStep>,
+    pub(super) more: MoreFacts,
 }
 
 pub(super) fn view(
     frame: Frame,
     catalog: &Catalog,
-    facts: Facts,
+    mut facts: Facts,
     notice: Option<String>,
     comment: &str,
 ) -> ReleasePage {
+    let more = std::mem::take(&mut facts.more);
     let lang = frame.lang;
     let release = &facts.release;
     let decision: Option<Decision> =
         release.decision.clone().and_then(|json| serde_json::from_value(json).ok());
-    let card = match frame.param("card") {
-        Some("ja") => Language::Ja,
-        Some("en") => Language::En,
-        _ => lang,
-    };
+    let card = shown_card(&frame);
+    let edit = edit_form(&frame, &facts);
     ReleasePage {
+        more: release_more::view(&frame, release, more, edit.is_some()),
+        card_language: card.as_str(),
         how: vec![
             format!("sekisho release show {}", release.id),
             format!("GET /api/v1/releases/{}", release.id),
@@ -186,10 +190,19 @@ pub(super) fn view(
         steps: facts.steps.iter().map(|step| step_row(&frame, step)).collect(),
         cards: card_choices(&frame, card),
         card: card::render(if card == Language::Ja { &release.card_ja } else { &release.card_en }),
-        edit: edit_form(&frame, &facts),
+        edit,
         url: release.url.clone(),
         release: facts.release,
         frame,
+    }
+}
+
+/// The language of the card that is shown: the one asked for, else the reader's.
+pub(super) fn shown_card(frame: &Frame) -> Language {
+    match frame.param("card") {
+        Some("ja") => Language::Ja,
+        Some("en") => Language::En,
+        _ => frame.lang,
     }
 }
 

@@ -70,6 +70,12 @@ impl ReshardError {
         }
     }
 
+    /// Whether there was no room on the disk for it.
+    #[must_use]
+    pub fn is_disk_full(&self) -> bool {
+        matches!(self, Self::Write { error, .. } if is_disk_full(error))
+    }
+
     /// The sentence in Japanese; [`std::fmt::Display`] gives the English one.
     #[must_use]
     pub fn ja(&self) -> String {
