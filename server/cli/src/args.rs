@@ -1,8 +1,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    checkpoint, compare, completions, data, demo, doctor, eval, import, ingest, policy, release, replay, run,
-    serve, tasks, token, train, user, worker,
+    audit, checkpoint, compare, completions, corpus, data, demo, doctor, eval, import, ingest, login, logout,
+    policy, project, release, replay, run, serve, tasks, token, train, user, verify, worker,
 };
 
 /// The checkpoint that model checkpoints must pass: verify, evaluate, watch, judge, approve, publish.
@@ -52,15 +52,30 @@ pub(crate) enum Command {
     /// Licence and release-level policy, without a service
     #[command(subcommand)]
     Policy(policy::Command),
-    /// Releases: propose, freeze, request, publish …
+    /// Releases: propose, freeze, request, approve, publish, export, yank …
     #[command(subcommand)]
     Release(release::Command),
+    /// Hold a downloaded release, or one on a Hub, against its signature
+    Verify(verify::Args),
+    /// The audit log: verify it, export it, take its signed head
+    #[command(subcommand)]
+    Audit(audit::Command),
     /// Runs of a service
     #[command(subcommand)]
     Run(run::Command),
     /// Checkpoints of a service
     #[command(subcommand)]
     Checkpoint(checkpoint::Command),
+    /// The registry of corpora: subsets, licences, release levels
+    #[command(subcommand)]
+    Corpus(corpus::Command),
+    /// Projects of a service
+    #[command(subcommand)]
+    Project(project::Command),
+    /// Sign this command line in, confirmed in a browser: what approving takes
+    Login(login::Args),
+    /// End the sign-in
+    Logout(logout::Args),
     /// Accounts of a service
     #[command(subcommand)]
     User(user::Command),

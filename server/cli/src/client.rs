@@ -3,26 +3,36 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use reqwest::blocking::{RequestBuilder, Response};
+use reqwest::header::IF_MATCH;
 use sekisho_domain::wire::Problem;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::exit::{ExitStatus, Failed};
+use crate::logins;
+
+/// Where a service listens unless told otherwise.
+pub(crate) const DEFAULT_SERVER: &str = "http://127.0.0.1:7070";
 
 /// Where the service is and who asks. Flags that every command against a server shares.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct ServerArgs {
     /// URL of the service
-    #[arg(long, env = "SEKISHO_SERVER", default_value = "http://127.0.0.1:7070", value_name = "URL")]
+    #[arg(long, env = "SEKISHO_SERVER", default_value = DEFAULT_SERVER, value_name = "URL")]
     pub(crate) server: String,
     #[command(flatten)]
     token: TokenArgs,
 }
 
 impl ServerArgs {
-    /// The token, see [`TokenArgs::read`].
+    /// The token, see [`TokenArgs::read`]: for what goes on longer than a sign-in holds.
     pub(crate) fn token(&self) -> anyhow::Result<Option<String>> {
         self.token.read()
+    }
+
+    /// The token, or the secret of `sekisho login` where no token is given.
+    pub(crate) fn credential(&self) -> anyhow::Result<Option<String>> {
+        prefer(self.token()?, || Ok(logins::current(&self.server)?.map(|login| login.secret)))
     }
 }
 
@@ -40,6 +50,10 @@ pub(crate) struct TokenArgs {
 impl TokenArgs {
     /// The token: `--token` (with a warning), `--token-file`, then `SEKISHO_TOKEN`.
     pub(crate) fn read(&self) -> anyhow::Result<Option<String>> {
+        self.choose(std::env::var("SEKISHO_TOKEN").ok())
+    }
+
+    fn choose(&self, environment: Option<String>) -> anyhow::Result<Option<String>> {
         if let Some(token) = &self.token {
             tracing::warn!("--token shows in the list of processes; prefer SEKISHO_TOKEN or --token-file");
             return Ok(Some(token.clone()));
@@ -52,8 +66,16 @@ impl TokenArgs {
             })?;
             return Ok(Some(text.trim().to_owned()));
         }
-        Ok(std::env::var("SEKISHO_TOKEN").ok().filter(|token| !token.is_empty()))
+        Ok(environment.filter(|token| !token.is_empty()))
     }
+}
+
+/// What was given, or what was kept. Who gives a token means that one, whoever is signed in.
+fn prefer(
+    given: Option<String>,
+    kept: impl FnOnce() -> anyhow::Result<Option<String>>,
+) -> anyhow::Result<Option<String>> {
+    if given.is_some() { Ok(given) } else { kept() }
 }
 
 /// Talks to `/api/v1`.
@@ -65,22 +87,59 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) fn new(args: &ServerArgs) -> anyhow::Result<Self> {
+        Self::with(&args.server, args.credential()?)
+    }
+
+    /// As the person who signed in with `sekisho login`, for what a stored token never does; `page` is where the browser does it.
+    pub(crate) fn signed_in(args: &ServerArgs, page: &str) -> anyhow::Result<Self> {
+        let Some(login) = logins::current(&args.server)? else {
+            let url = args.server.trim_end_matches('/');
+            let text = format!(
+                "A stored token never approves. Sign in with `sekisho login`, or approve in the browser at {url}{page}."
+            );
+            return Err(Failed::with(ExitStatus::Refused, text));
+        };
+        Self::with(&args.server, Some(login.secret))
+    }
+
+    /// Under this secret, or as a stranger.
+    pub(crate) fn with(server: &str, token: Option<String>) -> anyhow::Result<Self> {
+        // A limit to every wait for the next bytes, not to the whole answer.
         let http = reqwest::blocking::Client::builder().timeout(Duration::from_secs(60)).build()?;
-        let base = format!("{}/api/v1", args.server.trim_end_matches('/'));
-        Ok(Self { http, base, token: args.token()? })
+        Ok(Self { http, base: format!("{}/api/v1", server.trim_end_matches('/')), token })
     }
 
     pub(crate) fn get<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
-        self.send(self.http.get(format!("{}{path}", self.base)))
+        self.send(self.http.get(self.url(path)))
+    }
+
+    /// GET of an answer that is no JSON, or too large to be held.
+    pub(crate) fn stream(&self, path: &str) -> anyhow::Result<Response> {
+        self.answer(self.http.get(self.url(path)))
     }
 
     pub(crate) fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> anyhow::Result<T> {
-        self.send(self.http.post(format!("{}{path}", self.base)).json(body))
+        self.send(self.http.post(self.url(path)).json(body))
+    }
+
+    /// POST on the version that the caller has seen; refused when there is a newer one.
+    pub(crate) fn post_seen<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        version: u64,
+        body: &impl Serialize,
+    ) -> anyhow::Result<T> {
+        let request = self.http.post(self.url(path)).header(IF_MATCH, format!("\"{version}\""));
+        self.send(request.json(body))
     }
 
     /// DELETE; nothing is answered.
     pub(crate) fn delete(&self, path: &str) -> anyhow::Result<()> {
-        self.answer(self.http.delete(format!("{}{path}", self.base))).map(drop)
+        self.answer(self.http.delete(self.url(path))).map(drop)
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.base)
     }
 
     fn send<T: DeserializeOwned>(&self, request: RequestBuilder) -> anyhow::Result<T> {
@@ -109,5 +168,59 @@ fn refuse(response: Response) -> anyhow::Result<Response> {
     match serde_json::from_str::<Problem>(&text) {
         Ok(problem) => Err(Failed::from(problem).into()),
         Err(_) => Err(Failed::with(ExitStatus::Unexpected, format!("the server answered {status}: {text}"))),
+    }
+}
+
+/// A text as one segment of a path, or as a value of a query.
+pub(crate) fn encode(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    encoded
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::{TokenArgs, encode, prefer};
+
+    #[test]
+    fn a_token_comes_from_the_flag_the_file_the_environment_in_this_order() {
+        let root = tempfile::tempdir().expect("a temporary folder");
+        let file = root.path().join("token");
+        fs_err::write(&file, "from-file\n").expect("written");
+        let args = |token: Option<&str>, token_file: Option<PathBuf>| TokenArgs {
+            token: token.map(ToOwned::to_owned),
+            token_file,
+        };
+        let environment = || Some("from-environment".to_owned());
+        let chosen = |args: TokenArgs, environment| args.choose(environment).expect("readable");
+        let flag = chosen(args(Some("from-flag"), Some(file.clone())), environment());
+        assert_eq!(flag.as_deref(), Some("from-flag"));
+        assert_eq!(chosen(args(None, Some(file)), environment()).as_deref(), Some("from-file"));
+        assert_eq!(chosen(args(None, None), environment()).as_deref(), Some("from-environment"));
+        assert_eq!(chosen(args(None, None), Some(String::new())), None);
+    }
+
+    #[test]
+    fn a_sign_in_is_used_where_no_token_is_given() {
+        let kept = || Ok(Some("kept".to_owned()));
+        assert_eq!(prefer(Some("given".to_owned()), kept).expect("known").as_deref(), Some("given"));
+        assert_eq!(prefer(None, kept).expect("known").as_deref(), Some("kept"));
+        assert_eq!(prefer(None, || Ok(None)).expect("known"), None);
+        let untouched = prefer(Some("given".to_owned()), || anyhow::bail!("nobody asks for it"));
+        assert!(untouched.is_ok());
+    }
+
+    #[test]
+    fn a_name_stays_one_segment() {
+        assert_eq!(encode("web-ja_v1.2~"), "web-ja_v1.2~");
+        assert_eq!(encode("a/b c?%森"), "a%2Fb%20c%3F%25%E6%A3%AE");
     }
 }

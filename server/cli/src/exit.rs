@@ -19,6 +19,8 @@ pub(crate) enum ExitStatus {
     Conflict = 4,
     /// Refused by policy, level, licence or gate.
     Refused = 5,
+    /// What was waited for did not come in time.
+    TimedOut = 124,
     /// Stopped by the user.
     Interrupted = 130,
 }

@@ -6,10 +6,14 @@ mod commands;
 mod demo;
 mod engine;
 mod exit;
+mod fields;
+mod files;
+mod logins;
 mod parent;
 mod printer;
 mod proposal;
 mod signals;
+mod transfer;
 
 use std::process::ExitCode;
 

@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::io::{IsTerminal as _, Write as _};
 use std::time::Duration;
 
@@ -64,10 +65,33 @@ impl Printer {
         bar
     }
 
+    /// Something that takes its time, and nobody knows how long.
+    pub(crate) fn spinner(&self, text: impl Into<Cow<'static, str>>) -> ProgressBar {
+        let bar = self.bar(0, "{spinner} {msg}  {elapsed}");
+        bar.set_message(text);
+        bar
+    }
+
+    /// Asks the person at the terminal; anything but yes is a no.
+    pub(crate) fn confirm(&self, question: &str) -> anyhow::Result<bool> {
+        self.bars.suspend(|| {
+            let mut out = std::io::stderr();
+            write!(out, "{question} [y/N] ").and_then(|()| out.flush())?;
+            let mut answer = String::new();
+            std::io::stdin().read_line(&mut answer)?;
+            Ok(["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str()))
+        })
+    }
+
     /// Says why a command failed and answers its exit status.
     pub(crate) fn failure(&self, error: &anyhow::Error) -> ExitStatus {
         self.say(&format!("error: {error:#}"));
         error.downcast_ref::<Failed>().map_or(ExitStatus::Unexpected, |failed| failed.status)
+    }
+
+    /// Data: what is known of one thing, a fact a line.
+    pub(crate) fn facts(&self, facts: &[(&str, String)]) -> anyhow::Result<()> {
+        self.data(&aligned(facts).join("\n"))
     }
 
     /// Data: rows under a header, columns aligned. Full-width characters count as two columns.
@@ -91,6 +115,12 @@ impl Printer {
         lines.extend(rows.iter().map(|row| line(row)));
         self.data(&lines.join("\n"))
     }
+}
+
+/// Names and what they are, in two columns.
+pub(crate) fn aligned(facts: &[(&str, String)]) -> Vec<String> {
+    let widest = facts.iter().map(|(name, _)| width(name)).max().unwrap_or_default();
+    facts.iter().map(|(name, fact)| format!("{name}{}  {fact}", " ".repeat(widest - width(name)))).collect()
 }
 
 fn width(text: &str) -> usize {

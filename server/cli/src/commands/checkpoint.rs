@@ -1,6 +1,6 @@
 use sekisho_domain::wire::CheckpointView;
 
-use crate::client::{Client, ServerArgs};
+use crate::client::{Client, ServerArgs, encode};
 use crate::exit::ExitStatus;
 use crate::printer::Printer;
 
@@ -45,15 +45,16 @@ pub(crate) fn run(command: &Command, printer: &Printer) -> anyhow::Result<ExitSt
     match command {
         Command::List { run, options } => {
             let found: Vec<CheckpointView> =
-                Client::new(&options.server)?.get(&format!("/runs/{run}/checkpoints"))?;
+                Client::new(&options.server)?.get(&format!("/runs/{}/checkpoints", encode(run)))?;
             if options.json { printer.json(&found)? } else { table(&found, printer)? }
         }
         Command::Show { id, options } => {
-            let found: CheckpointView = Client::new(&options.server)?.get(&format!("/checkpoints/{id}"))?;
+            let found: CheckpointView =
+                Client::new(&options.server)?.get(&format!("/checkpoints/{}", encode(id)))?;
             if options.json { printer.json(&found)? } else { table(std::slice::from_ref(&found), printer)? }
         }
         Command::Evaluate { id, suite, options } => {
-            let path = format!("/checkpoints/{id}/evaluations");
+            let path = format!("/checkpoints/{}/evaluations", encode(id));
             let answer: serde_json::Value =
                 Client::new(&options.server)?.post(&path, &serde_json::json!({ "suite": suite }))?;
             printer.json(&answer)?;

@@ -18,6 +18,9 @@ pub(crate) struct Args {
     /// Name of the run; an unknown one is created
     #[arg(long, value_name = "NAME")]
     run: String,
+    /// Project of a run that is created [default: default]
+    #[arg(long, value_name = "NAME")]
+    project: Option<String>,
     /// Update number
     #[arg(long, value_name = "N")]
     step: u64,
@@ -41,9 +44,10 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> anyhow::Result<ExitStatus> 
     let folder = fs_err::canonicalize(&args.path).map_err(|error| {
         Failed::user(format!("{error}; give the folder that holds config.json and the safetensors files"))
     })?;
-    let address = ServerAddress { url: args.server.server.clone(), token: args.server.token()? };
+    let address = ServerAddress { url: args.server.server.clone(), token: args.server.credential()? };
     let client = RunClient::new(&address).map_err(Failed::user)?;
-    let registration = RegisterRun { name: args.run.clone(), ..RegisterRun::default() };
+    let registration =
+        RegisterRun { name: args.run.clone(), project: args.project.clone(), ..RegisterRun::default() };
     let run = client.register(&registration).map_err(Failed::from)?;
     let (step, tokens) = (Step(args.step), Tokens(args.tokens));
     let handed = if args.copy {

@@ -1,15 +1,20 @@
 //! One file per subcommand: its flags, and a function that calls a library and prints.
 
+pub(crate) mod audit;
 pub(crate) mod checkpoint;
 pub(crate) mod compare;
 pub(crate) mod completions;
+pub(crate) mod corpus;
 pub(crate) mod data;
 pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod eval;
 pub(crate) mod import;
 pub(crate) mod ingest;
+pub(crate) mod login;
+pub(crate) mod logout;
 pub(crate) mod policy;
+pub(crate) mod project;
 pub(crate) mod release;
 pub(crate) mod replay;
 pub(crate) mod run;
@@ -18,6 +23,7 @@ pub(crate) mod tasks;
 pub(crate) mod token;
 pub(crate) mod train;
 pub(crate) mod user;
+pub(crate) mod verify;
 pub(crate) mod worker;
 
 use crate::args::Command;
@@ -41,6 +47,12 @@ pub(crate) fn run(command: Command, printer: &Printer) -> anyhow::Result<ExitSta
         Command::Release(command) => release::run(&command, printer),
         Command::Run(command) => run::run(&command, printer),
         Command::Checkpoint(command) => checkpoint::run(&command, printer),
+        Command::Verify(args) => verify::run(&args, printer),
+        Command::Audit(command) => audit::run(&command, printer),
+        Command::Corpus(command) => corpus::run(&command, printer),
+        Command::Project(command) => project::run(&command, printer),
+        Command::Login(args) => login::run(&args, printer),
+        Command::Logout(args) => logout::run(&args, printer),
         Command::User(command) => user::run(&command, printer),
         Command::Token(command) => token::run(&command, printer),
         Command::Doctor(args) => doctor::run(&args, printer),

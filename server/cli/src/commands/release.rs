@@ -1,12 +1,24 @@
+mod card;
+mod export;
+mod publish;
+mod steps;
+mod view;
+mod yank;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use serde_json::{Value, json};
 
-use crate::client::{Client, ServerArgs};
+use crate::client::{Client, ServerArgs, encode};
 use crate::exit::{ExitStatus, Failed};
+use crate::fields::words;
 use crate::printer::Printer;
 use crate::proposal;
+
+/// Between two looks at weights that are being written.
+const PAUSE: Duration = Duration::from_millis(500);
 
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
@@ -25,24 +37,28 @@ pub(crate) enum Command {
     Freeze(Act),
     /// Ask for approvals
     Request(Act),
-    /// Approve: in the browser, signed in (a stored token never approves)
+    /// Approve, signed in with `sekisho login` (a stored token never approves)
     Approve(Act),
-    /// Back to draft, with a comment
+    /// Approve alone, as an admin signed in with `sekisho login`; the reason is recorded
+    BreakGlass(Act),
+    /// Back to draft, with a comment, signed in with `sekisho login`
     Return(Act),
-    /// End it, as an approver
+    /// End it as an approver, signed in with `sekisho login`
     Reject(Act),
     /// End it, as the author
     Withdraw(Act),
     /// Add a comment
     Comment(Act),
     /// Publish what is approved, or resume a publication
-    Publish {
-        #[command(flatten)]
-        act: Act,
-        /// Wait until it is out; exit 1 when it stops
-        #[arg(long)]
-        wait: bool,
-    },
+    Publish(publish::Args),
+    /// Write what is, or would be, published into a folder
+    Export(export::Args),
+    /// Take a published release back, as far as that is possible
+    Yank(yank::Args),
+    /// Draft a revision of a published release: the same weights, another card
+    Revise(Act),
+    /// The model card: show it, and write its sections
+    Card(card::Args),
     /// Releases, those waiting for approval first
     List(Options),
     /// One release
@@ -80,131 +96,91 @@ pub(crate) fn run(command: &Command, printer: &Printer) -> anyhow::Result<ExitSt
             let mut body = proposal::gather(lineage, printer)?;
             body["checkpoint"] = json!(checkpoint);
             let release: Value = Client::new(&options.server)?.post("/releases", &body)?;
-            show(&release, options, printer)?;
+            view::show(&release, options, printer)?;
             Ok(ExitStatus::Ok)
         }
-        Command::Freeze(args) => judged(&act("freeze", args)?, &args.options, printer),
+        Command::Freeze(args) => freeze(args, printer),
         Command::Request(args) => acted("request", args, printer),
-        Command::Approve(args) => {
-            let url = args.options.server.server.trim_end_matches('/');
-            let text = format!(
-                "A stored token never approves. Sign in in the browser and approve at {url}/releases/{}.",
-                args.id
-            );
-            Err(Failed::with(ExitStatus::Refused, text))
-        }
-        Command::Return(args) => acted("return", args, printer),
-        Command::Reject(args) => acted("reject", args, printer),
+        Command::Approve(args) => acted_in_person("approve", args, printer),
+        Command::BreakGlass(args) => acted_in_person("break_glass", args, printer),
+        Command::Return(args) => acted_in_person("return", args, printer),
+        Command::Reject(args) => acted_in_person("reject", args, printer),
         Command::Withdraw(args) => acted("withdraw", args, printer),
-        Command::Comment(args) => acted("comment", args, printer),
-        Command::Publish { act: args, wait: false } => acted("publish", args, printer),
-        Command::Publish { act: args, wait: true } => {
-            let release = act("publish", args)?;
-            let release = follow(&Client::new(&args.options.server)?, &release, printer)?;
-            show(&release, &args.options, printer)?;
+        Command::Comment(args) => {
+            // A comment is not on a version.
+            let path = format!("{}/comment", path(&args.id));
+            let release: Value =
+                Client::new(&args.options.server)?.post(&path, &json!({ "comment": args.message }))?;
+            view::show(&release, &args.options, printer)?;
             Ok(ExitStatus::Ok)
         }
-        Command::List(options) => list(options, printer),
+        Command::Publish(args) => publish::run(args, printer),
+        Command::Export(args) => export::run(args, printer),
+        Command::Yank(args) => yank::run(args, printer),
+        Command::Revise(args) => acted("revise", args, printer),
+        Command::Card(args) => card::run(args, printer),
+        Command::List(options) => view::list(options, printer),
         Command::Show { id, options } => {
-            let release: Value = Client::new(&options.server)?.get(&format!("/releases/{id}"))?;
+            let release: Value = Client::new(&options.server)?.get(&path(id))?;
             judged(&release, options, printer)
         }
     }
 }
 
+/// Of the API, and of the page.
+fn path(id: &str) -> String {
+    format!("/releases/{}", encode(id))
+}
+
 /// Acts on the version of the release that is there now; the server refuses if it changes in between.
-fn act(action: &str, args: &Act) -> anyhow::Result<Value> {
-    let client = Client::new(&args.options.server)?;
-    let release: Value = client.get(&format!("/releases/{}", args.id))?;
-    let body = json!({ "version": release["version"], "comment": args.message });
-    client.post(&format!("/releases/{}/{action}", args.id), &body)
+fn act(client: &Client, id: &str, action: &str, body: &Value) -> anyhow::Result<Value> {
+    let path = path(id);
+    let release: Value = client.get(&path)?;
+    let version = release["version"].as_u64().context("the server's answer has no version")?;
+    client.post_seen(&format!("{path}/{action}"), version, body)
 }
 
 /// An action that did what was asked, whatever the policy said about the release before.
 fn acted(action: &str, args: &Act, printer: &Printer) -> anyhow::Result<ExitStatus> {
-    show(&act(action, args)?, &args.options, printer)?;
+    finish(&Client::new(&args.options.server)?, action, args, printer)
+}
+
+/// The same for what only a person does who has proved to be there.
+fn acted_in_person(action: &str, args: &Act, printer: &Printer) -> anyhow::Result<ExitStatus> {
+    finish(&Client::signed_in(&args.options.server, &path(&args.id))?, action, args, printer)
+}
+
+fn finish(client: &Client, action: &str, args: &Act, printer: &Printer) -> anyhow::Result<ExitStatus> {
+    let release = act(client, &args.id, action, &json!({ "comment": args.message }))?;
+    view::show(&release, &args.options, printer)?;
     Ok(ExitStatus::Ok)
+}
+
+/// Fixes the content; where its weights are written anew for that, waits until they are.
+fn freeze(args: &Act, printer: &Printer) -> anyhow::Result<ExitStatus> {
+    let client = Client::new(&args.options.server)?;
+    let mut release = act(&client, &args.id, "freeze", &json!({ "comment": args.message }))?;
+    if release["state"] == "frozen" {
+        printer.say("The weights are being written as the release has them; the policy judges them then.");
+        let spinner = printer.spinner("writing the weights");
+        while release["state"] == "frozen" {
+            std::thread::sleep(PAUSE);
+            release = client.get(&path(&args.id))?;
+        }
+        spinner.finish_and_clear();
+    }
+    if release["state"] == "draft" {
+        let steps = release["steps"].as_array();
+        let failed = steps.into_iter().flatten().find(|step| step["name"] == "prepare");
+        let reason = failed.map_or("it is a draft again", |step| words(step, "/detail/en"));
+        return Err(Failed::user(format!("The release was not frozen: {reason}")));
+    }
+    judged(&release, &args.options, printer)
 }
 
 /// What was asked is the policy's verdict.
 fn judged(release: &Value, options: &Options, printer: &Printer) -> anyhow::Result<ExitStatus> {
-    show(release, options, printer)?;
+    view::show(release, options, printer)?;
     let refused = release["decision"]["verdict"] == "refused";
     Ok(if refused { ExitStatus::Refused } else { ExitStatus::Ok })
-}
-
-/// Tells each step of a publication as it is done, until it is out or has stopped.
-fn follow(client: &Client, release: &Value, printer: &Printer) -> anyhow::Result<Value> {
-    let path = format!("/releases/{}", release["id"].as_str().unwrap_or_default());
-    let mut told = Vec::new();
-    loop {
-        let release: Value = client.get(&path)?;
-        let state = release["state"].as_str().unwrap_or_default();
-        let steps = release["steps"].as_array().cloned().unwrap_or_default();
-        for step in steps.iter().filter(|step| step["state"] == "done") {
-            if !told.contains(&step["name"]) {
-                told.push(step["name"].clone());
-                printer.say(&format!("{}: {}", words(step, "/name"), words(step, "/detail/en")));
-            }
-        }
-        let running = release["publishing"] == true;
-        if state == "published" {
-            return Ok(release);
-        }
-        if !running {
-            let stop = steps.iter().find(|step| is_stop(step));
-            let reason = stop.map_or("it is no longer being published", |step| words(step, "/detail/en"));
-            return Err(Failed::with(
-                ExitStatus::Failure,
-                format!("The publication stopped ({state}): {reason}"),
-            ));
-        }
-        std::thread::sleep(Duration::from_millis(300));
-    }
-}
-
-/// Whether a publication stopped at this step: on an error, or not knowing whether it took effect.
-fn is_stop(step: &Value) -> bool {
-    step["state"] == "failed" || (step["state"] == "intended" && !words(step, "/detail/en").is_empty())
-}
-
-fn words<'v>(value: &'v Value, pointer: &str) -> &'v str {
-    value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
-}
-
-fn list(options: &Options, printer: &Printer) -> anyhow::Result<ExitStatus> {
-    let releases: Vec<Value> = Client::new(&options.server)?.get("/releases")?;
-    if options.json {
-        printer.json(&releases)?;
-    } else {
-        let rows: Vec<_> = releases.iter().map(row).collect();
-        printer.table(&["name", "state", "verdict", "approvals", "repository", "id"], &rows)?;
-    }
-    Ok(ExitStatus::Ok)
-}
-
-/// The release, what the policy holds against it, and where its publication stopped.
-fn show(release: &Value, options: &Options, printer: &Printer) -> anyhow::Result<()> {
-    if options.json {
-        printer.json(release)?;
-    } else {
-        printer.table(&["name", "state", "verdict", "approvals", "repository", "id"], &[row(release)])?;
-    }
-    for finding in release["decision"]["violations"].as_array().into_iter().flatten() {
-        printer.say(&format!("{}: {}", words(finding, "/code"), words(finding, "/text/en")));
-    }
-    // While it is being published, what stands there may be of the last time.
-    let has_stopped = release["state"] == "publishing" && release["publishing"] != true;
-    let steps = release["steps"].as_array().filter(|_| has_stopped);
-    for step in steps.into_iter().flatten().filter(|step| is_stop(step)) {
-        printer.say(&format!("stopped at {}: {}", words(step, "/name"), words(step, "/detail/en")));
-    }
-    Ok(())
-}
-
-fn row(release: &Value) -> Vec<String> {
-    let text = |key: &str| release[key].as_str().unwrap_or("—").to_owned();
-    let verdict = release["decision"]["verdict"].as_str().unwrap_or("—").to_owned();
-    let approvals = format!("{}/{}", release["approvals"], release["approvals_needed"]);
-    vec![text("name"), text("state"), verdict, approvals, text("repo"), text("id")]
 }

@@ -1,7 +1,8 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use sekisho_server::{Config, Server, bind, take};
+use sekisho_server::service::people;
+use sekisho_server::{App, Config, Server, bind, take};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
@@ -25,6 +26,9 @@ pub(crate) struct Args {
     /// Start no worker on this machine
     #[arg(long)]
     no_local_worker: bool,
+    /// Print a one-time sign-in link for this account, made by the service itself
+    #[arg(long, value_name = "NAME")]
+    link: Option<String>,
 }
 
 pub(crate) fn run(args: &Args, printer: &Printer) -> anyhow::Result<ExitStatus> {
@@ -35,9 +39,16 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> anyhow::Result<ExitStatus> 
         let program = std::env::current_exe()?;
         let lock = take(&dir).map_err(Failed::user)?;
         let server = Server::open(config, listener, lock, Some(program)).await.map_err(Failed::user)?;
+        let link = match &args.link {
+            Some(name) => Some(sign_in_link(&server.app, name).await?),
+            None => None,
+        };
         printer.say(&format!("Sekisho serves at {}", server.app.config.public_url));
         printer.say(&format!("  data   {}", dir.display()));
         printer.say(&format!("  admin  SEKISHO_TOKEN=$(cat {})", dir.join("admin-token").display()));
+        if let Some(link) = link {
+            printer.say(&format!("  link   {link}  (signs in once, within a day)"));
+        }
         let (stop, stopped) = watch::channel(false);
         let serving = tokio::spawn(server.run(stopped));
         let status = wait_for_signal().await?;
@@ -46,6 +57,17 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> anyhow::Result<ExitStatus> 
         serving.await??;
         Ok(status)
     })
+}
+
+/// A link that no token had a part in: who signs in by it may approve.
+async fn sign_in_link(app: &App, name: &str) -> anyhow::Result<String> {
+    let Some(user) = app.store.user_by_name(name).await? else {
+        let text = format!(
+            "There is no account \"{name}\" to sign in as. Start without --link, and add it with `sekisho user add {name} --role ROLE`."
+        );
+        return Err(Failed::with(ExitStatus::NotFound, text));
+    };
+    Ok(people::login_link(app, &user, None).await?)
 }
 
 fn configure(args: &Args) -> Result<Config, sekisho_server::ConfigError> {

@@ -1,7 +1,7 @@
 use sekisho_domain::user::Scope;
 use serde_json::{Value, json};
 
-use crate::client::{Client, ServerArgs};
+use crate::client::{Client, ServerArgs, encode};
 use crate::exit::ExitStatus;
 use crate::printer::Printer;
 
@@ -45,20 +45,24 @@ pub(crate) fn run(command: &Command, printer: &Printer) -> anyhow::Result<ExitSt
     match command {
         Command::Add { user, label, scope, days, server } => {
             let body = json!({ "label": label, "scopes": scope, "days": days });
-            let answer: Value = Client::new(server)?.post(&format!("/users/{user}/tokens"), &body)?;
+            let answer: Value = Client::new(server)?.post(&tokens(user), &body)?;
             printer.data(answer["token"].as_str().unwrap_or_default())?;
         }
         Command::List { user, server } => {
-            let tokens: Vec<Value> = Client::new(server)?.get(&format!("/users/{user}/tokens"))?;
-            let rows: Vec<_> = tokens.iter().map(row).collect();
+            let found: Vec<Value> = Client::new(server)?.get(&tokens(user))?;
+            let rows: Vec<_> = found.iter().map(row).collect();
             printer.table(&["label", "scopes", "created", "expires", "id"], &rows)?;
         }
         Command::Revoke { user, id, server } => {
-            Client::new(server)?.delete(&format!("/users/{user}/tokens/{id}"))?;
+            Client::new(server)?.delete(&format!("{}/{}", tokens(user), encode(id)))?;
             printer.say(&format!("Token {id} of {user} works no longer."));
         }
     }
     Ok(ExitStatus::Ok)
+}
+
+fn tokens(user: &str) -> String {
+    format!("/users/{}/tokens", encode(user))
 }
 
 fn row(token: &Value) -> Vec<String> {

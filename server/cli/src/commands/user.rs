@@ -1,7 +1,8 @@
 use sekisho_domain::user::Role;
 use serde_json::{Value, json};
 
-use crate::client::{Client, ServerArgs};
+use crate::client::{Client, ServerArgs, encode};
+use crate::commands::project;
 use crate::exit::ExitStatus;
 use crate::printer::Printer;
 
@@ -29,6 +30,9 @@ pub(crate) enum Command {
         /// viewer, contributor, evaluator, approver, publisher, admin
         #[arg(required = true, value_delimiter = ',', value_name = "ROLE")]
         roles: Vec<Role>,
+        /// Only in this project; there is no admin of one
+        #[arg(long, value_name = "NAME")]
+        project: Option<String>,
         #[command(flatten)]
         server: ServerArgs,
     },
@@ -53,8 +57,11 @@ pub(crate) fn run(command: &Command, printer: &Printer) -> anyhow::Result<ExitSt
             let _: Value = client.post("/users", &json!({ "name": name, "roles": role }))?;
             link(&client, name, printer)?;
         }
-        Command::Roles { name, roles, server } => {
-            let path = format!("/users/{name}/roles");
+        Command::Roles { name, roles, project: Some(project), server } => {
+            project::set_roles(&Client::new(server)?, project, name, roles, printer)?;
+        }
+        Command::Roles { name, roles, project: None, server } => {
+            let path = format!("/users/{}/roles", encode(name));
             let user: Value = Client::new(server)?.post(&path, &json!({ "roles": roles }))?;
             printer.table(&["name", "roles", "id"], &[row(&user)])?;
         }
@@ -64,7 +71,7 @@ pub(crate) fn run(command: &Command, printer: &Printer) -> anyhow::Result<ExitSt
 }
 
 fn link(client: &Client, name: &str, printer: &Printer) -> anyhow::Result<()> {
-    let answer: Value = client.post(&format!("/users/{name}/login-link"), &json!({}))?;
+    let answer: Value = client.post(&format!("/users/{}/login-link", encode(name)), &json!({}))?;
     printer.say("The link signs in once, within a day:");
     printer.data(answer["url"].as_str().unwrap_or_default())
 }

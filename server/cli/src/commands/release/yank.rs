@@ -1,0 +1,40 @@
+use sekisho_domain::release::YankExtent;
+use serde_json::{Value, json};
+
+use super::steps::{Goal, follow};
+use super::{Options, act, view};
+use crate::client::Client;
+use crate::exit::ExitStatus;
+use crate::printer::Printer;
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Id of the release
+    id: String,
+    /// The card alone says it; the Hub asks for permission before a download; or the repository is hidden
+    #[arg(long, value_name = "card|gate|hide")]
+    extent: YankExtent,
+    /// Why; it stands in the card
+    #[arg(long, short, value_name = "REASON")]
+    message: String,
+    /// Wait until the Hub shows it; exit 1 when it stops
+    #[arg(long)]
+    wait: bool,
+    #[command(flatten)]
+    options: Options,
+}
+
+pub(super) fn run(args: &Args, printer: &Printer) -> anyhow::Result<ExitStatus> {
+    let client = Client::new(&args.options.server)?;
+    // The steps that were done by now are those of the publication.
+    let published: Value = client.get(&super::path(&args.id))?;
+    let before = published["steps"].as_array().cloned().unwrap_or_default();
+    let body = json!({ "extent": args.extent, "comment": args.message });
+    let mut release = act(&client, &args.id, "yank", &body)?;
+    if args.wait {
+        let goal = Goal { what: "yank", reached: |release| release["yank"]["done"] == true, before };
+        release = follow(&client, &args.id, &goal, printer)?;
+    }
+    view::show(&release, &args.options, printer)?;
+    Ok(ExitStatus::Ok)
+}
