@@ -240,7 +240,8 @@ async fn command_actor(app: &App, secret: &str) -> Result<Actor, WebError> {
         _ => {
             let mut error = WebError::unauthorized();
             error.code = "login-expired";
-            "The sign-in of this command line has ended. Sign in again: `sekisho login`.".clone_into(&mut error.detail);
+            "The sign-in of this command line has ended. Sign in again: `sekisho login`."
+                .clone_into(&mut error.detail);
             Err(error)
         }
     }

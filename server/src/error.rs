@@ -85,7 +85,8 @@ impl WebError {
 
     /// 428: the version that was seen is not told.
     pub fn version_missing() -> Self {
-        let detail = "Say which version you have seen: send its ETag as If-Match, or \"version\" in the body.";
+        let detail =
+            "Say which version you have seen: send its ETag as If-Match, or \"version\" in the body.";
         Self::new(StatusCode::PRECONDITION_REQUIRED, "version-missing", detail)
     }
 

@@ -23,7 +23,17 @@ pub struct Ended {
 pub fn command(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
     let mut command = Command::new(binary::sekisho());
     command.args(arguments).stdin(Stdio::null()).env("COLUMNS", "100");
-    for name in ["SEKISHO_SERVER", "SEKISHO_TOKEN", "SEKISHO_DIR", "SEKISHO_NO_PROGRESS", "RUST_LOG"] {
+    // Nobody is signed in, whatever this machine's user has done.
+    command.env("SEKISHO_LOGINS", "/nonexistent/logins.json");
+    for name in [
+        "HF_TOKEN",
+        "HF_ENDPOINT",
+        "SEKISHO_SERVER",
+        "SEKISHO_TOKEN",
+        "SEKISHO_DIR",
+        "SEKISHO_NO_PROGRESS",
+        "RUST_LOG",
+    ] {
         command.env_remove(name);
     }
     command

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use sekisho_domain::EvaluationId;
+use sekisho_domain::audit::ChainedEntry;
 use sekisho_store::sqlite::SqliteStore;
 use sekisho_store::{
     AuditEntry, AuditRepository as _, EvaluationRepository as _, QueueRepository as _, WorkRow,
@@ -56,6 +57,21 @@ impl Database {
             assert_eq!(whole, Ok(entries.len() as u64), "every entry fits the one before");
             let read = |line: ChainedEntry| serde_json::from_value(line.entry).expect("an entry of ours");
             entries.into_iter().map(read).collect()
+        })
+    }
+
+    /// The codes of sign-ins that wait for a person.
+    ///
+    /// # Panics
+    /// When the database cannot be read.
+    #[must_use]
+    pub fn login_codes(&self) -> Vec<String> {
+        self.runtime.block_on(async {
+            let options = SqliteConnectOptions::new().filename(&self.file);
+            let mut connection = options.connect().await.expect("connected");
+            let codes = sqlx::query_scalar("SELECT code FROM login_requests").fetch_all(&mut connection).await;
+            connection.close().await.expect("closed");
+            codes.expect("codes")
         })
     }
 

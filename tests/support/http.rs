@@ -53,6 +53,12 @@ impl Api {
         self.send(self.http.delete(self.url(path)))
     }
 
+    /// POST of JSON for the version that the caller has seen.
+    #[must_use]
+    pub fn post_seen(&self, path: &str, etag: &str, body: &Value) -> Answer {
+        self.send(self.http.post(self.url(path)).header("if-match", etag).json(body))
+    }
+
     /// POST of JSON.
     #[must_use]
     pub fn post(&self, path: &str, body: &Value) -> Answer {
@@ -130,6 +136,22 @@ impl Session {
         assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Lax"), "{cookie}");
         let cookie = cookie.split(';').next().unwrap_or_default().to_owned();
         Self { api, cookie }
+    }
+
+    /// Signs in by name and password.
+    ///
+    /// # Errors
+    /// The answer that refuses.
+    pub fn with_password(base: &str, name: &str, password: &str) -> Result<Self, Answer> {
+        let api = Api::new(base, None);
+        let fields = [("name", name), ("password", password), ("next", "/settings")];
+        let answer = api.form("/login/password", &fields, &[]);
+        if answer.status != 303 {
+            return Err(answer);
+        }
+        assert_eq!(answer.headers["location"], "/settings");
+        let cookie = answer.headers[SET_COOKIE].to_str().expect("a cookie");
+        Ok(Self { cookie: cookie.split(';').next().unwrap_or_default().to_owned(), api })
     }
 
     /// A page.

@@ -151,7 +151,7 @@ mod tests {
     fn the_place_is_the_named_file_or_below_the_configuration() {
         let place = |own: &str, config: &str, home: &str| {
             let set = |text: &str| Some(OsString::from(text));
-            super::place(set(own), set(config), set(home)).map(|path| path.display().to_string())
+            place(set(own), set(config), set(home)).map(|path| path.display().to_string())
         };
         assert_eq!(place("my.json", "/c", "/h").as_deref(), Some("my.json"));
         assert_eq!(place("", "/c", "/h").as_deref(), Some("/c/sekisho/logins.json"));

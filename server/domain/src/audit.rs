@@ -93,7 +93,9 @@ pub enum AuditFault {
         found: u64,
     },
     /// The log is shorter than when a head was taken.
-    #[error("the log ends at entry {have}, but had {seq} when a head was taken at {at}; entries were cut off")]
+    #[error(
+        "the log ends at entry {have}, but had {seq} when a head was taken at {at}; entries were cut off"
+    )]
     Cut {
         /// Entries there are.
         have: u64,

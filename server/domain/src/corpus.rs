@@ -56,9 +56,8 @@ impl Subset {
     /// Why it cannot be registered, as a sentence; nothing when it can.
     #[must_use]
     pub fn fault(&self) -> Option<String> {
-        let plain = |text: &str| {
-            !text.trim().is_empty() && text.len() <= 200 && !text.chars().any(char::is_control)
-        };
+        let plain =
+            |text: &str| !text.trim().is_empty() && text.len() <= 200 && !text.chars().any(char::is_control);
         if !plain(&self.id) || self.id.contains(['/', '\\', '?', '#']) {
             return Some(format!(
                 "\"{}\" cannot be a subset's id: use 1 to 200 visible characters without \"/\", \"\\\", \"?\" and \"#\"",
@@ -69,7 +68,10 @@ impl Subset {
             return Some(format!("subset \"{}\" names no corpus", self.id));
         }
         if self.evidence_sha256.is_some() && self.evidence.is_none() {
-            return Some(format!("subset \"{}\" has the digest of a document but not its name (evidence)", self.id));
+            return Some(format!(
+                "subset \"{}\" has the digest of a document but not its name (evidence)",
+                self.id
+            ));
         }
         if self.generator.is_none() && self.generator_license.is_some() {
             return Some(format!("subset \"{}\" has generator_license but no generator", self.id));
@@ -83,7 +85,8 @@ impl Subset {
         let text = |value: &Option<String>| value.clone().unwrap_or_default();
         let level = |subset: &Self| subset.level.map_or_else(String::new, |level| level.to_string());
         let count = |subset: &Self| subset.tokens.map_or_else(String::new, |tokens| tokens.0.to_string());
-        let digest = |subset: &Self| subset.evidence_sha256.map_or_else(String::new, |sha256| sha256.to_string());
+        let digest =
+            |subset: &Self| subset.evidence_sha256.map_or_else(String::new, |sha256| sha256.to_string());
         let all = [
             ("corpus", self.corpus.clone(), other.corpus.clone()),
             ("language", text(&self.language), text(&other.language)),

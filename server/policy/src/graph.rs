@@ -127,8 +127,7 @@ fn leaf(facts: &Facts, set: &PolicySet, input: &Input) -> LineageNode {
     let or = |registered: Option<&Option<String>>, claimed: &Option<String>| {
         registered.cloned().flatten().or_else(|| claimed.clone())
     };
-    let is_text =
-        matches!(input.kind, InputKind::Corpus | InputKind::Synthetic | InputKind::Preference);
+    let is_text = matches!(input.kind, InputKind::Corpus | InputKind::Synthetic | InputKind::Preference);
     // With a registry, text that is not in it has no level, whatever is claimed.
     let is_registered = facts.registry.is_none() || registered.is_some() || !is_text;
     let level = or(registered.map(|r| &r.level), &input.level).filter(|_| is_registered);

@@ -116,7 +116,9 @@ pub(crate) fn walk(facts: &Facts) -> Walked<'_> {
     }];
     while !ring.is_empty() {
         // Two inputs may lead to one file on ways of the same words; then the name of what was written decides.
-        let key = |visit: &Visit<'_>| (visit.way.clone(), visit.path.clone(), visit.through, visit.output.map(str::to_owned));
+        let key = |visit: &Visit<'_>| {
+            (visit.way.clone(), visit.path.clone(), visit.through, visit.output.map(str::to_owned))
+        };
         ring.sort_by_cached_key(key);
         let mut next = Vec::new();
         for visit in ring {

@@ -161,15 +161,20 @@ async fn last_good(app: &App, checkpoint: &Checkpoint) -> Result<Option<Step>, W
     Ok(all.iter().filter(good).map(|c| c.step).max())
 }
 
+/// The types of all tensors, each once: `bf16`, as a rule.
+pub(crate) fn dtypes(found: &Inspected) -> String {
+    let mut dtypes: Vec<String> = found.tensors.iter().map(|t| t.dtype.to_string()).collect();
+    dtypes.sort();
+    dtypes.dedup();
+    dtypes.join(", ")
+}
+
 fn verification(found: &Inspected) -> Result<Verification, WebError> {
     let largest = found
         .tensors
         .iter()
         .map(|t| (t.name.clone(), f64::from(t.moments.min.abs().max(t.moments.max.abs()))))
         .max_by(|a, b| a.1.total_cmp(&b.1));
-    let mut dtypes: Vec<String> = found.tensors.iter().map(|t| t.dtype.to_string()).collect();
-    dtypes.sort();
-    dtypes.dedup();
     Ok(Verification {
         digest: found.digest,
         weights: found.weights,
@@ -177,7 +182,7 @@ fn verification(found: &Inspected) -> Result<Verification, WebError> {
         parameters: found.parameters,
         embedding_parameters: found.config.embedding_parameters(),
         tensors: found.tensors.len() as u64,
-        dtype: dtypes.join(", "),
+        dtype: dtypes(found),
         vocab_size: found.config.vocab_size as u64,
         files: found.files.clone(),
         largest,

@@ -112,7 +112,10 @@ pub async fn of_run(app: &App, run: &sekisho_store::Run) -> Result<Vec<Subset>, 
             continue;
         }
         let level = claim.level.as_deref().map(str::parse).transpose().map_err(|error| {
-            WebError::refused("subset", format!("Subset \"{}\" of run \"{}\": {error}.", claim.subset, run.name))
+            WebError::refused(
+                "subset",
+                format!("Subset \"{}\" of run \"{}\": {error}.", claim.subset, run.name),
+            )
         })?;
         subsets.push(Subset {
             id: claim.subset,

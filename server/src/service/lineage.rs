@@ -51,7 +51,11 @@ async fn parent(app: &App, spec: &Value) -> Result<Option<Run>, WebError> {
 
 /// Texts, the tokenizer, and weights that it began with.
 async fn inputs(app: &App, graph: &mut LineageGraph, spec: &Value, at: usize) -> Result<(), WebError> {
-    let stage = if spec["parent"]["run"].is_string() || spec["init"]["from"].is_string() { "continual" } else { "pretrain" };
+    let stage = if spec["parent"]["run"].is_string() || spec["init"]["from"].is_string() {
+        "continual"
+    } else {
+        "pretrain"
+    };
     for claim in corpora::claims(spec) {
         graph.add(text(app, claim).await?, at, stage);
     }
@@ -73,7 +77,11 @@ async fn text(app: &App, claim: Claim) -> Result<LineageNode, WebError> {
     let level = there.as_ref().and_then(|subset| subset.level);
     Ok(LineageNode {
         name: claim.subset,
-        kind: Some(if there.as_ref().is_some_and(|s| s.generator.is_some()) { InputKind::Synthetic } else { InputKind::Corpus }),
+        kind: Some(if there.as_ref().is_some_and(|s| s.generator.is_some()) {
+            InputKind::Synthetic
+        } else {
+            InputKind::Corpus
+        }),
         license: there.as_ref().and_then(|subset| subset.license.clone()).or(claim.license),
         generator: there.and_then(|subset| subset.generator),
         standing: match level {

@@ -63,7 +63,8 @@ pub async fn ask(app: &App, origin: &str) -> Result<Asked, WebError> {
 fn code(app: &App) -> String {
     let mut bytes = [0; 8];
     app.entropy.fill(&mut bytes);
-    let letters: Vec<char> = bytes.iter().map(|b| char::from(LETTERS[usize::from(*b) % LETTERS.len()])).collect();
+    let letters: Vec<char> =
+        bytes.iter().map(|b| char::from(LETTERS[usize::from(*b) % LETTERS.len()])).collect();
     let (left, right): (String, String) = (letters[..4].iter().collect(), letters[4..].iter().collect());
     format!("{left}-{right}")
 }

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _, phc::PasswordHash};
 use argon2::Argon2;
+use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _, phc::PasswordHash};
 use sekisho_domain::{Sha256, Timestamp};
 use sekisho_store::{Password, User};
 use serde_json::Value;
@@ -33,8 +33,12 @@ pub async fn set(app: &App, actor: &Actor, password: &str, session: Option<Sha25
     };
     let length = password.chars().count();
     if length < SHORTEST || password.len() > LONGEST {
-        let detail = format!("A password has at least {SHORTEST} characters and at most {LONGEST} bytes. A few words in a row are a good one.");
-        let ja = format!("パスワードは{SHORTEST}文字以上、{LONGEST}バイト以内で設定してください。複数の単語を並べると覚えやすくなります。");
+        let detail = format!(
+            "A password has at least {SHORTEST} characters and at most {LONGEST} bytes. A few words in a row are a good one."
+        );
+        let ja = format!(
+            "パスワードは{SHORTEST}文字以上、{LONGEST}バイト以内で設定してください。複数の単語を並べると覚えやすくなります。"
+        );
         return Err(WebError::bad_request("password", detail).or_ja(ja));
     }
     let password = password.to_owned();
@@ -58,8 +62,12 @@ pub async fn check(app: &App, name: &str, password: &str, from: &str) -> Result<
     if let Some(seconds) = app.tries.wait(&keys, app.now()) {
         refused(app, name, from, "too-many-tries").await?;
         let minutes = seconds.div_euclid(60) + 1;
-        let detail = format!("Too many wrong passwords. Try again in {minutes} minutes, or ask an admin for a sign-in link.");
-        let ja = format!("パスワードの誤りが続いたため、受け付けを停止しています。{minutes}分後にもう一度試すか、管理者にログイン用リンクの発行を依頼してください。");
+        let detail = format!(
+            "Too many wrong passwords. Try again in {minutes} minutes, or ask an admin for a sign-in link."
+        );
+        let ja = format!(
+            "パスワードの誤りが続いたため、受け付けを停止しています。{minutes}分後にもう一度試すか、管理者にログイン用リンクの発行を依頼してください。"
+        );
         return Err(WebError::too_many(detail).or_ja(ja));
     }
     let user = app.store.user_by_name(name).await?;
@@ -69,7 +77,8 @@ pub async fn check(app: &App, name: &str, password: &str, from: &str) -> Result<
     };
     let against = kept.as_ref().map_or_else(|| NOBODY.to_owned(), |kept| kept.hash.clone());
     let password = if password.len() > LONGEST { String::new() } else { password.to_owned() };
-    let fits = tokio::task::spawn_blocking(move || fits(&password, &against)).await.map_err(WebError::internal)?;
+    let fits =
+        tokio::task::spawn_blocking(move || fits(&password, &against)).await.map_err(WebError::internal)?;
     match (user, kept) {
         (Some(user), Some(kept)) if fits => {
             app.tries.forget(&keys[0].0);
@@ -85,7 +94,8 @@ pub async fn check(app: &App, name: &str, password: &str, from: &str) -> Result<
 }
 
 /// A password that nobody has, hashed with the same parameters.
-const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$c2VraXNob3Nla2lzaG8$K0RP3VvSoT/yFc0bnPJ0Cw0hCDnFCVZm4YgJb4gHq1M";
+const NOBODY: &str =
+    "$argon2id$v=19$m=19456,t=2,p=1$c2VraXNob3Nla2lzaG8$K0RP3VvSoT/yFc0bnPJ0Cw0hCDnFCVZm4YgJb4gHq1M";
 
 fn fits(password: &str, hash: &str) -> bool {
     PasswordHash::new(hash)

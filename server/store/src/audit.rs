@@ -1,7 +1,7 @@
 use async_trait::async_trait;
+use sekisho_domain::Sha256;
 pub use sekisho_domain::audit::AuditEntry;
 use sekisho_domain::audit::{AuditFault, AuditHead, ChainedEntry};
-use sekisho_domain::Sha256;
 
 use crate::StoreError;
 

@@ -32,7 +32,10 @@ pub use people::{ApiToken, LoginLink, PeopleRepository, Session, SessionKind, Us
 pub use policies::{KeptPolicy, PolicyRepository};
 pub use projects::{Project, ProjectRepository};
 pub use queue::{MAX_ATTEMPTS, NewWork, Progress, QueueRepository, WorkRow};
-pub use releases::{Approval, ApprovalKind, CardEdits, Comment, HubCommit, Prepared, PublishStep, Release, ReleaseRepository, StepState};
+pub use releases::{
+    Approval, ApprovalKind, CardEdits, Comment, HubCommit, Prepared, PublishStep, Release, ReleaseRepository,
+    StepState,
+};
 pub use runs::{Run, RunRepository};
 pub use sign_in::{LoginRequest, Password, SignInRepository};
 

@@ -81,6 +81,10 @@ pub struct Prepared {
     pub files: Vec<FileEntry>,
     /// Identity of the weights in it.
     pub weights: Sha256,
+    /// Identity of weights and configuration.
+    pub digest: Sha256,
+    /// Of the weights, e.g. `bfloat16`.
+    pub dtype: String,
 }
 
 /// What an approval rests on.

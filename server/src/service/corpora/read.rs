@@ -63,7 +63,11 @@ mod tests {
             (Format::Csv, "id,corpus,level\na,v3,L1\nb,v3,L4\n", "x:3: "),
             (Format::Csv, "id,corpus,levle\na,v3,L1\n", "levle"),
             (Format::Csv, "corpus\nv3\n", "missing field `id`"),
-            (Format::Toml, "[[subset]]\nid = \"a\"\ncorpus = \"v3\"\nlevle = \"L1\"\n", "did you mean \"level\"?"),
+            (
+                Format::Toml,
+                "[[subset]]\nid = \"a\"\ncorpus = \"v3\"\nlevle = \"L1\"\n",
+                "did you mean \"level\"?",
+            ),
             (Format::Toml, "[[subset]]\nid = \"a\"\ncorpus = \"v3\"\nlevel = \"L4\"\n", "x:4:"),
         ] {
             let error = read(format, "x", text).expect_err(text);

@@ -61,10 +61,8 @@ pub fn claims(spec: &Value) -> Vec<Claim> {
 /// When the store fails.
 pub async fn runs_that_used(app: &App, subset: &str) -> Result<Vec<RunUse>, WebError> {
     let runs = app.store.runs(RUNS).await?;
-    let by_key: BTreeMap<String, &Run> = runs
-        .iter()
-        .flat_map(|run| [(run.name.clone(), run), (run.id.to_string(), run)])
-        .collect();
+    let by_key: BTreeMap<String, &Run> =
+        runs.iter().flat_map(|run| [(run.name.clone(), run), (run.id.to_string(), run)]).collect();
     let own = |run: &Run| {
         run.spec.as_ref().and_then(|spec| claims(spec).into_iter().find(|claim| claim.subset == subset))
     };

@@ -121,9 +121,8 @@ async fn primary(app: &App, checkpoint: &Checkpoint) -> Result<Vec<ScoreRow>, We
 
 fn pairs<'s>(theirs: &'s [ScoreRow], ours: &'s [ScoreRow]) -> Vec<(&'s ScoreRow, &'s ScoreRow)> {
     let same = |a: &'s ScoreRow| {
-        let is_same = |b: &&ScoreRow| {
-            b.entry.fingerprint == a.entry.fingerprint && b.entry.metric == a.entry.metric
-        };
+        let is_same =
+            |b: &&ScoreRow| b.entry.fingerprint == a.entry.fingerprint && b.entry.metric == a.entry.metric;
         Some((a, ours.iter().find(is_same)?))
     };
     theirs.iter().filter_map(same).collect()

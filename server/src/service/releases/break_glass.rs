@@ -10,7 +10,8 @@ use crate::{Actor, App, Proof, WebError};
 
 pub(super) fn permitted(actor: &Actor) -> Result<(), WebError> {
     if matches!(actor.proof, Proof::Token { .. }) {
-        let detail = "A stored token never breaks the glass. Sign in in the browser, or with `sekisho login`.";
+        let detail =
+            "A stored token never breaks the glass. Sign in in the browser, or with `sekisho login`.";
         return Err(WebError::forbidden("token-cannot-approve", detail));
     }
     if actor.makers().contains(&actor.user.id) {

@@ -34,7 +34,12 @@ async fn facts_of(app: &App, release: &Release, checkpoint: &Checkpoint) -> Resu
     of_lineage.registry = Some(corpora::registry(app).await?);
     let owed = sekisho_policy::owed(&of_lineage, &app.policy);
     let extras = card_extras::gather(app, release, checkpoint, found, &lineage).await?;
-    card_facts(app, checkpoint, found, lineage, &owed, extras).await
+    let mut facts = card_facts(app, checkpoint, found, lineage, &owed, extras).await?;
+    if let Some(prepared) = &release.prepared {
+        facts.checkpoint.digest = prepared.digest;
+        facts.checkpoint.dtype.clone_from(&prepared.dtype);
+    }
+    Ok(facts)
 }
 
 /// What the ingest job found out; only a verified checkpoint is released.

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use sekisho_domain::lineage::{InputKind, LineageFile, ReleaseSection};
-use sekisho_domain::{Tokens, Timestamp};
+use sekisho_domain::{Timestamp, Tokens};
 use sekisho_hub::card::{
     CardComparison, CardComparisonRow, CardCurve, CardCurvePoint, CardDifference, CardEnvironment,
     CardExtras, CardFamilyMember, CardSignature, CardSubset, CardTokenizer,

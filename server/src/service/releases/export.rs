@@ -47,9 +47,8 @@ fn marked(mut bundle: Bundle, release: &Release) -> Bundle {
     use sekisho_hub::signature::{PUBLIC_KEY_FILE, SIGNATURE_FILE};
     let replaced = ["README.md", "README_ja.md", SIGNATURE_FILE, PUBLIC_KEY_FILE];
     bundle.files.retain(|file| !replaced.contains(&file.path.as_str()));
-    let card = |path: &str, text: &str| {
-        BundleFile::memory(path, sekisho_hub::card::not_approved(text).into_bytes())
-    };
+    let card =
+        |path: &str, text: &str| BundleFile::memory(path, sekisho_hub::card::not_approved(text).into_bytes());
     let mark = format!(
         "NOT APPROVED\nThis folder was exported from release {} while it was {}. Nobody has approved it; do not hand it on.\n未承認：リリース {} の状態は{}です。承認されていないため、配布しないでください。\n",
         release.id, release.state, release.id, release.state

@@ -3,8 +3,8 @@ use sekisho_domain::parse_toml;
 use sekisho_policy::{Facts, ReleasedFile, Trained};
 use sekisho_store::{Checkpoint, Release};
 
-use super::{against, content};
 use super::texts::ANNOUNCEMENT;
+use super::{against, content};
 use crate::service::{corpora, evaluations};
 use crate::{App, WebError};
 

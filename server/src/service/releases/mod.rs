@@ -41,9 +41,9 @@ pub use export::{Export, export};
 pub use judge::{judge_facts, today};
 pub use leave::{Leave, leave};
 pub use permit::holds;
-pub use propose::{Proposal, edit, propose};
 pub use plan::plan;
 pub use prepare::prepare;
+pub use propose::{Proposal, edit, propose};
 pub use rejudge::{descends_from, rejudge, under, would_be_allowed};
 pub use revise::revise;
 pub use schedule::{begin_scheduled, due, schedule};
@@ -83,13 +83,11 @@ pub async fn valid_approvals_of(
     let users: HashMap<UserId, User> =
         app.store.users().await?.into_iter().map(|user| (user.id, user)).collect();
     for release in releases {
-        let is_approver = |user: &UserId| {
-            users.get(user).is_some_and(|user| user.has_in(&release.project, Role::Approver))
-        };
+        let is_approver =
+            |user: &UserId| users.get(user).is_some_and(|user| user.has_in(&release.project, Role::Approver));
         if let Some(approvals) = valid.get_mut(&release.id) {
-            approvals.retain(|approval| {
-                approval.kind == ApprovalKind::Approval && is_approver(&approval.user)
-            });
+            approvals
+                .retain(|approval| approval.kind == ApprovalKind::Approval && is_approver(&approval.user));
         }
     }
     Ok(valid)

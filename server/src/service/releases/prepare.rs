@@ -29,7 +29,10 @@ pub async fn prepare(app: &App, mut release: Release) -> Result<(), WebError> {
     let (id, detail) = (release.id.to_string(), serde_json::json!({ "digest": release.digest }));
     let audit = match &made {
         Ok(files) => {
-            let (en, ja) = (format!("{files} files written and examined"), format!("{files}件のファイルを作成し、検証しました"));
+            let (en, ja) = (
+                format!("{files} files written and examined"),
+                format!("{files}件のファイルを作成し、検証しました"),
+            );
             step(app, &release, StepState::Done, Text { en, ja }).await?;
             people::system_entry(app, "release.prepare", &id, "done", detail)
         }

@@ -1,9 +1,9 @@
 use std::collections::BTreeMap;
 
+use sekisho_domain::ReleaseId;
 use sekisho_domain::lineage::ReleaseSection;
 use sekisho_domain::release::{ReleaseAction, ReleaseState};
 use sekisho_domain::user::{Role, Scope};
-use sekisho_domain::ReleaseId;
 use sekisho_store::{CardEdits, Checkpoint, Release};
 
 use super::{act, card, content, facts, leave, settings, texts, weights};

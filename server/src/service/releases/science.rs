@@ -92,9 +92,9 @@ async fn data(app: &App, lineage: &LineageFile, run: Option<&Run>) -> Result<Str
     let mut subsets = Vec::new();
     for (input, registered) in texts(app, lineage).await? {
         let name = input.id.clone().unwrap_or_default();
-        let mix = spec["data"]["mix"].as_array().and_then(|mixes| {
-            mixes.iter().find(|mix| mix["name"].as_str() == Some(&name)).cloned()
-        });
+        let mix = spec["data"]["mix"]
+            .as_array()
+            .and_then(|mixes| mixes.iter().find(|mix| mix["name"].as_str() == Some(&name)).cloned());
         let level = registered.as_ref().and_then(|subset| subset.level);
         let mut entry = json!({
             "id": name,
@@ -225,15 +225,41 @@ pub(super) async fn components(
     let goes = |part: BundlePart| section.bundle.contains(&part);
     let weights = if section.visibility == Visibility::Private { State::Closed } else { State::Open };
     let mut all = vec![component(Kind::Weights, weights, None, None)];
-    let specification = part(goes(BundlePart::Specification), has_spec, "no specification of the run is known", "実験の設定が登録されていないため");
-    all.push(component(Kind::RunSpecification, specification.0, specification.1, Some("training/specification.json")));
-    let logs = part(goes(BundlePart::Logs), run.is_some(), "no log of the run is known", "学習ログが登録されていないため");
+    let specification = part(
+        goes(BundlePart::Specification),
+        has_spec,
+        "no specification of the run is known",
+        "実験の設定が登録されていないため",
+    );
+    all.push(component(
+        Kind::RunSpecification,
+        specification.0,
+        specification.1,
+        Some("training/specification.json"),
+    ));
+    let logs = part(
+        goes(BundlePart::Logs),
+        run.is_some(),
+        "no log of the run is known",
+        "学習ログが登録されていないため",
+    );
     all.push(component(Kind::TrainingLogs, logs.0, logs.1, Some("training/log.jsonl")));
     all.extend(of_data(app, lineage, goes(BundlePart::Data) && has_spec).await?);
     let evaluated = !app.store.evaluations_of(checkpoint.id).await?.is_empty();
-    let mut records = part(goes(BundlePart::Evaluation), evaluated, "it was not evaluated here", "このサービスで評価していないため");
+    let mut records = part(
+        goes(BundlePart::Evaluation),
+        evaluated,
+        "it was not evaluated here",
+        "このサービスで評価していないため",
+    );
     if records.0 == State::Open && closed_benchmarks(app, checkpoint).await? {
-        records = (State::Partly, said("the text of some benchmarks may not be redistributed; their records hold digests", "一部の評価データは再頒布できないため、記録にはダイジェストのみを含みます"));
+        records = (
+            State::Partly,
+            said(
+                "the text of some benchmarks may not be redistributed; their records hold digests",
+                "一部の評価データは再頒布できないため、記録にはダイジェストのみを含みます",
+            ),
+        );
     }
     all.push(component(Kind::EvaluationRecords, records.0, records.1, Some("evaluation/records")));
     if goes(BundlePart::Code) {
@@ -252,7 +278,9 @@ fn part(asked: bool, there: bool, en: &str, ja: &str) -> (State, Option<Text>) {
     match (asked, there) {
         (true, true) => (State::Open, None),
         (_, false) => (State::Closed, said(en, ja)),
-        (false, true) => (State::Closed, said("not part of this release", "このリリースには含めていないため")),
+        (false, true) => {
+            (State::Closed, said("not part of this release", "このリリースには含めていないため"))
+        }
     }
 }
 
@@ -262,11 +290,7 @@ fn component(kind: Kind, state: State, reason: Option<Text>, path: Option<&str>)
 }
 
 /// The text itself is never part of a release; what may be handed on is named, and its order can be replayed.
-async fn of_data(
-    app: &App,
-    lineage: &LineageFile,
-    has_order: bool,
-) -> Result<Vec<CardComponent>, WebError> {
+async fn of_data(app: &App, lineage: &LineageFile, has_order: bool) -> Result<Vec<CardComponent>, WebError> {
     let texts = texts(app, lineage).await?;
     if texts.is_empty() {
         return Ok(Vec::new());
@@ -276,14 +300,26 @@ async fn of_data(
     };
     let free = texts.iter().filter(|text| is_l1(text)).count();
     let (state, reason) = match free {
-        0 => (State::Closed, said("release levels L2 and L3 forbid it", "リリースレベルL2・L3のサブセットは再頒布できないため")),
+        0 => (
+            State::Closed,
+            said(
+                "release levels L2 and L3 forbid it",
+                "リリースレベルL2・L3のサブセットは再頒布できないため",
+            ),
+        ),
         all if all == texts.len() => (
             State::Partly,
-            said("every subset is L1 and named here; its text is handed on by its source", "すべてのサブセットがL1です。本文は各配布元から入手できます"),
+            said(
+                "every subset is L1 and named here; its text is handed on by its source",
+                "すべてのサブセットがL1です。本文は各配布元から入手できます",
+            ),
         ),
         _ => (
             State::Partly,
-            said("the L1 subsets are named here; L2 and L3 may not be redistributed", "L1のサブセットのみ。L2・L3は再頒布できないため"),
+            said(
+                "the L1 subsets are named here; L2 and L3 may not be redistributed",
+                "L1のサブセットのみ。L2・L3は再頒布できないため",
+            ),
         ),
     };
     let mut all = vec![component(Kind::TrainingData, state, reason, Some("training/data.json"))];
@@ -293,7 +329,10 @@ async fn of_data(
         } else if free > 0 {
             (State::Partly, said("for the L1 subsets", "L1のサブセットが対象です"))
         } else {
-            (State::Closed, said("release levels L2 and L3 forbid it", "リリースレベルL2・L3のサブセットのため"))
+            (
+                State::Closed,
+                said("release levels L2 and L3 forbid it", "リリースレベルL2・L3のサブセットのため"),
+            )
         };
         all.push(component(Kind::DataOrder, state, reason, Some("training/data.json")));
     }

@@ -8,6 +8,7 @@ use sekisho_store::{Checkpoint, Prepared, Release};
 use sekisho_weights::{Reshard, WeightDtype};
 
 use super::{card, content};
+use crate::jobs::ingest::dtypes;
 use crate::{App, WebError};
 
 /// The smallest shards that are made: a release of thousands of files helps nobody.
@@ -56,7 +57,11 @@ pub(super) fn to_be_made(release: &Release, checkpoint: &Checkpoint) -> Result<b
 ///
 /// # Errors
 /// 422 with what the checkpoint or the wish does not allow, 507 for a full disk; nothing is left then.
-pub(super) async fn make(app: &App, release: &Release, checkpoint: &Checkpoint) -> Result<Prepared, WebError> {
+pub(super) async fn make(
+    app: &App,
+    release: &Release,
+    checkpoint: &Checkpoint,
+) -> Result<Prepared, WebError> {
     let (_, section) = content::lineage(&release.lineage)?;
     let Some(wish) = wish(&section)? else {
         return Err(WebError::internal("a release without a wish has nothing to be made"));
@@ -65,7 +70,8 @@ pub(super) async fn make(app: &App, release: &Release, checkpoint: &Checkpoint) 
     let same_weights = (wish.dtype.is_none()).then_some(found.weights);
     let (from, to) = (PathBuf::from(&checkpoint.path), folder(app, release, &format!("{wish:?}")));
     fs_err::create_dir_all(prepared_dir(app)).map_err(WebError::internal)?;
-    let made = tokio::task::spawn_blocking(move || write(&from, &to, wish)).await.map_err(WebError::internal)??;
+    let made =
+        tokio::task::spawn_blocking(move || write(&from, &to, wish)).await.map_err(WebError::internal)??;
     if same_weights.is_some_and(|weights| weights != made.weights) {
         return Err(WebError::internal("the weights are others after they were cut into shards"));
     }
@@ -85,13 +91,17 @@ fn folder(app: &App, release: &Release, wish: &str) -> PathBuf {
 fn write(from: &Path, to: &Path, wish: Reshard) -> Result<Prepared, WebError> {
     sekisho_weights::reshard(from, to, wish).map_err(|error| refused(&error))?;
     let found = sekisho_weights::inspect(to).map_err(WebError::internal)?;
+    let dtype = dtypes(&found);
     let files = found.files.into_iter().filter(|file| content::is_released(&file.path)).collect();
-    Ok(Prepared { path: to.display().to_string(), files, weights: found.weights })
+    let path = to.display().to_string();
+    Ok(Prepared { path, files, weights: found.weights, digest: found.digest, dtype })
 }
 
 fn refused(error: &sekisho_weights::ReshardError) -> WebError {
     if error.is_disk_full() {
-        return WebError::disk_full(format!("{error}. Free some space on the server's disk and freeze again."));
+        return WebError::disk_full(format!(
+            "{error}. Free some space on the server's disk and freeze again."
+        ));
     }
     WebError::refused("weights", format!("{error}."))
 }

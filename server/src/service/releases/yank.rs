@@ -62,7 +62,10 @@ pub async fn resume(app: &App, actor: &Actor, id: ReleaseId) -> Result<(), WebEr
     let release = super::find(app, &id.to_string()).await?;
     act::permitted(actor, &release, ReleaseAction::Yank)?;
     if release.yank.as_ref().is_none_or(|yank| yank.done) {
-        return Err(WebError::conflict("nothing-left", "The Hub shows what was decided; nothing is left to be done."));
+        return Err(WebError::conflict(
+            "nothing-left",
+            "The Hub shows what was decided; nothing is left to be done.",
+        ));
     }
     app.publish.send(id);
     Ok(())
@@ -112,7 +115,8 @@ pub async fn tombstone(app: &App, release: &Release) -> Result<Tombstone, WebErr
         access,
         doi: None,
     };
-    let file = |path: &str, language| BundleFile::memory(path, card::tombstone(&facts, language).into_bytes());
+    let file =
+        |path: &str, language| BundleFile::memory(path, card::tombstone(&facts, language).into_bytes());
     let cards = vec![file("README.md", Language::En), file("README_ja.md", Language::Ja)];
     let card = revision(app, release, &section, cards, format!("Yank {}", release.name)).await?;
     Ok(Tombstone { card, hide })
@@ -150,7 +154,8 @@ async fn successor(app: &App, release: &Release) -> Result<Option<String>, WebEr
 /// When the store fails.
 pub async fn superseded_card(app: &App, release: &Release) -> Result<Option<CardRevision>, WebError> {
     let (_, section) = content::lineage(&release.lineage)?;
-    let Some(new) = successor(app, release).await?.filter(|new| !new.eq_ignore_ascii_case(&section.repo)) else {
+    let Some(new) = successor(app, release).await?.filter(|new| !new.eq_ignore_ascii_case(&section.repo))
+    else {
         return Ok(None);
     };
     let file = |path: &str, text: &str, language| {

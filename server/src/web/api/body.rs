@@ -49,9 +49,8 @@ mod tests {
 
     #[test]
     fn the_version_is_in_the_etag_or_in_the_body() {
-        let with = |tag: &'static str| {
-            HeaderMap::from_iter([(header::IF_MATCH, HeaderValue::from_static(tag))])
-        };
+        let with =
+            |tag: &'static str| HeaderMap::from_iter([(header::IF_MATCH, HeaderValue::from_static(tag))]);
         let code = |found: Result<u64, crate::WebError>| found.map_err(|error| error.status.as_u16());
         assert_eq!(code(if_match(&with("W/\"01kc-7\""), None)), Ok(7));
         assert_eq!(code(if_match(&with("\"3\""), Some(9))), Ok(3), "the header counts");

@@ -180,8 +180,7 @@ pub(super) async fn effects(
 ) -> Result<Json<EffectsView>, WebError> {
     viewer.may_read()?;
     let found = corpora::find(&app, &id).await?;
-    let Effects { runs, checkpoints, open, published } =
-        corpora::effects(&app, &found, wanted.level).await?;
+    let Effects { runs, checkpoints, open, published } = corpora::effects(&app, &found, wanted.level).await?;
     let run = |used: corpora::RunUse| RunView {
         id: used.run.id,
         name: used.run.name,

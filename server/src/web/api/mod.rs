@@ -67,7 +67,10 @@ pub(crate) fn router() -> Router<App> {
         .route("/audit", get(audit::export))
         .route("/audit/head", get(audit::head))
         .route("/signing-key", get(audit::key))
-        .route("/login-requests", get(login_requests::standing).post(login_requests::ask).delete(login_requests::end))
+        .route(
+            "/login-requests",
+            get(login_requests::standing).post(login_requests::ask).delete(login_requests::end),
+        )
         .route("/users", get(users::list).post(users::add))
         .route("/users/{name}/login-link", post(login_link::make))
         .route("/users/{name}/roles", post(user_roles::set))

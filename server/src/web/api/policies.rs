@@ -81,7 +81,12 @@ pub(super) async fn simulate(
     let set = match (&request.set, &request.text) {
         (Some(name), None) => PolicySet::builtin(name),
         (None, Some(text)) => PolicySet::from_toml("policy.toml", text),
-        _ => return Err(WebError::bad_request("policy", "Send either \"set\" (a built-in name) or \"text\" (TOML).")),
+        _ => {
+            return Err(WebError::bad_request(
+                "policy",
+                "Send either \"set\" (a built-in name) or \"text\" (TOML).",
+            ));
+        }
     };
     let set = set.map_err(|error| WebError::refused("policy", format!("{error}.")))?;
     let view = |simulated: Simulated| SimulatedView {

@@ -152,7 +152,10 @@ mod tests {
         assert_eq!(depths(&graph), [0, 1, 2], "a subset of parent and child stands before both");
         let svg = draw(&graph, Language::Ja);
         assert_eq!((svg.matches("<rect").count(), svg.matches("<path").count()), (3, 3));
-        assert!(svg.contains("node barred") && svg.contains("&lt;web&gt;") && svg.contains("継続事前学習"), "{svg}");
+        assert!(
+            svg.contains("node barred") && svg.contains("&lt;web&gt;") && svg.contains("継続事前学習"),
+            "{svg}"
+        );
     }
 
     #[test]

@@ -44,7 +44,8 @@ struct EntryRow {
 /// `GET /audit?actor=…&action=…&object=…&result=…&below=N`.
 pub(crate) async fn show(State(app): State<App>, frame: Frame, viewer: Viewer) -> Result<Response, WebError> {
     viewer.actor()?;
-    let value = |name: &str| frame.param(name).map(str::trim).filter(|v| !v.is_empty()).map(ToOwned::to_owned);
+    let value =
+        |name: &str| frame.param(name).map(str::trim).filter(|v| !v.is_empty()).map(ToOwned::to_owned);
     let filter = AuditFilter {
         actor: value("actor"),
         action: value("action"),

@@ -15,8 +15,8 @@ use super::lineage_view::{self, LineageView};
 use super::parts::{self, Readout, ScoreCell, When};
 use super::scored::Scored;
 use super::task_rows::{self, TaskRow};
-use crate::service::{checkpoints, lineage};
 use crate::service::releases::{self, Proposal};
+use crate::service::{checkpoints, lineage};
 use crate::web::format;
 use crate::web::frame::Frame;
 use crate::web::i18n::Words as _;
@@ -325,9 +325,14 @@ pub(super) fn samples(frame: &Frame) -> Vec<String> {
         checkpoint: scored.checkpoint.clone(),
         scored: vec![(scored, rows)],
         releases: vec![fixtures::release()],
+        lineage: fixtures::lineage_graph(),
     };
-    let refused =
-        Facts { checkpoint: fixtures::refused_checkpoint(), scored: Vec::new(), releases: Vec::new() };
+    let refused = Facts {
+        checkpoint: fixtures::refused_checkpoint(),
+        scored: Vec::new(),
+        releases: Vec::new(),
+        lineage: fixtures::lineage_graph(),
+    };
     vec![page(full, Some("lineage.toml:3:1: unknown field `lable`")), page(refused, None)]
 }
 

@@ -189,7 +189,9 @@ fn alarms(
 fn row(frame: &Frame, found: &RegisteredSubset, runs: usize) -> SubsetRow {
     let subset = found.subset.clone();
     let counted = |tokens: String| match &subset.tokenizer {
-        Some(tokenizer) => frame.lang.fill("corpora.counted", &[("tokens", &tokens), ("tokenizer", tokenizer)]),
+        Some(tokenizer) => {
+            frame.lang.fill("corpora.counted", &[("tokens", &tokens), ("tokenizer", tokenizer)])
+        }
         None => tokens,
     };
     SubsetRow {

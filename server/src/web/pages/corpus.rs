@@ -195,7 +195,11 @@ fn history_row(frame: &Frame, change: &SubsetChange) -> HistoryRow {
             Some(before) if before.level == change.level => frame.t("corpora.changed").to_owned(),
             Some(before) => format!("{} → {}", of(before.level), of(change.level)),
         },
-        reason: if change.reason == "import" { frame.t("corpora.by_import").to_owned() } else { change.reason.clone() },
+        reason: if change.reason == "import" {
+            frame.t("corpora.by_import").to_owned()
+        } else {
+            change.reason.clone()
+        },
     }
 }
 
@@ -269,11 +273,8 @@ pub(super) fn samples(frame: &Frame) -> Vec<String> {
         claimed: None,
         tokens: None,
     };
-    let effect = |allowed_now| ReleaseEffect {
-        release: fixtures::release(),
-        allowed_now,
-        allowed_then: false,
-    };
+    let effect =
+        |allowed_now| ReleaseEffect { release: fixtures::release(), allowed_now, allowed_then: false };
     let effects = Effects {
         runs: vec![used(None)],
         checkpoints: 12,

@@ -4,19 +4,22 @@ use std::collections::BTreeMap;
 
 use jiff::tz::TimeZone;
 use sekisho_bench::{Answer, Gold, Item, Record, Request};
+use sekisho_domain::audit::ChainedEntry;
 use sekisho_domain::checkpoint::CheckpointState;
 use sekisho_domain::corpus::Subset;
 use sekisho_domain::evaluation::{TaskRun, WorkState};
-use sekisho_domain::lineage::Level;
+use sekisho_domain::lineage::{InputKind, Level, Waiver};
 use sekisho_domain::manifest::FileEntry;
 use sekisho_domain::release::ReleaseState;
 use sekisho_domain::run::{EventKind, MetricRow, RunEvent, RunState};
 use sekisho_domain::score::{Interval, ResultEntry, TokenCounts};
 use sekisho_domain::user::Role;
 use sekisho_domain::{Language, Sha256, Step, Text, Timestamp, Tokens, UserId};
+use sekisho_hub::card::Section;
+use sekisho_policy::{LineageGraph, LineageNode, Standing};
 use sekisho_store::{
-    Approval, ApprovalKind, Checkpoint, CheckpointSummary, Comment, Evaluation, NewWork, PublishStep, QueueHealth, RegisteredSubset, Release,
-    Run, ScoreRow, StepState, User, Verification, WorkRow,
+    Approval, ApprovalKind, Checkpoint, CheckpointSummary, Comment, Evaluation, NewWork, PublishStep,
+    QueueHealth, RegisteredSubset, Release, Run, ScoreRow, StepState, User, Verification, WorkRow,
 };
 
 use super::queue::Counts;
@@ -25,6 +28,7 @@ use super::runs::About;
 use super::scored::Scored;
 use crate::service::comparisons::Comparison;
 use crate::service::evaluations::SuiteScores;
+use crate::service::releases::{AgainstPublished, TaskDifference};
 use crate::web::frame::{Frame, Theme};
 
 /// 2026-11-21 14:03 in Tokyo.
@@ -568,7 +572,72 @@ pub(super) fn release_facts(release: Release) -> super::release_view::Facts {
         approvals,
         comments: comments(),
         steps: steps(),
+        more: more(&release),
         model,
         release,
+    }
+}
+
+/// A base model, a barred subset and one that nobody knows.
+pub(super) fn lineage_graph() -> LineageGraph {
+    let node = |name: &str, kind, level: Option<&str>, standing| LineageNode {
+        name: name.to_owned(),
+        kind,
+        level: level.map(ToOwned::to_owned),
+        license: Some("llama3.1".to_owned()),
+        generator: None,
+        standing,
+    };
+    let mut graph = LineageGraph::of(node("Llama-3.1-Lab-8B", None, None, Standing::Clear));
+    let base = node("meta-llama/Llama-3.1-8B", Some(InputKind::BaseModel), None, Standing::Clear);
+    let parent = graph.add(base, 0, "continual");
+    graph.add(node("web-ja", Some(InputKind::Corpus), Some("LX"), Standing::Barred), 0, "continual");
+    graph.add(node("新聞 <ja>", Some(InputKind::Corpus), None, Standing::Unknown), parent, "pretrain");
+    graph
+}
+
+/// Everything that can stand beside content and approvals.
+fn more(release: &Release) -> super::release_more::MoreFacts {
+    let task = |delta: f64, p| TaskDifference {
+        profile: "llm-jp-eval@1.3".to_owned(),
+        task: "niilc".to_owned(),
+        metric: "char_f1".to_owned(),
+        fingerprint: Sha256::of("settings"),
+        theirs: 0.4,
+        theirs_low: 0.38,
+        theirs_high: 0.42,
+        ours: 0.4 + delta,
+        delta,
+        low: delta - 0.02,
+        high: delta + 0.02,
+        p,
+    };
+    let current = Release { id: id("published"), name: "v3-8b".to_owned(), ..release.clone() };
+    let entry = serde_json::json!({
+        "at": now(), "actor": "ueda", "by": "session", "action": "release.approve", "object": "01kc", "result": "done",
+        "detail": {},
+    });
+    let glass =
+        approvals(release).pop().map(|approval| Approval { kind: ApprovalKind::BreakGlass, ..approval });
+    super::release_more::MoreFacts {
+        against: Some(AgainstPublished {
+            current,
+            tasks: vec![task(0.02, 0.001), task(-0.05, 0.0001), task(0.0, 0.9)],
+        }),
+        history: vec![ChainedEntry { seq: 1, hash: Sha256::of("x"), entry }],
+        waivers: vec![Waiver {
+            code: "noncommercial-input".to_owned(),
+            input: Some("reviews".to_owned()),
+            reason: "asked <them>".to_owned(),
+            evidence: None,
+            by: "ueda".to_owned(),
+            until: None,
+        }],
+        lineage: Some(lineage_graph()),
+        sections: vec![(Section::Intro, "紹介 <b>".to_owned()), (Section::Usage, String::new())],
+        broken_glass: glass,
+        successor: Some(("01kc".to_owned(), "v5-8b".to_owned())),
+        progress: Some((1 << 30, 3 << 30)),
+        may_break_glass: true,
     }
 }

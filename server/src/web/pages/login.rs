@@ -137,7 +137,8 @@ mod tests {
     #[test]
     fn a_sign_in_leads_nowhere_else() {
         assert_eq!(own_path("/login/command?code=WXDF-BQTZ"), "/login/command?code=WXDF-BQTZ");
-        for other in ["", "//evil.example", "https://evil.example", "/\\evil.example", "/\u{9}/evil.example"] {
+        for other in ["", "//evil.example", "https://evil.example", "/\\evil.example", "/\u{9}/evil.example"]
+        {
             assert_eq!(own_path(other), "/", "{other}");
         }
     }

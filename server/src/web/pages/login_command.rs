@@ -78,9 +78,8 @@ pub(super) fn samples(frame: &Frame) -> Vec<String> {
     let asked = || asked("WXDF-BQTZ".to_owned(), "ueda@<login01>".to_owned());
     let user = fixtures::user("ueda", fixtures::id("ueda"), &[sekisho_domain::user::Role::Approver]);
     let signed_in = Frame { user: Some(user), csrf: "csrf_x".to_owned(), ..frame.clone() };
-    let page = |frame: &Frame, standing| {
-        CommandPage { frame: frame.clone(), standing }.render().expect("renders")
-    };
+    let page =
+        |frame: &Frame, standing| CommandPage { frame: frame.clone(), standing }.render().expect("renders");
     vec![
         page(frame, asked()),
         page(&signed_in, asked()),

@@ -172,7 +172,8 @@ fn page(
         };
         (rule.id.clone(), LevelUse::ALL.iter().map(cell).collect())
     };
-    let mut past = history.iter().map(|(kept, at)| (format!("{} {}", kept.name, kept.version), frame.stamp(at)));
+    let mut past =
+        history.iter().map(|(kept, at)| (format!("{} {}", kept.name, kept.version), frame.stamp(at)));
     let since = past.next().map(|(_, at)| at);
     PoliciesPage {
         how: ["sekisho policy check LINEAGE.toml", "GET /api/v1/policies"].map(ToOwned::to_owned).to_vec(),
@@ -241,7 +242,8 @@ fn claim_row(frame: &Frame, claim: &sekisho_policy::ClaimRule) -> ClaimRow {
 fn house_rows(frame: &Frame, set: &PolicySet) -> Vec<(String, String)> {
     let house = set.house();
     let label = |text: sekisho_domain::Text| text.get(frame.lang).to_owned();
-    let strict = [("policies.restrictive", house.restrictive_license), ("policies.share_alike", house.share_alike)];
+    let strict =
+        [("policies.restrictive", house.restrictive_license), ("policies.share_alike", house.share_alike)];
     let mut rows: Vec<(String, String)> = strict
         .into_iter()
         .filter_map(|(key, strictness)| Some((frame.t(key).to_owned(), label(strictness?.label()))))

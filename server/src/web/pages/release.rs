@@ -49,9 +49,11 @@ impl Fields {
         if !self.get("clear").is_empty() || text.is_empty() {
             return Ok(None);
         }
-        let read = text.parse::<jiff::civil::DateTime>().ok().and_then(|at| at.to_zoned(frame.zone.clone()).ok());
+        let read =
+            text.parse::<jiff::civil::DateTime>().ok().and_then(|at| at.to_zoned(frame.zone.clone()).ok());
         let at = read.map(|at| Timestamp::from_unix_ms(at.timestamp().as_millisecond()));
-        at.map(Some).ok_or_else(|| WebError::bad_request("publish-at", format!("\"{text}\" is no date and time.")))
+        at.map(Some)
+            .ok_or_else(|| WebError::bad_request("publish-at", format!("\"{text}\" is no date and time.")))
     }
 }
 
@@ -123,9 +125,11 @@ fn edited(facts: &Facts, fields: &Fields) -> Proposal {
     let kept = |path: &&String| facts.release.given.contains(path);
     let mut files: BTreeMap<String, String> =
         facts.texts.keys().filter(kept).map(|path| (path.clone(), facts.texts[path].clone())).collect();
-    for (path, field) in
-        [("LICENSE", fields.get("license")), ("NOTICE", fields.get("notice")), ("USE_POLICY.md", fields.get("use_policy"))]
-    {
+    for (path, field) in [
+        ("LICENSE", fields.get("license")),
+        ("NOTICE", fields.get("notice")),
+        ("USE_POLICY.md", fields.get("use_policy")),
+    ] {
         match given(field) {
             Some(text) => drop(files.insert(path.to_owned(), text)),
             None => drop(files.remove(path)),

@@ -1,12 +1,12 @@
 //! What the page of a release shows beside its content and its approvals: the published model, history, people's texts in the card, and
 //! the ends of a publication.
 
+use sekisho_bench::compare::p_value;
 use sekisho_domain::audit::{AuditEntry, ChainedEntry};
 use sekisho_domain::lineage::Waiver;
 use sekisho_domain::release::{ReleaseState, YankExtent};
 use sekisho_domain::user::Role;
 use sekisho_hub::card::{Editing, Section};
-use sekisho_bench::compare::p_value;
 use sekisho_policy::LineageGraph;
 use sekisho_store::{Approval, Release, User};
 
@@ -98,7 +98,8 @@ pub(super) struct SectionField {
 
 pub(super) fn view(frame: &Frame, release: &Release, facts: MoreFacts, can_edit: bool) -> More {
     let user = frame.user.as_ref();
-    let has = |role| user.is_some_and(|user: &User| user.has_in(&release.project, role) || user.has(Role::Admin));
+    let has =
+        |role| user.is_some_and(|user: &User| user.has_in(&release.project, role) || user.has(Role::Admin));
     let is_out = matches!(release.state, ReleaseState::Published | ReleaseState::Superseded);
     let waiting = release.state == ReleaseState::InReview && facts.may_break_glass;
     More {
@@ -133,7 +134,8 @@ fn progress(frame: &Frame, done: u64, total: u64) -> (String, f64) {
 fn yanked(frame: &Frame, release: &Release) -> Option<(String, bool)> {
     let yank = release.yank.as_ref()?;
     let when = frame.stamp(&yank.at);
-    let text = frame.lang.fill("release.yanked", &[("who", &yank.by), ("when", &when), ("reason", &yank.reason)]);
+    let text =
+        frame.lang.fill("release.yanked", &[("who", &yank.by), ("when", &when), ("reason", &yank.reason)]);
     Some((text, !yank.done))
 }
 
@@ -170,7 +172,10 @@ fn history_row(frame: &Frame, line: &ChainedEntry) -> Option<HistoryRow> {
     Some(HistoryRow {
         when: frame.when(entry.at),
         by: frame.lang.find(&format!("proof.{proof}")).unwrap_or(""),
-        action: frame.lang.find(&format!("release_action.{verb}")).map_or_else(|| entry.action.clone(), ToOwned::to_owned),
+        action: frame
+            .lang
+            .find(&format!("release_action.{verb}"))
+            .map_or_else(|| entry.action.clone(), ToOwned::to_owned),
         result: match entry.result.as_str() {
             "done" => "done",
             "refused" => "refused",

@@ -41,7 +41,9 @@ impl PolicyRepository for SqliteStore {
              JOIN policy_sets ON policy_sets.digest = policies_in_force.digest ORDER BY policies_in_force.seq DESC",
         );
         let rows = query.fetch_all(&self.read).await?;
-        rows.iter().map(|row| Ok((policy(row)?, Fields::of("policies_in_force", &["digest"], row).time("at")?))).collect()
+        rows.iter()
+            .map(|row| Ok((policy(row)?, Fields::of("policies_in_force", &["digest"], row).time("at")?)))
+            .collect()
     }
 }
 

@@ -12,12 +12,17 @@ pub(crate) async fn the_audit_log_is_a_chain(store: &dyn Store) {
     assert_eq!(store.verify_audit(&[]).await.expect("verify"), Ok(3));
     let list = async |filter: AuditFilter, below| {
         let found = store.audit(&filter, below, 2).await.expect("list").into_iter();
-        found.map(|line| (line.seq, line.entry["action"].as_str().expect("text").to_owned())).collect::<Vec<_>>()
+        found
+            .map(|line| (line.seq, line.entry["action"].as_str().expect("text").to_owned()))
+            .collect::<Vec<_>>()
     };
     let line = |seq, action: &str| (seq, action.to_owned());
     let newest = [line(3, "release.approve"), line(2, "release.propose")];
     assert_eq!(list(AuditFilter::default(), None).await, newest);
-    assert_eq!(list(AuditFilter::default(), Some(3)).await, [line(2, "release.propose"), line(1, "user.add")]);
+    assert_eq!(
+        list(AuditFilter::default(), Some(3)).await,
+        [line(2, "release.propose"), line(1, "user.add")]
+    );
     let releases = AuditFilter { action: Some("release.".to_owned()), ..AuditFilter::default() };
     assert_eq!(list(releases, None).await, newest);
     for filter in [

@@ -18,7 +18,11 @@ pub(crate) async fn policies_come_into_force(store: &dyn Store) {
         store.put_in_force(set, at(seconds)).await.expect("put");
     }
     let all = store.policies_in_force().await.expect("list");
-    assert_eq!(all, [(one.clone(), at(5)), (two.clone(), at(3)), (one.clone(), at(1))], "a start changes nothing");
+    assert_eq!(
+        all,
+        [(one.clone(), at(5)), (two.clone(), at(3)), (one.clone(), at(1))],
+        "a start changes nothing"
+    );
     assert_eq!(store.policy(two.digest).await.expect("lookup"), Some(two));
     assert_eq!(store.policy(Sha256::of("x")).await.expect("lookup"), None);
 }

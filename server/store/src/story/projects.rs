@@ -17,7 +17,10 @@ pub(crate) async fn roles_hold_in_a_project(store: &dyn Store) {
         store.user(id(1)).await.expect("lookup").expect("is there")
     };
     let there = set(&[Role::Approver, Role::Contributor]).await;
-    assert!(there.has_in("v4", Role::Approver) && there.has_in("v4", Role::Viewer), "everywhere is there too");
+    assert!(
+        there.has_in("v4", Role::Approver) && there.has_in("v4", Role::Viewer),
+        "everywhere is there too"
+    );
     assert!(!there.has_in("default", Role::Approver) && !there.has(Role::Approver));
     assert_eq!(set(&[Role::Contributor]).await.projects["v4"], [Role::Contributor]);
     assert!(set(&[]).await.projects.is_empty());

@@ -27,12 +27,17 @@ fn draft(n: u32) -> Release {
         files: BTreeMap::from([("LICENSE".to_owned(), Sha256::of("text").to_string())]),
         given: vec!["LICENSE".to_owned()],
         missing: vec!["news.md".to_owned()],
-        card_edits: BTreeMap::from([("ja".to_owned(), BTreeMap::from([("contact".to_owned(), "連絡先".to_owned())]))]),
+        card_edits: BTreeMap::from([(
+            "ja".to_owned(),
+            BTreeMap::from([("contact".to_owned(), "連絡先".to_owned())]),
+        )]),
         generated: BTreeMap::from([("training/spec.toml".to_owned(), Sha256::of("spec").to_string())]),
         prepared: Some(Prepared {
             path: "/data/releases/1".to_owned(),
             files: vec![FileEntry { path: "model.safetensors".to_owned(), size: 8, sha256: Sha256::of("w") }],
             weights: Sha256::of("weights"),
+            digest: Sha256::of("digest"),
+            dtype: "bf16".to_owned(),
         }),
         successor: None,
         yank: None,

@@ -25,7 +25,8 @@ pub(crate) async fn passwords_and_command_lines(store: &dyn Store) {
     let keep = Some(Sha256::of("this one"));
     store.set_password(owner, Some(&password), keep, &entry("user.password")).await.expect("set");
     assert_eq!(store.password(owner).await.expect("lookup"), Some(password));
-    let lives = async |secret: &str| store.session(Sha256::of(secret), at(9)).await.expect("lookup").is_some();
+    let lives =
+        async |secret: &str| store.session(Sha256::of(secret), at(9)).await.expect("lookup").is_some();
     assert!(lives("this one").await && !lives("another").await, "a new password ends the other sessions");
     store.set_password(owner, None, None, &entry("user.password")).await.expect("set");
     assert_eq!(store.password(owner).await.expect("lookup"), None);
@@ -39,17 +40,24 @@ pub(crate) async fn passwords_and_command_lines(store: &dyn Store) {
     };
     store.add_login_request(&request("old", "OLD", 10), at(1)).await.expect("add");
     store.add_login_request(&request("new", "NEW", 100), at(20)).await.expect("add");
-    assert!(store.add_login_request(&request("third", "NEW", 100), at(20)).await.is_err(), "a code is one's own");
+    assert!(
+        store.add_login_request(&request("third", "NEW", 100), at(20)).await.is_err(),
+        "a code is one's own"
+    );
     assert_eq!(store.login_request("OLD", at(5)).await.expect("lookup"), None, "cleared away");
     assert_eq!(store.login_request("NEW", at(99)).await.expect("lookup"), Some(request("new", "NEW", 100)));
     assert_eq!(store.login_request("NEW", at(100)).await.expect("lookup"), None, "too old");
     assert!(store.login_request_waits(Sha256::of("new"), at(50)).await.expect("lookup"));
     let command = session("new", SessionKind::Command);
-    let confirm = async || store.confirm_login_request("NEW", &command, &entry("user.login")).await.expect("confirm");
+    let confirm =
+        async || store.confirm_login_request("NEW", &command, &entry("user.login")).await.expect("confirm");
     assert!(confirm().await && !confirm().await, "once");
     let found = store.session(Sha256::of("new"), at(50)).await.expect("lookup").expect("is there");
     assert_eq!(found.1, command);
     assert!(!store.login_request_waits(Sha256::of("new"), at(50)).await.expect("lookup"));
     store.add_login_request(&request("denied", "NO", 100), at(20)).await.expect("add");
-    assert!(store.drop_login_request("NO").await.expect("drop") && !store.drop_login_request("NO").await.expect("drop"));
+    assert!(
+        store.drop_login_request("NO").await.expect("drop")
+            && !store.drop_login_request("NO").await.expect("drop")
+    );
 }

@@ -48,8 +48,7 @@ fn cases(args: &Args) -> anyhow::Result<(String, String)> {
 }
 
 fn show(outcomes: &[CaseOutcome], how: &How, printer: &Printer) -> anyhow::Result<()> {
-    let header =
-        [how.pick("result", "結果"), how.pick("case", "ケース"), how.pick("difference", "差異")];
+    let header = [how.pick("result", "結果"), how.pick("case", "ケース"), how.pick("difference", "差異")];
     let rows: Vec<Vec<String>> = outcomes
         .iter()
         .map(|outcome| {

@@ -58,12 +58,7 @@ fn lines(diff: &DecisionDiff, how: &How) -> Vec<String> {
         lines.push(how.pick("No finding differs.", "判定内容に差異はありません。").to_owned());
     }
     for change in &diff.changes {
-        lines.push(format!(
-            "{} {}: {}",
-            moved(change, how),
-            change.code.as_str(),
-            change.text.get(how.lang)
-        ));
+        lines.push(format!("{} {}: {}", moved(change, how), change.code.as_str(), change.text.get(how.lang)));
         lines.extend(change.derivation.iter().map(|line| format!("    {line}")));
     }
     lines
@@ -87,9 +82,7 @@ fn moved(change: &Change, how: &How) -> String {
 fn sets(then: &PolicySet, now: &PolicySet, how: &How, printer: &Printer) -> anyhow::Result<ExitStatus> {
     let changes = sekisho_policy::diff_sets(then, now);
     if how.json {
-        let named = |set: &PolicySet| {
-            serde_json::json!({ "name": set.name(), "version": set.version(), "digest": set.digest() })
-        };
+        let named = |set: &PolicySet| serde_json::json!({ "name": set.name(), "version": set.version(), "digest": set.digest() });
         let answer =
             serde_json::json!({ "policy_then": named(then), "policy_now": named(now), "changes": changes });
         printer.json(&answer)?;

@@ -89,7 +89,13 @@ fn lines(explanation: &Explanation, how: &How) -> Vec<String> {
         lines.extend(finding(explained, how));
     }
     lines.push(String::new());
-    lines.push(how.pick("What each input brings, and what would go with it:", "入力ごとの判定への影響（除外すれば該当しなくなるもの）：").to_owned());
+    lines.push(
+        how.pick(
+            "What each input brings, and what would go with it:",
+            "入力ごとの判定への影響（除外すれば該当しなくなるもの）：",
+        )
+        .to_owned(),
+    );
     lines.extend(explanation.inputs.iter().flat_map(|brought| input(brought, how)));
     lines
 }
@@ -105,7 +111,12 @@ fn weight(weight: Weight, how: &How) -> &'static str {
 fn finding(explained: &Explained, how: &How) -> Vec<String> {
     let finding = &explained.finding;
     let mut lines = vec![
-        format!("{} {}: {}", weight(explained.weight, how), finding.code.as_str(), finding.text.get(how.lang)),
+        format!(
+            "{} {}: {}",
+            weight(explained.weight, how),
+            finding.code.as_str(),
+            finding.text.get(how.lang)
+        ),
         format!("  {} {}", how.pick("what:  ", "内容："), explained.meaning.get(how.lang)),
     ];
     let way = how.pick("way:   ", "経路：");
@@ -126,8 +137,7 @@ fn input(brought: &Brought, how: &How) -> Vec<String> {
         lines.push(format!("    {}", how.pick("nothing", "なし")));
     }
     for found in &brought.findings {
-        let shared =
-            if found.alone { "" } else { how.pick(" (not alone)", "（他にも由来あり）") };
+        let shared = if found.alone { "" } else { how.pick(" (not alone)", "（他にも由来あり）") };
         lines.push(format!(
             "    {} {}{shared}: {}",
             weight(found.weight, how),

@@ -1,0 +1,130 @@
+//! The registry of corpora: what it takes, what it refuses, and what a change of level does to what is on its way.
+
+use serde_json::{Value, json};
+use tests::cli::run;
+use tests::service::text;
+
+use crate::lab::{Lab, lineage};
+
+const TOML: &str = r#"[[subset]]
+id = "web-ja"
+corpus = "llm-jp-corpus-v3"
+language = "ja"
+tokens = 90000000000
+tokenizer = "llm-jp-tokenizer-v3"
+level = "L3"
+license = "LicenseRef-crawl"
+evidence = "letter.pdf"
+"#;
+
+#[test]
+fn subsets_are_imported_once_and_never_change_by_accident() {
+    let lab = Lab::new("");
+    let file = lab.write("corpora.toml", TOML).display().to_string();
+    let corpus = |arguments: &[&str]| run(&mut lab.service.command(&[&["corpus"], arguments].concat()));
+    corpus(&["import", &file]).exits(0).says(&["web-ja"]);
+    corpus(&["import", &file]).exits(0);
+    let shown = corpus(&["show", "--json", "web-ja"]).exits(0).json();
+    assert_eq!(json!([shown["level"], shown["tokens"], shown["version"]]), json!(["L3", 90_000_000_000_u64, 1]));
+
+    // Another licence needs --update, another level its own command with a reason.
+    let other = lab.write("other.toml", &TOML.replace("LicenseRef-crawl", "CC0-1.0")).display().to_string();
+    corpus(&["import", &other]).exits(4).says(&["web-ja", "LicenseRef-crawl", "--update"]);
+    corpus(&["import", "--update", &other]).exits(0);
+    let level = lab.write("level.toml", &TOML.replace("L3", "L1")).display().to_string();
+    corpus(&["import", "--update", &level]).exits(1).says(&["registered with level L3", "sekisho corpus level web-ja L1"]);
+
+    // A list that contradicts itself is taken not at all.
+    let twice = "id,corpus,license\nnew,v3,CC0-1.0\nnew,v3,CC-BY-4.0\n";
+    let answer = lab.author.post("/api/v1/corpora", &json!({ "text": twice, "name": "twice.csv" }));
+    answer.is_problem(422, "license-contradiction");
+    let misspelt = "id,corpus,levle\nnew,v3,L1\n";
+    let answer = lab.author.post("/api/v1/corpora", &json!({ "text": misspelt, "name": "x.csv" }));
+    assert!(answer.status == 422 && answer.text.contains("x.csv:2"), "{}", answer.text);
+    lab.service.visitor().get("/api/v1/corpora/new").is_problem(404, "not-found");
+
+    let (viewer, _) = {
+        lab.service.add_user("nagai", &["viewer"]);
+        lab.service.token_of("nagai", &["read", "release"])
+    };
+    viewer.post("/api/v1/corpora", &json!({ "text": TOML })).is_problem(403, "role-missing");
+    let page = lab.service.visitor().get("/corpora?lang=ja&level=L3").has(200).text;
+    assert!(page.contains("web-ja") && page.contains("llm-jp-tokenizer-v3") && !page.contains("aozora-ja"), "{page}");
+}
+
+#[test]
+fn a_run_that_claims_another_level_is_refused_and_what_is_not_registered_is_shown() {
+    let lab = Lab::new("");
+    let register = |name: &str, mix: Value| {
+        let spec = json!({ "name": name, "data": { "mix": [mix] } });
+        lab.service.api().post("/api/v1/runs", &json!({ "name": name, "spec": spec }))
+    };
+    let wrong = register("wrong", json!({ "name": "text-LX", "level": "L1" }));
+    wrong.is_problem(422, "level-mismatch");
+    assert!(wrong.text.contains("is said to be L1, but the registry says LX"), "{}", wrong.text);
+    let license = register("license", json!({ "name": "aozora-ja", "level": "L1", "license": "CC-BY-4.0" }));
+    license.is_problem(422, "license-contradiction");
+    let _ = register("same", json!({ "name": "aozora-ja", "level": "L1", "license": "cc0-1.0" })).has(201);
+    let _ = register("new", json!({ "name": "new-ja", "level": "L2", "license": "CC-BY-4.0" })).has(201);
+    let page = lab.service.visitor().get("/corpora?lang=ja").has(200).text;
+    assert!(page.contains("サブセット「new-ja」は未登録です"), "{page}");
+
+    // The trainer's own record becomes the registry's.
+    let imported = lab.author.post("/api/v1/corpora", &json!({ "run": "new" })).has(200).json();
+    assert_eq!(imported["added"], json!(["new-ja"]));
+    let shown = lab.service.visitor().get("/api/v1/corpora/new-ja").has(200).json();
+    assert_eq!(json!([shown["level"], shown["license"], shown["corpus"]]), json!(["L2", "CC-BY-4.0", "new"]));
+    let page = lab.service.visitor().get("/corpora/new-ja?lang=en").has(200).text;
+    assert!(page.contains("/runs/new\""), "the run that used it: {page}");
+}
+
+#[test]
+fn a_change_of_level_is_told_before_it_is_saved_and_voids_what_rests_on_it() {
+    let lab = Lab::new("");
+    let approved = lab.approved(&lineage("L1"), &["ueda"]);
+    let before = lab.show(&approved);
+    let corpus = |arguments: &[&str]| run(&mut lab.service.command(&[&["corpus", "level"], arguments].concat()));
+
+    let preview = lab.service.session("mori").get("/corpora/aozora-ja?level=LX&lang=ja").has(200).text;
+    assert!(preview.contains("公開前のリリース1件") && preview.contains("再判定され、承認は無効になります"), "{preview}");
+    let told = corpus(&["aozora-ja", "LX", "--reason", "x", "--dry-run"]).exits(0);
+    assert!(told.stderr.contains("gate-mini") && told.stderr.contains("refused"), "{}", told.stderr);
+    assert_eq!(lab.show(&approved), before, "nothing was changed");
+    corpus(&["aozora-ja", "LX", "--reason", "x"]).exits(2).says(&["--yes"]);
+
+    let stale = json!({ "level": "LX", "reason": "asked" });
+    let path = "/api/v1/corpora/aozora-ja/level";
+    lab.author.post(path, &stale).is_problem(428, "version-missing");
+    lab.author.post_seen(path, "\"9\"", &stale).is_problem(412, "stale");
+    lab.author.post_seen(path, "\"1\"", &json!({ "level": "LX", "reason": " " })).is_problem(400, "reason-missing");
+    corpus(&["aozora-ja", "LX", "--reason", "権利者の依頼", "--yes"]).exits(0);
+
+    let after = lab.show(&approved);
+    assert_eq!(
+        json!([after["state"], after["approvals"], after["decision"]["verdict"]]),
+        json!(["policy_checked", 0, "refused"])
+    );
+    assert_ne!(after["digest"], before["digest"]);
+    let history = lab.service.visitor().get("/corpora/aozora-ja?lang=ja").has(200).text;
+    assert!(history.contains("L1 → LX") && history.contains("権利者の依頼"), "{history}");
+    assert!(lab.audit(&approved).iter().any(|line| line.2 == "release.rejudge"), "{:?}", lab.audit(&approved));
+    let codes: Vec<&str> = after["decision"]["violations"]
+        .as_array()
+        .expect("violations")
+        .iter()
+        .map(|finding| text(&finding["code"]))
+        .collect();
+    assert_eq!(codes, ["level-forbids-training", "level-mismatch"]);
+}
+
+/// Unknown bars publishing: a subset that nobody has registered, whatever the lineage file claims.
+#[test]
+fn what_is_not_registered_bars_a_release() {
+    let lab = Lab::new("");
+    let unknown = lineage("L1").replace("aozora-ja", "somewhere");
+    let draft = lab.post(&json!({ "lineage": unknown })).has(201).json();
+    let judged = lab.act(text(&draft["id"]), "freeze").has(200).json();
+    assert_eq!(judged["decision"]["violations"][0]["code"], "level-unknown", "{judged:#}");
+    let page = lab.service.visitor().get(&format!("/releases/{}?lang=en", text(&draft["id"]))).has(200).text;
+    assert!(page.contains("node unknown") && page.contains("unknown, so bars publishing"), "the picture marks it");
+}

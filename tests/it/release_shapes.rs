@@ -1,0 +1,59 @@
+//! Weights in other shards or another type than the checkpoint's.
+
+use serde_json::json;
+use tests::hub_double::{HubDouble, HubOptions};
+use tests::service::text;
+use tests::wait::until;
+
+use crate::lab::{Lab, REPO, lineage};
+
+#[test]
+fn weights_go_out_in_the_type_and_shards_that_the_release_asks_for() {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let hub = runtime.block_on(HubDouble::start(HubOptions::default()));
+    let lab = Lab::with_hub(hub.endpoint());
+    let asked = lineage("L1").replace("[release]\n", "[release]\ndtype = \"bf16\"\nshard_size = \"1MB\"\n");
+    let draft = lab.post(&json!({ "lineage": asked })).has(201).json();
+    let id = text(&draft["id"]).to_owned();
+    lab.release(&["freeze", &id]).exits(0);
+    let judged = lab.show(&id);
+    assert_eq!(judged["state"], "policy_checked");
+    let _ = lab.act(&id, "request").has(200);
+    let page = format!("/releases/{id}");
+    let _ = lab.service.session("ueda").press(&page, &format!("{page}/approve"), "").has(303);
+    lab.release(&["publish", "--wait", &id]).exits(0);
+    let config = hub.bytes(REPO, "main", "config.json").expect("published");
+    let config: serde_json::Value = serde_json::from_slice(&config).expect("JSON");
+    let dtype = config.get("dtype").or_else(|| config.get("torch_dtype")).expect("a type");
+    assert_eq!(dtype, "bfloat16");
+    let weights = hub.bytes(REPO, "main", "model.safetensors").expect("it fits one shard");
+    let header: serde_json::Value = {
+        let length = usize::try_from(u64::from_le_bytes(weights[..8].try_into().expect("eight"))).expect("small");
+        serde_json::from_slice(&weights[8..8 + length]).expect("a header")
+    };
+    let types: Vec<&str> = header.as_object().expect("tensors").values().filter_map(|t| t["dtype"].as_str()).collect();
+    assert!(!types.is_empty() && types.iter().all(|dtype| *dtype == "BF16"), "{types:?}");
+    let out = lab.folder.path().join("export");
+    lab.release(&["export", &id, "--out", out.to_str().expect("text")]).exits(0);
+    tests::cli::run(tests::cli::command(["verify"]).arg(&out)).exits(0);
+}
+
+#[test]
+fn a_wish_that_cannot_be_met_is_told_and_a_killed_service_finishes_what_it_began() {
+    let mut lab = Lab::new("");
+    let wrong = lineage("L1").replace("[release]\n", "[release]\nshard_size = \"5GiB\"\n");
+    lab.post(&json!({ "lineage": wrong })).is_problem(422, "release-target");
+    let misspelt = lineage("L1").replace("[release]\n", "[release]\ndtype = \"fp8\"\n");
+    lab.post(&json!({ "lineage": misspelt })).is_problem(422, "lineage");
+    let asked = lineage("L1").replace("[release]\n", "[release]\ndtype = \"bf16\"\n");
+    let draft = lab.post(&json!({ "lineage": asked })).has(201).json();
+    let id = text(&draft["id"]).to_owned();
+    let _ = lab.act(&id, "freeze").has(200);
+    lab.service.kill9();
+    lab.service.restart();
+    let state = until("the release to be judged", 60, || {
+        let shown = lab.show(&id);
+        (shown["state"] != "frozen").then(|| text(&shown["state"]).to_owned())
+    });
+    assert_eq!(state, "policy_checked");
+}
