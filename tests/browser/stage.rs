@@ -54,6 +54,9 @@ pub(super) fn release_in_review(service: &Service, checkpoint: &Value) -> String
     service.add_user("mori", &["contributor"]);
     service.add_user("ueda", &["approver"]);
     let (author, _) = service.token_of("mori", &["read", "release"]);
+    let subsets = "id,corpus,language,tokens,level,license\naozora-ja,aozora,ja,3276800,L1,CC0-1.0\n";
+    let registered = serde_json::json!({ "text": subsets, "name": "corpora.csv" });
+    let _ = service.api().post("/api/v1/corpora", &registered).has(200);
     let lineage = "[model]\nname = \"gate-mini\"\n\
         [[input]]\nkind = \"corpus\"\nid = \"aozora-ja\"\nlevel = \"L1\"\nlicense = \"CC0-1.0\"\ntokens = 3276800\n\
         [release]\nrepo = \"lab/gate-mini\"\nlicense = [\"apache-2.0\"]\n";

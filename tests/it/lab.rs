@@ -31,7 +31,7 @@ impl Lab {
         service.add_user("mori", &["contributor", "publisher", "approver"]);
         service.add_user("ueda", &["approver"]);
         let (author, author_token) = service.token_of("mori", &["read", "ingest", "release", "publish"]);
-        let subsets = "id,corpus,level,license\naozora-ja,lab,L1,CC0-1.0\ntext-LX,lab,LX,CC0-1.0\nreviews,lab,LX,CC0-1.0\n";
+        let subsets = "id,corpus,level,license\naozora-ja,lab,L1,CC0-1.0\ntext-LX,lab,LX,CC0-1.0\nreviews,lab,LX,CC0-1.0\nreviews-L1,lab,L1,CC0-1.0\nreviews-L2,lab,L2,CC0-1.0\nreviews-L3,lab,L3,CC0-1.0\n";
         let body = json!({ "text": subsets, "name": "lab.csv" });
         let _ = author.post("/api/v1/corpora", &body).has(200);
         let checkpoint = service.ingest(&folder.path().join("model"), "gate-mini", 10, 1000);

@@ -167,7 +167,21 @@ fn what_is_approved_goes_out_byte_for_byte() {
         .collect();
     let names: Vec<&str> = there.keys().map(String::as_str).collect();
     let model = ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"];
-    assert_eq!(names, ["LICENSE", "README.md", "README_ja.md", model[0], model[1], model[2], model[3]]);
+    let signed = ["model.sig", "sekisho.pub"];
+    assert_eq!(
+        names,
+        [
+            "LICENSE",
+            "README.md",
+            "README_ja.md",
+            model[0],
+            model[1],
+            signed[0],
+            signed[1],
+            model[2],
+            model[3]
+        ]
+    );
     for name in model {
         let file = fs_err::read(lab.folder.path().join("model").join(name)).expect("a file of the model");
         assert_eq!(there[name], Sha256::of(file).hex(), "{name}");

@@ -24,6 +24,11 @@ fn child() -> String {
     )
 }
 
+/// The parent on a registered subset of another level.
+fn parent(level: &str) -> String {
+    PARENT.replace("reviews", &format!("reviews-{level}")).replace("LX", level)
+}
+
 fn codes(decision: &Value) -> Vec<&str> {
     let violations = decision["violations"].as_array().expect("a list").iter();
     let mut codes: Vec<&str> = violations.map(|finding| text(&finding["code"])).collect();
@@ -51,7 +56,7 @@ fn a_folder_is_judged_alike_by_command_and_by_the_service() {
     assert_eq!(frozen["decision"], checked, "the same findings, and so the same digest");
 
     // Both again when the parent and the announcement are mended: claims are looked at on the way.
-    lab.write("base/lineage.toml", &PARENT.replace("LX", "L2"));
+    lab.write("base/lineage.toml", &parent("L2"));
     lab.write("lab/news.md", "gate-mini is fully open, training data included.\n");
     let checked = cli::run(&mut cli::command(["policy", "check", "--json", &file])).exits(5).json();
     let announced = codes(&checked);
@@ -130,7 +135,7 @@ fn what_is_named_and_not_sent_is_refused() {
     // With everything that it names it is judged anew, and other parents are other content.
     let edit = |level: &str| {
         let body = json!({ "version": lab.show(id)["version"], "lineage": child(), "path": "lab/lineage.toml",
-            "parents": { "base/lineage.toml": PARENT.replace("LX", level) }, "files": { "LICENSE": APACHE },
+            "parents": { "base/lineage.toml": parent(level) }, "files": { "LICENSE": APACHE },
             "announcement": "gate-mini is out." });
         let _ = lab.author.post(&format!("/api/v1/releases/{id}/edit"), &body).has(200);
         lab.act(id, "freeze").has(200).json()

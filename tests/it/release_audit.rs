@@ -50,7 +50,8 @@ fn an_exported_log_shows_every_kind_of_tampering() {
     fs_err::write(&log, cut.join("\n") + "\n").expect("written");
 
     // A head that nobody signed proves nothing.
-    let mut forged: Value = serde_json::from_str(&fs_err::read_to_string(&head).expect("a head")).expect("JSON");
+    let mut forged: Value =
+        serde_json::from_str(&fs_err::read_to_string(&head).expect("a head")).expect("JSON");
     forged["seq"] = json!(lines.len() - 1);
     fs_err::write(&head, forged.to_string()).expect("written");
     audit(&lab, &["verify", "--file", file, "--head", &head]).exits(1);

@@ -22,17 +22,23 @@ fn subsets_are_imported_once_and_never_change_by_accident() {
     let lab = Lab::new("");
     let file = lab.write("corpora.toml", TOML).display().to_string();
     let corpus = |arguments: &[&str]| run(&mut lab.service.command(&[&["corpus"], arguments].concat()));
-    corpus(&["import", &file]).exits(0).says(&["web-ja"]);
+    let added = corpus(&["import", &file]).exits(0);
+    assert!(format!("{}{}", added.stdout, added.stderr).contains("web-ja"), "{added:?}");
     corpus(&["import", &file]).exits(0);
     let shown = corpus(&["show", "--json", "web-ja"]).exits(0).json();
-    assert_eq!(json!([shown["level"], shown["tokens"], shown["version"]]), json!(["L3", 90_000_000_000_u64, 1]));
+    assert_eq!(
+        json!([shown["level"], shown["tokens"], shown["version"]]),
+        json!(["L3", 90_000_000_000_u64, 1])
+    );
 
     // Another licence needs --update, another level its own command with a reason.
     let other = lab.write("other.toml", &TOML.replace("LicenseRef-crawl", "CC0-1.0")).display().to_string();
     corpus(&["import", &other]).exits(4).says(&["web-ja", "LicenseRef-crawl", "--update"]);
     corpus(&["import", "--update", &other]).exits(0);
     let level = lab.write("level.toml", &TOML.replace("L3", "L1")).display().to_string();
-    corpus(&["import", "--update", &level]).exits(1).says(&["registered with level L3", "sekisho corpus level web-ja L1"]);
+    corpus(&["import", "--update", &level])
+        .exits(1)
+        .says(&["registered with level L3", "sekisho corpus level web-ja L1"]);
 
     // A list that contradicts itself is taken not at all.
     let twice = "id,corpus,license\nnew,v3,CC0-1.0\nnew,v3,CC-BY-4.0\n";
@@ -49,7 +55,10 @@ fn subsets_are_imported_once_and_never_change_by_accident() {
     };
     viewer.post("/api/v1/corpora", &json!({ "text": TOML })).is_problem(403, "role-missing");
     let page = lab.service.visitor().get("/corpora?lang=ja&level=L3").has(200).text;
-    assert!(page.contains("web-ja") && page.contains("llm-jp-tokenizer-v3") && !page.contains("aozora-ja"), "{page}");
+    assert!(
+        page.contains("web-ja") && page.contains("llm-jp-tokenizer-v3") && !page.contains("aozora-ja"),
+        "{page}"
+    );
 }
 
 #[test]
@@ -83,10 +92,14 @@ fn a_change_of_level_is_told_before_it_is_saved_and_voids_what_rests_on_it() {
     let lab = Lab::new("");
     let approved = lab.approved(&lineage("L1"), &["ueda"]);
     let before = lab.show(&approved);
-    let corpus = |arguments: &[&str]| run(&mut lab.service.command(&[&["corpus", "level"], arguments].concat()));
+    let corpus =
+        |arguments: &[&str]| run(&mut lab.service.command(&[&["corpus", "level"], arguments].concat()));
 
     let preview = lab.service.session("mori").get("/corpora/aozora-ja?level=LX&lang=ja").has(200).text;
-    assert!(preview.contains("公開前のリリース1件") && preview.contains("再判定され、承認は無効になります"), "{preview}");
+    assert!(
+        preview.contains("公開前のリリース1件") && preview.contains("再判定され、承認は無効になります"),
+        "{preview}"
+    );
     let told = corpus(&["aozora-ja", "LX", "--reason", "x", "--dry-run"]).exits(0);
     assert!(told.stderr.contains("gate-mini") && told.stderr.contains("refused"), "{}", told.stderr);
     assert_eq!(lab.show(&approved), before, "nothing was changed");
@@ -96,7 +109,9 @@ fn a_change_of_level_is_told_before_it_is_saved_and_voids_what_rests_on_it() {
     let path = "/api/v1/corpora/aozora-ja/level";
     lab.author.post(path, &stale).is_problem(428, "version-missing");
     lab.author.post_seen(path, "\"9\"", &stale).is_problem(412, "stale");
-    lab.author.post_seen(path, "\"1\"", &json!({ "level": "LX", "reason": " " })).is_problem(400, "reason-missing");
+    lab.author
+        .post_seen(path, "\"1\"", &json!({ "level": "LX", "reason": " " }))
+        .is_problem(400, "reason-missing");
     corpus(&["aozora-ja", "LX", "--reason", "権利者の依頼", "--yes"]).exits(0);
 
     let after = lab.show(&approved);
@@ -107,7 +122,11 @@ fn a_change_of_level_is_told_before_it_is_saved_and_voids_what_rests_on_it() {
     assert_ne!(after["digest"], before["digest"]);
     let history = lab.service.visitor().get("/corpora/aozora-ja?lang=ja").has(200).text;
     assert!(history.contains("L1 → LX") && history.contains("権利者の依頼"), "{history}");
-    assert!(lab.audit(&approved).iter().any(|line| line.2 == "release.rejudge"), "{:?}", lab.audit(&approved));
+    assert!(
+        lab.audit(&approved).iter().any(|line| line.2 == "release.rejudge"),
+        "{:?}",
+        lab.audit(&approved)
+    );
     let codes: Vec<&str> = after["decision"]["violations"]
         .as_array()
         .expect("violations")
@@ -126,5 +145,8 @@ fn what_is_not_registered_bars_a_release() {
     let judged = lab.act(text(&draft["id"]), "freeze").has(200).json();
     assert_eq!(judged["decision"]["violations"][0]["code"], "level-unknown", "{judged:#}");
     let page = lab.service.visitor().get(&format!("/releases/{}?lang=en", text(&draft["id"]))).has(200).text;
-    assert!(page.contains("node unknown") && page.contains("unknown, so bars publishing"), "the picture marks it");
+    assert!(
+        page.contains("node unknown") && page.contains("unknown, so bars publishing"),
+        "the picture marks it"
+    );
 }

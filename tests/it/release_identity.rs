@@ -8,7 +8,7 @@ use tests::service::text;
 
 use crate::lab::Lab;
 
-const PASSWORD: &str = "東海道五十三次の関所を越える";
+const PASSWORD: &str = "東海道五十三次の関所を歩いて越える";
 
 /// Gives somebody a password the way they do it: signed in by a link, on their own page.
 fn choose_password(lab: &Lab, name: &str, password: &str) {
@@ -70,7 +70,8 @@ fn a_command_line_is_signed_in_by_a_person_and_then_approves() {
     let ended = child.wait_with_output().expect("ended");
     assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
 
-    let mode = std::os::unix::fs::PermissionsExt::mode(&fs_err::metadata(&logins).expect("kept").permissions());
+    let mode =
+        std::os::unix::fs::PermissionsExt::mode(&fs_err::metadata(&logins).expect("kept").permissions());
     assert_eq!(mode & 0o777, 0o600);
     let mut approve = lab.service.command(&["release", "approve", &id, "--json"]);
     approve.env("SEKISHO_LOGINS", &logins).env_remove("SEKISHO_TOKEN");
@@ -81,7 +82,12 @@ fn a_command_line_is_signed_in_by_a_person_and_then_approves() {
 
     // The sign-in is no cookie, and ends when it is taken back.
     let secret = fs_err::read_to_string(&logins).expect("kept");
-    let secret = secret.split("\"secret\"").nth(1).and_then(|rest| rest.split('"').nth(1)).expect("a secret").to_owned();
+    let secret = secret
+        .split("\"secret\"")
+        .nth(1)
+        .and_then(|rest| rest.split('"').nth(1))
+        .expect("a secret")
+        .to_owned();
     let api = Api::new(lab.service.url(), Some(&secret));
     let _ = api.get("/api/v1/users").has(200);
     let mut logout = lab.service.command(&["logout"]);
@@ -95,7 +101,7 @@ fn a_role_in_one_project_holds_there_alone() {
     let admin = lab.service.api();
     let _ = admin.post("/api/v1/projects", &json!({ "name": "v4", "title": "LLM-jp-4" })).has(201);
     admin.post("/api/v1/projects", &json!({ "name": "a b" })).is_problem(400, "project-name");
-    lab.service.add_user("hayashi", &["viewer"]);
+    lab.service.add_user("hayashi", &["evaluator"]);
     let give = |project: &str, roles| {
         let path = format!("/api/v1/projects/{project}/roles");
         admin.post(&path, &json!({ "user": "hayashi", "roles": roles }))
@@ -126,7 +132,8 @@ fn a_person_makes_and_withdraws_their_own_tokens() {
     };
     assert_eq!(make("admin").status, 400, "an admin gives that one");
     let page = make("ingest").has(200).text;
-    let token = page.split("sek_").nth(1).map(|rest| format!("sek_{}", rest.split('<').next().unwrap_or_default()));
+    let token =
+        page.split("sek_").nth(1).map(|rest| format!("sek_{}", rest.split('<').next().unwrap_or_default()));
     let token = token.expect("shown once");
     let api = Api::new(lab.service.url(), Some(&token));
     let _ = api.get("/api/v1/users").has(200);

@@ -42,7 +42,11 @@ fn one_admin_alone_lets_a_release_out_only_with_a_reason_and_on_record() {
     let body = json!({ "version": lab.show(&id)["version"], "comment": "nobody else is in the lab today" });
     lab.service.api().post(&path, &body).is_problem(403, "token-cannot-approve");
     let ueda = lab.service.session("ueda");
-    assert_eq!(ueda.press(&page, &format!("{page}/break_glass"), "nobody else is here").status, 403, "no admin");
+    assert_eq!(
+        ueda.press(&page, &format!("{page}/break_glass"), "nobody else is here").status,
+        403,
+        "no admin"
+    );
     lab.service.add_user("boss", &["admin"]);
     let boss = lab.service.session("boss");
     let short = boss.press(&page, &format!("{page}/break_glass"), "now").has(400);
@@ -61,7 +65,11 @@ fn one_admin_alone_lets_a_release_out_only_with_a_reason_and_on_record() {
     // What the policy refuses no glass lets out: it never comes into review.
     let refused = lab.propose("LX");
     lab.release(&["freeze", &refused]).exits(5);
-    let pressed = boss.press(&format!("/releases/{refused}"), &format!("/releases/{refused}/break_glass"), "it is urgent today");
+    let pressed = boss.press(
+        &format!("/releases/{refused}"),
+        &format!("/releases/{refused}/break_glass"),
+        "it is urgent today",
+    );
     assert_eq!(pressed.status, 409);
 }
 
@@ -71,7 +79,8 @@ fn break_glass_can_be_switched_off_and_then_never_counts() {
     let id = lab.in_review();
     lab.service.add_user("boss", &["admin"]);
     let page = format!("/releases/{id}");
-    let pressed = lab.service.session("boss").press(&page, &format!("{page}/break_glass"), "it is urgent today");
+    let pressed =
+        lab.service.session("boss").press(&page, &format!("{page}/break_glass"), "it is urgent today");
     assert_eq!(pressed.status, 403);
     assert!(!lab.service.session("boss").get(&page).text.contains("break_glass\""), "it is not offered");
 }

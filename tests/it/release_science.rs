@@ -6,21 +6,22 @@ use tests::service::text;
 
 use crate::lab::{Lab, REPO, lineage};
 
-const SPEC: &str = r#"{ "name": "gate-mini", "seed": 42, "tokenizer": { "path": "/lab/secret/tokenizer.json" },
+/// As the bundled trainer registers it.
+const REGISTER: &str = r#"UPDATE runs SET spec = '{ "name": "gate-mini", "seed": 42, "tokenizer": { "path": "/lab/secret/tokenizer.json" },
   "optimizer": { "lr": 0.0003, "eps": 1e-8 },
   "data": { "order": "megatron", "mix": [
     { "name": "aozora-ja", "level": "L1", "license": "CC0-1.0", "path": "/lab/secret/aozora.jsonl", "repeat": 2.0 },
-    { "name": "web-l3", "level": "L3", "license": "LicenseRef-crawl", "path": "/lab/secret/web.jsonl" } ] } }"#;
+    { "name": "web-l3", "level": "L3", "license": "LicenseRef-crawl", "path": "/lab/secret/web.jsonl" } ] } }'"#;
 
 #[test]
 fn the_bundle_holds_what_may_leave_and_the_card_says_the_same() {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let hub = runtime.block_on(HubDouble::start(HubOptions::default()));
     let lab = Lab::with_hub(hub.endpoint());
-    let subset = json!({ "text": "id,corpus,level,license\nweb-l3,lab,L3,LicenseRef-crawl\n", "name": "l3.csv" });
+    let subset =
+        json!({ "text": "id,corpus,level,license\nweb-l3,lab,L3,LicenseRef-crawl\n", "name": "l3.csv" });
     let _ = lab.author.post("/api/v1/corpora", &subset).has(200);
-    tests::database::Database::open(&lab.service.dir())
-        .execute(&format!("UPDATE runs SET spec = '{}'", SPEC.replace('\n', " ")));
+    tests::database::Database::open(&lab.service.dir()).execute(REGISTER);
     let rows = json!({ "seq": 0, "rows": [{ "step": 1, "tokens": 100, "loss": 4.5, "lr": 0.0003 }] });
     let _ = lab.service.api().post("/api/v1/runs/gate-mini/metrics", &rows).has(200);
     let text_of_release = lineage("L1").replace(
@@ -31,7 +32,8 @@ fn the_bundle_holds_what_may_leave_and_the_card_says_the_same() {
     lab.release(&["publish", "--wait", &id]).exits(0);
 
     let file = |path: &str| {
-        let bytes = hub.bytes(REPO, "main", path).unwrap_or_else(|| panic!("{path}: {:?}", hub.paths(REPO, "main")));
+        let bytes =
+            hub.bytes(REPO, "main", path).unwrap_or_else(|| panic!("{path}: {:?}", hub.paths(REPO, "main")));
         String::from_utf8(bytes.to_vec()).expect("text")
     };
     let spec: Value = serde_json::from_str(&file("training/specification.json")).expect("JSON");
@@ -46,7 +48,9 @@ fn the_bundle_holds_what_may_leave_and_the_card_says_the_same() {
     let level = |id: &str| subsets.iter().find(|s| s["id"] == id).map(|s| text(&s["level"]).to_owned());
     assert_eq!((level("aozora-ja"), level("web-l3")), (Some("L1".to_owned()), Some("L3".to_owned())));
     assert!(subsets.iter().find(|s| s["id"] == "web-l3").is_some_and(|s| s.get("sha256").is_none()));
-    assert!(file("code.json").contains("Sekisho") && file("evaluation/curves.csv").starts_with("tokens,step"));
+    assert!(
+        file("code.json").contains("Sekisho") && file("evaluation/curves.csv").starts_with("tokens,step")
+    );
 
     let card = file("README_ja.md");
     assert!(card.contains("training/specification.json") && card.contains("一部公開"), "{card}");

@@ -28,10 +28,12 @@ fn weights_go_out_in_the_type_and_shards_that_the_release_asks_for() {
     assert_eq!(dtype, "bfloat16");
     let weights = hub.bytes(REPO, "main", "model.safetensors").expect("it fits one shard");
     let header: serde_json::Value = {
-        let length = usize::try_from(u64::from_le_bytes(weights[..8].try_into().expect("eight"))).expect("small");
+        let length =
+            usize::try_from(u64::from_le_bytes(weights[..8].try_into().expect("eight"))).expect("small");
         serde_json::from_slice(&weights[8..8 + length]).expect("a header")
     };
-    let types: Vec<&str> = header.as_object().expect("tensors").values().filter_map(|t| t["dtype"].as_str()).collect();
+    let types: Vec<&str> =
+        header.as_object().expect("tensors").values().filter_map(|t| t["dtype"].as_str()).collect();
     assert!(!types.is_empty() && types.iter().all(|dtype| *dtype == "BF16"), "{types:?}");
     let out = lab.folder.path().join("export");
     lab.release(&["export", &id, "--out", out.to_str().expect("text")]).exits(0);

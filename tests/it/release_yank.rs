@@ -27,7 +27,8 @@ fn a_newer_release_takes_the_place_of_the_one_that_is_out() {
     // A card is mended by a revision: the same weights, new approvals.
     let revised = lab.release(&["revise", "--json", &first]).exits(0).json();
     let second = text(&revised["id"]).to_owned();
-    let edit = json!({ "version": revised["version"], "sections": { "ja": { "contact": "lab@example.ac.jp" } } });
+    let edit =
+        json!({ "version": revised["version"], "sections": { "ja": { "contact": "lab@example.ac.jp" } } });
     let _ = lab.author.post(&format!("/api/v1/releases/{second}/card"), &edit).has(200);
     lab.approve(&second, &["ueda"]);
     let sent = hub.count(Call::LfsPut);
@@ -40,7 +41,9 @@ fn a_newer_release_takes_the_place_of_the_one_that_is_out() {
     assert!(page.contains("後継版：") && page.contains(&second), "{page}");
 
     // In another repository it is named, and the old card says where to go.
-    let elsewhere = lineage("L1").replace(REPO, "lab/gate-next").replace("[release]\n", &format!("[release]\nsupersedes = \"{second}\"\n"));
+    let elsewhere = lineage("L1")
+        .replace(REPO, "lab/gate-next")
+        .replace("[release]\n", &format!("[release]\nsupersedes = \"{second}\"\n"));
     let third = lab.approved(&elsewhere, &["ueda"]);
     lab.release(&["publish", "--wait", &third]).exits(0);
     assert_eq!(lab.show(&second)["successor"], json!(third));
@@ -59,7 +62,9 @@ fn a_release_is_taken_back_with_an_honest_card() {
     lab.author.post(&path, &early).is_problem(409, "wrong-state");
     lab.release(&["publish", "--wait", &id]).exits(0);
     let version = lab.show(&id)["version"].clone();
-    lab.author.post(&path, &json!({ "version": version, "extent": "hide" })).is_problem(400, "comment-missing");
+    lab.author
+        .post(&path, &json!({ "version": version, "extent": "hide" }))
+        .is_problem(400, "comment-missing");
     lab.author.post(&path, &json!({ "version": version, "comment": "x" })).is_problem(400, "extent-missing");
 
     // The Hub is away: the decision stands, and is carried out later, also by another process.
@@ -87,5 +92,7 @@ fn a_release_is_taken_back_with_an_honest_card() {
     assert_eq!(hub.tags(REPO).len(), 1, "a tag never moves");
     let last = lab.audit(&id).pop().expect("an entry");
     assert_eq!((last.2.as_str(), last.3.as_str()), ("release.yanked", "done"));
-    lab.author.post(&path, &json!({ "version": lab.show(&id)["version"], "extent": "card", "comment": "x" })).is_problem(409, "wrong-state");
+    lab.author
+        .post(&path, &json!({ "version": lab.show(&id)["version"], "extent": "card", "comment": "x" }))
+        .is_problem(409, "wrong-state");
 }

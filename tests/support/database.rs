@@ -69,7 +69,8 @@ impl Database {
         self.runtime.block_on(async {
             let options = SqliteConnectOptions::new().filename(&self.file);
             let mut connection = options.connect().await.expect("connected");
-            let codes = sqlx::query_scalar("SELECT code FROM login_requests").fetch_all(&mut connection).await;
+            let codes =
+                sqlx::query_scalar("SELECT code FROM login_requests").fetch_all(&mut connection).await;
             connection.close().await.expect("closed");
             codes.expect("codes")
         })

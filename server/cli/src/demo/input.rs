@@ -162,7 +162,9 @@ pub(crate) fn lineage(dir: &Path) -> anyhow::Result<String> {
 
 /// The subsets that the demo registers.
 pub(crate) fn corpora(dir: &Path) -> anyhow::Result<String> {
-    Ok(fs_err::read_to_string(dir.join(CORPORA))?)
+    let file = dir.join(CORPORA);
+    // A folder of an earlier version has none.
+    if file.is_file() { Ok(fs_err::read_to_string(file)?) } else { Ok(corpora_of(&World::new().corpus())) }
 }
 
 /// Each subset as the registry has it.

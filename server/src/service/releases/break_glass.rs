@@ -34,7 +34,8 @@ pub(super) async fn decide(
     }
     if reason.trim().chars().count() < 10 {
         let detail = "Say why this release goes out without the approvals it needs, in at least 10 characters; the reason stays with it.";
-        return Err(WebError::bad_request("comment-missing", detail));
+        let ja = "必要な承認なしで公開する理由を10文字以上で入力してください。理由は記録に残ります。";
+        return Err(WebError::bad_request("comment-missing", detail).or_ja(ja));
     }
     release.state = release.state.after(ReleaseAction::BreakGlass, true)?;
     release.updated = app.now();

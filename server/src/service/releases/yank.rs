@@ -32,11 +32,13 @@ pub async fn yank(
     }
     if reason.trim().is_empty() {
         let detail = "Say why the release is taken back; the reason stands in its card.";
-        return Err(WebError::bad_request("comment-missing", detail));
+        let ja = "公開停止の理由を入力してください。理由はモデルカードに記載されます。";
+        return Err(WebError::bad_request("comment-missing", detail).or_ja(ja));
     }
     let Some(extent) = extent else {
         let detail = "Say how far: \"card\" (the card says it), \"gate\" (the Hub asks before a download), or \"hide\" (the repository is private again).";
-        return Err(WebError::bad_request("extent-missing", detail));
+        let ja = "公開停止の範囲を選んでください：card（カードのみ）、gate（利用申請制）、hide（非公開）。";
+        return Err(WebError::bad_request("extent-missing", detail).or_ja(ja));
     };
     act::has_hub(app)?;
     alone_in_its_repository(app, &release, extent).await?;

@@ -51,16 +51,16 @@ fn depths(graph: &LineageGraph) -> Vec<usize> {
     for _ in 0..graph.nodes.len() {
         let mut moved = false;
         for edge in graph.edges.iter().filter(|edge| edge.from != 0) {
-            let wanted = (depth[edge.to] + 1).min(graph.nodes.len());
+            let wanted = (depth[edge.to] + 1).min(graph.nodes.len() - 1);
             if depth[edge.from] < wanted {
                 (depth[edge.from], moved) = (wanted, true);
             }
         }
         if !moved {
-            return depth;
+            break;
         }
     }
-    // On a cycle: no column is deeper than there are nodes, and none is left empty.
+    // A cycle pushes its nodes as far as they go; no column is left empty between them.
     let mut used: Vec<usize> = depth.clone();
     used.sort_unstable();
     used.dedup();

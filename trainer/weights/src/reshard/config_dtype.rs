@@ -14,6 +14,7 @@ pub(super) fn with_dtype(config: &str, dtype: &str) -> String {
     let mut rest = config;
     // The last string that was followed by a colon.
     let mut key = None;
+    let mut is_named = false;
     while let Some(start) = rest.find('"') {
         let Some(length) = string_length(&rest[start..]) else { break };
         let text = &rest[start + 1..start + length - 1];
@@ -27,11 +28,22 @@ pub(super) fn with_dtype(config: &str, dtype: &str) -> String {
         } else {
             out.push_str(&rest[start..start + length]);
         }
+        is_named |= is_key && KEYS.contains(&text);
         key = is_key.then_some(text);
         rest = after;
     }
     out.push_str(rest);
-    out
+    if is_named { out } else { added(&out, dtype) }
+}
+
+/// A configuration that names no type would be loaded as float32 whatever the file holds.
+fn added(config: &str, dtype: &str) -> String {
+    match config.rfind('}') {
+        Some(end) if config[..end].contains(':') => {
+            format!("{},\n  \"{}\": \"{dtype}\"\n{}", config[..end].trim_end(), KEYS[0], &config[end..])
+        }
+        _ => config.to_owned(),
+    }
 }
 
 /// Bytes of the JSON string that the text begins with, quotes included.
@@ -68,5 +80,14 @@ mod tests {
         assert_eq!(with_dtype(config, "bfloat16"), want);
         assert_ne!(want, config);
         assert_eq!(with_dtype("{}", "float32"), "{}");
+        let silent = "{\n  \"hidden_size\": 64\n}\n";
+        let named = "{\n  \"hidden_size\": 64,\n  \"torch_dtype\": \"bfloat16\"\n}\n";
+        assert_eq!(
+            with_dtype(silent, "bfloat16"),
+            named,
+            "a type that is not named is float32 to who loads it"
+        );
+        let auto = "{\"torch_dtype\": \"auto\"}";
+        assert_eq!(with_dtype(auto, "bfloat16"), auto);
     }
 }
