@@ -318,4 +318,19 @@ mod tests {
             "{error}"
         );
     }
+
+    #[test]
+    fn the_page_about_the_configuration_names_the_keys_and_their_defaults() {
+        let page = include_str!("../../docs/configuration.md");
+        let block = page.split("```").nth(1).and_then(|block| block.strip_prefix("toml")).expect("a block");
+        let dir = tempfile::tempdir().expect("folder");
+        let file = dir.path().join("sekisho.toml");
+        let text = block.replace("DIR", &dir.path().display().to_string());
+        fs_err::write(&file, text).expect("write");
+        let mut read = Config::load(&file, dir.path()).expect("a configuration");
+        let defaults = Config::defaults(dir.path()).expect("defaults");
+        read.public_url.clear();
+        (read.anonymous, read.hub_token_file, read.signing_key_file) = (None, None, None);
+        assert_eq!(format!("{read:?}"), format!("{defaults:?}"));
+    }
 }

@@ -115,6 +115,7 @@ impl Server {
         let (app, queues) = open_app(config).await?;
         policies::put_in_force(&app).await?;
         copies::clear_staging(&app).await?;
+        releases::clear_prepared(&app).await?;
         let token = first_accounts(&app).await?;
         // The folder is locked, so the local worker of an earlier start is gone.
         app.store.free(&local_worker(), app.now()).await?;

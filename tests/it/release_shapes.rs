@@ -58,4 +58,14 @@ fn a_wish_that_cannot_be_met_is_told_and_a_killed_service_finishes_what_it_began
         (shown["state"] != "frozen").then(|| text(&shown["state"]).to_owned())
     });
     assert_eq!(state, "policy_checked");
+    let prepared = lab.service.dir().join("releases");
+    let count = || fs_err::read_dir(&prepared).expect("a folder").count();
+    fs_err::create_dir(prepared.join("half-written")).expect("made");
+    lab.service.kill9();
+    lab.service.restart();
+    assert_eq!(count(), 1, "what no release refers to goes, what one refers to stays");
+    let _ = lab.edit(&id, &asked).has(200);
+    lab.service.kill9();
+    lab.service.restart();
+    assert_eq!(count(), 0, "and so do those of a draft");
 }

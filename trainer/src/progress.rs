@@ -12,6 +12,8 @@ pub struct TrainOptions {
     pub out: PathBuf,
     /// The server that is told about progress.
     pub server: Option<ServerAddress>,
+    /// The server's project for a run that is new there; `default` when absent.
+    pub project: Option<String>,
     /// Go on from the last complete checkpoint in the folder.
     pub resume: bool,
     /// `auto`, `cpu` or `cuda:N`.
@@ -31,6 +33,7 @@ impl TrainOptions {
         Self {
             out: out.into(),
             server: None,
+            project: None,
             resume: false,
             device: "auto".to_owned(),
             threads: None,

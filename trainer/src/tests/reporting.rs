@@ -125,10 +125,12 @@ fn a_server_is_told_everything() {
     let bench = Bench::new();
     let (listener, port) = listener();
     let told = serve(listener, None);
-    train(&bench.spec(&[]), &options(&bench, port), &mut ()).expect("a run");
+    let options = TrainOptions { project: Some("v4".to_owned()), ..options(&bench, port) };
+    train(&bench.spec(&[]), &options, &mut ()).expect("a run");
     assert_told_everything(&bench, &told);
     let [run] = sent(&told, "/runs").try_into().expect("one registration");
     assert_eq!((run["name"].as_str(), run["planned_tokens"].as_u64()), (Some("tiny"), Some(12 * 32)));
+    assert_eq!(run["project"], "v4");
     assert!(run["spec"].get("stop").is_none() && run["spec"]["optimizer"]["lr"] == 0.01);
     let events = sent(&told, "/events");
     let kinds: Vec<&str> = events.iter().map(|event| event["kind"].as_str().expect("a kind")).collect();

@@ -100,7 +100,7 @@ impl Run {
         let subject = Subject {
             folder: self.folder.clone(),
             register: RegisterRun {
-                project: None,
+                project: options.project.clone(),
                 name: spec.name.clone(),
                 spec: Some(immutable),
                 planned_tokens: (spec.data.packing == Packing::Contiguous).then_some(Tokens(updates)),

@@ -25,6 +25,9 @@ pub(crate) struct Args {
     /// Tell this service about progress and checkpoints
     #[arg(long, env = "SEKISHO_SERVER", value_name = "URL")]
     server: Option<String>,
+    /// Project of a run that the service does not know yet [default: default]
+    #[arg(long, requires = "server", value_name = "NAME")]
+    project: Option<String>,
     #[command(flatten)]
     token: TokenArgs,
     /// Go on from the last complete checkpoint
@@ -56,6 +59,7 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> anyhow::Result<ExitStatus> 
     let interrupted = signals::set_on_stop(&stop)?;
     let options = TrainOptions {
         server,
+        project: args.project.clone(),
         resume: args.resume,
         device: args.device.clone(),
         threads: args.threads,

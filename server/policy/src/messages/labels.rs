@@ -19,11 +19,11 @@ macro_rules! labels {
 
 labels! {
     LevelUse {
-        Train: "train", "学習";
+        Train: "publish what was trained on it", "学習したモデルの公開";
         Search: "search, quote", "検索・引用";
         Redistribute: "redistribute", "再頒布";
         Evaluate: "evaluate only", "評価のみ";
-        Use: "publish derivatives", "派生物の公開";
+        Use: "publish other derivatives", "その他の派生物の公開";
     }
     Permit {
         Yes: "yes", "可";

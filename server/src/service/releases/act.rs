@@ -138,21 +138,26 @@ async fn approve(app: &App, actor: &Actor, mut release: Release, comment: &str) 
     let enough = people_so_far.len() >= release.approvals_needed as usize;
     release.state = release.state.after(ReleaseAction::Approve, enough)?;
     release.updated = app.now();
-    let Some(digest) = release.digest else {
-        return Err(WebError::internal("a release in review has no digest"));
-    };
-    let approval = Approval {
-        user: actor.user.id,
-        user_name: actor.user.name.clone(),
-        kind: ApprovalKind::Approval,
-        digest,
-        comment: comment.to_owned(),
-        at: app.now(),
-    };
+    let approval = approval(app, actor, &release, ApprovalKind::Approval, comment)?;
     let mut audit = audit(app, actor, &release, ReleaseAction::Approve);
     audit.detail["link_made_by"] = link_makers(app, actor).await?;
     app.store.approve(&release, &approval, &audit).await?;
     super::find(app, &release.id.to_string()).await
+}
+
+/// What somebody signs: the digest of the release as it is now.
+pub(super) fn approval(
+    app: &App,
+    actor: &Actor,
+    release: &Release,
+    kind: ApprovalKind,
+    comment: &str,
+) -> Result<Approval, WebError> {
+    let Some(digest) = release.digest else {
+        return Err(WebError::internal("a release in review has no digest"));
+    };
+    let (user, user_name) = (actor.user.id, actor.user.name.clone());
+    Ok(Approval { user, user_name, kind, digest, comment: comment.to_owned(), at: app.now() })
 }
 
 /// The names of the accounts whose tokens led to an approver's sign-in: empty when the service itself made the link.

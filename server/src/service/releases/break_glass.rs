@@ -3,7 +3,7 @@
 
 use sekisho_domain::release::ReleaseAction;
 use sekisho_domain::user::{Role, Scope};
-use sekisho_store::{Approval, ApprovalKind, Release};
+use sekisho_store::{ApprovalKind, Release};
 
 use super::act;
 use crate::{Actor, App, Proof, WebError};
@@ -39,17 +39,7 @@ pub(super) async fn decide(
     }
     release.state = release.state.after(ReleaseAction::BreakGlass, true)?;
     release.updated = app.now();
-    let Some(digest) = release.digest else {
-        return Err(WebError::internal("a release in review has no digest"));
-    };
-    let approval = Approval {
-        user: actor.user.id,
-        user_name: actor.user.name.clone(),
-        kind: ApprovalKind::BreakGlass,
-        digest,
-        comment: reason.to_owned(),
-        at: app.now(),
-    };
+    let approval = act::approval(app, actor, &release, ApprovalKind::BreakGlass, reason)?;
     let mut audit = act::audit(app, actor, &release, ReleaseAction::BreakGlass);
     audit.detail["reason"] = reason.into();
     audit.detail["own_release"] = (actor.user.id == release.author).into();

@@ -49,6 +49,7 @@ pub use revise::revise;
 pub use schedule::{begin_scheduled, due, schedule};
 pub use settings::superseded_by;
 pub use texts::ANNOUNCEMENT;
+pub use weights::clear_prepared;
 pub use yank::{resume, superseded_card, tombstone, yank};
 
 /// A release by id.

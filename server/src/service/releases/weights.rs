@@ -1,10 +1,12 @@
 //! Weights in other shards or another type than the checkpoint's.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use sekisho_domain::Sha256;
 use sekisho_domain::lineage::{PublishedDtype, ReleaseSection};
-use sekisho_store::{Checkpoint, Prepared, Release};
+use sekisho_domain::release::ReleaseState;
+use sekisho_store::{Checkpoint, Prepared, Release, StoreError};
 use sekisho_weights::{Reshard, WeightDtype};
 
 use super::{card, content};
@@ -76,6 +78,28 @@ pub(super) async fn make(
         return Err(WebError::internal("the weights are others after they were cut into shards"));
     }
     Ok(made)
+}
+
+/// Removes prepared weights that no release refers to: of releases that went back to draft, and what a kill left half-written.
+///
+/// # Errors
+/// When store or disk fail.
+pub async fn clear_prepared(app: &App) -> Result<(), StoreError> {
+    let dir = prepared_dir(app);
+    if !dir.is_dir() {
+        return Ok(());
+    }
+    let releases = app.store.releases_in(ReleaseState::ALL).await?;
+    let prepared = releases.iter().filter_map(|release| release.prepared.as_ref());
+    // By name: the data folder may be reached by another path than when they were made.
+    let known: HashSet<_> = prepared.filter_map(|made| Path::new(&made.path).file_name()).collect();
+    for entry in fs_err::read_dir(dir)? {
+        let entry = entry?;
+        if !known.contains(entry.file_name().as_os_str()) {
+            fs_err::remove_dir_all(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// Where prepared weights lie; what no release refers to is removed at the next start.
