@@ -109,7 +109,6 @@ async fn a_shard_goes_through_lfs_in_a_stream() {
 /// `cargo nextest run --release --run-ignored only release_bytes --no-capture`
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "a measurement: several GB are hashed"]
-#[expect(clippy::print_stdout, reason = "it prints what it measured")]
 async fn memory_and_time_of_large_shards() {
     println!("shard       peak RSS   publish   read+hash   ratio");
     for megabytes in [512_u32, 1024, 2048] {

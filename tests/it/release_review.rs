@@ -13,6 +13,11 @@ fn hub() -> (tokio::runtime::Runtime, HubDouble) {
     (runtime, hub)
 }
 
+#[expect(clippy::disallowed_methods, reason = "the service under test goes by the machine's clock")]
+fn in_seconds(seconds: i64) -> String {
+    (jiff::Timestamp::now() + jiff::SignedDuration::from_secs(seconds)).to_string()
+}
+
 #[test]
 fn who_approved_does_not_publish_unless_the_lab_says_so() {
     let (_runtime, hub) = hub();
@@ -98,15 +103,14 @@ fn an_approved_release_goes_out_at_its_time() {
     let _ = schedule("2099-01-01T00:00:00Z").has(200);
     let page = lab.service.session("mori").get(&format!("/releases/{id}?lang=ja")).has(200).text;
     assert!(page.contains("に自動で公開します"), "{page}");
-    let soon = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(3);
-    let _ = schedule(&soon.to_string()).has(200);
+    let _ = schedule(&in_seconds(3)).has(200);
     until("the release to be out", 60, || (lab.show(&id)["state"] == "published").then_some(()));
     let publish = lab.audit(&id).into_iter().find(|line| line.2 == "release.publish").expect("an entry");
     assert_eq!(publish.0, "system");
 
     // A permit that fell meanwhile takes the time back, and nothing leaves.
     let other = lab.approved(&lineage("L1").replace(REPO, "lab/other"), &["ueda"]);
-    let body = json!({ "version": lab.show(&other)["version"], "at": (jiff::Timestamp::now() + jiff::SignedDuration::from_secs(2)).to_string() });
+    let body = json!({ "version": lab.show(&other)["version"], "at": in_seconds(2) });
     let _ = lab.author.post(&format!("/api/v1/releases/{other}/schedule"), &body).has(200);
     let roles = json!({ "roles": ["viewer"] });
     let _ = lab.service.api().post("/api/v1/users/ueda/roles", &roles).has(200);

@@ -214,7 +214,7 @@ const HARMFUL: &[Mutation] = &[
     ("added", |_, folder, random| write(&folder.join(format!("added-{}.bin", random.below(100))), b"new")),
     ("added below", |_, folder, random| write(&folder.join(format!("deep/{}/x", random.below(9))), b"new")),
     ("a copy", |model, folder, random| {
-        write(&folder.join("copy"), &model.files[random.below(FILES.len())].1)
+        write(&folder.join("copy"), &model.files[random.below(FILES.len())].1);
     }),
     ("a cache elsewhere", |_, folder, _| write(&folder.join("deep/.cache/x"), b"x")),
     ("a name like the cache", |_, folder, _| write(&folder.join(".cached"), b"x")),
@@ -269,7 +269,7 @@ const HARMFUL: &[Mutation] = &[
     }),
     ("another kind of payload", |_, folder, _| {
         edit_json(&folder.join(SIGNATURE_FILE), |bundle| {
-            bundle["dsseEnvelope"]["payloadType"] = json!("text/plain")
+            bundle["dsseEnvelope"]["payloadType"] = json!("text/plain");
         });
     }),
     ("a signature cut short", |_, folder, random| {

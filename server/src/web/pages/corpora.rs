@@ -196,7 +196,7 @@ fn row(frame: &Frame, found: &RegisteredSubset, runs: usize) -> SubsetRow {
     };
     SubsetRow {
         href: format!("/corpora/{}", encode(&subset.id)),
-        level: Cell::of(subset.level.map(|level| level.as_str()), frame.t("corpora.no_level")),
+        level: Cell::of(subset.level.map(Level::as_str), frame.t("corpora.no_level")),
         language: Cell::of(subset.language.clone(), frame.t("corpora.not_given")),
         tokens: Cell::of(subset.tokens.map(|tokens| counted(tokens.short())), frame.t("corpora.not_given")),
         license: Cell::of(subset.license.clone(), frame.t("corpora.no_license")),

@@ -4,6 +4,7 @@ use askama::Template;
 use axum::Form;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse as _, Redirect, Response};
+use sekisho_domain::Tokens;
 use sekisho_domain::lineage::Level;
 use sekisho_domain::user::Role;
 use sekisho_store::{RegisteredSubset, SubsetChange};
@@ -207,7 +208,7 @@ fn run_row(frame: &Frame, used: RunUse) -> RunRow {
     RunRow {
         state: used.run.state.as_str(),
         through: Cell::of(used.through, frame.t("corpora.directly")),
-        tokens: Cell::of(used.tokens.map(|tokens| tokens.short()), frame.t("corpora.not_counted")),
+        tokens: Cell::of(used.tokens.map(Tokens::short), frame.t("corpora.not_counted")),
         claimed: Cell::of(used.claimed, frame.t("corpora.not_claimed")),
         name: used.run.name,
     }

@@ -1,5 +1,6 @@
 use async_trait::async_trait;
 use sekisho_domain::corpus::Subset;
+use sekisho_domain::lineage::Level;
 use sekisho_domain::{Sha256, Timestamp, Tokens};
 use serde_json::json;
 use sqlx::SqliteConnection;
@@ -72,7 +73,7 @@ async fn put(
     .bind(&subset.language)
     .bind(subset.tokens.map(|tokens| int(tokens.0)).transpose()?)
     .bind(&subset.tokenizer)
-    .bind(subset.level.map(|level| level.as_str()))
+    .bind(subset.level.map(Level::as_str))
     .bind(&subset.license)
     .bind(&subset.evidence)
     .bind(subset.evidence_sha256.as_ref().map(Sha256::hex))
@@ -96,7 +97,7 @@ async fn add_change(
     )
     .bind(&subset.id)
     .bind(&change.user_name)
-    .bind(subset.level.map(|level| level.as_str()))
+    .bind(subset.level.map(Level::as_str))
     .bind(before.map(|before| json!(before).to_string()))
     .bind(&change.reason)
     .bind(change.at.unix_ms())

@@ -247,7 +247,7 @@ pub(crate) async fn a_release_takes_the_place_of_another(store: &dyn Store) {
     let refused = store.complete_release(&new, &[stale], &entries).await;
     assert!(matches!(refused, Err(StoreError::Stale)), "{refused:?}");
     assert_eq!((present(store, id(1)).await, audited(store).await), (now, before), "both or neither");
-    store.complete_release(&new, &[superseded.clone()], &entries).await.expect("complete");
+    store.complete_release(&new, std::slice::from_ref(&superseded), &entries).await.expect("complete");
     assert_eq!(present(store, id(1)).await, Release { version: new.version + 1, ..new });
     assert_eq!(present(store, id(2)).await, Release { version: old.version + 1, ..superseded });
     assert_eq!(audited(store).await, before + 2);

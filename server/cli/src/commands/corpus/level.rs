@@ -51,9 +51,9 @@ pub(super) fn run(args: &Args, printer: &Printer) -> anyhow::Result<ExitStatus> 
     let body = json!({ "level": args.level, "reason": args.reason });
     let changed: Value = client.post_seen(&format!("{path}/level"), version, &body)?;
     if args.options.json {
-        printer.json(&changed)?
+        printer.json(&changed)?;
     } else {
-        super::table(&[changed], printer)?
+        super::table(&[changed], printer)?;
     }
     Ok(ExitStatus::Ok)
 }
