@@ -45,7 +45,7 @@ install_tools() {
     if ! "$SEKISHO_TEST_PYTHON" -c 'import gguf, huggingface_hub, model_signing, xllamacpp' 2>/dev/null; then
         python3 -m venv "$tools/venv"
         "$tools/venv/bin/python" -m pip install --quiet --disable-pip-version-check \
-            'huggingface_hub==2.4.0' 'gguf==0.19.0' 'xllamacpp==2026.10.11549' 'model_signing==1.1.1' 'pyOpenSSL'
+            'huggingface_hub==2.4.0' 'gguf==0.19.0' 'xllamacpp==2026.10.11549' 'model_signing==1.1.1' 'pyOpenSSL==26.4.0'
     fi
     command -v cargo-nextest >/dev/null || cargo install --locked cargo-nextest
 }
