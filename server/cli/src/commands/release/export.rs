@@ -94,10 +94,11 @@ fn tell(
         printer.json(&json!({ "dir": dir, "files": files, "bytes": bytes, "approved": approved }))?;
     } else {
         printer.data(&dir)?;
-        printer.say(&format!(
-            "{files} files, {}; `sekisho verify` holds them against their signature.",
-            HumanBytes(bytes)
-        ));
+        let signed = match bundle.approved {
+            true => "`sekisho verify` holds them against their signature",
+            false => "they are signed when the release is approved",
+        };
+        printer.say(&format!("{files} files, {}; {signed}.", HumanBytes(bytes)));
     }
     Ok(ExitStatus::Ok)
 }
