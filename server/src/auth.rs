@@ -73,14 +73,20 @@ impl Actor {
     pub fn makers(&self) -> Vec<UserId> {
         match &self.proof {
             Proof::Session { makers, .. } | Proof::Command { makers } => makers.clone(),
-            Proof::Token { makers, .. } => {
-                let mut all = makers.clone();
-                all.push(self.user.id);
-                all.sort();
-                all.dedup();
-                all
-            }
+            Proof::Token { .. } => self.behind(),
         }
+    }
+
+    /// The accounts behind a link or a token that this actor makes: its own in any case, and those whose tokens led to this one. Who
+    /// made somebody's link has held their way in.
+    #[must_use]
+    pub fn behind(&self) -> Vec<UserId> {
+        let (Proof::Session { makers, .. } | Proof::Command { makers } | Proof::Token { makers, .. }) = &self.proof;
+        let mut all = makers.clone();
+        all.push(self.user.id);
+        all.sort();
+        all.dedup();
+        all
     }
 
     /// Refuses unless the account has one of `roles` and, for a token, the token has `scope`. Admins have every role but approver.

@@ -25,6 +25,8 @@ pub enum Noun {
     Policy,
     /// A release.
     Release,
+    /// A channel of automatic publication.
+    Channel,
     /// Something that could be done to a release.
     Action,
     /// A suite of tasks.
@@ -56,6 +58,7 @@ impl Noun {
             Self::Project => "project",
             Self::Policy => "policy set",
             Self::Release => "release",
+            Self::Channel => "channel",
             Self::Action => "action on a release",
             Self::Suite => "suite",
             Self::Account => "account",
@@ -79,6 +82,7 @@ impl Noun {
             Self::Project => "project",
             Self::Policy => "policy",
             Self::Release => "release",
+            Self::Channel => "channel",
             Self::Action => "action",
             Self::Suite => "suite",
             Self::Account => "account",

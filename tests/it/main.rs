@@ -25,6 +25,7 @@ mod publications;
 mod release_audit;
 mod release_bytes;
 mod release_card;
+mod release_channel;
 mod release_corpora;
 mod release_export;
 mod release_identity;

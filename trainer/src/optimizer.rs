@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use rayon::prelude::*;
+use sekisho_domain::fits_glob;
 use sekisho_model::train::Layout;
 
 use crate::spec::Optimizer;
@@ -101,27 +102,7 @@ impl Constants {
 pub(crate) fn is_decayed(settings: &Optimizer, name: &str, dimensions: usize) -> bool {
     match &settings.weight_decay_exclude {
         None => dimensions > 1,
-        Some(globs) => !globs.iter().any(|glob| matches(glob, name)),
-    }
-}
-
-/// Whether `name` fits a glob in which `*` stands for any characters and `?` for one.
-fn matches(glob: &str, name: &str) -> bool {
-    let mut glob_chars = glob.chars();
-    match glob_chars.next() {
-        None => name.is_empty(),
-        Some('*') => {
-            let rest = glob_chars.as_str();
-            std::iter::once(0)
-                .chain(name.char_indices().map(|(i, c)| i + c.len_utf8()))
-                .any(|i| matches(rest, &name[i..]))
-        }
-        Some(expected) => {
-            let mut name_chars = name.chars();
-            name_chars.next().is_some_and(|c| {
-                (expected == '?' || expected == c) && matches(glob_chars.as_str(), name_chars.as_str())
-            })
-        }
+        Some(globs) => !globs.iter().any(|glob| fits_glob(glob, name)),
     }
 }
 
@@ -136,24 +117,7 @@ pub(crate) fn norm(values: &[f32]) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{matches, norm};
-
-    #[test]
-    fn globs_over_parameter_names() {
-        let norm_weight = "model.layers.0.input_layernorm.weight";
-        for (glob, name, expected) in [
-            ("*norm.weight", norm_weight, true),
-            ("*norm.weight", "model.norm.weight", true),
-            ("*norm.weight", "model.layers.0.mlp.up_proj.weight", false),
-            ("model.layers.?.input*", norm_weight, true),
-            ("model.layers.?.input*", "model.layers.10.input_layernorm.weight", false),
-            ("lm_head.weight", "lm_head.weight", true),
-            ("lm_head", "lm_head.weight", false),
-            ("*", norm_weight, true),
-        ] {
-            assert_eq!(matches(glob, name), expected, "{glob} on {name}");
-        }
-    }
+    use super::norm;
 
     #[test]
     fn a_nan_anywhere_shows_in_the_norm() {

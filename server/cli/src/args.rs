@@ -55,6 +55,9 @@ pub(crate) enum Command {
     /// Releases: propose, freeze, request, approve, publish, export, yank …
     #[command(subcommand)]
     Release(release::Command),
+    /// What goes out by itself to a private repository, under a blanket approval
+    #[command(subcommand)]
+    Channel(channel::Command),
     /// Hold a downloaded release, or one on a Hub, against its signature
     Verify(verify::Args),
     /// The audit log: verify it, export it, take its signed head

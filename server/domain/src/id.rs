@@ -69,6 +69,8 @@ ids! {
     EvaluationId = "evaluation",
     /// A release in any state, from draft to yanked.
     ReleaseId = "release",
+    /// A channel of automatic publication.
+    ChannelId = "channel",
     /// A person or a machine account.
     UserId = "user",
     /// An API token.

@@ -6,6 +6,7 @@
 mod canonical;
 mod digest;
 mod full;
+mod glob;
 mod id;
 mod language;
 mod state;
@@ -15,6 +16,7 @@ mod time;
 mod units;
 
 pub mod audit;
+pub mod channel;
 pub mod checkpoint;
 pub mod corpus;
 pub mod evaluation;
@@ -29,7 +31,8 @@ pub mod wire;
 pub use canonical::canonical_json;
 pub use digest::{DigestError, Sha256};
 pub use full::{disk_sentence, is_disk_full};
-pub use id::{CheckpointId, EvaluationId, IdError, ReleaseId, RunId, TokenId, UserId, WorkItemId};
+pub use glob::fits_glob;
+pub use id::{ChannelId, CheckpointId, EvaluationId, IdError, ReleaseId, RunId, TokenId, UserId, WorkItemId};
 pub use language::Language;
 pub use state::StateError;
 pub use strict_toml::{TomlError, nearest, parse_toml};

@@ -46,6 +46,8 @@ named! {
         Approve = "approve",
         /// Approve alone and with a reason, where a lab has nobody else; recorded as such.
         BreakGlass = "break_glass",
+        /// A channel's blanket approval lets it out.
+        Admit = "admit",
         /// What the registry or the policy says has changed: judged again, approvals void.
         Rejudge = "rejudge",
         /// Back to draft, comment kept, approvals void.
@@ -105,6 +107,7 @@ impl ReleaseState {
             A::Check => &[Self::Frozen],
             A::Request => &[Self::PolicyChecked],
             A::Approve | A::BreakGlass | A::Reject => &[Self::InReview],
+            A::Admit => &[Self::PolicyChecked],
             A::Rejudge => &[Self::PolicyChecked, Self::InReview, Self::Approved],
             A::Return => &[Self::PolicyChecked, Self::InReview, Self::Approved, Self::Publishing],
             A::Withdraw | A::Edit => &[
@@ -147,7 +150,7 @@ impl ReleaseState {
             A::Return | A::Edit => Self::Draft,
             A::Reject => Self::Rejected,
             A::Withdraw => Self::Withdrawn,
-            A::Publish => Self::Publishing,
+            A::Publish | A::Admit => Self::Publishing,
             A::Complete => Self::Published,
             A::Supersede => Self::Superseded,
             A::Yank => Self::Yanked,

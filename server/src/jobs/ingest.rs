@@ -214,18 +214,10 @@ async fn evaluate_verified(app: &App, examined: &Checkpoint) -> Result<(), WebEr
 }
 
 async fn evaluate(app: &App, run: &Run, checkpoint: &Checkpoint) -> Result<(), WebError> {
-    let every = run.spec.as_ref().and_then(|spec| spec.pointer("/evaluate/every")?.as_u64()).unwrap_or(1);
-    let last = run.state == RunState::Finished && checkpoint.step >= run.step;
-    if every > 1 && !checkpoint.step.0.is_multiple_of(every) && !last {
+    if !evaluations::is_due(app, run, checkpoint) {
         return Ok(());
     }
-    match evaluations::start(app, checkpoint, evaluations::suite_of(app, run)).await {
-        Err(error) if error.status == StatusCode::NOT_FOUND => {
-            tracing::warn!(checkpoint = %checkpoint.id, %error, "a suite cannot be queued");
-            Ok(())
-        }
-        started => started.map(drop),
-    }
+    evaluations::start(app, checkpoint, evaluations::suite_of(app, run)).await.map(drop)
 }
 
 fn changed(app: &App, checkpoint: &Checkpoint) {

@@ -99,8 +99,8 @@ pub async fn run(app: App, mut publications: Publications) {
 /// among them.
 async fn interrupted(app: &App) -> Result<Vec<ReleaseId>, WebError> {
     let mut interrupted = Vec::new();
-    for release in app.store.releases_in(&[ReleaseState::Yanked]).await? {
-        if release.yank.as_ref().is_some_and(|yank| !yank.done) {
+    for release in app.store.releases_in(&[ReleaseState::Yanked, ReleaseState::Superseded]).await? {
+        if releases::is_pending(app, &release).await? {
             interrupted.push(release.id);
         }
     }
@@ -136,12 +136,18 @@ async fn guarded(
     let begun = steps.iter().find(|step| step.state == StepState::Intended);
     let begun = begun.and_then(|begun| Step::ALL.iter().find(|step| step.as_str() == begun.name));
     write(app, id, *begun.unwrap_or(&Step::Probe), StepState::Failed, &error.text()).await?;
-    failed(app, id, "publish-panic", &error).await
+    failed(app, id, "release.publish", "publish-panic", &error).await
 }
 
-async fn failed(app: &App, id: ReleaseId, code: &str, error: &PublishError) -> Result<(), WebError> {
+async fn failed(
+    app: &App,
+    id: ReleaseId,
+    action: &str,
+    code: &str,
+    error: &PublishError,
+) -> Result<(), WebError> {
     let detail = serde_json::json!({ "code": code, "reason": error.to_string() });
-    Ok(app.store.append_audit(&entry(app, id, "release.publish", "failed", detail)).await?)
+    Ok(app.store.append_audit(&entry(app, id, action, "failed", detail)).await?)
 }
 
 /// Writes a step, and tells the release's page.
@@ -170,7 +176,7 @@ async fn publish(app: &App, id: ReleaseId) -> Result<(), WebError> {
     let Err(error) = attempt(app, release, &journal).await else { return Ok(()) };
     tracing::warn!(release = %id, %error, "the publication stopped");
     journal.stopped(&error).await?;
-    failed(app, id, error.code(), &error).await
+    failed(app, id, "release.publish", error.code(), &error).await
 }
 
 async fn attempt(app: &App, release: Release, journal: &StoreJournal) -> Result<(), PublishError> {

@@ -2,6 +2,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use sekisho_bench::{Record, Suite, TaskItems, mean_over_tasks};
 use sekisho_domain::evaluation::{TaskRun, WorkState};
+use sekisho_domain::run::RunState;
 use sekisho_domain::score::Interval;
 use sekisho_domain::{EvaluationId, Sha256, WorkItemId};
 use sekisho_store::{Checkpoint, Evaluation, NewWork, Run, ScoreRow, WorkRow};
@@ -93,6 +94,19 @@ pub async fn records(app: &App, work: WorkItemId) -> Result<Vec<Record>, WebErro
     Ok(by_item.into_values().collect())
 }
 
+/// Fields of a record that hold the benchmark's content, or give it away.
+const CONTENT: [&str; 6] = ["output", "stop", "prediction", "gold", "loglikelihoods", "choice_tokens"];
+
+/// A record as it is handed on: whole, or with ids, digests and scores alone.
+#[must_use]
+pub fn shown(record: &Record, whole: bool) -> serde_json::Value {
+    let mut fields = serde_json::json!(record);
+    if let Some(fields) = fields.as_object_mut().filter(|_| !whole) {
+        fields.retain(|name, _| !CONTENT.contains(&name.as_str()));
+    }
+    fields
+}
+
 /// Whether the content of a task's items may be handed on to anybody. What has no definition here may not.
 #[must_use]
 pub fn is_redistributable(app: &App, run: &TaskRun) -> bool {
@@ -141,6 +155,20 @@ pub async fn scores_of_work(
 #[must_use]
 pub fn suite_of<'a>(app: &'a App, run: &'a Run) -> &'a str {
     run.suite.as_deref().unwrap_or(&app.config.suite)
+}
+
+/// Whether a run's own suite examines this checkpoint: each, those at multiples of `[evaluate] every`, and the last of a run that has
+/// finished. A suite that this service does not have examines none.
+#[must_use]
+pub fn is_due(app: &App, run: &Run, checkpoint: &Checkpoint) -> bool {
+    let every = run.spec.as_ref().and_then(|spec| spec.pointer("/evaluate/every")?.as_u64()).unwrap_or(1);
+    let last = run.state == RunState::Finished && checkpoint.step >= run.step;
+    let at_step = every <= 1 || checkpoint.step.0.is_multiple_of(every) || last;
+    if let (true, Err(error)) = (at_step, suite(app, suite_of(app, run))) {
+        tracing::warn!(checkpoint = %checkpoint.id, %error, "a suite cannot be queued");
+        return false;
+    }
+    at_step
 }
 
 /// Identity of what is computed of scores and kept: the formulas, and each work item with the metric that was read of it. Finished

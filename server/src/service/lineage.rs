@@ -1,13 +1,12 @@
 //! What went into a checkpoint, as its run's specification and those of the runs before it say.
 
-use std::collections::BTreeSet;
-
 use sekisho_domain::lineage::{InputKind, Level};
 use sekisho_policy::{LineageGraph, LineageNode, Standing};
-use sekisho_store::{Checkpoint, Run};
+use sekisho_store::Checkpoint;
 use serde_json::Value;
 
 use super::corpora::{self, Claim};
+use super::runs;
 use crate::{App, WebError};
 
 /// The lineage of a checkpoint; levels and licences are the registry's.
@@ -19,12 +18,15 @@ pub async fn of_checkpoint(app: &App, checkpoint: &Checkpoint) -> Result<Lineage
     let run = app.store.run(checkpoint.run).await?;
     let has_spec = run.as_ref().is_some_and(|run| run.spec.is_some());
     let mut graph = LineageGraph::of(model(name, has_spec));
-    let (mut at, mut next, mut seen) = (0, run, BTreeSet::new());
-    while let Some(run) = next.filter(|run| seen.insert(run.id)) {
+    let line = match run {
+        Some(run) => runs::line(app, run).await?,
+        None => Vec::new(),
+    };
+    let mut at = 0;
+    for (i, run) in line.iter().enumerate() {
         let Some(spec) = &run.spec else { break };
         inputs(app, &mut graph, spec, at).await?;
-        next = parent(app, spec).await?;
-        if let Some(parent) = &next {
+        if let Some(parent) = line.get(i + 1) {
             let step = spec["parent"]["step"].as_u64().map_or_else(String::new, |step| format!(" · {step}"));
             let node = model(format!("{}{step}", parent.name), parent.spec.is_some());
             at = graph.add(node, at, "continual");
@@ -36,17 +38,6 @@ pub async fn of_checkpoint(app: &App, checkpoint: &Checkpoint) -> Result<Lineage
 fn model(name: String, is_known: bool) -> LineageNode {
     let standing = if is_known { Standing::Clear } else { Standing::Unknown };
     LineageNode { name, kind: None, level: None, license: None, generator: None, standing }
-}
-
-async fn parent(app: &App, spec: &Value) -> Result<Option<Run>, WebError> {
-    let Some(key) = spec["parent"]["run"].as_str() else { return Ok(None) };
-    match app.store.run_by_name(key).await? {
-        Some(run) => Ok(Some(run)),
-        None => match key.parse() {
-            Ok(id) => Ok(app.store.run(id).await?),
-            Err(_) => Ok(None),
-        },
-    }
 }
 
 /// Texts, the tokenizer, and weights that it began with.

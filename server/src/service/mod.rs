@@ -1,6 +1,7 @@
 //! What the service does, apart from HTTP: pages, API and jobs all go through here, so a rule lives in one place.
 
 pub mod audit;
+pub mod channels;
 pub mod checkpoints;
 pub mod comparisons;
 pub mod copies;

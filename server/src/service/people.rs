@@ -63,7 +63,7 @@ pub async fn find(app: &App, name: &str) -> Result<User, WebError> {
     found.ok_or_else(|| WebError::not_found(Noun::Account, name))
 }
 
-/// Makes a one-time sign-in link for an account and answers its URL. `maker` is who asked with a token; nobody when the service
+/// Makes a one-time sign-in link for an account and answers its URL. `maker` is who asked; nobody when the service
 /// itself makes it. What the session may approve depends on it.
 ///
 /// # Errors
@@ -73,7 +73,7 @@ pub async fn login_link(app: &App, user: &User, maker: Option<&Actor>) -> Result
     let link = LoginLink {
         hash: Sha256::of(&code),
         user: user.id,
-        makers: maker.map(Actor::makers).unwrap_or_default(),
+        makers: maker.map(Actor::behind).unwrap_or_default(),
         expires: app.now().plus_seconds(LINK_SECONDS),
     };
     let audit = entry_of(app, maker, "user.login_link", &user.name, serde_json::Value::Null);
@@ -131,7 +131,7 @@ pub fn new_token(
         label: label.to_owned(),
         hash: Sha256::of(&text),
         scopes: scopes.to_vec(),
-        makers: maker.map(Actor::makers).unwrap_or_default(),
+        makers: maker.map(Actor::behind).unwrap_or_default(),
         expires: days.map(|days| app.now().plus_seconds(days * 24 * 3600)),
         created: app.now(),
     };

@@ -9,6 +9,33 @@ use crate::{App, Noun, WebError};
 /// Rows in one metrics batch; a client splits larger ones.
 const MAX_ROWS: usize = 10_000;
 
+/// A run and those that it descends from, as their specifications name them (`[parent] run`, a name or an id), nearest first. It ends
+/// at a run that nobody registered, and goes no circle.
+///
+/// # Errors
+/// When the store fails.
+pub async fn line(app: &App, run: Run) -> Result<Vec<Run>, WebError> {
+    let mut line = vec![run];
+    while let Some(key) = line.last().and_then(parent) {
+        let found = match app.store.run_by_name(&key).await? {
+            Some(run) => Some(run),
+            None => match key.parse() {
+                Ok(id) => app.store.run(id).await?,
+                Err(_) => None,
+            },
+        };
+        match found {
+            Some(parent) if line.iter().all(|run| run.id != parent.id) => line.push(parent),
+            _ => break,
+        }
+    }
+    Ok(line)
+}
+
+fn parent(run: &Run) -> Option<String> {
+    run.spec.as_ref()?["parent"]["run"].as_str().map(ToOwned::to_owned)
+}
+
 /// A run by id or by name.
 ///
 /// # Errors

@@ -151,6 +151,7 @@ impl Frame {
         match section {
             "/" => self.path == "/",
             "/runs" => ["/runs", "/checkpoints", "/evals"].iter().any(|begin| self.path.starts_with(begin)),
+            "/releases" => ["/releases", "/channels"].iter().any(|begin| self.path.starts_with(begin)),
             other => self.path.starts_with(other),
         }
     }

@@ -22,7 +22,7 @@ use crate::{App, Noun, WebError};
 /// The pages and the static files. The fallback answers every path that is neither theirs nor the API's.
 pub fn router() -> Router<App> {
     use pages::{
-        audit, checkpoint, corpora, corpus, evaluation, leaderboard, login, login_command, overview,
+        audit, channel, channels, checkpoint, corpora, corpus, evaluation, leaderboard, login, login_command, overview,
         policies, queue, release, releases, run, runs, samples, search, settings,
     };
     Router::new()
@@ -40,6 +40,9 @@ pub fn router() -> Router<App> {
         .route("/releases", get(releases::show))
         .route("/releases/{id}", get(release::show))
         .route("/releases/{id}/{action}", post(release::act))
+        .route("/channels", get(channels::show).post(channels::propose))
+        .route("/channels/{id}", get(channel::show))
+        .route("/channels/{id}/{action}", post(channel::act))
         .route("/queue", get(queue::show))
         .route("/search", get(search::show))
         .route("/corpora", get(corpora::show).post(corpora::import))

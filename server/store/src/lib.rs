@@ -4,6 +4,7 @@
 //! caller's decision; time comes in as an argument; every change of state and its audit entry commit together.
 
 mod audit;
+mod channels;
 mod checkpoints;
 mod corpora;
 mod error;
@@ -23,6 +24,7 @@ pub mod blobs;
 pub mod sqlite;
 
 pub use audit::{AuditEntry, AuditFilter, AuditRepository};
+pub use channels::{Channel, ChannelRepository};
 pub use checkpoints::{Checkpoint, CheckpointRepository, Verification};
 pub use corpora::{CorpusRepository, RegisteredSubset, SubsetChange};
 pub use error::StoreError;
@@ -46,6 +48,7 @@ pub trait Store:
     + EvaluationRepository
     + QueueRepository
     + ReleaseRepository
+    + ChannelRepository
     + CorpusRepository
     + PolicyRepository
     + PeopleRepository
@@ -62,6 +65,7 @@ impl<T> Store for T where
         + EvaluationRepository
         + QueueRepository
         + ReleaseRepository
+        + ChannelRepository
         + CorpusRepository
         + PolicyRepository
         + PeopleRepository

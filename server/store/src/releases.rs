@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, HashMap};
 use async_trait::async_trait;
 use sekisho_domain::manifest::FileEntry;
 use sekisho_domain::release::{ReleaseState, Yank};
-use sekisho_domain::{CheckpointId, ReleaseId, Sha256, Text, Timestamp, UserId};
+use sekisho_domain::{ChannelId, CheckpointId, ReleaseId, Sha256, Text, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 
 use crate::{AuditEntry, StoreError};
@@ -57,6 +57,8 @@ pub struct Release {
     pub yank: Option<Yank>,
     /// Not to be published before.
     pub publish_at: Option<Timestamp>,
+    /// The channel whose blanket approval carries it; none once a person has taken it over.
+    pub channel: Option<ChannelId>,
     /// Commit on the Hub, once published.
     pub commit: Option<String>,
     /// URL on the Hub, once published.

@@ -1,6 +1,7 @@
 //! One file per subcommand: its flags, and a function that calls a library and prints.
 
 pub(crate) mod audit;
+pub(crate) mod channel;
 pub(crate) mod checkpoint;
 pub(crate) mod compare;
 pub(crate) mod completions;
@@ -45,6 +46,7 @@ pub(crate) fn run(command: Command, printer: &Printer) -> anyhow::Result<ExitSta
         Command::Import(command) => import::run(&command, printer),
         Command::Policy(command) => policy::run(&command, printer),
         Command::Release(command) => release::run(&command, printer),
+        Command::Channel(command) => channel::run(&command, printer),
         Command::Run(command) => run::run(&command, printer),
         Command::Checkpoint(command) => checkpoint::run(&command, printer),
         Command::Verify(args) => verify::run(&args, printer),

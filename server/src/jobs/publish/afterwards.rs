@@ -21,7 +21,8 @@ pub(super) async fn carry_out(app: &App, release: Release) -> Result<(), WebErro
         Ok(None) => Ok(()),
         Err(error) => {
             tracing::warn!(release = %release.id, %error, "a change on the Hub stopped");
-            failed(app, release.id, error.code(), &error).await
+            let action = if release.yank.is_some() { "release.yanked" } else { "release.card" };
+            failed(app, release.id, action, error.code(), &error).await
         }
     }
 }

@@ -1,6 +1,6 @@
 use sekisho_domain::release::{ReleaseAction, ReleaseState};
 use sekisho_domain::user::{Role, Scope};
-use sekisho_domain::{ReleaseId, Sha256};
+use sekisho_domain::{ReleaseId, Sha256, UserId};
 use sekisho_store::{Approval, ApprovalKind, Comment, Release};
 
 use super::{break_glass, judge, leave, permit, valid_approvals};
@@ -48,6 +48,7 @@ pub async fn act(
             return Err(WebError::bad_request("extent-missing", detail));
         }
         ReleaseAction::Check
+        | ReleaseAction::Admit
         | ReleaseAction::Rejudge
         | ReleaseAction::Complete
         | ReleaseAction::Edit
@@ -85,27 +86,38 @@ fn name(action: ReleaseAction) -> String {
     format!("release.{action}")
 }
 
-/// Who may do what. Nobody approves what they proposed, and a stored token approves nothing: neither by itself nor by a link that
-/// it made for its own account or for somebody to approve what its account proposed.
+/// Nobody approves what they proposed, and a stored token approves nothing: neither by itself nor by a link that it made for its own
+/// account or for somebody to approve what its account proposed.
+///
+/// # Errors
+/// 403 with the rule.
+pub fn may_approve(actor: &Actor, author: UserId, project: &str) -> Result<(), WebError> {
+    if matches!(actor.proof, Proof::Token { .. }) {
+        let detail = "A stored token never approves, returns or rejects. Sign in in the browser.";
+        return Err(WebError::forbidden("token-cannot-approve", detail));
+    }
+    if actor.user.id == author {
+        let detail = "You proposed this release; somebody else approves it.";
+        return Err(WebError::forbidden("own-release", detail));
+    }
+    let makers = actor.makers();
+    if makers.contains(&author) || makers.contains(&actor.user.id) {
+        let detail = "This sign-in came from a link that a stored token of the author, or your own, led to; a stored token never approves. Ask another admin for a link.";
+        let ja = "このログインに使ったリンクは、起案者または本人の保存済みトークンから発行されたものです。保存済みトークンによる承認はできません。別の管理者にリンクの発行を依頼してください。";
+        return Err(WebError::forbidden("link-cannot-approve", detail).or_ja(ja));
+    }
+    actor.require_in(project, &[Role::Approver], Scope::Release)
+}
+
+/// Who may do what.
 pub(super) fn permitted(actor: &Actor, release: &Release, action: ReleaseAction) -> Result<(), WebError> {
     let own = actor.user.id == release.author;
     match action {
-        ReleaseAction::Approve | ReleaseAction::Return | ReleaseAction::Reject => {
+        ReleaseAction::Approve => may_approve(actor, release.author, &release.project),
+        ReleaseAction::Return | ReleaseAction::Reject => {
             if matches!(actor.proof, Proof::Token { .. }) {
                 let detail = "A stored token never approves, returns or rejects. Sign in in the browser.";
                 return Err(WebError::forbidden("token-cannot-approve", detail));
-            }
-            if own && action == ReleaseAction::Approve {
-                let detail = "You proposed this release; somebody else approves it.";
-                return Err(WebError::forbidden("own-release", detail));
-            }
-            let makers = actor.makers();
-            if action == ReleaseAction::Approve
-                && (makers.contains(&release.author) || makers.contains(&actor.user.id))
-            {
-                let detail = "This sign-in came from a link that a stored token of the author, or your own, led to; a stored token never approves. Ask another admin for a link.";
-                let ja = "このログインに使ったリンクは、起案者または本人の保存済みトークンから発行されたものです。保存済みトークンによる承認はできません。別の管理者にリンクの発行を依頼してください。";
-                return Err(WebError::forbidden("link-cannot-approve", detail).or_ja(ja));
             }
             actor.require_in(&release.project, &[Role::Approver], Scope::Release)
         }
@@ -135,7 +147,7 @@ async fn approve(app: &App, actor: &Actor, mut release: Release, comment: &str) 
     people_so_far.push(actor.user.id);
     people_so_far.sort();
     people_so_far.dedup();
-    let enough = people_so_far.len() >= release.approvals_needed as usize;
+    let enough = people_so_far.len() >= super::needed(app, &release) as usize;
     release.state = release.state.after(ReleaseAction::Approve, enough)?;
     release.updated = app.now();
     let approval = approval(app, actor, &release, ApprovalKind::Approval, comment)?;
@@ -161,7 +173,10 @@ pub(super) fn approval(
 }
 
 /// The names of the accounts whose tokens led to an approver's sign-in: empty when the service itself made the link.
-pub(super) async fn link_makers(app: &App, actor: &Actor) -> Result<serde_json::Value, WebError> {
+///
+/// # Errors
+/// When the store fails.
+pub async fn link_makers(app: &App, actor: &Actor) -> Result<serde_json::Value, WebError> {
     let mut names = Vec::new();
     for maker in actor.makers() {
         names.push(app.store.user(maker).await?.map_or_else(|| maker.to_string(), |user| user.name));
@@ -185,7 +200,10 @@ async fn publish(app: &App, actor: &Actor, release: Release, comment: &str) -> R
 }
 
 /// There is a Hub to publish to.
-pub(super) fn has_hub(app: &App) -> Result<(), WebError> {
+///
+/// # Errors
+/// 409.
+pub fn has_hub(app: &App) -> Result<(), WebError> {
     if app.config.hub_token_file.is_some() {
         return Ok(());
     }
@@ -216,6 +234,7 @@ pub(super) async fn step(
         release.decision = None;
         release.digest = None;
         release.publish_at = None;
+        release.channel = None;
         release.generated.clear();
         release.prepared = None;
     }

@@ -1,3 +1,4 @@
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use sekisho_domain::lineage::{LineageFile, ReleaseSection};
@@ -8,6 +9,7 @@ use sekisho_store::{Checkpoint, Release};
 
 use super::texts::ANNOUNCEMENT;
 use super::{facts, settings};
+use crate::service::corpora;
 use crate::{App, WebError};
 
 /// What of a checkpoint's folder is a model. Everything else (optimiser state, logs, manifest) stays in the lab.
@@ -59,7 +61,11 @@ pub(super) fn lineage(text: &str) -> Result<(LineageFile, ReleaseSection), WebEr
 
 /// Exactly what is released, as a digest: files, card, everything that was judged, the decision, and the target with its Hub.
 /// Approvals are bound to it.
-pub(super) fn digest(app: &App, release: &Release, checkpoint: &Checkpoint) -> Result<Sha256, WebError> {
+pub(super) async fn digest(
+    app: &App,
+    release: &Release,
+    checkpoint: &Checkpoint,
+) -> Result<Sha256, WebError> {
     let (_, section) = lineage(&release.lineage)?;
     let content = serde_json::json!({
         "name": release.name,
@@ -74,11 +80,24 @@ pub(super) fn digest(app: &App, release: &Release, checkpoint: &Checkpoint) -> R
         "generated": release.generated,
         "given": release.given,
         "missing": release.missing,
+        "registered": registered(app, release).await?,
         "decision": release.decision.as_ref().map(|decision| decision["digest"].clone()),
         "target": section,
         "endpoint": app.config.hub_endpoint.trim_end_matches('/'),
     });
     Ok(Sha256::of(canonical_json(&content)))
+}
+
+/// What the registry says of the texts that the lineage names: the card repeats it.
+async fn registered(app: &App, release: &Release) -> Result<BTreeMap<String, [Option<String>; 4]>, WebError> {
+    let facts = facts::of_lineage(app, release).await?;
+    let inputs = std::iter::once(&facts.lineage).chain(facts.parents.values()).flat_map(|file| &file.inputs);
+    let named: BTreeSet<&String> = inputs.filter_map(|input| input.id.as_ref()).collect();
+    let registry = corpora::registry(app).await?.into_iter().filter(|(id, _)| named.contains(id));
+    let facts = |there: sekisho_policy::Registered| {
+        [there.level, there.license, there.generator, there.generator_license]
+    };
+    Ok(registry.map(|(id, there)| (id, facts(there))).collect())
 }
 
 /// Where on which Hub a release goes to: the address of its branch. None when its lineage file names no target.

@@ -5,7 +5,7 @@ use sekisho_store::{Checkpoint, Release};
 
 use super::texts::ANNOUNCEMENT;
 use super::{against, content};
-use crate::service::{corpora, evaluations};
+use crate::service::{corpora, evaluations, runs};
 use crate::{App, WebError};
 
 /// What the policy judges a release by: the same as `policy check` reads from its author's folder, with the card that is
@@ -42,15 +42,19 @@ pub(super) fn parent(path: &str, text: &str) -> Result<LineageFile, WebError> {
     parse_toml(path, text).map_err(|error| WebError::refused("lineage", format!("{error}.")))
 }
 
-/// `[[data.mix]]` of the run's specification.
+/// `[[data.mix]]` of the specifications of the run and of all runs that it descends from.
 pub(super) async fn trained(app: &App, checkpoint: &Checkpoint) -> Result<Vec<Trained>, WebError> {
-    let spec = app.store.run(checkpoint.run).await?.and_then(|run| run.spec).unwrap_or_default();
-    let trained = |claim: corpora::Claim| Trained {
-        run: checkpoint.run_name.clone(),
-        subset: claim.subset,
-        level: claim.level,
-    };
-    Ok(corpora::claims(&spec).into_iter().map(trained).collect())
+    let Some(run) = app.store.run(checkpoint.run).await? else { return Ok(Vec::new()) };
+    let mut trained = Vec::new();
+    for run in runs::line(app, run).await? {
+        let claims = run.spec.iter().flat_map(corpora::claims);
+        trained.extend(claims.map(|claim| Trained {
+            run: run.name.clone(),
+            subset: claim.subset,
+            level: claim.level,
+        }));
+    }
+    Ok(trained)
 }
 
 async fn released_texts(app: &App, release: &Release) -> Result<Vec<ReleasedFile>, WebError> {

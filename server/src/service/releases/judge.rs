@@ -1,5 +1,5 @@
 use jiff::civil::Date;
-use sekisho_domain::release::ReleaseAction;
+use sekisho_domain::release::{ReleaseAction, ReleaseState};
 use sekisho_hub::EvalSource;
 use sekisho_policy::Decision;
 use sekisho_store::{Checkpoint, Release};
@@ -15,17 +15,27 @@ pub(super) async fn freeze(
     mut release: Release,
     comment: &str,
 ) -> Result<Release, WebError> {
-    release.state = release.state.after(ReleaseAction::Freeze, false)?;
     let checkpoint = checkpoints::find(app, &release.checkpoint.to_string()).await?;
-    settings::check(app, &release).await?;
-    if weights::to_be_made(&release, &checkpoint)? {
-        // Weights of another shape take as long as they are large; the job goes on from here.
-        let release = act::write(app, actor, release, ReleaseAction::Freeze, comment).await?;
+    begin(app, &mut release, &checkpoint).await?;
+    let release = act::write(app, actor, release, ReleaseAction::Freeze, comment).await?;
+    if release.state == ReleaseState::Frozen {
         app.prepare.send(release.id);
-        return Ok(release);
     }
-    fix(app, &mut release, &checkpoint).await?;
-    act::write(app, actor, release, ReleaseAction::Freeze, comment).await
+    Ok(release)
+}
+
+/// Fixes the content, or leaves the release `frozen`: weights of another shape take as long as they are large, and the job goes on from
+/// there. Nothing is kept yet.
+///
+/// # Errors
+/// 409 in the wrong state, 422 for what cannot be released as it is.
+pub async fn begin(app: &App, release: &mut Release, checkpoint: &Checkpoint) -> Result<(), WebError> {
+    release.state = release.state.after(ReleaseAction::Freeze, false)?;
+    settings::check(app, release).await?;
+    if weights::to_be_made(release, checkpoint)? {
+        return Ok(());
+    }
+    fix(app, release, checkpoint).await
 }
 
 /// Makes everything that is computed, judges it, and names it by its digest.
@@ -38,7 +48,7 @@ pub(super) async fn fix(app: &App, release: &mut Release, checkpoint: &Checkpoin
     let decision = decide(app, release, checkpoint).await?;
     release.decision = Some(serde_json::to_value(&decision).map_err(WebError::internal)?);
     // The decision is part of what is approved.
-    release.digest = Some(content::digest(app, release, checkpoint)?);
+    release.digest = Some(content::digest(app, release, checkpoint).await?);
     Ok(())
 }
 
@@ -68,13 +78,13 @@ pub(super) async fn decide(
     Ok(sekisho_policy::evaluate(&facts, &app.policy, today(app)))
 }
 
-/// The day in the server's zone: waivers end by the lab's calendar.
 /// What the rules in force say of facts that no release stands behind.
 #[must_use]
 pub fn judge_facts(app: &App, facts: &sekisho_policy::Facts) -> Decision {
     sekisho_policy::evaluate(facts, &app.policy, today(app))
 }
 
+/// The day in the server's zone: waivers end by the lab's calendar.
 #[must_use]
 pub fn today(app: &App) -> Date {
     app.now().to_jiff().to_zoned(jiff::tz::TimeZone::system()).date()

@@ -2,6 +2,7 @@
 
 mod act;
 mod against;
+mod alike;
 mod break_glass;
 mod card;
 mod card_extras;
@@ -33,12 +34,13 @@ use sekisho_store::{Approval, ApprovalKind, Release, User};
 
 use crate::{App, Noun, WebError};
 
-pub use act::{COMMENTERS, act, comment};
+pub use act::{COMMENTERS, act, comment, has_hub, link_makers, may_approve};
 pub use against::{AgainstPublished, TaskDifference, against_published};
+pub use alike::alike;
 pub use card::{edit_card, editable};
 pub use content::{bundle, model_files, place, released_files};
 pub use export::{Export, export};
-pub use judge::{judge_facts, today};
+pub use judge::{begin, judge_facts, today};
 pub use leave::{Leave, leave};
 pub use permit::holds;
 pub use plan::plan;
@@ -50,7 +52,7 @@ pub use schedule::{begin_scheduled, due, schedule};
 pub use settings::superseded_by;
 pub use texts::ANNOUNCEMENT;
 pub use weights::clear_prepared;
-pub use yank::{resume, superseded_card, tombstone, yank};
+pub use yank::{is_pending, resume, superseded_card, tombstone, yank};
 
 /// A release by id.
 ///
@@ -60,6 +62,12 @@ pub async fn find(app: &App, key: &str) -> Result<Release, WebError> {
     let id: ReleaseId = key.parse().map_err(|_| WebError::not_found(Noun::Release, key))?;
     let found = app.store.release(id).await?;
     found.ok_or_else(|| WebError::not_found(Noun::Release, key))
+}
+
+/// How many approvals a release needs: as many as when it was proposed, and no fewer than the lab asks for today.
+#[must_use]
+pub fn needed(app: &App, release: &Release) -> u32 {
+    release.approvals_needed.max(app.config.approvals)
 }
 
 /// The approvals that count: of exactly this content, one per person, each by somebody who is an approver still.

@@ -1,18 +1,18 @@
 use sekisho_store::Release;
 
 use super::{broken_glass, content, judge, settings, valid_approvals};
-use crate::service::checkpoints;
+use crate::service::{channels, checkpoints};
 use crate::{App, WebError};
 
 /// Looks at the permit again, before a publication begins and before each of its steps: the content and its target are those that
 /// were approved, the policy judges them today as it did then, nothing else that is published would be opened by it, and enough of
-/// those who approved are approvers still.
+/// those who approved are approvers still, of this release or of the channel that made it.
 ///
 /// # Errors
 /// 409 `permit-void` with what has changed, 422 for the settings of the repository.
 pub async fn holds(app: &App, release: &Release) -> Result<(), WebError> {
     let checkpoint = checkpoints::find(app, &release.checkpoint.to_string()).await?;
-    if release.digest != Some(content::digest(app, release, &checkpoint)?) {
+    if release.digest != Some(content::digest(app, release, &checkpoint).await?) {
         return void(
             "What is to be published, or where to, is not what was approved.",
             "公開する内容または公開先が、承認された内容と異なります。",
@@ -27,8 +27,14 @@ pub async fn holds(app: &App, release: &Release) -> Result<(), WebError> {
         );
     }
     settings::check(app, release).await?;
-    let (valid, needed) = (valid_approvals(app, release).await?.len(), release.approvals_needed);
+    let (valid, needed) = (valid_approvals(app, release).await?.len(), super::needed(app, release));
     if valid < needed as usize && broken_glass(app, release).await?.is_none() {
+        if release.channel.is_some() {
+            return match channels::carries(app, release).await? {
+                Ok(()) => Ok(()),
+                Err(why) => void(&why.en, &why.ja),
+            };
+        }
         return void(
             &format!("{valid} of {needed} approvals hold: those who approved must be approvers still."),
             &format!(

@@ -39,6 +39,7 @@ pub async fn prepare(app: &App, mut release: Release) -> Result<(), WebError> {
         Err(error) => {
             step(app, &release, StepState::Failed, error.text()).await?;
             release.prepared = None;
+            release.channel = None;
             release.state = ReleaseState::Frozen.after(ReleaseAction::Edit, false)?;
             let detail = serde_json::json!({ "code": error.code, "reason": error.detail });
             people::system_entry(app, "release.prepare", &id, "failed", detail)

@@ -1,9 +1,9 @@
 use std::collections::BTreeMap;
 
-use sekisho_domain::ReleaseId;
 use sekisho_domain::lineage::ReleaseSection;
 use sekisho_domain::release::{ReleaseAction, ReleaseState};
 use sekisho_domain::user::{Role, Scope};
+use sekisho_domain::{ReleaseId, UserId};
 use sekisho_store::{CardEdits, Checkpoint, Release};
 
 use super::{act, card, content, facts, leave, settings, texts, weights};
@@ -42,7 +42,7 @@ pub async fn propose(
 ) -> Result<Release, WebError> {
     let run = runs::find(app, &checkpoint.run.to_string()).await?;
     actor.require_in(&run.project, &[Role::Contributor], Scope::Release)?;
-    let mut release = blank(app, actor, checkpoint, &run.project);
+    let mut release = blank(app, actor.user.id, checkpoint, &run.project);
     fill(app, &mut release, checkpoint, proposal).await?;
     let audit = crate::service::people::entry(
         app,
@@ -57,7 +57,7 @@ pub async fn propose(
 }
 
 /// A draft with nothing in it yet.
-pub(super) fn blank(app: &App, actor: &Actor, checkpoint: &Checkpoint, project: &str) -> Release {
+pub(super) fn blank(app: &App, author: UserId, checkpoint: &Checkpoint, project: &str) -> Release {
     let now = app.now();
     Release {
         id: ReleaseId::new(&*app.clock, &*app.entropy),
@@ -65,7 +65,7 @@ pub(super) fn blank(app: &App, actor: &Actor, checkpoint: &Checkpoint, project: 
         checkpoint: checkpoint.id,
         name: String::new(),
         state: ReleaseState::Draft,
-        author: actor.user.id,
+        author,
         lineage: String::new(),
         path: String::new(),
         parents: BTreeMap::new(),
@@ -80,6 +80,7 @@ pub(super) fn blank(app: &App, actor: &Actor, checkpoint: &Checkpoint, project: 
         successor: None,
         yank: None,
         publish_at: None,
+        channel: None,
         decision: None,
         digest: None,
         approvals_needed: app.config.approvals,
@@ -125,7 +126,8 @@ pub(super) fn author_at(actor: &Actor, release: &Release, version: u64) -> Resul
     Ok(())
 }
 
-async fn fill(
+/// Fills a release with what is proposed, and with what follows from it.
+pub(super) async fn fill(
     app: &App,
     release: &mut Release,
     checkpoint: &Checkpoint,
@@ -152,9 +154,6 @@ async fn fill(
     release.files = texts::keep(app, all).await?;
     release.given = proposal.files.keys().cloned().collect();
     weights::check(&section)?;
-    if let Some(named) = &section.supersedes {
-        super::find(app, named).await?;
-    }
     card::write(app, release, checkpoint).await?;
     content::check_names(release, checkpoint)?;
     settings::check(app, release).await

@@ -17,10 +17,13 @@ use crate::{Actor, App, WebError};
 pub async fn rejudge(app: &App, actor: Option<&Actor>) -> Result<(), WebError> {
     let open = ReleaseState::sources(ReleaseAction::Rejudge);
     for release in app.store.releases_in(open).await? {
+        let id = release.id;
         match rejudge_one(app, actor, release).await {
             // Somebody acted on it at this moment, and it was judged then or will be again before anything leaves.
             Err(error) if error.code == "stale" => {}
-            other => other?,
+            // One that cannot be judged keeps nothing else waiting; its permit does not hold either.
+            Err(error) => tracing::error!(release = %id, %error, "a release could not be judged again"),
+            Ok(()) => {}
         }
     }
     Ok(())
@@ -30,13 +33,15 @@ async fn rejudge_one(app: &App, actor: Option<&Actor>, mut release: Release) -> 
     let checkpoint = checkpoints::find(app, &release.checkpoint.to_string()).await?;
     let decision = judge::decide(app, &release, &checkpoint).await?;
     let before = release.decision.as_ref().and_then(|decision| decision["digest"].as_str());
-    if before == Some(decision.digest.to_string().as_str()) {
+    let is_same = before == Some(decision.digest.to_string().as_str());
+    if is_same && release.digest == Some(content::digest(app, &release, &checkpoint).await?) {
         return Ok(());
     }
     let void = super::valid_approvals(app, &release).await?.len();
-    release.state = release.state.after(ReleaseAction::Rejudge, false)?;
-    release.decision = Some(serde_json::to_value(&decision).map_err(WebError::internal)?);
-    release.digest = Some(content::digest(app, &release, &checkpoint)?);
+    // Card and bundle repeat what the registry says, so they are made again as well.
+    release.state.after(ReleaseAction::Rejudge, false)?;
+    release.state = ReleaseState::Frozen;
+    judge::fix(app, &mut release, &checkpoint).await?;
     release.publish_at = None;
     release.updated = app.now();
     let detail = serde_json::json!({

@@ -23,7 +23,7 @@ pub async fn revise(app: &App, actor: &Actor, id: ReleaseId, version: u64) -> Re
         return Err(WebError::conflict("wrong-state", detail));
     }
     let checkpoint = checkpoints::find(app, &out.checkpoint.to_string()).await?;
-    let mut draft = propose::blank(app, actor, &checkpoint, &out.project);
+    let mut draft = propose::blank(app, actor.user.id, &checkpoint, &out.project);
     draft.name.clone_from(&out.name);
     draft.lineage = without_tag(&out.lineage);
     draft.path.clone_from(&out.path);

@@ -3,11 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use sekisho_bench::Record;
 use sekisho_domain::corpus::Subset;
 use sekisho_domain::lineage::{BundlePart, InputKind, Level, LineageFile, ReleaseSection, Visibility};
 use sekisho_domain::run::RunEvent;
-use sekisho_domain::{Sha256, Text};
+use sekisho_domain::Text;
 use sekisho_hub::card::{CardComponent, CardComponentKind as Kind, CardComponentState as State};
 use sekisho_store::{Checkpoint, Release, Run};
 use serde_json::{Value, json};
@@ -130,8 +129,12 @@ async fn evaluation(app: &App, checkpoint: &Checkpoint) -> Result<Vec<(String, S
             let definition = app.catalog.find(&row.entry.profile, &row.entry.task).ok();
             let open = definition.is_some_and(|definition| definition.redistributable);
             let records = evaluations::records(app, row.work).await?;
-            let lines: String = records.iter().map(|record| format!("{}\n", shown(record, open))).collect();
-            let name = format!("evaluation/records/{}/{}.jsonl", row.entry.profile, row.entry.task);
+            let shown = |record| format!("{}\n", evaluations::shown(record, open));
+            let lines: String = records.iter().map(shown).collect();
+            // The same task may have been run in several ways: on dev while it was trained, on test for the release.
+            let (entry, settings) = (&row.entry, row.entry.fingerprint.hex());
+            let folder = format!("evaluation/records/{}", entry.profile);
+            let name = format!("{folder}/{}-{}-{}.jsonl", entry.task, entry.split, &settings[..8]);
             files.push((name, lines));
             let mut entry = json!(row.entry);
             entry["text_included"] = open.into();
@@ -142,20 +145,6 @@ async fn evaluation(app: &App, checkpoint: &Checkpoint) -> Result<Vec<(String, S
     files.push(("evaluation/results.json".to_owned(), pretty(&Value::from(results))));
     files.push(("evaluation/curves.csv".to_owned(), curves(app, checkpoint).await?));
     Ok(files)
-}
-
-/// A record whose benchmark may not be handed on keeps its numbers and the digests of its texts.
-fn shown(record: &Record, open: bool) -> Value {
-    let mut value = json!(record);
-    if open {
-        return value;
-    }
-    for key in ["output", "prediction", "gold"] {
-        if let Some(text) = value[key].as_str().map(Sha256::of) {
-            value[key] = json!({ "sha256": text });
-        }
-    }
-    value
 }
 
 async fn curves(app: &App, checkpoint: &Checkpoint) -> Result<String, WebError> {

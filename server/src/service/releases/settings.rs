@@ -6,13 +6,17 @@ use super::{content, target};
 use crate::{App, WebError};
 
 /// Visibility and gating hold for a whole repository of the Hub, whatever the branch: refuses a release that would open what
-/// another published release of the repository keeps closed.
+/// another published release of the repository keeps closed, and one that goes where another project is.
 ///
 /// # Errors
 /// 422 naming the other release.
 pub(super) async fn check(app: &App, release: &Release) -> Result<(), WebError> {
     let (_, section) = content::lineage(&release.lineage)?;
+    if let Some(named) = &section.supersedes {
+        of_one_project(release, &super::find(app, named).await?)?;
+    }
     for (other, theirs) in published(app, release, &section.repo).await? {
+        of_one_project(release, &other)?;
         let looser = if section.visibility.strictness() < theirs.visibility.strictness() {
             Some(("visibility", section.visibility.as_str(), theirs.visibility.as_str()))
         } else if section.gating.strictness() < theirs.gating.strictness() {
@@ -33,6 +37,22 @@ pub(super) async fn check(app: &App, release: &Release) -> Result<(), WebError> 
         }
     }
     Ok(())
+}
+
+/// Who may let something out in one project decides nothing about what another has out.
+fn of_one_project(release: &Release, other: &Release) -> Result<(), WebError> {
+    if release.project == other.project {
+        return Ok(());
+    }
+    let detail = format!(
+        "Release \"{}\" ({}) is out there, and belongs to project \"{}\"; this one belongs to \"{}\". Choose another repository, or let people of that project propose it.",
+        other.name, other.id, other.project, release.project
+    );
+    let ja = format!(
+        "公開先ではプロジェクト「{}」のリリース「{}」（{}）が公開されています。このリリースはプロジェクト「{}」のものです。別のリポジトリを指定するか、そのプロジェクトで起案してください。",
+        other.project, other.name, other.id, release.project
+    );
+    Err(WebError::refused("repo-of-project", detail).or_ja(ja))
 }
 
 /// The releases whose place this one takes: those that are out on the branch that it goes to, and the one that it names.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use sekisho_domain::Sha256;
 use sekisho_domain::lineage::{PublishedDtype, ReleaseSection};
 use sekisho_domain::release::ReleaseState;
-use sekisho_store::{Checkpoint, Prepared, Release, StoreError};
+use sekisho_store::{Checkpoint, Prepared, Release, StoreError, Verification};
 use sekisho_weights::{Reshard, WeightDtype};
 
 use super::{card, content};
@@ -68,16 +68,44 @@ pub(super) async fn make(
     let Some(wish) = wish(&section)? else {
         return Err(WebError::internal("a release without a wish has nothing to be made"));
     };
-    let found = card::verified(checkpoint)?;
-    let same_weights = (wish.dtype.is_none()).then_some(found.weights);
+    let found = card::verified(checkpoint)?.clone();
     let (from, to) = (PathBuf::from(&checkpoint.path), folder(app, release, &format!("{wish:?}")));
     fs_err::create_dir_all(prepared_dir(app)).map_err(WebError::internal)?;
-    let made =
-        tokio::task::spawn_blocking(move || write(&from, &to, wish)).await.map_err(WebError::internal)??;
-    if same_weights.is_some_and(|weights| weights != made.weights) {
-        return Err(WebError::internal("the weights are others after they were cut into shards"));
+    let making = tokio::task::spawn_blocking(move || {
+        still_verified(&from, &found)?;
+        let made = write(&from, &to, wish).and_then(|made| {
+            still_verified(&from, &found)?;
+            Ok(made)
+        });
+        if made.is_err() && to.is_dir() {
+            fs_err::remove_dir_all(&to).map_err(WebError::internal)?;
+        }
+        let made = made?;
+        if wish.dtype.is_none() && made.digest != found.digest {
+            return Err(WebError::internal("the weights are others after they were cut into shards"));
+        }
+        Ok(made)
+    });
+    making.await.map_err(WebError::internal)?
+}
+
+/// The files are those that were examined. A checkpoint that was handed over by reference lies where others may write, and what is made
+/// of it goes out under its scores.
+fn still_verified(from: &Path, found: &Verification) -> Result<(), WebError> {
+    let now = sekisho_weights::list_files(from).map_err(|refusal| {
+        WebError::refused("weights", format!("{refusal}")).or_ja(refusal.ja())
+    })?;
+    if now == found.files {
+        return Ok(());
     }
-    Ok(made)
+    let changed = now.iter().find(|file| !found.files.contains(file)).or(found.files.first());
+    let name = changed.map_or("a file", |file| file.path.as_str());
+    let detail = format!("{name} in {} is not what was examined. Hand the checkpoint over again.", from.display());
+    let ja = format!(
+        "{} の {name} が検証時と異なります。チェックポイントをもう一度登録してください。",
+        from.display()
+    );
+    Err(WebError::conflict("checkpoint-changed", detail).or_ja(ja))
 }
 
 /// Removes prepared weights that no release refers to: of releases that went back to draft, and what a kill left half-written.
@@ -95,7 +123,7 @@ pub async fn clear_prepared(app: &App) -> Result<(), StoreError> {
     let known: HashSet<_> = prepared.filter_map(|made| Path::new(&made.path).file_name()).collect();
     for entry in fs_err::read_dir(dir)? {
         let entry = entry?;
-        if !known.contains(entry.file_name().as_os_str()) {
+        if entry.file_type()?.is_dir() && !known.contains(entry.file_name().as_os_str()) {
             fs_err::remove_dir_all(entry.path())?;
         }
     }

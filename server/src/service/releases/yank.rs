@@ -2,15 +2,15 @@
 //! have, and licences that cannot be withdrawn, stay; the card says that too.
 
 use sekisho_domain::lineage::ReleaseSection;
-use sekisho_domain::release::{ReleaseAction, Yank, YankExtent};
+use sekisho_domain::release::{ReleaseAction, ReleaseState, Yank, YankExtent};
 use sekisho_domain::{Language, ReleaseId, Text};
 use sekisho_hub::card::{self, TombstoneAccess, TombstoneFacts};
 use sekisho_hub::signature::{PUBLIC_KEY_FILE, SIGNATURE_FILE};
 use sekisho_hub::{BundleFile, CardRevision, Hide, Tombstone};
-use sekisho_store::{Release, StoreError};
+use sekisho_store::{AuditFilter, Release, StoreError};
 
-use super::{act, card_extras, content, settings, target};
-use crate::service::checkpoints;
+use super::{act, card_extras, content, facts, settings, target};
+use crate::service::{checkpoints, corpora};
 use crate::{Actor, App, WebError};
 
 /// Takes a published release back. The decision is written down at once; the job carries it out on the Hub.
@@ -41,6 +41,7 @@ pub async fn yank(
         return Err(WebError::bad_request("extent-missing", detail).or_ja(ja));
     };
     act::has_hub(app)?;
+    still_its_own(app, &release).await?;
     alone_in_its_repository(app, &release, extent).await?;
     release.state = release.state.after(ReleaseAction::Yank, false)?;
     release.yank = Some(Yank {
@@ -63,23 +64,64 @@ pub async fn yank(
 pub async fn resume(app: &App, actor: &Actor, id: ReleaseId) -> Result<(), WebError> {
     let release = super::find(app, &id.to_string()).await?;
     act::permitted(actor, &release, ReleaseAction::Yank)?;
-    if release.yank.as_ref().is_none_or(|yank| yank.done) {
-        return Err(WebError::conflict(
-            "nothing-left",
-            "The Hub shows what was decided; nothing is left to be done.",
-        ));
+    if !is_pending(app, &release).await? {
+        let detail = "The Hub shows what was decided; nothing is left to be done.";
+        return Err(WebError::conflict("nothing-left", detail).or_ja("Hubへの反映は完了しています。"));
     }
     app.publish.send(id);
     Ok(())
+}
+
+/// Whether the Hub does not show yet what was decided about a release that is out: that it is taken back, or what took its place.
+///
+/// # Errors
+/// When the store fails.
+pub async fn is_pending(app: &App, release: &Release) -> Result<bool, WebError> {
+    if let Some(yank) = &release.yank {
+        return Ok(!yank.done);
+    }
+    if release.state != ReleaseState::Superseded || superseded_card(app, release).await?.is_none() {
+        return Ok(false);
+    }
+    let filter = AuditFilter {
+        action: Some("release.card".to_owned()),
+        object: Some(release.id.to_string()),
+        result: Some("done".to_owned()),
+        actor: Some("system".to_owned()),
+    };
+    Ok(app.store.audit(&filter, None, 1).await?.is_empty())
+}
+
+/// A release whose branch another one has taken has nothing there any more that could be taken back: its card and its files are the
+/// newer one's.
+async fn still_its_own(app: &App, release: &Release) -> Result<(), WebError> {
+    let Some(section) = target(release) else { return Ok(()) };
+    let others = settings::published(app, release, &section.repo).await?;
+    let newer = others.into_iter().find(|(other, theirs)| {
+        other.state == ReleaseState::Published && theirs.revision == section.revision
+    });
+    let Some((newer, _)) = newer else { return Ok(()) };
+    let detail = format!(
+        "On {} ({}) stands \"{}\" ({}), which took this release's place. Yank that one: its card and its files are what people see there.",
+        section.repo, section.revision, newer.name, newer.id
+    );
+    let ja = format!(
+        "{}（{}）では後継の「{}」（{}）が公開されています。公開停止は、そのリリースに対して行ってください。",
+        section.repo, section.revision, newer.name, newer.id
+    );
+    Err(WebError::conflict("branch-taken", detail).or_ja(ja))
 }
 
 /// Access holds for a whole repository: what else is out there would be taken along.
 async fn alone_in_its_repository(app: &App, release: &Release, extent: YankExtent) -> Result<(), WebError> {
     let Some(section) = target(release).filter(|_| extent != YankExtent::Card) else { return Ok(()) };
     let others = settings::published(app, release, &section.repo).await?;
-    let Some((other, theirs)) = others.into_iter().find(|(other, _)| other.yank.is_none()) else {
-        return Ok(());
+    // What this one took the place of on its own branch is not to be seen there any more.
+    let is_another = |(other, theirs): &(Release, ReleaseSection)| {
+        let replaced = other.state == ReleaseState::Superseded && theirs.revision == section.revision;
+        other.yank.is_none() && !replaced
     };
+    let Some((other, theirs)) = others.into_iter().find(is_another) else { return Ok(()) };
     let detail = format!(
         "\"{extent}\" would hold for all of {}, and so take release \"{}\" ({}) along. Yank that one first, or use \"card\".",
         section.repo, other.name, theirs.revision
@@ -112,7 +154,7 @@ pub async fn tombstone(app: &App, release: &Release) -> Result<Tombstone, WebErr
         reason: Text { en: yank.reason.clone(), ja: yank.reason.clone() },
         successor: successor(app, release).await?,
         licenses: section.license.clone(),
-        built_with: Vec::new(),
+        built_with: built_with(app, release).await?,
         languages: Vec::new(),
         access,
         doi: None,
@@ -122,6 +164,13 @@ pub async fn tombstone(app: &App, release: &Release) -> Result<Tombstone, WebErr
     let cards = vec![file("README.md", Language::En), file("README_ja.md", Language::Ja)];
     let card = revision(app, release, &section, cards, format!("Yank {}", release.name)).await?;
     Ok(Tombstone { card, hide })
+}
+
+/// What licences want to be shown as long as the model can be downloaded.
+async fn built_with(app: &App, release: &Release) -> Result<Vec<String>, WebError> {
+    let mut facts = facts::of_lineage(app, release).await?;
+    facts.registry = Some(corpora::registry(app).await?);
+    Ok(sekisho_policy::owed(&facts, &app.policy).built_with.iter().cloned().collect())
 }
 
 /// Other cards, and the signature over everything with them: the old one would no longer hold.

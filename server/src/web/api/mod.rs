@@ -2,6 +2,7 @@
 
 mod audit;
 mod body;
+mod channels;
 mod checkpoint;
 mod checkpoints;
 mod corpora;
@@ -55,6 +56,10 @@ pub(crate) fn router() -> Router<App> {
         .route("/releases/{id}/plan", get(release_files::plan))
         .route("/releases/{id}/card", get(release_files::card).post(release_action::edit_card))
         .route("/releases/{id}/{action}", post(release_action::act))
+        .route("/channels", get(channels::list).post(channels::propose))
+        .route("/channels/{id}", get(channels::show))
+        .route("/channels/{id}/approve", post(channels::approve))
+        .route("/channels/{id}/end", post(channels::end))
         .route("/corpora", get(corpora::list).post(corpora::import))
         .route("/corpora/{subset}", get(corpora::show))
         .route("/corpora/{subset}/effects", get(corpora::effects))

@@ -1,7 +1,6 @@
 use axum::extract::{Path, Query, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use sekisho_bench::Record;
 use serde::Deserialize;
 
 use crate::service::evaluations;
@@ -12,9 +11,6 @@ pub(super) struct Filter {
     /// Only this task.
     task: Option<String>,
 }
-
-/// Fields of a record that hold the benchmark's content, or give it away.
-const CONTENT: [&str; 6] = ["output", "stop", "prediction", "gold", "loglikelihoods", "choice_tokens"];
 
 /// `GET /api/v1/evals/{id}/records?task=…`: the per-item records as NDJSON, in the contract's format. Of a benchmark that may not be
 /// handed on, whoever is not known gets ids, digests and scores.
@@ -33,18 +29,9 @@ pub(super) async fn list(
         }
         let whole = viewer.actor.is_some() || evaluations::is_redistributable(&app, &row.work.run);
         for record in evaluations::records(&app, row.work.id).await? {
-            let line = if whole { serde_json::to_string(&record) } else { without_content(&record) };
-            lines.push_str(&line.map_err(WebError::internal)?);
+            lines.push_str(&evaluations::shown(&record, whole).to_string());
             lines.push('\n');
         }
     }
     Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], lines).into_response())
-}
-
-fn without_content(record: &Record) -> serde_json::Result<String> {
-    let mut fields = serde_json::to_value(record)?;
-    if let Some(fields) = fields.as_object_mut() {
-        fields.retain(|name, _| !CONTENT.contains(&name.as_str()));
-    }
-    serde_json::to_string(&fields)
 }

@@ -81,7 +81,7 @@ fn suite() -> [TaskRun; 3] {
     ["jcommonsenseqa", "niilc", "jemhopqa"].map(|name| task("llm-jp-eval@1.3", name))
 }
 
-fn checkpoint(run: &str, step: u64, state: CheckpointState) -> Checkpoint {
+pub(super) fn checkpoint(run: &str, step: u64, state: CheckpointState) -> Checkpoint {
     let name = format!("{run} {step}");
     let file = |path: &str, size| FileEntry { path: path.to_owned(), size, sha256: Sha256::of(path) };
     let verification = Verification {
@@ -492,6 +492,7 @@ pub(crate) fn release() -> Release {
         successor: None,
         yank: None,
         publish_at: None,
+        channel: None,
         decision: Some(decision("allowed", &serde_json::json!([]))),
         digest: Some(Sha256::of("content")),
         approvals_needed: 2,

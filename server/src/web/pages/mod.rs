@@ -1,6 +1,8 @@
 //! One file per page: its view, its handler, and the pure functions that make the one from what the store knows.
 
 pub(crate) mod audit;
+pub(crate) mod channel;
+pub(crate) mod channels;
 pub(crate) mod checkpoint;
 pub(crate) mod corpora;
 pub(crate) mod corpus;
@@ -50,6 +52,8 @@ mod tests {
     fn samples_of(frame: &Frame) -> Vec<String> {
         [
             audit::samples(frame),
+            channel::samples(frame),
+            channels::samples(frame),
             checkpoint::samples(frame),
             corpora::samples(frame),
             corpus::samples(frame),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use axum::Form;
 use axum::extract::{Path, State};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use sekisho_domain::Timestamp;
 use sekisho_domain::release::ReleaseAction;
@@ -117,6 +118,20 @@ pub(crate) async fn act(
     }
 }
 
+/// The page as it is now, with why something that its forms asked for was refused.
+pub(super) async fn refused(
+    app: &App,
+    frame: Frame,
+    key: &str,
+    status: StatusCode,
+    notice: String,
+) -> Result<Response, WebError> {
+    let frame = Frame { path: format!("/releases/{key}"), ..frame };
+    let facts = load(app, &frame, key).await?;
+    let page = view(frame, &app.catalog, facts, Some(notice), "");
+    Ok((status, parts::page(&page)?).into_response())
+}
+
 /// What its author gave, with what the form changed; what was added by itself follows the new lineage file. Browsers send line ends
 /// as CR LF; files have LF.
 fn edited(facts: &Facts, fields: &Fields) -> Proposal {
@@ -194,6 +209,10 @@ async fn more(
         false => Vec::new(),
     };
     let filter = AuditFilter { object: Some(release.id.to_string()), ..AuditFilter::default() };
+    let channel = match release.channel {
+        Some(id) => app.store.channel(id).await?.map(|channel| (channel.id.to_string(), channel.name)),
+        None => None,
+    };
     let successor = match release.successor {
         Some(id) => app.store.release(id).await?.map(|new| (new.id.to_string(), new.name)),
         None => None,
@@ -206,6 +225,7 @@ async fn more(
         sections,
         broken_glass: releases::broken_glass(app, release).await?,
         successor,
+        channel,
         progress: app.publish.progress(release.id),
         may_break_glass: app.config.break_glass,
     })

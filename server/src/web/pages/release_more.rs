@@ -3,7 +3,7 @@
 
 use sekisho_bench::compare::p_value;
 use sekisho_domain::audit::{AuditEntry, ChainedEntry};
-use sekisho_domain::lineage::Waiver;
+use sekisho_domain::lineage::{Visibility, Waiver};
 use sekisho_domain::release::{ReleaseState, YankExtent};
 use sekisho_domain::user::Role;
 use sekisho_hub::card::{Editing, Section};
@@ -13,7 +13,7 @@ use sekisho_store::{Approval, Release, User};
 use super::lineage_view::{self, LineageView};
 use super::parts::When;
 use super::release_view::shown_card;
-use crate::service::releases::{AgainstPublished, TaskDifference};
+use crate::service::releases::{self, AgainstPublished, TaskDifference};
 use crate::web::format;
 use crate::web::frame::Frame;
 use crate::web::i18n::Words as _;
@@ -33,6 +33,8 @@ pub(super) struct MoreFacts {
     pub(super) broken_glass: Option<Approval>,
     /// Id and name of the release that took its place.
     pub(super) successor: Option<(String, String)>,
+    /// Id and name of the channel whose blanket approval carries it.
+    pub(super) channel: Option<(String, String)>,
     pub(super) progress: Option<(u64, u64)>,
     pub(super) may_break_glass: bool,
 }
@@ -50,6 +52,9 @@ pub(super) struct More {
     pub(super) yanked: Option<(String, bool)>,
     pub(super) yank_extents: &'static [YankExtent],
     pub(super) can_revise: bool,
+    pub(super) channel: Option<(String, String)>,
+    /// Others may go out by themselves like this one.
+    pub(super) can_be_model: bool,
     pub(super) can_schedule: bool,
     pub(super) scheduled: Option<String>,
     pub(super) progress: Option<(String, f64)>,
@@ -101,6 +106,8 @@ pub(super) fn view(frame: &Frame, release: &Release, facts: MoreFacts, can_edit:
     let has =
         |role| user.is_some_and(|user: &User| user.has_in(&release.project, role) || user.has(Role::Admin));
     let is_out = matches!(release.state, ReleaseState::Published | ReleaseState::Superseded);
+    let is_private =
+        releases::target(release).is_some_and(|target| target.visibility == Visibility::Private);
     let waiting = release.state == ReleaseState::InReview && facts.may_break_glass;
     More {
         against: facts.against.map(|against| against_view(frame, against)),
@@ -118,6 +125,8 @@ pub(super) fn view(frame: &Frame, release: &Release, facts: MoreFacts, can_edit:
         yanked: yanked(frame, release),
         yank_extents: if is_out && has(Role::Publisher) { YankExtent::ALL } else { &[] },
         can_revise: release.state == ReleaseState::Published && has(Role::Contributor),
+        channel: facts.channel,
+        can_be_model: release.state == ReleaseState::Published && is_private && has(Role::Contributor),
         can_schedule: release.state == ReleaseState::Approved && has(Role::Publisher),
         scheduled: release.publish_at.map(|at| frame.fill("release.scheduled", "at", frame.stamp(&at))),
         progress: facts.progress.map(|(done, total)| progress(frame, done, total)),

@@ -16,20 +16,7 @@ use crate::{Approval, AuditEntry, Comment, HubCommit, PublishStep, Release, Rele
 impl ReleaseRepository for SqliteStore {
     async fn add_release(&self, release: &Release, audit: &AuditEntry) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
-        let query = sqlx::query(
-            "INSERT INTO releases (id, checkpoint_id, name, state, lineage, card_en, card_ja, files, decision, digest,
-                 approvals_needed, hub_commit, hub_url, updated, path, parents, given, missing, card_edits, generated, prepared,
-                 successor, yank, publish_at, version, author_id, created, project)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23,
-                 $24, $25, $26, $27, $28)",
-        );
-        with_content(query, release)
-            .bind(int(release.version)?)
-            .bind(release.author.to_string())
-            .bind(release.created.unix_ms())
-            .bind(&release.project)
-            .execute(&mut *transaction)
-            .await?;
+        add(&mut transaction, release).await?;
         audit::append(&mut transaction, audit).await?;
         Ok(transaction.commit().await?)
     }
@@ -216,9 +203,28 @@ impl ReleaseRepository for SqliteStore {
     }
 }
 
+/// Adds a release in whatever state it is.
+pub(super) async fn add(connection: &mut SqliteConnection, release: &Release) -> Result<(), StoreError> {
+    let query = sqlx::query(
+        "INSERT INTO releases (id, checkpoint_id, name, state, lineage, card_en, card_ja, files, decision, digest,
+             approvals_needed, hub_commit, hub_url, updated, path, parents, given, missing, card_edits, generated, prepared,
+             successor, yank, publish_at, channel, version, author_id, created, project)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23,
+             $24, $25, $26, $27, $28, $29)",
+    );
+    with_content(query, release)
+        .bind(int(release.version)?)
+        .bind(release.author.to_string())
+        .bind(release.created.unix_ms())
+        .bind(&release.project)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
 type ReleaseQuery<'q> = Query<'q, Sqlite, SqliteArguments>;
 
-/// Binds `$1` to `$24`: the id and everything about a release that may change.
+/// Binds `$1` to `$25`: the id and everything about a release that may change.
 fn with_content<'q>(query: ReleaseQuery<'q>, release: &'q Release) -> ReleaseQuery<'q> {
     query
         .bind(release.id.to_string())
@@ -245,6 +251,7 @@ fn with_content<'q>(query: ReleaseQuery<'q>, release: &'q Release) -> ReleaseQue
         .bind(release.successor.map(|successor| successor.to_string()))
         .bind(release.yank.as_ref().map(|yank| json!(yank).to_string()))
         .bind(release.publish_at.map(Timestamp::unix_ms))
+        .bind(release.channel.map(|channel| channel.to_string()))
 }
 
 /// Writes a release if nobody did since it was read, raises its version, and voids the approvals of another content.
@@ -253,8 +260,8 @@ async fn write(connection: &mut SqliteConnection, release: &Release) -> Result<(
         "UPDATE releases SET checkpoint_id = $2, name = $3, state = $4, lineage = $5, card_en = $6, card_ja = $7, files = $8,
              decision = $9, digest = $10, approvals_needed = $11, hub_commit = $12, hub_url = $13, updated = $14,
              path = $15, parents = $16, given = $17, missing = $18, card_edits = $19, generated = $20, prepared = $21,
-             successor = $22, yank = $23, publish_at = $24, version = version + 1
-         WHERE id = $1 AND version = $25",
+             successor = $22, yank = $23, publish_at = $24, channel = $25, version = version + 1
+         WHERE id = $1 AND version = $26",
     );
     let query = with_content(query, release).bind(int(release.version)?);
     if query.execute(&mut *connection).await?.rows_affected() == 0 {
@@ -308,6 +315,7 @@ fn release(row: &SqliteRow) -> Result<Release, StoreError> {
         successor: fields.parse_optional("successor")?,
         yank: fields.json_optional("yank")?,
         publish_at: fields.time_optional("publish_at")?,
+        channel: fields.parse_optional("channel")?,
         decision: fields.json_optional("decision")?,
         digest: fields.parse_optional("digest")?,
         approvals_needed: fields.count("approvals_needed")?,

@@ -54,6 +54,11 @@ async fn an_evaluation_gathers_scores() {
 }
 
 #[tokio::test]
+async fn a_channel_takes_each_checkpoint_once() {
+    tell(story::a_channel_takes_each_checkpoint_once).await;
+}
+
+#[tokio::test]
 async fn lists_are_read_at_once() {
     tell(story::lists_are_read_at_once).await;
 }

@@ -1,6 +1,7 @@
 //! What every implementation of the repositories does, told through the traits alone, one story for each noun.
 
 mod audit;
+mod channels;
 mod checkpoints;
 mod corpora;
 mod evaluations;
@@ -24,6 +25,7 @@ use sekisho_domain::{CheckpointId, EvaluationId, RunId, Sha256, Step, Timestamp,
 use serde_json::json;
 
 pub(crate) use audit::the_audit_log_is_a_chain;
+pub(crate) use channels::a_channel_takes_each_checkpoint_once;
 pub(crate) use checkpoints::a_checkpoint_is_received_and_examined;
 pub(crate) use corpora::subsets_are_registered_and_change;
 pub(crate) use evaluations::an_evaluation_gathers_scores;

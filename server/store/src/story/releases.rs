@@ -11,7 +11,7 @@ use crate::{
     Approval, ApprovalKind, Comment, HubCommit, Prepared, PublishStep, Release, StepState, Store, StoreError,
 };
 
-fn draft(n: u32) -> Release {
+pub(super) fn draft(n: u32) -> Release {
     Release {
         id: id(n),
         project: "default".to_owned(),
@@ -42,6 +42,7 @@ fn draft(n: u32) -> Release {
         successor: None,
         yank: None,
         publish_at: Some(at(500)),
+        channel: None,
         decision: None,
         digest: None,
         approvals_needed: 2,
