@@ -81,7 +81,8 @@ impl Actor {
     /// made somebody's link has held their way in.
     #[must_use]
     pub fn behind(&self) -> Vec<UserId> {
-        let (Proof::Session { makers, .. } | Proof::Command { makers } | Proof::Token { makers, .. }) = &self.proof;
+        let (Proof::Session { makers, .. } | Proof::Command { makers } | Proof::Token { makers, .. }) =
+            &self.proof;
         let mut all = makers.clone();
         all.push(self.user.id);
         all.sort();

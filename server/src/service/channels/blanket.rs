@@ -18,7 +18,10 @@ use crate::{App, WebError};
 pub async fn carries(app: &App, release: &Release) -> Result<Result<(), Text>, WebError> {
     let not = |en: String, ja: String| Ok(Err(Text { en, ja }));
     let Some(id) = release.channel else {
-        return not("No channel carries this release.".to_owned(), "包括承認の対象ではありません。".to_owned());
+        return not(
+            "No channel carries this release.".to_owned(),
+            "包括承認の対象ではありません。".to_owned(),
+        );
     };
     let channel = find(app, &id.to_string()).await?;
     let reference = releases::find(app, &channel.reference.to_string()).await?;
