@@ -1,4 +1,4 @@
-use sekisho_domain::run::{EventKind, RunEvent, RunState};
+use sekisho_domain::run::{Devices, EventKind, RunEvent, RunState};
 use sekisho_domain::wire::{MetricsAccepted, MetricsBatch, RegisterRun, RunView};
 use sekisho_domain::{RunId, Sha256, Step, Tokens, canonical_json};
 use sekisho_store::Run;
@@ -149,9 +149,18 @@ pub async fn metrics(app: &App, key: &str, batch: &MetricsBatch) -> Result<Metri
 /// Takes an event; those that say how the run stands also change its state.
 ///
 /// # Errors
-/// 404.
+/// 404, 400 for an event of kind `devices` whose note does not say what computes.
 pub async fn event(app: &App, key: &str, event: &RunEvent) -> Result<(), WebError> {
     let run = find(app, key).await?;
+    if event.kind == EventKind::Devices {
+        event.note.parse::<Devices>().map_err(|error| {
+            let ja = format!(
+                "計算デバイスを「{}」から読み取れません。「64 × NVIDIA H200」「2 × CPU thread」のように、個数、×、名前の順に記載してください。",
+                event.note
+            );
+            WebError::bad_request("run-event", format!("{error}.")).or_ja(ja)
+        })?;
+    }
     let now = app.now();
     app.store.add_event(run.id, event, now).await?;
     let state = match event.kind {

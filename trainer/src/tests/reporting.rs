@@ -125,7 +125,8 @@ fn a_server_is_told_everything() {
     let bench = Bench::new();
     let (listener, port) = listener();
     let told = serve(listener, None);
-    let options = TrainOptions { project: Some("v4".to_owned()), ..options(&bench, port) };
+    let options =
+        TrainOptions { project: Some("v4".to_owned()), threads: Some(2), ..options(&bench, port) };
     train(&bench.spec(&[]), &options, &mut ()).expect("a run");
     assert_told_everything(&bench, &told);
     let [run] = sent(&told, "/runs").try_into().expect("one registration");
@@ -136,6 +137,8 @@ fn a_server_is_told_everything() {
     let kinds: Vec<&str> = events.iter().map(|event| event["kind"].as_str().expect("a kind")).collect();
     assert_eq!((kinds.first(), kinds.last()), (Some(&"started"), Some(&"finished")));
     assert!(kinds.contains(&"data_stage"), "{kinds:?}");
+    let computes = events.iter().find(|event| event["kind"] == "devices").expect("what computes");
+    assert_eq!((computes["step"].as_u64(), computes["note"].as_str()), (Some(0), Some("2 × CPU thread")));
 }
 
 /// Starts the server after an update.

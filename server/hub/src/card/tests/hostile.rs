@@ -69,8 +69,8 @@ fn extras(facts: &mut CardFacts, name: &str) {
         (subset.id, subset.language, subset.level) = (text(), Some(text()), Some(text()));
         (subset.license, subset.generator) = (Some(text()), Some(text()));
     }
-    if let Some(compute) = &mut extras.compute {
-        compute.gpu = text();
+    for compute in &mut extras.compute {
+        compute.devices.name = text();
     }
     if let Some(curve) = &mut extras.curve {
         (curve.suite, curve.figure) = (text(), Some(text()));
