@@ -350,9 +350,12 @@ mod tests {
     #[test]
     fn an_input_leads_to_its_lineage_file() {
         let text = "model.name = \"m\"\ninput = [{ kind = \"base_model\", lineage = \"../p/l.toml\" }, { kind = \"base_model\", id = \"a/b\" }]\n";
-        let mut facts = Facts::of("/a/m/lineage.toml", parse_toml("lineage.toml", text).expect("a lineage file"));
-        facts.add_parent("/a/p/l.toml", parse_toml("l.toml", "model.name = \"p\"\n").expect("a lineage file"));
-        let names = facts.lineage.inputs.iter().map(|input| facts.parent_of(input).map(|file| &*file.model.name));
+        let mut facts =
+            Facts::of("/a/m/lineage.toml", parse_toml("lineage.toml", text).expect("a lineage file"));
+        facts
+            .add_parent("/a/p/l.toml", parse_toml("l.toml", "model.name = \"p\"\n").expect("a lineage file"));
+        let names =
+            facts.lineage.inputs.iter().map(|input| facts.parent_of(input).map(|file| &*file.model.name));
         assert_eq!(names.collect::<Vec<_>>(), [Some("p"), None]);
     }
 

@@ -46,7 +46,8 @@ fn spent(
         rows.iter().filter_map(|row| Some((row.step.0, row.seconds?))).collect();
     let mut all: Vec<Spent> = Vec::new();
     for update in updates {
-        let seconds = by_step.get(&update).copied().filter(|seconds| seconds.is_finite() && *seconds >= 0.0)?;
+        let seconds =
+            by_step.get(&update).copied().filter(|seconds| seconds.is_finite() && *seconds >= 0.0)?;
         // An update is made again after a resumption before it, so what was said last of all before it counts.
         let before = devices.iter().filter(|(event, _)| event.step < Step(update));
         let (_, computes) = before.max_by_key(|(event, _)| event.at)?;
@@ -64,9 +65,8 @@ fn devices(events: &[RunEvent]) -> Option<Vec<(&RunEvent, Devices)>> {
     let of_kind = events.iter().filter(|event| event.kind == EventKind::Devices);
     let read = of_kind.filter_map(|event| Some((event, event.note.parse().ok()?)));
     let read: Vec<(&RunEvent, Devices)> = read.collect();
-    let agree = |(a, left): &(&RunEvent, Devices)| {
-        read.iter().all(|(b, right)| a.step != b.step || left == right)
-    };
+    let agree =
+        |(a, left): &(&RunEvent, Devices)| read.iter().all(|(b, right)| a.step != b.step || left == right);
     read.iter().all(agree).then_some(read)
 }
 
@@ -78,7 +78,16 @@ mod tests {
 
     fn row(step: u64, seconds: Option<f64>) -> MetricRow {
         let step = Step(step);
-        MetricRow { step, tokens: Tokens(0), loss: None, ce: None, z_loss: None, lr: None, grad_norm: None, seconds }
+        MetricRow {
+            step,
+            tokens: Tokens(0),
+            loss: None,
+            ce: None,
+            z_loss: None,
+            lr: None,
+            grad_norm: None,
+            seconds,
+        }
     }
 
     fn event(step: u64, note: &str, at: i64) -> RunEvent {
@@ -110,7 +119,11 @@ mod tests {
         assert_eq!(said(&rows, &one, 5), None, "an update without a row");
         assert_eq!(said(&rows, &[event(2, "8 × H200", 1)], 4), None, "nothing is known of the first updates");
         assert_eq!(said(&rows, &[], 4), None);
-        assert_eq!(said(&rows, &[one[0].clone(), event(0, "4 × H200", 2)], 4), None, "two words for one update");
+        assert_eq!(
+            said(&rows, &[one[0].clone(), event(0, "4 × H200", 2)], 4),
+            None,
+            "two words for one update"
+        );
         for seconds in [None, Some(f64::NAN), Some(-1.0)] {
             let mut odd = rows.clone();
             odd[1] = row(2, seconds);

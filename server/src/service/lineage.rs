@@ -55,7 +55,7 @@ enum Branch {
     /// It starts from first weights of its own.
     Scratch,
     /// It goes on from this update of a run that is registered here.
-    From(Run, Step),
+    From(Box<Run>, Step),
     /// It goes on from weights whose training nobody registered here.
     Unknown,
 }
@@ -68,7 +68,7 @@ async fn branch(app: &App, spec: &Value) -> Result<Branch, WebError> {
         return Ok(Branch::Scratch);
     }
     let (run, step) = (parent(app, spec).await?, spec["parent"]["step"].as_u64());
-    Ok(run.zip(step).map_or(Branch::Unknown, |(run, step)| Branch::From(run, Step(step))))
+    Ok(run.zip(step).map_or(Branch::Unknown, |(run, step)| Branch::From(Box::new(run), Step(step))))
 }
 
 /// Tokens of a checkpoint's stage and of all stages before it. None where that is not known: a run on the way has no specification,
@@ -91,7 +91,7 @@ pub async fn cumulative_tokens(app: &App, checkpoint: &Checkpoint) -> Result<Opt
             Branch::From(parent, step) => {
                 let Some(before) = tokens_at(app, &parent, step).await? else { return Ok(None) };
                 total = total.saturating_add(before.0);
-                Some(parent)
+                Some(*parent)
             }
         };
     }

@@ -36,6 +36,8 @@ pub struct CardExtras {
     pub results_url: Option<String>,
     /// What is published of each part of the work.
     pub components: Vec<CardComponent>,
+    /// What a licence wants credited by its name, also of the models that this one descends from.
+    pub credits: Vec<CardCredit>,
     /// Restrictions on use that a licence wants passed on.
     pub restrictions: Vec<Text>,
     /// The signature in `model.sig`.
@@ -204,6 +206,15 @@ pub struct CardEnvironment {
     pub dtype: String,
     /// Whether prompts began with BOS; none when tasks differ.
     pub bos: Option<bool>,
+}
+
+/// Something that is credited by its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CardCredit {
+    /// What it is called.
+    pub name: String,
+    /// SPDX expression, `LicenseRef-…`, or a Hub licence id.
+    pub license: String,
 }
 
 /// Evaluation items found in the training data.

@@ -55,7 +55,8 @@ impl Card<'_> {
     }
 
     fn compute(&self) -> Option<String> {
-        let all: Vec<String> = self.facts.extras.compute.iter().map(|compute| self.computed(compute)).collect();
+        let all: Vec<String> =
+            self.facts.extras.compute.iter().map(|compute| self.computed(compute)).collect();
         (!all.is_empty()).then(|| all.join(self.say("; ", "；")))
     }
 
@@ -67,7 +68,9 @@ impl Card<'_> {
         let hours = compute.hours.max(0.0) * if is_cpu { 1.0 } else { *count as f64 };
         let (unit_en, unit_ja) = if is_cpu { ("", "") } else { ("GPU-", " GPU") };
         let time = match (hours, self.language) {
-            (hours, Language::En) if hours >= 24.0 => format!("about {} {unit_en}days", rounded(hours / 24.0)),
+            (hours, Language::En) if hours >= 24.0 => {
+                format!("about {} {unit_en}days", rounded(hours / 24.0))
+            }
             (hours, Language::Ja) if hours >= 24.0 => format!("約{}{unit_ja}日", rounded(hours / 24.0)),
             (hours, Language::En) if hours >= 1.0 => format!("about {} {unit_en}hours", rounded(hours)),
             (hours, Language::Ja) if hours >= 1.0 => format!("約{}{unit_ja}時間", rounded(hours)),
@@ -129,7 +132,11 @@ impl Card<'_> {
 
 /// `4,480`, and `1.5` below ten.
 fn rounded(value: f64) -> String {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "never below zero, and rounded")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "never below zero, and rounded"
+    )]
     let whole = value.round() as u64;
     if value < 9.95 { format!("{value:.1}") } else { exact(whole) }
 }

@@ -59,7 +59,9 @@ pub(super) async fn tokenizer_kind(
 ) -> Result<Option<String>, WebError> {
     let Some(digest) = found.tokenizer else { return Ok(None) };
     let key = format!("tokenizers/{}.json", digest.hex());
-    if let Some(known) = app.blobs.get(&key).await?.and_then(|bytes| serde_json::from_slice::<Known>(&bytes).ok()) {
+    if let Some(known) =
+        app.blobs.get(&key).await?.and_then(|bytes| serde_json::from_slice::<Known>(&bytes).ok())
+    {
         return Ok(known.kind);
     }
     let file: PathBuf = Path::new(&checkpoint.path).join("tokenizer.json");
@@ -91,6 +93,9 @@ mod tests {
         assert_eq!(kind(bpe, bpe), Some(Some("BPE".to_owned())));
         assert_eq!(kind(bare, bare), Some(None));
         assert_eq!(kind(bpe, bare), None, "another file than the one examined");
-        assert_eq!(read_kind(&folder.path().join("none.json"), Sha256::of(bpe)).map(|known| known.kind), None);
+        assert_eq!(
+            read_kind(&folder.path().join("none.json"), Sha256::of(bpe)).map(|known| known.kind),
+            None
+        );
     }
 }

@@ -31,10 +31,7 @@ pub(super) async fn curve(app: &App, checkpoint: &Checkpoint) -> Result<Option<C
 }
 
 /// The picture as a file of the release: path and text.
-pub(super) async fn file(
-    app: &App,
-    checkpoint: &Checkpoint,
-) -> Result<Option<(String, String)>, WebError> {
+pub(super) async fn file(app: &App, checkpoint: &Checkpoint) -> Result<Option<(String, String)>, WebError> {
     Ok(curve(app, checkpoint).await?.map(|curve| (FIGURE.to_owned(), picture(&curve))))
 }
 
@@ -117,7 +114,10 @@ mod tests {
     #[test]
     fn the_picture_stands_alone() {
         let svg = picture(&sample([1_000_000_000, 10_000_000_000, 100_000_000_000]));
-        assert!(svg.starts_with("<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"680\" height=\"320\""), "{svg}");
+        assert!(
+            svg.starts_with("<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"680\" height=\"320\""),
+            "{svg}"
+        );
         assert!(svg.ends_with("</svg>\n"));
         for said in [
             "Trained tokens [billion, log]",

@@ -51,12 +51,7 @@ pub(crate) struct Axis {
 impl Axis {
     /// Trained tokens of a run that has come so far. The title carries the unit, as in the field's figures: billions of tokens from a
     /// billion on, millions below.
-    pub(crate) fn tokens(
-        lang: Language,
-        scale: Scale,
-        furthest: Tokens,
-        range: Option<(f64, f64)>,
-    ) -> Self {
+    pub(crate) fn tokens(lang: Language, scale: Scale, furthest: Tokens, range: Option<(f64, f64)>) -> Self {
         let billions = furthest.0 >= 1_000_000_000;
         let title = match (scale, billions) {
             (Scale::Log, true) => lang.t("axis.tokens_billion_log"),

@@ -333,9 +333,8 @@ impl Curves<'_> {
     fn flagged(&self) -> impl Iterator<Item = &RunEvent> {
         let events = &self.facts.events;
         let often = move |kind: EventKind| events.iter().filter(|e| e.kind == kind).count() > MAX_FLAGS;
-        let unflagged = |kind: EventKind| {
-            matches!(kind, EventKind::Started | EventKind::Finished | EventKind::Devices)
-        };
+        let unflagged =
+            |kind: EventKind| matches!(kind, EventKind::Started | EventKind::Finished | EventKind::Devices);
         events.iter().filter(move |event| !unflagged(event.kind) && !often(event.kind))
     }
 

@@ -5,7 +5,7 @@ use sekisho_domain::Text;
 use serde_json::Value;
 
 use super::{card, full};
-use crate::card::CardFacts;
+use crate::card::{CardCredit, CardFacts};
 
 const NAMES: [&str; 9] = [
     "a|b",
@@ -87,6 +87,7 @@ fn extras(facts: &mut CardFacts, name: &str) {
     for component in &mut extras.components {
         (component.reason, component.path) = (Some(both()), Some(text()));
     }
+    extras.credits = vec![CardCredit { name: text(), license: text() }];
     extras.restrictions = vec![both()];
     if let Some(signature) = &mut extras.signature {
         (signature.signer, signature.key_fingerprint) = (text(), text());

@@ -133,6 +133,7 @@ fn full() -> CardFacts {
         data_digests: BTreeMap::from([(Sha256::of("niilc"), Sha256::of("niilc data"))]),
         results_url: some("https://sekisho.example.org/releases/01J"),
         components: components(),
+        credits: vec![CardCredit { name: "wiki-ja".to_owned(), license: "cc-by-sa-4.0".to_owned() }],
         restrictions: vec![text(
             "Do not use it as §3.2 of the Gemma terms forbids.",
             "Gemmaの利用規約3.2条が禁じる用途に使用しないこと。",
