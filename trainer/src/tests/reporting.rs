@@ -125,7 +125,7 @@ fn a_server_is_told_everything() {
     let bench = Bench::new();
     let (listener, port) = listener();
     let told = serve(listener, None);
-    let options = TrainOptions { project: Some("v4".to_owned()), threads: Some(2), ..options(&bench, port) };
+    let options = TrainOptions { project: Some("v4".to_owned()), ..options(&bench, port) };
     train(&bench.spec(&[]), &options, &mut ()).expect("a run");
     assert_told_everything(&bench, &told);
     let [run] = sent(&told, "/runs").try_into().expect("one registration");

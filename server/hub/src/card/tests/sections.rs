@@ -234,3 +234,17 @@ fn what_the_models_before_were_trained_on_is_credited_once() {
         assert!(!card.contains("- wiki-ja: cc-by-sa-4.0"), "one licence in two spellings\n{card}");
     }
 }
+
+#[test]
+fn the_description_stands_under_the_title_of_both_cards() {
+    let mut facts = facts();
+    let release = facts.lineage.release.as_mut().expect("a release");
+    release.description = Some("# 日本語に強い8Bモデル\n<b>".to_owned());
+    for language in [En, Ja] {
+        let card = card(&facts, language);
+        assert!(card.contains(" - Built with Llama\n\n\\# 日本語に強い8Bモデル &lt;b>\n\n"), "{card}");
+    }
+    facts.lineage.release.as_mut().expect("a release").description = Some("  ".to_owned());
+    let card = card(&facts, En);
+    assert!(card.contains(" - Built with Llama\n\nLlama-3.1-Lab-8B is a language model"), "{card}");
+}
