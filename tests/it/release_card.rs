@@ -157,4 +157,13 @@ fn the_base_stands_beside_the_scores_and_the_curve_is_a_picture_among_the_files(
     let card = card_of(&lab, id);
     assert!(card.contains("| gate-base (base) | Difference |"), "{card}");
     assert!(card.contains("the base model [gate-base](https://huggingface.co/lab/gate-base)"), "{card}");
+    // By its lineage file too, which says nothing of where it was published.
+    let named = named.replace("id = \"lab/gate-base\"", "lineage = \"base.toml\"");
+    let body = json!({
+        "version": lab.show(id)["version"],
+        "lineage": lineage("L1").replace("[release]\n", &named),
+        "parents": { "base.toml": lineage("L1").replace("gate-mini", "gate-base").split("[release]").next() },
+    });
+    let _ = lab.author.post(&format!("/api/v1/releases/{id}/edit"), &body).has(200);
+    assert!(card_of(&lab, id).contains("| gate-base (base) | Difference |"));
 }

@@ -59,7 +59,9 @@ async fn bases(app: &App, release: &Release, checkpoint: &Checkpoint) -> Result<
     Ok(bases)
 }
 
-/// The release of ours that an input names; the one on `main` and the newest first, where its repository holds several.
+/// The release of ours that an input names: by the repository that its id or its own lineage file gives, else by the name of the model in
+/// that file, where only one repository has a release of that name. The one that is out, on `main` and the newest, where there are
+/// several.
 async fn released(
     app: &App,
     release: &Release,
@@ -67,8 +69,17 @@ async fn released(
     input: &Input,
 ) -> Result<Option<Release>, WebError> {
     let own = facts.parent_of(input);
-    let Some(repo) = repository(input, own) else { return Ok(None) };
-    let mut out = settings::published(app, release, repo).await?;
+    let mut out = match repository(input, own) {
+        Some(repo) => settings::published(app, release, repo).await?,
+        None => match own {
+            Some(file) => settings::published_as(app, release, &file.model.name).await?,
+            None => return Ok(None),
+        },
+    };
+    let is_one_place = |a: &str, b: &str| a.eq_ignore_ascii_case(b);
+    if !out.windows(2).all(|pair| is_one_place(&pair[0].1.repo, &pair[1].1.repo)) {
+        return Ok(None);
+    }
     out.sort_by_key(|(other, theirs)| {
         let same_name = own.is_some_and(|file| file.model.name == other.name);
         (same_name, other.state == ReleaseState::Published, theirs.revision == "main", other.updated)
@@ -76,7 +87,7 @@ async fn released(
     Ok(out.pop().map(|(other, _)| other))
 }
 
-/// Where an input was published, as its id or its own lineage file says.
+/// Where an input was published, as its own lineage file or its id says.
 fn repository<'i>(input: &'i Input, own: Option<&'i LineageFile>) -> Option<&'i str> {
     let of_file = own.and_then(|file| file.release.as_ref()).map(|section| section.repo.as_str());
     of_file.or(input.id.as_deref())
