@@ -5,6 +5,7 @@
 
 mod audit;
 mod checkpoints;
+mod contamination;
 mod corpora;
 mod error;
 mod evaluations;
@@ -24,6 +25,7 @@ pub mod sqlite;
 
 pub use audit::{AuditEntry, AuditFilter, AuditRepository};
 pub use checkpoints::{Checkpoint, CheckpointRepository, Verification};
+pub use contamination::ContaminationRepository;
 pub use corpora::{CorpusRepository, RegisteredSubset, SubsetChange};
 pub use error::StoreError;
 pub use evaluations::{Evaluation, EvaluationRepository, RecordChunk, ScoreRow};
@@ -47,6 +49,7 @@ pub trait Store:
     + QueueRepository
     + ReleaseRepository
     + CorpusRepository
+    + ContaminationRepository
     + PolicyRepository
     + PeopleRepository
     + ProjectRepository
@@ -63,6 +66,7 @@ impl<T> Store for T where
         + QueueRepository
         + ReleaseRepository
         + CorpusRepository
+        + ContaminationRepository
         + PolicyRepository
         + PeopleRepository
         + ProjectRepository

@@ -9,6 +9,7 @@
 
 mod audit;
 mod checkpoints;
+mod contamination;
 mod corpora;
 mod evaluations;
 mod fields;
