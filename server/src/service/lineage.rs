@@ -38,7 +38,11 @@ fn model(name: String, is_known: bool) -> LineageNode {
     LineageNode { name, kind: None, level: None, license: None, generator: None, standing }
 }
 
-async fn parent(app: &App, spec: &Value) -> Result<Option<Run>, WebError> {
+/// The run that a specification descends from, if it names one that is known.
+///
+/// # Errors
+/// When the store fails.
+pub(super) async fn parent(app: &App, spec: &Value) -> Result<Option<Run>, WebError> {
     let Some(key) = spec["parent"]["run"].as_str() else { return Ok(None) };
     match app.store.run_by_name(key).await? {
         Some(run) => Ok(Some(run)),

@@ -3,6 +3,7 @@
 pub mod audit;
 pub mod checkpoints;
 pub mod comparisons;
+pub mod contamination;
 pub mod copies;
 pub mod corpora;
 pub mod evaluations;

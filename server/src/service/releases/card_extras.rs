@@ -9,7 +9,7 @@ use sekisho_hub::card::{
 use sekisho_store::{Checkpoint, Release, Verification};
 
 use super::against::{AgainstPublished, against_published};
-use super::{science, settings, target};
+use super::{contaminated, science, settings, target};
 use crate::service::{checkpoints, evaluations};
 use crate::{Anonymous, App, WebError};
 
@@ -42,6 +42,7 @@ pub(super) async fn gather(
         curve: curve(app, checkpoint).await?,
         previous: against_published(app, release, checkpoint).await?.and_then(comparison),
         environment: environment(app, checkpoint).await?,
+        contamination: contaminated::of_card(app, checkpoint).await?,
         results_url: page(format!("/checkpoints/{}", checkpoint.id)),
         components: science::components(app, release, checkpoint, lineage, &section).await?,
         signature: Some(CardSignature {

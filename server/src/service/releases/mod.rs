@@ -5,6 +5,7 @@ mod against;
 mod break_glass;
 mod card;
 mod card_extras;
+mod contaminated;
 mod content;
 mod export;
 mod facts;
