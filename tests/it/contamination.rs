@@ -83,7 +83,10 @@ fn planted_questions_are_found_and_nothing_else() {
         report["subsets"],
         json!([{ "name": "web", "documents": 4 }, { "name": "dialogues", "documents": 4 }])
     );
-    assert_eq!(report["method"], json!({ "words": 13, "least_words": 8, "characters": 20, "least_characters": 10 }));
+    assert_eq!(
+        report["method"],
+        json!({ "words": 13, "least_words": 8, "characters": 20, "least_characters": 10 })
+    );
     let [jcqa, niilc] = [&report["tasks"][0], &report["tasks"][1]];
     assert_eq!(jcqa["found"], json!([0, 1, 7, 11, 17]));
     assert_eq!(jcqa["found_in"], json!({ "web": 3, "dialogues": 3 }));

@@ -113,7 +113,10 @@ fn a_release_waits_for_a_report_and_falls_with_a_dirty_one() {
     let kept = lab.service.visitor().get("/api/v1/runs/gate-mini/contamination").has(200).json();
     assert_eq!(kept.as_array().map(Vec::len), Some(1), "{kept}");
     assert_eq!(kept[0]["task"]["found"], json!([1, 4, 6]));
-    assert_eq!(json!([kept[0]["subsets"][0]["name"], kept[0]["subsets"][0]["documents"]]), json!(["text", 4]));
+    assert_eq!(
+        json!([kept[0]["subsets"][0]["name"], kept[0]["subsets"][0]["documents"]]),
+        json!(["text", 4])
+    );
 
     shown(&gated, &id);
     let _ = gated.report("gate-mini", &[]);
@@ -232,7 +235,11 @@ fn a_report_that_cannot_be_true_is_not_taken() {
     let mut more = changed("/tasks/0/items", json!(9));
     more["tasks"][0]["looked_for"] = json!(9);
     let answer = api.post(path, &more);
-    assert!(answer.text.contains("test@1/gates, test has 8 items here, and 9 in the report"), "{}", answer.text);
+    assert!(
+        answer.text.contains("test@1/gates, test has 8 items here, and 9 in the report"),
+        "{}",
+        answer.text
+    );
     answer.is_problem(422, "contamination");
     api.post(path, &changed("/method", json!({}))).is_problem(400, "body");
 

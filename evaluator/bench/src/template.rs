@@ -60,7 +60,9 @@ impl Template {
 
     /// Whether it says something of its own around its placeholders.
     pub(crate) fn has_words(&self) -> bool {
-        self.pieces.iter().any(|piece| matches!(piece, Piece::Text(text) if text.chars().any(char::is_alphanumeric)))
+        self.pieces
+            .iter()
+            .any(|piece| matches!(piece, Piece::Text(text) if text.chars().any(char::is_alphanumeric)))
     }
 }
 

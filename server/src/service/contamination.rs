@@ -49,7 +49,7 @@ pub async fn accept(
     let detail = json!({ "run": run.name, "tasks": kept.iter().map(told).collect::<Vec<_>>() });
     let audit = people::entry(app, actor, "run.contamination", &run.id.to_string(), "done", detail);
     app.store.put_contamination(run.id, &kept, &audit).await?;
-    app.events.publish(format!("run:{}", run.id), "contamination");
+    app.events.publish(format!("run:{}", run.id), "score");
     releases::rejudge(app, Some(actor)).await?;
     Ok(app.store.contamination(run.id).await?)
 }

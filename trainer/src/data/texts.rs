@@ -122,7 +122,10 @@ mod tests {
             let read = Texts::open(&path).and_then(|texts| texts.collect::<Result<Vec<_>, _>>());
             read.expect_err("refused").to_string()
         };
-        assert!(said("a.jsonl", b"{\"text\": \"a\"}\n\n{\"txt\": 1}\n").contains("a.jsonl:3: there is no \"text\""));
+        assert!(
+            said("a.jsonl", b"{\"text\": \"a\"}\n\n{\"txt\": 1}\n")
+                .contains("a.jsonl:3: there is no \"text\"")
+        );
         assert!(said("b.jsonl", b"text\n").contains("b.jsonl:1"));
         assert!(said("c.jsonl.zst", b"{\"text\": \"a\"}\n").contains("cannot be decompressed"));
         assert!(said("d.txt", b"a").contains("not a file of documents"));

@@ -66,9 +66,12 @@ impl Index {
                 let length = n.min(units.len());
                 let known = if units.are_characters() { &mut character_patterns } else { &mut word_patterns };
                 // A window of the least length begins at every place, and a pattern only where it still fits.
-                let firsts = windows(&units.hashes(), least).take(units.len() + 1 - length).collect::<Vec<_>>();
+                let firsts =
+                    windows(&units.hashes(), least).take(units.len() + 1 - length).collect::<Vec<_>>();
                 let text = texts.len();
-                known.extend(firsts.into_iter().map(|(from, hash)| (hash, Pattern { item, text, from, length })));
+                known.extend(
+                    firsts.into_iter().map(|(from, hash)| (hash, Pattern { item, text, from, length })),
+                );
                 texts.push(units);
             }
         }
@@ -128,7 +131,8 @@ impl Index {
 /// length of a run, and the least one.
 fn chosen(parts: &[String], of: &dyn Fn(&Units) -> (usize, usize)) -> Vec<Units> {
     let parts: Vec<Units> = parts.iter().map(|part| Units::of(part)).collect();
-    let (long, short): (Vec<Units>, Vec<Units>) = parts.into_iter().partition(|units| units.len() >= of(units).0);
+    let (long, short): (Vec<Units>, Vec<Units>) =
+        parts.into_iter().partition(|units| units.len() >= of(units).0);
     if !long.is_empty() {
         return long;
     }

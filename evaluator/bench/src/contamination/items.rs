@@ -48,10 +48,12 @@ pub fn texts(
     let order = Renderer::new(definition, &run, &files)?.order(rows.len());
     let order = limited(definition, &run, &rows, order)?;
     let role = definition.splits.role(split);
-    let item = |index: usize| {
-        Ok(ItemText { item: index as u64, parts: parts(definition, role, rows[index])? })
-    };
-    Ok(ItemTexts { items: order.into_iter().map(item).collect::<Result<_, TaskError>>()?, sources: files.sources() })
+    let item =
+        |index: usize| Ok(ItemText { item: index as u64, parts: parts(definition, role, rows[index])? });
+    Ok(ItemTexts {
+        items: order.into_iter().map(item).collect::<Result<_, TaskError>>()?,
+        sources: files.sources(),
+    })
 }
 
 fn parts(definition: &TaskDefinition, role: Role, row: &Row) -> Result<Vec<String>, TaskError> {
@@ -84,7 +86,9 @@ fn in_the_data<'d>(derived: &'d [Derive], role: Role, run: Vec<&'d str>) -> Vec<
     let [field] = run[..] else { return vec![run] };
     let makes = |derive: &Derive| derive.field == field && derive.role.is_none_or(|only| only == role);
     match derived.iter().rposition(makes) {
-        Some(place) if derived[place].from.has_words() && !derived[place].from.fields().any(|from| from == field) => {
+        Some(place)
+            if derived[place].from.has_words() && !derived[place].from.fields().any(|from| from == field) =>
+        {
             let (before, from) = (&derived[..place], &derived[place].from);
             from.runs().into_iter().flat_map(|run| in_the_data(before, role, run)).collect()
         }

@@ -108,10 +108,7 @@ fn an_item_is_found_once_with_its_passage() {
     let index = index(method, &[&["a b c d"], &["b c d e", "東京都庁"]]);
     assert_eq!(
         index.matches("x a b c d e 東京都庁 a b c d", |_| false),
-        [
-            Match { item: 0, passage: "a b c".to_owned() },
-            Match { item: 1, passage: "b c d".to_owned() },
-        ]
+        [Match { item: 0, passage: "a b c".to_owned() }, Match { item: 1, passage: "b c d".to_owned() },]
     );
     assert_eq!(index.matches("東京都知事", |_| false), [Match { item: 1, passage: "東京都".to_owned() }]);
 }

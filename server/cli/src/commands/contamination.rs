@@ -72,7 +72,8 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> anyhow::Result<ExitStatus> 
     }
     let closed: Vec<&str> = subsets.iter().filter(|s| !s.may_be_shown()).map(|s| s.name.as_str()).collect();
     if args.examples && !closed.is_empty() {
-        printer.say(&format!("passages are shown of levels L1 and L2 alone, so not of {}", closed.join(", ")));
+        printer
+            .say(&format!("passages are shown of levels L1 and L2 alone, so not of {}", closed.join(", ")));
     }
     if let Some(run) = &args.run {
         let path = format!("/runs/{}/contamination", encode(run));
@@ -141,7 +142,9 @@ fn subsets(args: &Args) -> anyhow::Result<Vec<Subset>> {
 
 /// `web-ja` of `corpus/web-ja.jsonl.zst`.
 fn file_name(path: &str) -> String {
-    let name = Path::new(path).file_name().map_or_else(|| path.to_owned(), |name| name.to_string_lossy().into_owned());
+    let name = Path::new(path)
+        .file_name()
+        .map_or_else(|| path.to_owned(), |name| name.to_string_lossy().into_owned());
     name.trim_end_matches(".zst").trim_end_matches(".jsonl").to_owned()
 }
 
@@ -226,8 +229,10 @@ fn report(
         });
         first += texts.items.len();
     }
-    let scanned =
-        |(subset, scan): &(&Subset, Scan<'_>)| ScannedSubset { name: subset.name.clone(), documents: scan.documents() };
+    let scanned = |(subset, scan): &(&Subset, Scan<'_>)| ScannedSubset {
+        name: subset.name.clone(),
+        documents: scan.documents(),
+    };
     ContaminationReport { method, subsets: scans.iter().map(scanned).collect(), tasks }
 }
 

@@ -42,10 +42,8 @@ impl ContaminationMethod {
     /// What contradicts itself, as a sentence.
     #[must_use]
     pub fn fault(&self) -> Option<String> {
-        let pairs = [
-            ("words", self.words, self.least_words),
-            ("characters", self.characters, self.least_characters),
-        ];
+        let pairs =
+            [("words", self.words, self.least_words), ("characters", self.characters, self.least_characters)];
         pairs.into_iter().find(|(_, n, least)| *least == 0 || least > n).map(|(unit, n, least)| {
             format!(
                 "{n} {unit} in a row and {least} {unit} at least contradict each other: the least is 1 or more, and not above the other"
@@ -108,14 +106,21 @@ impl TaskContamination {
     #[must_use]
     pub fn fault(&self) -> Option<String> {
         let beyond = |items: &BTreeSet<u64>| items.last().copied().filter(|last| *last >= self.items);
-        if let Some(item) = beyond(&self.found).or_else(|| beyond(&self.too_short)).filter(|_| self.limit.is_none()) {
-            return Some(format!("{} has {} items, numbered from 0; there is no item {item}", self.name(), self.items));
+        if let Some(item) =
+            beyond(&self.found).or_else(|| beyond(&self.too_short)).filter(|_| self.limit.is_none())
+        {
+            return Some(format!(
+                "{} has {} items, numbered from 0; there is no item {item}",
+                self.name(),
+                self.items
+            ));
         }
         if let Some(item) = self.found.intersection(&self.too_short).next() {
             return Some(format!("item {item} of {} cannot be too short and found", self.name()));
         }
         let short = self.too_short.len() as u64;
-        if self.looked_for.checked_add(short) != Some(self.items) || self.found.len() as u64 > self.looked_for {
+        if self.looked_for.checked_add(short) != Some(self.items) || self.found.len() as u64 > self.looked_for
+        {
             return Some(format!(
                 "{}: of {} items, {short} are too short, so {} were looked for and not {}, and no more than those can be found",
                 self.name(),
@@ -208,7 +213,9 @@ mod tests {
         assert_eq!(usual.fault(), None);
         let shorter = ContaminationMethod { characters: 16, ..usual };
         assert!(shorter.finds_as_much_as(&usual) && !usual.finds_as_much_as(&shorter));
-        assert!(ContaminationMethod { words: 7, ..usual }.fault().is_some_and(|text| text.contains("7 words")));
+        assert!(
+            ContaminationMethod { words: 7, ..usual }.fault().is_some_and(|text| text.contains("7 words"))
+        );
         assert!(ContaminationMethod { least_characters: 0, ..usual }.fault().is_some());
     }
 

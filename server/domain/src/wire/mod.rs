@@ -7,7 +7,8 @@ mod runs;
 mod work;
 
 pub use contamination::{
-    ContaminationMethod, ContaminationReport, KeptContamination, ScannedSubset, TaskContamination, data_digest,
+    ContaminationMethod, ContaminationReport, KeptContamination, ScannedSubset, TaskContamination,
+    data_digest,
 };
 pub use problem::Problem;
 pub use runs::{AnnounceCheckpoint, CheckpointView, MetricsAccepted, MetricsBatch, RegisterRun, RunView};

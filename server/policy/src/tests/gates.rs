@@ -98,7 +98,10 @@ fn items_in_the_training_text_are_counted_and_a_report_is_asked_for() {
     assert_eq!(judge(all, vec![report("niilc", 0)]), [""; 0]);
     assert_eq!(judge(all, vec![report("niilc", 0), report("jsquad", 1)]).len(), 1);
     let unreported = |reports: Vec<Contamination>| {
-        let reason = Text { en: "run \"base\" has no report".to_owned(), ja: "レポートがありません".to_owned() };
+        let reason = Text {
+            en: "run \"base\" has no report".to_owned(),
+            ja: "レポートがありません".to_owned(),
+        };
         let unreported = vec![Unreported { task: "niilc".to_owned(), reason }];
         let decision = evaluate(&Facts { contamination: reports, unreported, ..facts() }, &set(one), TODAY);
         texts(&decision).into_iter().map(ToOwned::to_owned).collect::<Vec<_>>()

@@ -51,7 +51,8 @@ pub(super) fn subsets(run: &Run, report: &ContaminationReport) -> Result<(), Web
             format!("サブセット「{name}」が2回記載されています。文書数を合算してください。"),
         ));
     }
-    let missing = run.spec.iter().flat_map(corpora::claims).find(|claim| !named.contains(claim.subset.as_str()));
+    let missing =
+        run.spec.iter().flat_map(corpora::claims).find(|claim| !named.contains(claim.subset.as_str()));
     let Some(missing) = missing.map(|claim| claim.subset) else { return Ok(()) };
     let run = &run.name;
     Err(refused(

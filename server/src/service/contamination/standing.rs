@@ -37,7 +37,8 @@ impl Chain {
             if let Some(spec) = &run.spec {
                 next = lineage::parent(app, spec).await?;
                 let named = spec["parent"]["run"].as_str();
-                chain.broken = named.filter(|_| next.is_none()).map(|parent| unknown_parent(&run.name, parent));
+                chain.broken =
+                    named.filter(|_| next.is_none()).map(|parent| unknown_parent(&run.name, parent));
             }
             let reports = app.store.contamination(run.id).await?;
             chain.runs.push((run, reports));
@@ -107,7 +108,7 @@ fn report<'k>(
         .iter()
         .filter(|kept| (&kept.task.profile, &kept.task.task, &kept.task.split) == (profile, task, split))
         .collect();
-    let Some(found) = of_split.iter().find(|kept| kept.data == data) else {
+    let Some(found) = of_split.iter().copied().find(|kept| kept.data == data) else {
         return Err(if of_split.is_empty() {
             Text {
                 en: format!("run \"{name}\" has no report on {profile}/{task}, {split}"),

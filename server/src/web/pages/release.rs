@@ -13,8 +13,8 @@ use super::release_more::MoreFacts;
 use super::release_view::{Facts, shown_card, view};
 use super::scored::Scored;
 use super::{error, parts};
-use crate::service::{checkpoints, contamination};
 use crate::service::releases::{self, Proposal};
+use crate::service::{checkpoints, contamination};
 use crate::web::frame::Frame;
 use crate::{App, Noun, Viewer, WebError};
 
