@@ -119,7 +119,7 @@ mod tests {
         let said = |name: &str, bytes: &[u8]| {
             let path = folder.path().join(name);
             fs_err::write(&path, bytes).expect("written");
-            let read = Texts::open(&path).and_then(|texts| texts.collect::<Result<Vec<_>, _>>());
+            let read = Texts::open(&path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
             read.expect_err("refused").to_string()
         };
         assert!(

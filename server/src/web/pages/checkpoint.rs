@@ -173,7 +173,7 @@ async fn load(app: &App, key: &str) -> Result<Facts, WebError> {
         (scored, rows)
     });
     let scored: Vec<(Scored, Vec<sekisho_store::ScoreRow>)> = scored.collect();
-    let work = scored.iter().flat_map(|(scored, _)| &scored.work);
+    let work: Vec<&sekisho_store::WorkRow> = scored.iter().flat_map(|(scored, _)| &scored.work).collect();
     let standings = contamination::standings(app, &checkpoint, work).await?;
     let releases = app.store.releases_of(checkpoint.id).await?;
     let lineage = lineage::of_checkpoint(app, &checkpoint).await?;

@@ -48,8 +48,8 @@ pub(crate) async fn training_text_is_looked_through(store: &dyn Store) {
     let again = report("niilc", "test", "test.xml", &[4], 2);
     let other = report("niilc", "test", "other.xml", &[5], 3);
     for newer in [&again, &other] {
-        let put = store.put_contamination(first.id, std::slice::from_ref(newer), &entry("run.contamination"));
-        put.await.expect("put");
+        let newer = std::slice::from_ref(newer);
+        store.put_contamination(first.id, newer, &entry("run.contamination")).await.expect("put");
     }
     assert_eq!(store.contamination(first.id).await.expect("list"), [dev.clone(), other, again]);
     let audited = store.verify_audit(&[]).await.expect("verify").expect("unbroken");
