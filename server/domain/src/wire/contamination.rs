@@ -39,6 +39,17 @@ impl ContaminationMethod {
             && self.least_characters <= other.least_characters
     }
 
+    /// The shorter of both, each number by itself: what is found by one of two methods is found by this one.
+    #[must_use]
+    pub fn shorter(self, other: Self) -> Self {
+        Self {
+            words: self.words.min(other.words),
+            least_words: self.least_words.min(other.least_words),
+            characters: self.characters.min(other.characters),
+            least_characters: self.least_characters.min(other.least_characters),
+        }
+    }
+
     /// What contradicts itself, as a sentence.
     #[must_use]
     pub fn fault(&self) -> Option<String> {
@@ -213,6 +224,9 @@ mod tests {
         assert_eq!(usual.fault(), None);
         let shorter = ContaminationMethod { characters: 16, ..usual };
         assert!(shorter.finds_as_much_as(&usual) && !usual.finds_as_much_as(&shorter));
+        let fewer = ContaminationMethod { words: 9, ..usual };
+        let both = ContaminationMethod { words: 9, characters: 16, ..usual };
+        assert_eq!((fewer.shorter(shorter), usual.shorter(usual)), (both, usual));
         assert!(
             ContaminationMethod { words: 7, ..usual }.fault().is_some_and(|text| text.contains("7 words"))
         );

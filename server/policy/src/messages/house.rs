@@ -29,7 +29,7 @@ templates! {
     }
     GATE_CONTAMINATION_UNREPORTED {
         en: "The items of {task} were not looked for in all of the training text: {reason}. The limit is {limit}. Send a report with `sekisho contamination` first.",
-        ja: "{task} のデータ汚染が学習データ全体では調べられていません：{reason}（上限 {limit}）。先に `sekisho contamination` でレポートを登録してください。"
+        ja: "{task} のデータ汚染を判定できません：{reason}（上限 {limit}）。先に `sekisho contamination` でレポートを登録してください。"
     }
     RESTRICTIVE_LICENSE {
         en: "Declared licence {license} restricts use, and no input asks for it. Declare {default}, or record why not.",

@@ -2,7 +2,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use sekisho_bench::{SourceRef, TaskDefinition};
 use sekisho_domain::evaluation::{TaskRun, WorkState};
-use sekisho_domain::wire::{KeptContamination, SourceFile, data_digest};
+use sekisho_domain::wire::{ContaminationMethod, KeptContamination, SourceFile, data_digest};
 use sekisho_domain::{Sha256, Text, WorkItemId};
 use sekisho_store::{Checkpoint, Run, WorkRow};
 
@@ -16,6 +16,8 @@ pub struct Looked {
     pub looked_for: u64,
     /// Items (line in the split) that were found.
     pub found: BTreeSet<u64>,
+    /// How: the shortest runs of any report.
+    pub method: ContaminationMethod,
 }
 
 /// A run and those that it descends from, each with its reports. What any of them was trained on, the model was trained on.
@@ -92,7 +94,13 @@ fn together(items: &BTreeSet<u64>, reports: &[&KeptContamination]) -> Looked {
     };
     let found = among(|kept| &kept.task.found);
     let too_short = among(|kept| &kept.task.too_short);
-    Looked { looked_for: (items.len() - too_short.difference(&found).count()) as u64, found }
+    Looked {
+        looked_for: (items.len() - too_short.difference(&found).count()) as u64,
+        found,
+        method: reports
+            .iter()
+            .fold(ContaminationMethod::default(), |method, kept| method.shorter(kept.method)),
+    }
 }
 
 /// The report of one run on a task's split and data, if it reaches as far as the score.
@@ -181,7 +189,7 @@ pub async fn standings(
 mod tests {
     use std::collections::BTreeMap;
 
-    use sekisho_domain::wire::{ContaminationMethod, TaskContamination};
+    use sekisho_domain::wire::TaskContamination;
     use sekisho_domain::{RunId, Step, Timestamp, Tokens, run::RunState};
 
     use super::*;
@@ -232,8 +240,13 @@ mod tests {
         let items: BTreeSet<u64> = (0..10).collect();
         let (child, base) = (kept("test", None, &[1, 2, 50], &[3, 60]), kept("test", None, &[2], &[1, 4]));
         let looked = together(&items, &[&child, &base]);
-        assert_eq!(looked, Looked { looked_for: 9, found: [1, 3, 4].into() }, "2 is too short, 1 was found");
-        assert_eq!(together(&items, &[&child]), Looked { looked_for: 8, found: [3].into() });
+        let method = ContaminationMethod::default();
+        let expected = Looked { looked_for: 9, found: [1, 3, 4].into(), method };
+        assert_eq!(looked, expected, "2 is too short, 1 was found");
+        assert_eq!(together(&items, &[&child]), Looked { looked_for: 8, found: [3].into(), method });
+        let closer = ContaminationMethod { characters: 16, ..method };
+        let base = KeptContamination { method: closer, ..base };
+        assert_eq!(together(&items, &[&child, &base]).method, closer);
     }
 
     #[test]

@@ -62,11 +62,12 @@ pub(super) async fn of_card(
     checkpoint: &Checkpoint,
 ) -> Result<Option<CardContamination>, WebError> {
     let chain = Chain::of(app, checkpoint).await?;
-    let (mut rows, mut too_short) = (Vec::new(), 0);
+    let (mut rows, mut too_short, mut shortest) = (Vec::new(), 0, ContaminationMethod::default());
     for evaluation in app.store.evaluations_of(checkpoint.id).await? {
         for score in evaluations::suite_scores(app, &evaluation).await?.tasks.into_iter().flatten() {
             let Ok(looked) = of_score(app, &chain, &score).await? else { continue };
             too_short += score.entry.n.saturating_sub(looked.looked_for);
+            shortest = shortest.shorter(looked.method);
             rows.push(CardContaminatedTask {
                 fingerprint: score.entry.fingerprint,
                 metric: score.entry.metric.clone(),
@@ -75,7 +76,7 @@ pub(super) async fn of_card(
             });
         }
     }
-    Ok((!rows.is_empty()).then(|| CardContamination { method: method(too_short), rows }))
+    Ok((!rows.is_empty()).then(|| CardContamination { method: method(shortest, too_short), rows }))
 }
 
 /// The score over the items that were not found; none where that is not one of them.
@@ -88,14 +89,14 @@ async fn without(app: &App, score: &ScoreRow, found: &BTreeSet<u64>) -> Result<O
     Ok(TaskItems::new(&score.entry.metric, false, &records).score())
 }
 
-fn method(too_short: u64) -> Text {
-    let ContaminationMethod { words, characters, .. } = ContaminationMethod::default();
+fn method(shortest: ContaminationMethod, too_short: u64) -> Text {
+    let ContaminationMethod { words, characters, .. } = shortest;
     let (mut en, mut ja) = (
         format!(
             "An item counts as found where {words} words in a row of its question, passage or choices ({characters} characters in Japanese), or all of a shorter one, stand in a document of the training text. Width, case, punctuation and white space make no difference."
         ),
         format!(
-            "設問文、本文、選択肢のうち連続する{words}語（日本語は{characters}文字）、それより短い場合は全体が学習データの文書に現れる設問を数えています。全角・半角、大文字・小文字、句読点、空白の違いは区別しません。"
+            "設問文、本文、選択肢のいずれかで、連続する{words}語（日本語は{characters}文字）が学習データの文書に現れる設問を数えています（それより短い設問は全文で照合）。全角と半角、大文字と小文字、句読点、空白の違いは区別しません。"
         ),
     );
     if too_short > 0 {

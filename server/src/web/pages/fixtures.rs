@@ -14,6 +14,7 @@ use sekisho_domain::release::ReleaseState;
 use sekisho_domain::run::{EventKind, MetricRow, RunEvent, RunState};
 use sekisho_domain::score::{Interval, ResultEntry, TokenCounts};
 use sekisho_domain::user::Role;
+use sekisho_domain::wire::ContaminationMethod;
 use sekisho_domain::{Language, Sha256, Step, Text, Timestamp, Tokens, UserId};
 use sekisho_hub::card::Section;
 use sekisho_policy::{LineageGraph, LineageNode, Standing};
@@ -557,7 +558,7 @@ pub(super) fn steps() -> Vec<PublishStep> {
 
 /// The first task was looked for, the second was not, and of the others nothing is known.
 pub(super) fn standings(work: &[WorkRow]) -> Standings {
-    let looked = Looked { looked_for: 98, found: [3, 14, 15].into() };
+    let looked = Looked { looked_for: 98, found: [3, 14, 15].into(), method: ContaminationMethod::default() };
     let reason = Text {
         en: "run \"base\" has no report".to_owned(),
         ja: "実験「base」にレポートがありません".to_owned(),
