@@ -8,6 +8,7 @@ mod break_glass;
 mod card;
 mod card_extras;
 mod card_sources;
+mod contaminated;
 mod content;
 mod export;
 mod facts;

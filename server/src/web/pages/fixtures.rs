@@ -1,6 +1,6 @@
 //! The running example of the pages' tests: run `v4-8b-exp2` and a few rows beside it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use jiff::tz::TimeZone;
 use sekisho_bench::{Answer, Gold, Item, Record, Request};
@@ -14,6 +14,7 @@ use sekisho_domain::release::ReleaseState;
 use sekisho_domain::run::{EventKind, MetricRow, RunEvent, RunState};
 use sekisho_domain::score::{Interval, ResultEntry, TokenCounts};
 use sekisho_domain::user::Role;
+use sekisho_domain::wire::ContaminationMethod;
 use sekisho_domain::{Language, Sha256, Step, Text, Timestamp, Tokens, UserId};
 use sekisho_hub::card::Section;
 use sekisho_policy::{LineageGraph, LineageNode, Standing};
@@ -26,7 +27,9 @@ use super::queue::Counts;
 use super::run::Facts;
 use super::runs::About;
 use super::scored::Scored;
+use super::task_rows::Standings;
 use crate::service::comparisons::Comparison;
+use crate::service::contamination::Looked;
 use crate::service::evaluations::SuiteScores;
 use crate::service::releases::{AgainstPublished, TaskDifference};
 use crate::web::frame::{Frame, Theme};
@@ -554,6 +557,17 @@ pub(super) fn steps() -> Vec<PublishStep> {
     ]
 }
 
+/// The first task was looked for, the second was not, and of the others nothing is known.
+pub(super) fn standings(work: &[WorkRow]) -> Standings {
+    let looked = Looked { looked_for: 98, found: [3, 14, 15].into(), method: ContaminationMethod::default() };
+    let reason = Text {
+        en: "run \"base\" has no report".to_owned(),
+        ja: "実験「base」にレポートがありません".to_owned(),
+    };
+    let known = [Ok(looked), Err(reason)];
+    work.iter().map(|row| row.work.id).zip(known).collect::<HashMap<_, _>>()
+}
+
 /// Everything that the page of a release is made from.
 pub(super) fn release_facts(release: Release) -> super::release_view::Facts {
     let model = run_facts(5).scored.pop().expect("a checkpoint");
@@ -562,6 +576,7 @@ pub(super) fn release_facts(release: Release) -> super::release_view::Facts {
         author: "mori".to_owned(),
         target: crate::service::releases::target(&release),
         scores: model.scores.tasks.iter().flatten().cloned().collect(),
+        standings: standings(&model.work),
         files: crate::service::releases::model_files(&model.checkpoint),
         texts: ["LICENSE", crate::service::releases::ANNOUNCEMENT]
             .map(|path| (path.to_owned(), "…".to_owned()))
