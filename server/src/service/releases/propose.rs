@@ -156,7 +156,7 @@ async fn fill(
         super::find(app, named).await?;
     }
     card::write(app, release, checkpoint).await?;
-    content::check_names(release, checkpoint)?;
+    content::check_names(app, release, checkpoint)?;
     settings::check(app, release).await
 }
 

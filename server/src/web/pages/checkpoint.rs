@@ -16,7 +16,7 @@ use super::parts::{self, Readout, ScoreCell, When};
 use super::scored::Scored;
 use super::task_rows::{self, TaskRow};
 use crate::service::releases::{self, Proposal};
-use crate::service::{checkpoints, lineage};
+use crate::service::{checkpoints, copies, lineage};
 use crate::web::format;
 use crate::web::frame::Frame;
 use crate::web::i18n::Words as _;
@@ -99,6 +99,7 @@ pub(crate) struct ProposeFields {
 
 /// Everything that the page is made from.
 struct Facts {
+    /// Its path is where its files lie by now.
     checkpoint: Checkpoint,
     scored: Vec<(Scored, Vec<sekisho_store::ScoreRow>)>,
     releases: Vec<Release>,
@@ -162,7 +163,8 @@ fn proposal(fields: &ProposeFields) -> Proposal {
 }
 
 async fn load(app: &App, key: &str) -> Result<Facts, WebError> {
-    let checkpoint = checkpoints::find(app, key).await?;
+    let mut checkpoint = checkpoints::find(app, key).await?;
+    checkpoint.path = copies::present(app, &checkpoint).display().to_string();
     let evaluations = app.store.evaluations_of(checkpoint.id).await?;
     let all = app.store.scores_of_checkpoints(&[checkpoint.id]).await?;
     let pairs = evaluations.into_iter().map(|evaluation| (checkpoint.clone(), Some(evaluation)));

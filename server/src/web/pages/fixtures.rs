@@ -118,6 +118,10 @@ fn checkpoint(run: &str, step: u64, state: CheckpointState) -> Checkpoint {
     }
 }
 
+pub(crate) fn verified_checkpoint() -> Checkpoint {
+    checkpoint("v4-8b-exp2", 59_000, CheckpointState::Verified)
+}
+
 pub(crate) fn refused_checkpoint() -> Checkpoint {
     let en = "Tensor model.norm.weight holds 1 NaN or Inf values. It will be neither evaluated nor released. The last good checkpoint is step 59,000.";
     let ja = "テンソル model.norm.weight にNaNまたはInfが1個あります。このチェックポイントは評価・公開の対象外です。直前の正常なチェックポイントはステップ59,000です。";
