@@ -68,13 +68,13 @@ pub(super) async fn decide(
     Ok(sekisho_policy::evaluate(&facts, &app.policy, today(app)))
 }
 
-/// The day in the server's zone: waivers end by the lab's calendar.
 /// What the rules in force say of facts that no release stands behind.
 #[must_use]
 pub fn judge_facts(app: &App, facts: &sekisho_policy::Facts) -> Decision {
     sekisho_policy::evaluate(facts, &app.policy, today(app))
 }
 
+/// The day in the server's zone: waivers end by the lab's calendar.
 #[must_use]
 pub fn today(app: &App) -> Date {
     app.now().to_jiff().to_zoned(jiff::tz::TimeZone::system()).date()
