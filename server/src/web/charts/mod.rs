@@ -5,10 +5,12 @@
 
 pub(crate) mod lineage;
 mod series;
+mod small;
 mod svg;
 mod ticks;
 
 pub(crate) use series::{half_life, smoothed, thinned};
+pub(crate) use small::{sparkline, whisker};
 pub(crate) use ticks::{Numbers, Scale};
 
 /// Most points that a line is drawn with.
@@ -125,14 +127,4 @@ impl Chart {
     pub(crate) fn svg(&self, size: Size) -> String {
         svg::draw(self, size)
     }
-}
-
-/// A line without axes for a table cell; empty for fewer than two values.
-pub(crate) fn sparkline(values: &[f64], label: &str) -> String {
-    svg::sparkline(values, label)
-}
-
-/// An interval on a track from 0 to 1 for a table cell.
-pub(crate) fn whisker(low: f64, value: f64, high: f64) -> String {
-    svg::whisker(low, value, high)
 }
