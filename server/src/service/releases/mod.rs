@@ -2,6 +2,7 @@
 
 mod act;
 mod against;
+mod ancestors;
 mod break_glass;
 mod card;
 mod card_extras;
@@ -35,6 +36,7 @@ use crate::{App, Noun, WebError};
 
 pub use act::{COMMENTERS, act, comment};
 pub use against::{AgainstPublished, TaskDifference, against_published};
+pub use ancestors::{ancestors, models_out_of, out_of};
 pub use card::{edit_card, editable};
 pub use content::{bundle, model_files, place, released_files};
 pub use export::{Export, export};
@@ -44,7 +46,7 @@ pub use permit::holds;
 pub use plan::plan;
 pub use prepare::prepare;
 pub use propose::{Proposal, edit, propose};
-pub use rejudge::{descends_from, rejudge, under, would_be_allowed};
+pub use rejudge::{rejudge, under, would_be_allowed};
 pub use revise::revise;
 pub use schedule::{begin_scheduled, due, schedule};
 pub use settings::superseded_by;

@@ -10,7 +10,7 @@ mod svg;
 mod ticks;
 
 pub(crate) use series::{half_life, smoothed, thinned};
-pub(crate) use small::{sparkline, whisker};
+pub(crate) use small::{sparkline, stack, whisker};
 pub(crate) use ticks::{Numbers, Scale};
 
 /// Most points that a line is drawn with.

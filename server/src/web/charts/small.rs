@@ -36,9 +36,29 @@ pub(crate) fn whisker(low: f64, value: f64, high: f64) -> String {
     )
 }
 
+/// Shares of a whole, each in a colour of the palette, side by side from the left.
+pub(crate) fn stack(parts: &[(usize, f64)]) -> String {
+    let mut svg = r#"<svg class="stack" viewBox="0 0 100 10" preserveAspectRatio="none" aria-hidden="true">"#
+        .to_owned();
+    let mut from = 0.0;
+    for (palette, share) in parts {
+        let (class, width) = (palette % 8 + 1, 100.0 * share.clamp(0.0, 1.0));
+        let _ = write!(svg, r#"<rect class="p{class}" x="{from:.1}" y="0" width="{width:.1}" height="10"/>"#);
+        from += width;
+    }
+    svg + "</svg>"
+}
+
 #[cfg(test)]
 mod tests {
-    use super::sparkline;
+    use super::{sparkline, stack};
+
+    #[test]
+    fn shares_stand_side_by_side() {
+        let svg = stack(&[(0, 0.25), (9, 0.75)]);
+        assert!(svg.contains(r#"<rect class="p1" x="0.0" y="0" width="25.0""#), "{svg}");
+        assert!(svg.contains(r#"<rect class="p2" x="25.0" y="0" width="75.0""#), "{svg}");
+    }
 
     #[test]
     fn a_line_needs_two_values() {

@@ -18,10 +18,11 @@ use sekisho_store::User;
 use crate::web::frame::{Frame, Theme};
 
 pub(super) use board::{board_rows, board_tasks};
-pub(super) use corpora::subsets;
+pub(super) use corpora::{mix_column, mixes, subsets};
 pub(super) use queue::counts;
 pub(crate) use release::release;
 pub(super) use release::{lineage_graph, refused_release, release_facts};
+pub(crate) use run::run;
 pub(super) use run::{about, run_facts};
 pub(super) use samples::{items, records};
 pub(crate) use scored::{refused_checkpoint, verified_checkpoint};
