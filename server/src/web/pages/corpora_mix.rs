@@ -110,7 +110,7 @@ pub(super) async fn load(app: &App, frame: &Frame) -> Result<Facts, WebError> {
     }
     let order = best::comparable(&columns);
     let rows: Vec<Primary> = order.iter().map(|i| columns[*i].scores[0].rows.clone()).collect();
-    let groups = comparisons::ties(app, &rows).await?;
+    let compared = comparisons::against_first(app, &rows).await?;
     let set = |runs: &Vec<&Run>| {
         let first = runs.first()?;
         let names = runs.iter().map(|run| run.name.clone()).collect();
@@ -118,7 +118,7 @@ pub(super) async fn load(app: &App, frame: &Frame) -> Result<Facts, WebError> {
     };
     Ok(Facts {
         sets: sets.iter().filter_map(set).take(SETS).collect(),
-        standings: best::standings(&columns, &order, &groups),
+        standings: best::standings(&columns, &order, &compared),
         columns,
         unknown,
         languages: subsets

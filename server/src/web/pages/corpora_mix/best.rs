@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 
+use sekisho_bench::stats::{ALPHA, holm};
 use sekisho_domain::Sha256;
 use sekisho_store::ScoreRow;
 
 use super::Column;
-use crate::service::comparisons::Primary;
+use crate::service::comparisons::{Comparison, Primary};
 
 /// Where the Japanese of a run stands among those beside it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,9 +44,9 @@ fn settings(rows: &Primary) -> Vec<((&str, &str, &str), Sha256)> {
     rows.iter().map(|row| (task(row), row.entry.fingerprint)).collect()
 }
 
-/// The columns among these that have a mean in a language under the settings of most, the highest mean first.
-fn ranked(columns: &[Column], language: usize, among: impl Iterator<Item = usize>) -> Vec<usize> {
-    let complete: Vec<usize> = among.filter(|i| columns[*i].mean(language).is_some()).collect();
+/// The columns that have a mean in a language under the settings of most, the highest mean first.
+fn ranked(columns: &[Column], language: usize) -> Vec<usize> {
+    let complete: Vec<usize> = (0..columns.len()).filter(|i| columns[*i].mean(language).is_some()).collect();
     let of = |i: usize| settings(&columns[i].scores[language].rows);
     let mut seen: HashMap<_, (usize, usize)> = HashMap::new();
     for (place, i) in complete.iter().enumerate() {
@@ -62,14 +63,32 @@ fn ranked(columns: &[Column], language: usize, among: impl Iterator<Item = usize
 
 /// The columns whose Japanese may be compared, the highest mean first.
 pub(super) fn comparable(columns: &[Column]) -> Vec<usize> {
-    ranked(columns, 0, 0..columns.len())
+    ranked(columns, 0)
 }
 
-/// How each column stands. `groups` are those of the columns of `order` that a ranking cannot tell apart, from 0.
-pub(super) fn standings(columns: &[Column], order: &[usize], groups: &[usize]) -> Vec<Standing> {
-    let standing = |i: usize| match order.iter().position(|other| *other == i) {
-        Some(place) if groups.get(place) == Some(&0) => Standing::Keeps,
-        Some(_) => Standing::Below,
+/// Which columns have a mean in a language that was made under other settings than most.
+pub(super) fn apart(columns: &[Column], language: usize) -> Vec<bool> {
+    let order = ranked(columns, language);
+    let is_apart = |(i, column): (usize, &Column)| column.mean(language).is_some() && !order.contains(&i);
+    columns.iter().enumerate().map(is_apart).collect()
+}
+
+/// How each column stands. `compared` are the comparisons of the first column of `order` with each of the others in it.
+pub(super) fn standings(
+    columns: &[Column],
+    order: &[usize],
+    compared: &[Option<Comparison>],
+) -> Vec<Standing> {
+    let mut p = holm(&compared.iter().flatten().map(|found| found.p).collect::<Vec<_>>()).into_iter();
+    let others = compared.iter().map(|found| match found.as_ref().and_then(|_| p.next()) {
+        Some(p) if p < ALPHA => Standing::Below,
+        Some(_) => Standing::Keeps,
+        None => Standing::Apart,
+    });
+    let ranked: HashMap<usize, Standing> =
+        order.iter().copied().zip(std::iter::once(Standing::Keeps).chain(others)).collect();
+    let standing = |i: usize| match ranked.get(&i) {
+        Some(standing) => *standing,
         None if columns[i].mean(0).is_some() => Standing::Apart,
         None => Standing::Unknown,
     };
@@ -84,9 +103,8 @@ pub(super) fn best(columns: &[Column], standings: &[Standing]) -> Option<usize> 
     if !same || compared < 2 {
         return None;
     }
-    let keeps = || standings.iter().enumerate().filter(|(_, one)| **one == Standing::Keeps).map(|(i, _)| i);
-    let english = ranked(columns, 1, keeps());
-    english.first().copied().or_else(|| ranked(columns, 0, keeps()).first().copied())
+    let keeps = |i: &usize| standings[*i] == Standing::Keeps;
+    [1, 0].iter().find_map(|language| ranked(columns, *language).into_iter().find(keeps))
 }
 
 #[cfg(test)]
@@ -94,9 +112,11 @@ mod tests {
     use super::super::super::fixtures;
     use super::*;
 
-    fn found(columns: &[Column], groups: &[usize]) -> (Vec<usize>, Vec<Standing>, Option<usize>) {
+    /// `p` are the p-values of the highest Japanese mean against each of the others that may be compared.
+    fn found(columns: &[Column], p: &[Option<f64>]) -> (Vec<usize>, Vec<Standing>, Option<usize>) {
         let order = comparable(columns);
-        let standings = standings(columns, &order, groups);
+        let compared = |p: &Option<f64>| p.map(|p| Comparison { difference: -0.1, low: -0.2, high: 0.1, p });
+        let standings = standings(columns, &order, &p.iter().map(compared).collect::<Vec<_>>());
         let best = best(columns, &standings);
         (order, standings, best)
     }
@@ -111,14 +131,18 @@ mod tests {
             fixtures::mix_column("d", None, Some(0.90), "usual"),
         ];
         assert_eq!(
-            found(&columns, &[0, 0, 1]),
+            found(&columns, &[Some(0.9), Some(0.001)]),
             (vec![0, 1, 2], vec![Keeps, Keeps, Below, Unknown], Some(1)),
             "c has lost its Japanese, and of d nobody knows"
         );
-        assert_eq!(found(&columns, &[0, 1, 2]).2, Some(0));
+        assert_eq!(found(&columns, &[Some(0.01), Some(0.001)]).2, Some(0));
+        let holm = found(&columns, &[Some(0.04), Some(0.03)]).1;
+        assert_eq!(holm[..3], [Keeps; 3], "neither is below once both tests are counted");
+        let noisy = found(&columns, &[Some(0.001), Some(0.9)]).1;
+        assert_eq!(noisy[..3], [Keeps, Below, Keeps], "each is held against the highest");
         let japanese_alone =
             [("a", 0.4), ("b", 0.5)].map(|(name, ja)| fixtures::mix_column(name, Some(ja), None, "usual"));
-        assert_eq!(found(&japanese_alone, &[0, 0]).2, Some(1));
+        assert_eq!(found(&japanese_alone, &[Some(0.9)]).2, Some(1));
     }
 
     #[test]
@@ -129,10 +153,11 @@ mod tests {
             fixtures::mix_column("b", Some(0.49), Some(0.40), "usual"),
             fixtures::mix_column("c", Some(0.48), Some(0.30), "usual"),
         ];
-        assert_eq!(found(&columns, &[0, 0]), (vec![1, 2], vec![Apart, Keeps, Keeps], Some(1)));
-        assert_eq!(found(&columns[..1], &[0]).2, None, "one alone is no choice");
+        assert_eq!(found(&columns, &[Some(0.9)]), (vec![1, 2], vec![Apart, Keeps, Keeps], Some(1)));
+        assert_eq!(apart(&columns, 1), [true, false, false], "of the English means too");
+        assert_eq!(found(&columns[..1], &[]).2, None, "one alone is no choice");
         columns[2].total.0 += 1;
-        assert_eq!(found(&columns, &[0, 0]).2, None, "more tokens are another experiment");
+        assert_eq!(found(&columns, &[Some(0.9)]).2, None, "more tokens are another experiment");
         assert_eq!(found(&[], &[]), (vec![], vec![], None));
     }
 }

@@ -5,7 +5,7 @@ use sekisho_store::Run;
 
 use super::super::parts::{self, Cell, Choice, ScoreCell};
 use super::super::scored;
-use super::best::{Standing, best};
+use super::best::{Standing, apart, best};
 use super::{Column, Facts, LANGUAGES, LanguageScores, Portion};
 use crate::web::charts;
 use crate::web::format;
@@ -213,12 +213,8 @@ fn languages(frame: &Frame, facts: &Facts) -> Vec<LanguageCell> {
 
 fn means(frame: &Frame, facts: &Facts) -> Vec<(&'static str, Vec<ScoreCell>)> {
     let row = |language: usize| {
-        let cells = facts.columns.iter().zip(&facts.standings).map(|(column, standing)| {
-            let mark = if language == 0 && *standing == Standing::Apart {
-                frame.t("mix.other_settings")
-            } else {
-                ""
-            };
+        let cells = facts.columns.iter().zip(apart(&facts.columns, language)).map(|(column, is_apart)| {
+            let mark = if is_apart { frame.t("mix.other_settings") } else { "" };
             ScoreCell { mark: mark.to_owned(), ..mean(frame, column, &column.scores[language]) }
         });
         (frame.word("mix_mean", LANGUAGES[language]), cells.collect())
