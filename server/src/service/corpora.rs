@@ -1,9 +1,11 @@
 //! The registry of corpora: what is registered, how it is changed, and what a change means for runs and releases.
 
 mod effects;
+mod mixes;
 mod read;
 mod uses;
 
+use sekisho_domain::Tokens;
 use sekisho_domain::corpus::Subset;
 use sekisho_domain::lineage::Level;
 use sekisho_domain::user::{Role, Scope};
@@ -17,6 +19,7 @@ use super::releases;
 use crate::{Actor, App, Noun, WebError};
 
 pub use effects::{Effects, ReleaseEffect, effects};
+pub use mixes::{Portion, portions, sets, total};
 pub use read::{Format, read};
 pub use uses::{Claim, RunUse, claims, runs_that_used};
 
@@ -49,6 +52,12 @@ pub async fn find(app: &App, id: &str) -> Result<RegisteredSubset, WebError> {
 pub async fn registry(app: &App) -> Result<BTreeMap<String, Registered>, WebError> {
     let subsets = app.store.subsets().await?;
     Ok(subsets.into_iter().map(|found| (found.subset.id.clone(), registered(&found.subset))).collect())
+}
+
+/// How large the subsets are of which that is registered.
+#[must_use]
+pub fn sizes(subsets: &[RegisteredSubset]) -> BTreeMap<String, Tokens> {
+    subsets.iter().filter_map(|found| Some((found.subset.id.clone(), found.subset.tokens?))).collect()
 }
 
 fn registered(subset: &Subset) -> Registered {

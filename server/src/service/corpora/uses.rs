@@ -4,6 +4,7 @@ use sekisho_domain::Tokens;
 use sekisho_store::Run;
 use serde_json::Value;
 
+use super::mixes::portions;
 use crate::{App, WebError};
 
 /// Runs that are looked through; far more than a lab has.
@@ -18,8 +19,10 @@ pub struct RunUse {
     pub through: Option<String>,
     /// The level that its specification claims.
     pub claimed: Option<String>,
-    /// Tokens of the subset in the run, when its specification tells.
+    /// Tokens of the subset that the run in whose mix it is has seen, when specification and registry tell.
     pub tokens: Option<Tokens>,
+    /// How often that run has seen it, when its size is registered too.
+    pub repeats: Option<f64>,
 }
 
 /// What a run's specification says of one subset.
@@ -61,6 +64,7 @@ pub fn claims(spec: &Value) -> Vec<Claim> {
 /// When the store fails.
 pub async fn runs_that_used(app: &App, subset: &str) -> Result<Vec<RunUse>, WebError> {
     let runs = app.store.runs(RUNS).await?;
+    let sizes = super::sizes(&app.store.subsets().await?);
     let by_key: BTreeMap<String, &Run> =
         runs.iter().flat_map(|run| [(run.name.clone(), run), (run.id.to_string(), run)]).collect();
     let own = |run: &Run| {
@@ -72,10 +76,16 @@ pub async fn runs_that_used(app: &App, subset: &str) -> Result<Vec<RunUse>, WebE
         while let Some(ancestor) = at.filter(|ancestor| seen.insert(ancestor.id)) {
             if let Some(claim) = own(ancestor) {
                 let through = (ancestor.id != run.id).then(|| ancestor.name.clone());
-                // A whole mix of one subset is the run's tokens; shares of several are not told apart by the specification alone.
-                let alone = ancestor.spec.as_ref().is_some_and(|spec| claims(spec).len() == 1);
-                let tokens = alone.then_some(ancestor.tokens);
-                found.push(RunUse { run: run.clone(), through, claimed: claim.level, tokens });
+                let mut mix = ancestor.spec.iter().flat_map(|spec| portions(spec, ancestor.tokens, &sizes));
+                let portion = mix.find(|portion| portion.subset == subset);
+                let seen = portion.as_ref().and_then(|portion| portion.tokens);
+                found.push(RunUse {
+                    run: run.clone(),
+                    through,
+                    claimed: claim.level,
+                    tokens: seen.or((ancestor.tokens.0 == 0).then_some(Tokens(0))),
+                    repeats: portion.and_then(|portion| portion.repeats),
+                });
                 break;
             }
             at = parent(ancestor).and_then(|key| by_key.get(key).copied());

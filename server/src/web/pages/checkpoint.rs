@@ -17,7 +17,7 @@ use super::parts::{self, Readout, ScoreCell, When};
 use super::scored::Scored;
 use super::task_rows::{self, Standings, TaskRow};
 use crate::service::releases::{self, Proposal};
-use crate::service::{checkpoints, contamination, lineage};
+use crate::service::{checkpoints, contamination, copies, lineage};
 use crate::web::format;
 use crate::web::frame::Frame;
 use crate::web::i18n::Words as _;
@@ -100,6 +100,7 @@ pub(crate) struct ProposeFields {
 
 /// Everything that the page is made from.
 struct Facts {
+    /// Its path is where its files lie by now.
     checkpoint: Checkpoint,
     scored: Vec<(Scored, Vec<sekisho_store::ScoreRow>)>,
     standings: Standings,
@@ -166,7 +167,8 @@ fn proposal(fields: &ProposeFields) -> Proposal {
 }
 
 async fn load(app: &App, key: &str) -> Result<Facts, WebError> {
-    let checkpoint = checkpoints::find(app, key).await?;
+    let mut checkpoint = checkpoints::find(app, key).await?;
+    checkpoint.path = copies::present(app, &checkpoint).display().to_string();
     let evaluations = app.store.evaluations_of(checkpoint.id).await?;
     let all = app.store.scores_of_checkpoints(&[checkpoint.id]).await?;
     let pairs = evaluations.into_iter().map(|evaluation| (checkpoint.clone(), Some(evaluation)));
