@@ -1,7 +1,7 @@
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    audit, checkpoint, compare, completions, contamination, corpus, data, demo, doctor, eval, import, ingest,
+    audit, channel, checkpoint, compare, completions, contamination, corpus, data, demo, doctor, eval, import, ingest,
     login, logout, policy, project, release, replay, run, serve, tasks, token, train, user, verify, worker,
 };
 
