@@ -3,6 +3,7 @@
 mod act;
 mod against;
 mod alike;
+mod announcement;
 mod break_glass;
 mod card;
 mod card_extras;
@@ -37,6 +38,7 @@ use crate::{App, Noun, WebError};
 pub use act::{COMMENTERS, act, comment, has_hub, link_makers, may_approve};
 pub use against::{AgainstPublished, TaskDifference, against_published};
 pub use alike::alike;
+pub use announcement::check_announcement;
 pub use card::{edit_card, editable};
 pub use content::{bundle, model_files, place, released_files};
 pub use export::{Export, export};

@@ -10,7 +10,7 @@ use sekisho_domain::corpus::Subset;
 use sekisho_domain::evaluation::{TaskRun, WorkState};
 use sekisho_domain::lineage::{InputKind, Level, Waiver};
 use sekisho_domain::manifest::FileEntry;
-use sekisho_domain::release::ReleaseState;
+use sekisho_domain::release::{ReleaseState, Yank, YankExtent};
 use sekisho_domain::run::{EventKind, MetricRow, RunEvent, RunState};
 use sekisho_domain::score::{Interval, ResultEntry, TokenCounts};
 use sekisho_domain::user::Role;
@@ -50,7 +50,7 @@ pub(crate) fn frame(lang: Language, path: &str) -> Frame {
     }
 }
 
-fn now() -> Timestamp {
+pub(super) fn now() -> Timestamp {
     Timestamp::from_unix_ms(NOW)
 }
 
@@ -640,5 +640,20 @@ fn more(release: &Release) -> super::release_more::MoreFacts {
         successor: Some(("01kc".to_owned(), "v5-8b".to_owned())),
         progress: Some((1 << 30, 3 << 30)),
         may_break_glass: true,
+        needed: 2,
+        significance: 0.01,
+        mean_change: Some(Comparison { difference: 0.006, low: -0.01, high: 0.022, p: 0.21 }),
+        ..Default::default()
+    }
+}
+
+/// Taken back, with the Hub asking for permission.
+pub(super) fn yank() -> Yank {
+    Yank {
+        reason: "leaked <b>".to_owned(),
+        by: "ueda".to_owned(),
+        at: now(),
+        extent: YankExtent::Gate,
+        done: false,
     }
 }
