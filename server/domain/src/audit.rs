@@ -114,6 +114,18 @@ pub enum AuditFault {
     },
 }
 
+impl AuditFault {
+    /// The number of the first entry that cannot be relied on.
+    #[must_use]
+    pub const fn first_bad(&self) -> u64 {
+        match self {
+            Self::Hash { seq, .. } | Self::Rewritten { seq, .. } => *seq,
+            Self::Gap { expected, .. } => *expected,
+            Self::Cut { have, .. } => *have + 1,
+        }
+    }
+}
+
 impl AuditVerifier {
     /// A verifier that also holds the log against heads taken before.
     #[must_use]
