@@ -12,6 +12,7 @@ mod logins;
 mod parent;
 mod printer;
 mod proposal;
+mod seen;
 mod signals;
 mod transfer;
 

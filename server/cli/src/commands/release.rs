@@ -1,3 +1,4 @@
+mod approve;
 mod card;
 mod export;
 mod publish;
@@ -9,6 +10,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use sekisho_domain::Language;
 use serde_json::{Value, json};
 
 use crate::client::{Client, ServerArgs, encode};
@@ -38,9 +40,9 @@ pub(crate) enum Command {
     /// Ask for approvals
     Request(Act),
     /// Approve, signed in with `sekisho login` (a stored token never approves)
-    Approve(Act),
+    Approve(approve::Args),
     /// Approve alone, as an admin signed in with `sekisho login`; the reason is recorded
-    BreakGlass(Act),
+    BreakGlass(approve::Args),
     /// Back to draft, with a comment, signed in with `sekisho login`
     Return(Act),
     /// End it as an approver, signed in with `sekisho login`
@@ -88,6 +90,9 @@ pub(crate) struct Options {
     /// JSON on stdout
     #[arg(long)]
     json: bool,
+    /// Language of what the policy says
+    #[arg(long, value_name = "ja|en", default_value = "en", hide_default_value = true)]
+    lang: Language,
 }
 
 pub(crate) fn run(command: &Command, printer: &Printer) -> anyhow::Result<ExitStatus> {
@@ -101,8 +106,8 @@ pub(crate) fn run(command: &Command, printer: &Printer) -> anyhow::Result<ExitSt
         }
         Command::Freeze(args) => freeze(args, printer),
         Command::Request(args) => acted("request", args, printer),
-        Command::Approve(args) => acted_in_person("approve", args, printer),
-        Command::BreakGlass(args) => acted_in_person("break_glass", args, printer),
+        Command::Approve(args) => approve::run("approve", args, printer),
+        Command::BreakGlass(args) => approve::run("break_glass", args, printer),
         Command::Return(args) => acted_in_person("return", args, printer),
         Command::Reject(args) => acted_in_person("reject", args, printer),
         Command::Withdraw(args) => acted("withdraw", args, printer),
