@@ -50,6 +50,24 @@ fn a_password_signs_in_and_wrong_ones_are_counted() {
 }
 
 #[test]
+fn of_many_tries_at_once_no_more_are_taken_than_one_after_the_other() {
+    let lab = Lab::new("");
+    choose_password(&lab, "ueda", PASSWORD);
+    let base = lab.service.url();
+    let answers: Vec<u16> = std::thread::scope(|scope| {
+        let tries: Vec<_> = (0..12)
+            .map(|_| scope.spawn(|| Session::with_password(base, "ueda", "wrong wrong wrong").err()))
+            .collect();
+        tries.into_iter().map(|try_| try_.join().expect("ended").expect("wrong").status).collect()
+    });
+    let count = |status: u16| answers.iter().filter(|answer| **answer == status).count();
+    assert_eq!((count(403), count(429)), (5, 7), "{answers:?}");
+    let refused = Database::open(&lab.service.dir()).audit();
+    let refused = refused.iter().filter(|entry| entry.action == "user.sign_in" && entry.result == "refused");
+    assert_eq!(refused.count(), 6, "five wrong ones, and once that no more are taken");
+}
+
+#[test]
 fn a_command_line_is_signed_in_by_a_person_and_then_approves() {
     let lab = Lab::new("");
     let id = lab.in_review();
@@ -73,9 +91,15 @@ fn a_command_line_is_signed_in_by_a_person_and_then_approves() {
     let mode =
         std::os::unix::fs::PermissionsExt::mode(&fs_err::metadata(&logins).expect("kept").permissions());
     assert_eq!(mode & 0o777, 0o600);
-    let mut approve = lab.service.command(&["release", "approve", &id, "--json"]);
-    approve.env("SEKISHO_LOGINS", &logins).env_remove("SEKISHO_TOKEN");
-    let approved = cli::run(&mut approve).exits(0).json();
+    // Only what was looked at: twelve digits of its digest tell it from anything else.
+    let digest = text(&lab.show(&id)["digest"]).to_owned();
+    let approve = |digest: &str| {
+        let mut approve = lab.service.command(&["release", "approve", &id, "--json", "--digest", digest]);
+        cli::run(approve.env("SEKISHO_LOGINS", &logins).env_remove("SEKISHO_TOKEN"))
+    };
+    approve("0123456789ab").exits(4).says(&["not what you have looked at", &digest]);
+    assert_eq!(lab.show(&id)["approvals"], 0);
+    let approved = approve(&digest[..12]).exits(0).json();
     assert_eq!(json!([approved["state"], approved["approvals"]]), json!(["approved", 1]));
     let last = lab.audit(&id).pop().expect("an entry");
     assert_eq!((last.0.as_str(), last.1.as_str()), ("ueda", "login"));
