@@ -81,7 +81,8 @@ impl Actor {
     /// made somebody's link has held their way in.
     #[must_use]
     pub fn behind(&self) -> Vec<UserId> {
-        let (Proof::Session { makers, .. } | Proof::Command { makers } | Proof::Token { makers, .. }) = &self.proof;
+        let (Proof::Session { makers, .. } | Proof::Command { makers } | Proof::Token { makers, .. }) =
+            &self.proof;
         let mut all = makers.clone();
         all.push(self.user.id);
         all.sort();
@@ -110,14 +111,7 @@ impl Actor {
             Some(project) => self.user.has_in(project, *role),
             None => self.user.has(*role),
         };
-        if let Proof::Token { scopes, .. } = &self.proof
-            && !scopes.contains(&scope)
-        {
-            let detail = format!(
-                "This API token has no scope \"{scope}\". Make one that has: `sekisho token add --scope {scope}`."
-            );
-            return Err(WebError::forbidden("scope-missing", detail));
-        }
+        self.scope(scope)?;
         let admin = self.user.has(Role::Admin) && !roles.contains(&Role::Approver);
         if admin || roles.iter().any(has) {
             return Ok(());
@@ -130,6 +124,22 @@ impl Actor {
             project.map_or_else(String::new, |project| format!(" in project \"{project}\""))
         );
         Err(WebError::forbidden("role-missing", detail))
+    }
+
+    /// Refuses a token that has not this scope.
+    fn scope(&self, scope: Scope) -> Result<(), WebError> {
+        match &self.proof {
+            Proof::Token { scopes, .. } if !scopes.contains(&scope) => {
+                let detail = format!(
+                    "This API token has no scope \"{scope}\". Make one that has: `sekisho token add --scope {scope}`."
+                );
+                let ja = format!(
+                    "このAPIトークンにはスコープ「{scope}」がありません。`sekisho token add --scope {scope}` で発行してください。"
+                );
+                Err(WebError::forbidden("scope-missing", detail).or_ja(ja))
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -174,6 +184,16 @@ impl Viewer {
     /// 401.
     pub fn actor(&self) -> Result<&Actor, WebError> {
         self.actor.as_ref().ok_or_else(WebError::unauthorized)
+    }
+
+    /// Somebody, for what strangers never read: a token needs the scope `read`.
+    ///
+    /// # Errors
+    /// 401, 403.
+    pub fn reader(&self) -> Result<&Actor, WebError> {
+        let actor = self.actor()?;
+        actor.scope(Scope::Read)?;
+        Ok(actor)
     }
 
     /// Somebody whose form carried the session's token.

@@ -39,7 +39,7 @@ pub use against::{AgainstPublished, TaskDifference, against_published};
 pub use alike::alike;
 pub use card::{edit_card, editable};
 pub use content::{bundle, model_files, place, released_files};
-pub use export::{Export, export};
+pub use export::{Export, Piece, export, may_export, note_export};
 pub use judge::{begin, judge_facts, today};
 pub use leave::{Leave, leave};
 pub use permit::holds;

@@ -92,20 +92,21 @@ pub(super) async fn make(
 /// The files are those that were examined. A checkpoint that was handed over by reference lies where others may write, and what is made
 /// of it goes out under its scores.
 fn still_verified(from: &Path, found: &Verification) -> Result<(), WebError> {
-    let now = sekisho_weights::list_files(from).map_err(|refusal| {
-        WebError::refused("weights", format!("{refusal}")).or_ja(refusal.ja())
-    })?;
+    let now = sekisho_weights::list_files(from)
+        .map_err(|refusal| WebError::refused("weights", format!("{refusal}")).or_ja(refusal.ja()))?;
     if now == found.files {
         return Ok(());
     }
     let changed = now.iter().find(|file| !found.files.contains(file)).or(found.files.first());
-    let name = changed.map_or("a file", |file| file.path.as_str());
-    let detail = format!("{name} in {} is not what was examined. Hand the checkpoint over again.", from.display());
-    let ja = format!(
-        "{} の {name} が検証時と異なります。チェックポイントをもう一度登録してください。",
-        from.display()
-    );
-    Err(WebError::conflict("checkpoint-changed", detail).or_ja(ja))
+    Err(not_as_examined(from, changed.map_or("a file", |file| file.path.as_str())))
+}
+
+/// A file of a checkpoint is not what was examined: others may write to a folder that was handed over by reference.
+pub(super) fn not_as_examined(folder: &Path, name: &str) -> WebError {
+    let folder = folder.display();
+    let detail = format!("{name} in {folder} is not what was examined. Hand the checkpoint over again.");
+    let ja = format!("{folder} の {name} が検証時と異なります。チェックポイントをもう一度登録してください。");
+    WebError::conflict("checkpoint-changed", detail).or_ja(ja)
 }
 
 /// Removes prepared weights that no release refers to: of releases that went back to draft, and what a kill left half-written.

@@ -28,7 +28,7 @@ pub(super) async fn export(
     viewer: Viewer,
     Query(from): Query<From>,
 ) -> Result<Response, WebError> {
-    viewer.actor()?;
+    viewer.reader()?;
     let lines = stream::unfold((app, Some(from.after)), |(app, after)| async move {
         let after = after?;
         let entries = match app.store.audit_after(after, AT_ONCE).await {
@@ -52,7 +52,7 @@ fn line(entry: &ChainedEntry) -> String {
 
 /// `GET /api/v1/audit/head`: where the log ends now, signed.
 pub(super) async fn head(State(app): State<App>, viewer: Viewer) -> Result<Json<SignedHead>, WebError> {
-    viewer.actor()?;
+    viewer.reader()?;
     Ok(Json(audit::head(&app).await?))
 }
 
