@@ -68,6 +68,12 @@ impl Actor {
         }
     }
 
+    /// Whether a person has proved to be there, which a stored token does not.
+    #[must_use]
+    pub const fn is_in_person(&self) -> bool {
+        !matches!(self.proof, Proof::Token { .. })
+    }
+
     /// The accounts behind what this actor makes with a token: its own, and those whose tokens led to this one.
     #[must_use]
     pub fn makers(&self) -> Vec<UserId> {

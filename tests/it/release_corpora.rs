@@ -37,7 +37,7 @@ fn subsets_are_imported_once_and_never_change_by_accident() {
     corpus(&["import", "--update", &other]).exits(0);
     let level = lab.write("level.toml", &TOML.replace("L3", "L1")).display().to_string();
     corpus(&["import", "--update", &level])
-        .exits(1)
+        .exits(5)
         .says(&["registered with level L3", "sekisho corpus level web-ja L1"]);
 
     // A list that contradicts itself is taken not at all.
@@ -134,6 +134,39 @@ fn a_change_of_level_is_told_before_it_is_saved_and_voids_what_rests_on_it() {
         .map(|finding| text(&finding["code"]))
         .collect();
     assert_eq!(codes, ["level-forbids-training", "level-mismatch"]);
+}
+
+/// The author of a release is a keeper of the registry: what bars it is not taken away by a program under their token.
+#[test]
+fn a_level_is_loosened_by_a_person_and_tightened_by_a_token_too() {
+    let lab = Lab::new("");
+    let change = |subset: &str, version: u64, level: &str| {
+        let body = json!({ "level": level, "reason": "the owner agreed", "version": version });
+        lab.author.post(&format!("/api/v1/corpora/{subset}/level"), &body)
+    };
+    change("text-LX", 1, "L1").is_problem(403, "level-in-person");
+    let _ = change("text-LX", 1, "LZ").has(200);
+    change("text-LX", 2, "LX").is_problem(403, "level-in-person");
+    let _ = change("reviews-L1", 1, "L3").has(200);
+    change("reviews-L1", 2, "L2").is_problem(403, "level-in-person");
+    let flags = ["corpus", "level", "text-LX", "L1", "--reason", "x", "--yes"];
+    run(&mut lab.service.command(&flags))
+        .exits(5)
+        .says(&["A stored token never loosens a level", "sekisho login"]);
+
+    // Nor does another file or the record of a run loosen it.
+    let csv = json!({ "text": "id,corpus,level,license\ntext-LX,lab,L1,CC0-1.0\n", "name": "x.csv", "update": true });
+    lab.author.post("/api/v1/corpora", &csv).is_problem(422, "level-mismatch");
+    let level =
+        || text(&lab.service.visitor().get("/api/v1/corpora/text-LX").has(200).json()["level"]).to_owned();
+    assert_eq!(level(), "LZ");
+
+    let mori = lab.service.session("mori");
+    let csrf = mori.csrf("/corpora/text-LX?level=L1");
+    let fields =
+        [("csrf", csrf.as_str()), ("version", "2"), ("level", "L1"), ("reason", "権利者の同意を得た")];
+    let _ = mori.post("/corpora/text-LX/level", &fields).has(303);
+    assert_eq!(level(), "L1");
 }
 
 /// Unknown bars publishing: a subset that nobody has registered, whatever the lineage file claims.

@@ -180,7 +180,8 @@ fn may_replace(there: &Subset, new: &Subset, update: bool) -> Result<(), WebErro
     Err(WebError::conflict("subset-registered", detail))
 }
 
-/// Changes the release level of a subset, and judges again what is on its way.
+/// Changes the release level of a subset, and judges again what is on its way. What a subset may be used for grows only by the hand of
+/// a person: by a stored token its level is tightened and nothing else.
 ///
 /// # Errors
 /// 403, 404, 400 without a reason, 412 when it has changed.
@@ -201,6 +202,9 @@ pub async fn change_level(
     if there.version != version {
         return Err(sekisho_store::StoreError::Stale.into());
     }
+    if Level::loosens(there.subset.level, level) && !actor.is_in_person() {
+        return Err(in_person(&there.subset, level));
+    }
     let subset = Subset { level: Some(level), ..there.subset.clone() };
     let detail = json!({ "before": there.subset.level, "level": level, "reason": reason });
     let audit = people::entry(app, actor, "corpus.level", id, "done", detail);
@@ -208,6 +212,17 @@ pub async fn change_level(
     app.store.put_subsets(&[(subset, version)], &change, &audit).await?;
     releases::rejudge(app, Some(actor)).await?;
     find(app, id).await
+}
+
+fn in_person(subset: &Subset, level: Level) -> WebError {
+    let (id, from) = (&subset.id, subset.level.map_or("none", |level| level.as_str()));
+    let detail = format!(
+        "Subset \"{id}\" would be loosened from {from} to {level}; a stored token never does that. Sign in with `sekisho login`, or change it in the browser."
+    );
+    let ja = format!(
+        "サブセット「{id}」のレベルを{from}から{level}へ緩める変更は、保存済みのトークンではできません。ブラウザーで変更するか、`sekisho login` でログインしてから実行してください。"
+    );
+    WebError::forbidden("level-in-person", detail).or_ja(ja)
 }
 
 fn change(app: &App, actor: &Actor, level: Option<Level>, reason: &str) -> SubsetChange {

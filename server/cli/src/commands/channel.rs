@@ -92,7 +92,7 @@ pub(crate) fn run(command: &Command, printer: &Printer) -> anyhow::Result<ExitSt
         }
         Command::Propose(args) => propose(args, printer)?,
         Command::Approve { id, message, seen, options } => {
-            let client = Client::signed_in(&options.server, &path(id))?;
+            let client = Client::signed_in(&options.server, "approves", &path(id))?;
             let channel: Value = client.get(&path(id))?;
             seen.agree(&channel["digest"], &facts(&channel), printer)?;
             let approved = act(&client, &channel, "approve", message)?;

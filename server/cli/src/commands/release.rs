@@ -152,7 +152,12 @@ fn acted(action: &str, args: &Act, printer: &Printer) -> anyhow::Result<ExitStat
 
 /// The same for what only a person does who has proved to be there.
 fn acted_in_person(action: &str, args: &Act, printer: &Printer) -> anyhow::Result<ExitStatus> {
-    finish(&Client::signed_in(&args.options.server, &path(&args.id))?, action, args, printer)
+    finish(
+        &Client::signed_in(&args.options.server, "approves, returns or rejects", &path(&args.id))?,
+        action,
+        args,
+        printer,
+    )
 }
 
 fn finish(client: &Client, action: &str, args: &Act, printer: &Printer) -> anyhow::Result<ExitStatus> {

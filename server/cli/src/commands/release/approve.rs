@@ -19,7 +19,7 @@ pub(crate) struct Args {
 pub(super) fn run(action: &str, args: &Args, printer: &Printer) -> anyhow::Result<ExitStatus> {
     let Act { id, message, options } = &args.act;
     let path = path(id);
-    let client = Client::signed_in(&options.server, &path)?;
+    let client = Client::signed_in(&options.server, "approves", &path)?;
     let release: Value = client.get(&path)?;
     args.seen.agree(&release["digest"], &view::to_approve(&release), printer)?;
     let version = release["version"].as_u64().context("the server's answer has no version")?;
