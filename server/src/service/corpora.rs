@@ -1,5 +1,6 @@
 //! The registry of corpora: what is registered, how it is changed, and what a change means for runs and releases.
 
+mod barred;
 mod effects;
 mod read;
 mod uses;
@@ -16,6 +17,7 @@ use super::people;
 use super::releases;
 use crate::{Actor, App, Noun, WebError};
 
+pub use barred::{barred_runs, forbidden, lz, may_use, may_use_checkpoint};
 pub use effects::{Effects, ReleaseEffect, effects};
 pub use read::{Format, read};
 pub use uses::{Claim, RunUse, claims, runs_that_used};

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::{App, WebError};
 
 /// Runs that are looked through; far more than a lab has.
-const RUNS: u32 = 100_000;
+pub(super) const RUNS: u32 = 100_000;
 
 /// A run that used a subset: itself, or a run that it descends from.
 #[derive(Clone, Debug, PartialEq)]
@@ -61,27 +61,43 @@ pub fn claims(spec: &Value) -> Vec<Claim> {
 /// When the store fails.
 pub async fn runs_that_used(app: &App, subset: &str) -> Result<Vec<RunUse>, WebError> {
     let runs = app.store.runs(RUNS).await?;
+    let use_of = |used: Used<'_>| RunUse {
+        run: used.run.clone(),
+        through: (used.ancestor.id != used.run.id).then(|| used.ancestor.name.clone()),
+        claimed: used.claim.level,
+        // A whole mix of one subset is the run's tokens; shares of several are not told apart by the specification alone.
+        tokens: used.is_alone.then_some(used.ancestor.tokens),
+    };
+    Ok(uses(&runs, |claim| claim.subset == subset).into_iter().map(use_of).collect())
+}
+
+/// A run with the claim that was looked for, of its own or of the nearest run that it descends from.
+pub(super) struct Used<'r> {
+    pub(super) run: &'r Run,
+    ancestor: &'r Run,
+    pub(super) claim: Claim,
+    /// The mix holds nothing else.
+    is_alone: bool,
+}
+
+/// The runs with a claim that `wanted` looks for, in the order of `runs`.
+pub(super) fn uses(runs: &[Run], wanted: impl Fn(&Claim) -> bool) -> Vec<Used<'_>> {
     let by_key: BTreeMap<String, &Run> =
         runs.iter().flat_map(|run| [(run.name.clone(), run), (run.id.to_string(), run)]).collect();
-    let own = |run: &Run| {
-        run.spec.as_ref().and_then(|spec| claims(spec).into_iter().find(|claim| claim.subset == subset))
-    };
     let mut found = Vec::new();
-    for run in &runs {
+    for run in runs {
         let (mut at, mut seen) = (Some(run), BTreeSet::new());
         while let Some(ancestor) = at.filter(|ancestor| seen.insert(ancestor.id)) {
-            if let Some(claim) = own(ancestor) {
-                let through = (ancestor.id != run.id).then(|| ancestor.name.clone());
-                // A whole mix of one subset is the run's tokens; shares of several are not told apart by the specification alone.
-                let alone = ancestor.spec.as_ref().is_some_and(|spec| claims(spec).len() == 1);
-                let tokens = alone.then_some(ancestor.tokens);
-                found.push(RunUse { run: run.clone(), through, claimed: claim.level, tokens });
+            let mix = ancestor.spec.as_ref().map(claims).unwrap_or_default();
+            let is_alone = mix.len() == 1;
+            if let Some(claim) = mix.into_iter().find(&wanted) {
+                found.push(Used { run, ancestor, claim, is_alone });
                 break;
             }
             at = parent(ancestor).and_then(|key| by_key.get(key).copied());
         }
     }
-    Ok(found)
+    found
 }
 
 /// Name or id of the run that a run descends from.

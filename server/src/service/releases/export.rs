@@ -1,15 +1,16 @@
 //! The release as files: exactly what would be committed to the Hub, for whoever wants it in a folder.
 
+use sekisho_domain::lineage::Level;
 use sekisho_domain::manifest::FileEntry;
 use sekisho_domain::release::ReleaseState;
 use sekisho_domain::user::Scope;
 use sekisho_hub::{Bundle, BundleFile, Source};
-use sekisho_store::Release;
+use sekisho_store::{Checkpoint, Release};
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{COMMENTERS, content, weights};
-use crate::service::{checkpoints, people};
+use super::{COMMENTERS, content, facts, weights};
+use crate::service::{checkpoints, corpora, people};
 use crate::{Actor, App, Noun, WebError};
 
 /// Stands in the folder of what nobody has approved.
@@ -62,11 +63,12 @@ pub async fn note_export(
 /// Gathers the files of a release. One that was not approved says so in its folder and in its cards, and is not signed.
 ///
 /// # Errors
-/// When a text is missing from the blob store.
+/// 403 for what descends from an LZ subset, or when a text is missing from the blob store.
 pub async fn export(app: &App, release: &Release) -> Result<Export, WebError> {
     use ReleaseState as S;
     let approved = matches!(release.state, S::Approved | S::Publishing | S::Published | S::Superseded);
     let checkpoint = checkpoints::find(app, &release.checkpoint.to_string()).await?;
+    may_be_used(app, release, &checkpoint).await?;
     let mut bundle = content::bundle(app, release, &checkpoint).await?;
     if !approved {
         bundle = marked(bundle, release);
@@ -75,6 +77,21 @@ pub async fn export(app: &App, release: &Release) -> Result<Export, WebError> {
         |file: &BundleFile| FileEntry { path: file.path.clone(), size: file.size, sha256: file.sha256 };
     let foreign = !checkpoint.owned && release.prepared.is_none();
     Ok(Export { files: bundle.files.iter().map(entry).collect(), approved, bundle, foreign })
+}
+
+/// Neither its run nor its lineage file leads to a subset that nobody may use.
+async fn may_be_used(app: &App, release: &Release, checkpoint: &Checkpoint) -> Result<(), WebError> {
+    corpora::may_use_checkpoint(app, checkpoint).await?;
+    let (facts, registered) = (facts::of_lineage(app, release).await?, corpora::lz(app).await?);
+    let mut inputs =
+        std::iter::once(&facts.lineage).chain(facts.parents.values()).flat_map(|file| &file.inputs);
+    let barred = inputs.find(|input| {
+        input.level.as_deref() == Some(Level::LZ.as_str())
+            || input.id.as_ref().is_some_and(|id| registered.contains(id))
+    });
+    let Some(input) = barred else { return Ok(()) };
+    let (name, subset) = (&release.name, input.id.as_deref().unwrap_or("?"));
+    Err(corpora::forbidden(&format!("Release \"{name}\""), &format!("リリース「{name}」"), subset))
 }
 
 fn marked(mut bundle: Bundle, release: &Release) -> Bundle {

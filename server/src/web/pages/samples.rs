@@ -10,7 +10,7 @@ use sekisho_store::{Checkpoint, Evaluation, WorkRow};
 
 use super::item::{self, ItemView, NoText, Outcome};
 use super::parts::{self, Choice, Pager};
-use crate::service::{checkpoints, evaluations};
+use crate::service::{checkpoints, corpora, evaluations};
 use crate::web::format;
 use crate::web::frame::Frame;
 use crate::{App, Noun, WebError};
@@ -60,6 +60,10 @@ pub(crate) async fn show(
     Path(key): Path<String>,
 ) -> Result<Response, WebError> {
     let evaluation = evaluations::find(&app, &key).await?;
+    let checkpoint = checkpoints::find(&app, &evaluation.checkpoint.to_string()).await?;
+    if frame.user.is_none() {
+        corpora::may_use_checkpoint(&app, &checkpoint).await?;
+    }
     let work = app.store.work_of(evaluation.id).await?;
     let wanted = frame.param("work");
     let is_wanted = |row: &WorkRow| {
@@ -71,7 +75,7 @@ pub(crate) async fn show(
     };
     let definition = app.catalog.find(&row.work.run.profile, &row.work.run.task).ok();
     let facts = Facts {
-        checkpoint: checkpoints::find(&app, &evaluation.checkpoint.to_string()).await?,
+        checkpoint,
         records: evaluations::records(&app, row.work.id).await?,
         items: texts(&app, &frame, definition, &row.work.run).await?,
         metric: metric(&app, &evaluation, row, definition).await?,
