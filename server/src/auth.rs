@@ -298,16 +298,19 @@ fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
         .map(|(_, value)| value)
 }
 
-/// Uses up a one-time link and opens a session. Answers the value of `Set-Cookie`.
+/// Uses up a one-time link and opens a session, and puts on record whose tokens had made the link. Answers the value of `Set-Cookie`.
 ///
 /// # Errors
 /// 403 when the link is unknown, used or too old.
-pub async fn sign_in(app: &App, code: &str) -> Result<String, WebError> {
+pub async fn sign_in(app: &App, code: &str, from: &str) -> Result<String, WebError> {
     let now = app.now();
     let Some((user, link)) = app.store.take_login_link(Sha256::of(code), now).await? else {
         let detail = "This sign-in link has been used already or is too old. Make a new one: `sekisho user link NAME`.";
         return Err(WebError::forbidden("login-link", detail));
     };
+    let makers = people::names(app, &link.makers).await?;
+    let detail = serde_json::json!({ "from": from, "link_made_by": makers });
+    app.store.append_audit(&people::system_entry(app, "user.sign_in", &user.name, "done", detail)).await?;
     open_session(app, user.id, link.makers).await
 }
 

@@ -73,7 +73,8 @@ pub async fn import(
     subsets: &[Subset],
     update: bool,
 ) -> Result<Imported, WebError> {
-    actor.require(&KEEPERS, Scope::Release)?;
+    let may = actor.require(&KEEPERS, Scope::Release);
+    people::on_record(app, actor, "corpus.import", &format!("{} subsets", subsets.len()), may).await?;
     once_each(subsets)?;
     let mut imported = Imported::default();
     let mut written = Vec::new();
@@ -188,6 +189,18 @@ fn may_replace(there: &Subset, new: &Subset, update: bool) -> Result<(), WebErro
 /// # Errors
 /// 403, 404, 400 without a reason, 412 when it has changed.
 pub async fn change_level(
+    app: &App,
+    actor: &Actor,
+    id: &str,
+    version: u64,
+    level: Level,
+    reason: &str,
+) -> Result<RegisteredSubset, WebError> {
+    let done = set_level(app, actor, id, version, level, reason).await;
+    people::on_record(app, actor, "corpus.level", id, done).await
+}
+
+async fn set_level(
     app: &App,
     actor: &Actor,
     id: &str,
