@@ -107,7 +107,7 @@ fn too_many(seconds: i64) -> WebError {
     let ja = format!(
         "パスワードの誤りが続いたため、受け付けを停止しています。{minutes}分後にもう一度試すか、管理者にログイン用リンクの発行を依頼してください。"
     );
-    WebError::too_many(detail).or_ja(ja)
+    WebError::too_many("too-many-tries", detail).or_ja(ja)
 }
 
 /// A password that nobody has, hashed with the same parameters.

@@ -93,12 +93,15 @@ pub(crate) async fn show(State(app): State<App>, frame: Frame) -> Result<Respons
     parts::page(&page)
 }
 
-/// `POST /policies`: what another set says of past releases. It reads only, and so needs no sign-in that reading does not need.
+/// `POST /policies`: what another set says of past releases. It reads only, but judges hundreds of releases, which is not for strangers.
 pub(crate) async fn simulate(
     State(app): State<App>,
     frame: Frame,
     Form(form): Form<Simulate>,
 ) -> Result<Response, WebError> {
+    if frame.user.is_none() {
+        return Err(WebError::unauthorized());
+    }
     let mut page = load(&app, at_home(frame)).await?;
     let text = form.text.replace("\r\n", "\n");
     let set = match text.trim().is_empty() {
