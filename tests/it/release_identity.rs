@@ -168,3 +168,44 @@ fn a_person_makes_and_withdraws_their_own_tokens() {
     let _ = session.post("/settings/tokens/revoke", &fields).has(303);
     api.get("/api/v1/users").is_problem(401, "token-unknown");
 }
+
+#[test]
+fn strangers_cannot_make_the_service_work_hard() {
+    let lab = Lab::new("");
+    let visitor = lab.service.visitor();
+    visitor.post("/api/v1/policies/simulate", &json!({ "set": "base" })).is_problem(401, "sign-in-needed");
+    assert_eq!(visitor.form("/policies", &[("set", "base"), ("text", "")], &[]).status, 401);
+    let _ = lab.author.post("/api/v1/policies/simulate", &json!({ "set": "base" })).has(200);
+    // Anybody may ask to sign in, and a hundred may wait.
+    let ask = || visitor.post("/api/v1/login-requests", &json!({ "origin": "x@y" }));
+    for _ in 0..100 {
+        let _ = ask().has(201);
+    }
+    ask().is_problem(429, "too-many-requests");
+}
+
+/// Who contributes to one project alone, hands over there and nowhere else.
+#[test]
+fn a_contributor_of_one_project_hands_over_there() {
+    let lab = Lab::new("");
+    let admin = lab.service.api();
+    let _ = admin.post("/api/v1/projects", &json!({ "name": "v4", "title": "LLM-jp-4" })).has(201);
+    lab.service.add_user("hayashi", &["viewer"]);
+    let roles = json!({ "user": "hayashi", "roles": ["contributor"] });
+    let _ = admin.post("/api/v1/projects/v4/roles", &roles).has(200);
+    let (hayashi, _) = lab.service.token_of("hayashi", &["read", "ingest", "evaluate"]);
+    hayashi.post("/api/v1/runs", &json!({ "name": "x" })).is_problem(403, "role-missing");
+    let _ = hayashi.post("/api/v1/runs", &json!({ "name": "v4-8b", "project": "v4" })).has(201);
+    let model = lab.folder.path().join("model").display().to_string();
+    let step = json!({ "path": model, "step": 10, "tokens": 1000, "copy": false });
+    let event = json!({ "kind": "started", "step": 0, "at": "2026-01-01T00:00:00Z" });
+    hayashi.post("/api/v1/runs/gate-mini/checkpoints", &step).is_problem(403, "role-missing");
+    hayashi.post("/api/v1/runs/gate-mini/events", &event).is_problem(403, "role-missing");
+    let checkpoint = hayashi.post("/api/v1/runs/v4-8b/checkpoints", &step).has(202).json();
+    assert_eq!(checkpoint["run_name"], "v4-8b");
+    let of = |id: &str| format!("/api/v1/checkpoints/{id}/evaluations");
+    let suite = json!({ "suite": "llm-jp-eval-dev100" });
+    hayashi.post(&of(text(&lab.checkpoint["id"])), &suite).is_problem(403, "role-missing");
+    let own = hayashi.post(&of(text(&checkpoint["id"])), &suite);
+    assert_ne!(own.status, 403, "{}", own.text);
+}
