@@ -3,7 +3,7 @@ use sekisho_domain::user::{Role, Scope};
 use sekisho_domain::{ReleaseId, Sha256, UserId};
 use sekisho_store::{Approval, ApprovalKind, Comment, Release};
 
-use super::{break_glass, judge, leave, permit, valid_approvals};
+use super::{break_glass, judge, leave, permit, valid_approvals, weights};
 use crate::service::people;
 use crate::{Actor, App, Proof, WebError};
 
@@ -234,15 +234,20 @@ pub(super) async fn step(
     comment: &str,
 ) -> Result<Release, WebError> {
     release.state = release.state.after(action, false)?;
+    let mut made = None;
     if release.state == ReleaseState::Draft {
         release.decision = None;
         release.digest = None;
         release.publish_at = None;
         release.channel = None;
         release.generated.clear();
-        release.prepared = None;
+        made = release.prepared.take();
     }
-    write(app, actor, release, action, comment).await
+    let release = write(app, actor, release, action, comment).await?;
+    if let Some(made) = made {
+        weights::discard(app, &made).await?;
+    }
+    Ok(release)
 }
 
 /// Writes a release that has taken its step.

@@ -44,7 +44,7 @@ pub use judge::{begin, judge_facts, today};
 pub use leave::{Leave, leave};
 pub use permit::holds;
 pub use plan::plan;
-pub use prepare::prepare;
+pub use prepare::{not_prepared, prepare};
 pub use propose::{Proposal, edit, propose};
 pub use rejudge::{descends_from, rejudge, under, would_be_allowed};
 pub use revise::revise;

@@ -44,7 +44,7 @@ pub async fn propose(
     actor.require_in(&run.project, &[Role::Contributor], Scope::Release)?;
     let mut release = blank(app, actor.user.id, checkpoint, &run.project);
     fill(app, &mut release, checkpoint, proposal).await?;
-    let audit = crate::service::people::entry(
+    let audit = people::entry(
         app,
         actor,
         "release.propose",

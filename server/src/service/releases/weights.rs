@@ -109,6 +109,19 @@ pub(super) fn not_as_examined(folder: &Path, name: &str) -> WebError {
     WebError::conflict("checkpoint-changed", detail).or_ja(ja)
 }
 
+/// Removes the weights that were made for a release which is a draft again.
+///
+/// # Errors
+/// When the disk fails.
+pub(super) async fn discard(app: &App, made: &Prepared) -> Result<(), WebError> {
+    let Some(name) = Path::new(&made.path).file_name() else { return Ok(()) };
+    let folder = prepared_dir(app).join(name);
+    if folder.is_dir() {
+        fs_err::tokio::remove_dir_all(folder).await.map_err(WebError::internal)?;
+    }
+    Ok(())
+}
+
 /// Removes prepared weights that no release refers to: of releases that went back to draft, and what a kill left half-written.
 ///
 /// # Errors
