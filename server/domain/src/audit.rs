@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Sha256, Timestamp, canonical_json};
+use crate::{Sha256, Text, Timestamp, canonical_json};
 
 /// One line of the audit log: who did what to what, and how they had proved who they are.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -112,6 +112,30 @@ pub enum AuditFault {
         /// When.
         at: Timestamp,
     },
+}
+
+impl AuditFault {
+    /// The sentence in both languages.
+    #[must_use]
+    pub fn text(&self) -> Text {
+        let ja = match self {
+            Self::Hash { seq, found, expected } => {
+                format!(
+                    "{seq}番目の記録が書き込み時と異なります（記録のハッシュ {found}、計算値 {expected}）"
+                )
+            }
+            Self::Gap { expected, found } => {
+                format!("{expected}番目の記録がなく、その位置に{found}番目の記録があります")
+            }
+            Self::Cut { have, seq, at } => format!(
+                "ログは{have}番目の記録で終わっていますが、{at}の時点では{seq}番目までありました。末尾の記録が削除されています"
+            ),
+            Self::Rewritten { seq, at } => {
+                format!("{seq}番目の記録が{at}の時点と異なります。ログ全体が書き直されています")
+            }
+        };
+        Text { en: self.to_string(), ja }
+    }
 }
 
 impl AuditVerifier {

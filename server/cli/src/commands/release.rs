@@ -69,6 +69,9 @@ pub(crate) enum Command {
         id: String,
         #[command(flatten)]
         options: Options,
+        /// Language of what the policy says
+        #[arg(long, value_name = "ja|en", default_value = "en", hide_default_value = true)]
+        lang: Language,
     },
 }
 
@@ -90,9 +93,6 @@ pub(crate) struct Options {
     /// JSON on stdout
     #[arg(long)]
     json: bool,
-    /// Language of what the policy says
-    #[arg(long, value_name = "ja|en", default_value = "en", hide_default_value = true)]
-    lang: Language,
 }
 
 pub(crate) fn run(command: &Command, printer: &Printer) -> anyhow::Result<ExitStatus> {
@@ -125,9 +125,9 @@ pub(crate) fn run(command: &Command, printer: &Printer) -> anyhow::Result<ExitSt
         Command::Revise(args) => acted("revise", args, printer),
         Command::Card(args) => card::run(args, printer),
         Command::List(options) => view::list(options, printer),
-        Command::Show { id, options } => {
+        Command::Show { id, options, lang } => {
             let release: Value = Client::new(&options.server)?.get(&path(id))?;
-            judged(&release, options, printer)
+            judged(&release, *lang, options, printer)
         }
     }
 }
@@ -185,12 +185,17 @@ fn freeze(args: &Act, printer: &Printer) -> anyhow::Result<ExitStatus> {
         let reason = failed.map_or("it is a draft again", |step| words(step, "/detail/en"));
         return Err(Failed::user(format!("The release was not frozen: {reason}")));
     }
-    judged(&release, &args.options, printer)
+    judged(&release, Language::En, &args.options, printer)
 }
 
 /// What was asked is the policy's verdict.
-fn judged(release: &Value, options: &Options, printer: &Printer) -> anyhow::Result<ExitStatus> {
-    view::show(release, options, printer)?;
+fn judged(
+    release: &Value,
+    language: Language,
+    options: &Options,
+    printer: &Printer,
+) -> anyhow::Result<ExitStatus> {
+    view::show_in(language, release, options, printer)?;
     let refused = release["decision"]["verdict"] == "refused";
     Ok(if refused { ExitStatus::Refused } else { ExitStatus::Ok })
 }

@@ -74,7 +74,7 @@ fn page(
             let n = format::count(*entries);
             lang.fill("audit.whole", &[("at", &frame.stamp(&frame.now)), ("n", &n)])
         }
-        Err(fault) => lang.fill("audit.broken", &[("fault", fault)]),
+        Err(fault) => lang.fill("audit.broken", &[("fault", &fault.text().get(lang))]),
     };
     AuditPage {
         how: vec!["sekisho audit verify".to_owned(), "GET /api/v1/audit".to_owned()],

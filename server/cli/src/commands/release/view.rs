@@ -33,7 +33,17 @@ pub(super) fn list(options: &Options, printer: &Printer) -> anyhow::Result<ExitS
 
 /// The release, what the policy holds against it, and where its publication stopped.
 pub(super) fn show(release: &Value, options: &Options, printer: &Printer) -> anyhow::Result<()> {
-    let told = told(release, options.lang);
+    show_in(Language::En, release, options, printer)
+}
+
+/// The same, with what the policy says in this language.
+pub(super) fn show_in(
+    language: Language,
+    release: &Value,
+    options: &Options,
+    printer: &Printer,
+) -> anyhow::Result<()> {
+    let told = told(release, language);
     if options.json {
         printer.json(release)?;
         // The same for the person at the terminal: what stands in the document is long.
