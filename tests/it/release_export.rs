@@ -29,6 +29,18 @@ fn what_was_approved_is_exported_signed_and_every_change_is_found() {
     let good = verify(&out).exits(0);
     let told = format!("{}{}", good.stdout, good.stderr);
     assert!(told.contains("compare"), "the key came with the folder: {told}");
+    let record = lab.show(&id)["decision"]["policy"].clone();
+    let policy =
+        format!("{} {}", record["name"].as_str().expect("text"), record["version"].as_str().expect("text"));
+    let rows = ["signer", "policy", "approvals"].map(|name| {
+        good.stdout
+            .lines()
+            .find(|line| line.starts_with(name))
+            .unwrap_or_else(|| panic!("{name}: {told}"))
+            .to_owned()
+    });
+    assert!(rows[0].contains("lab") && rows[0].contains(&id), "{rows:?}");
+    assert!(rows[1].contains(&policy) && rows[2].contains("1 needed"), "{rows:?}");
 
     let mut flipped = weights.clone();
     *flipped.last_mut().expect("bytes") ^= 1;
@@ -57,6 +69,7 @@ fn what_nobody_approved_says_so_in_folder_and_card() {
     let card = fs_err::read_to_string(out.join("README_ja.md")).expect("a card");
     assert!(card.contains("未承認"), "{card}");
     assert!(!out.join("model.sig").exists(), "nobody signs what nobody approved");
+    assert!(!out.join("release.json").exists(), "nor says how many have");
     lab.service.visitor().get(&format!("/api/v1/releases/{id}/bundle")).is_problem(401, "sign-in-needed");
 }
 

@@ -9,7 +9,7 @@ use sekisho_store::{Checkpoint, Release};
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{COMMENTERS, content, facts, weights};
+use super::{COMMENTERS, content, facts, record, weights};
 use crate::service::{checkpoints, corpora, people};
 use crate::{Actor, App, Noun, WebError};
 
@@ -96,7 +96,8 @@ async fn may_be_used(app: &App, release: &Release, checkpoint: &Checkpoint) -> R
 
 fn marked(mut bundle: Bundle, release: &Release) -> Bundle {
     use sekisho_hub::signature::{PUBLIC_KEY_FILE, SIGNATURE_FILE};
-    let replaced = ["README.md", "README_ja.md", SIGNATURE_FILE, PUBLIC_KEY_FILE];
+    // What says that it was signed, by whom and after how many approvals, is said of no draft.
+    let replaced = ["README.md", "README_ja.md", SIGNATURE_FILE, PUBLIC_KEY_FILE, record::FILE];
     bundle.files.retain(|file| !replaced.contains(&file.path.as_str()));
     let card =
         |path: &str, text: &str| BundleFile::memory(path, sekisho_hub::card::not_approved(text).into_bytes());

@@ -1,10 +1,12 @@
+use std::collections::BTreeMap;
+
 use jiff::civil::Date;
 use sekisho_domain::release::{ReleaseAction, ReleaseState};
 use sekisho_hub::EvalSource;
 use sekisho_policy::Decision;
 use sekisho_store::{Checkpoint, Release};
 
-use super::{act, card, card_extras, content, facts, science, settings, texts, weights};
+use super::{act, card, card_extras, content, facts, record, science, settings, texts, weights};
 use crate::service::checkpoints;
 use crate::{Actor, App, WebError};
 
@@ -46,6 +48,8 @@ pub(super) async fn fix(app: &App, release: &mut Release, checkpoint: &Checkpoin
     release.generated = texts::keep(app, generated).await?;
     card::write(app, release, checkpoint).await?;
     let decision = decide(app, release, checkpoint).await?;
+    let record = BTreeMap::from([(record::FILE.to_owned(), record::text(app, release, &decision).await?)]);
+    release.generated.extend(texts::keep(app, record).await?);
     release.decision = Some(serde_json::to_value(&decision).map_err(WebError::internal)?);
     // The decision is part of what is approved.
     release.digest = Some(content::digest(app, release, checkpoint).await?);

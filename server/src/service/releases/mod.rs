@@ -15,6 +15,7 @@ mod permit;
 mod plan;
 mod prepare;
 mod propose;
+mod record;
 mod rejudge;
 mod revise;
 mod schedule;
