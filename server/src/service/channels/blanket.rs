@@ -18,7 +18,10 @@ use crate::{App, WebError};
 pub async fn carries(app: &App, release: &Release) -> Result<Result<(), Text>, WebError> {
     let not = |en: String, ja: String| Ok(Err(Text { en, ja }));
     let Some(id) = release.channel else {
-        return not("No channel carries this release.".to_owned(), "包括承認の対象ではありません。".to_owned());
+        return not(
+            "No channel carries this release.".to_owned(),
+            "包括承認の対象ではありません。".to_owned(),
+        );
     };
     let channel = find(app, &id.to_string()).await?;
     let reference = releases::find(app, &channel.reference.to_string()).await?;
@@ -105,7 +108,7 @@ pub async fn admit(app: &App, mut release: Release) -> Result<(), WebError> {
     if !refused {
         release.state = release.state.after(ReleaseAction::Request, false)?;
     }
-    release.channel = None;
+    releases::leave_channel(app, &mut release).await?;
     let detail = json!({ "channel": channel, "reason": why.en, "state": release.state });
     let audit = people::system_entry(app, "release.admit", &id, "refused", detail);
     let comment = said(app, &release, &why);

@@ -41,7 +41,7 @@ pub use alike::alike;
 pub use card::{edit_card, editable};
 pub use content::{bundle, model_files, place, released_files};
 pub use export::{Export, Piece, export, may_export, note_export};
-pub use judge::{begin, judge_facts, today};
+pub use judge::{begin, judge_facts, leave_channel, today};
 pub use leave::{Leave, leave};
 pub use permit::holds;
 pub use plan::plan;
