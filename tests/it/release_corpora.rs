@@ -148,7 +148,8 @@ fn what_descends_from_an_lz_subset_leaves_by_no_way() {
     let id = lab.approved(&lineage("L1"), &["ueda"]);
     let evaluation = until("the suite to be queued", 30, || lab.service.evaluation(&lab.checkpoint));
     // The run's parent was trained on it.
-    let _ = lab.service.ingest(&lab.folder.path().join("model"), "base", 10, 1000);
+    let base = lab.service.ingest(&lab.folder.path().join("model"), "base", 10, 1000);
+    let _ = until("its suite to be queued", 30, || lab.service.evaluation(&base));
     let database = Database::open(&lab.service.dir());
     database.execute(
         r#"UPDATE runs SET spec = '{"parent": {"run": "base"}, "data": {"mix": [{"name": "aozora-ja"}]}}' WHERE name = 'gate-mini'"#,
