@@ -95,7 +95,8 @@ impl Channels {
 }
 
 fn private(revision: &str) -> String {
-    lineage("L1").replace("[release]\n", &format!("[release]\nvisibility = \"private\"\nrevision = \"{revision}\"\n"))
+    lineage("L1")
+        .replace("[release]\n", &format!("[release]\nvisibility = \"private\"\nrevision = \"{revision}\"\n"))
 }
 
 #[expect(clippy::disallowed_methods, reason = "the service under test goes by the machine's clock")]
@@ -213,5 +214,8 @@ fn a_channel_is_private_dated_and_approved_by_others() {
     let page = format!("/channels/{}", text(&own["id"]));
     let pressed = lab.service.session("mori").press(&page, &format!("{page}/approve"), "");
     assert_eq!(pressed.status, 403, "{}", pressed.text);
-    assert!(lab.service.session("mori").get(&page).text.contains("自分が申請した") || pressed.text.contains("You proposed this"));
+    assert!(
+        lab.service.session("mori").get(&page).text.contains("自分が申請した")
+            || pressed.text.contains("You proposed this")
+    );
 }

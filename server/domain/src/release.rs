@@ -105,9 +105,8 @@ impl ReleaseState {
             // `frozen` passes within one write; a row found in it was left by an earlier version.
             A::Freeze => &[Self::Draft, Self::Frozen],
             A::Check => &[Self::Frozen],
-            A::Request => &[Self::PolicyChecked],
+            A::Request | A::Admit => &[Self::PolicyChecked],
             A::Approve | A::BreakGlass | A::Reject => &[Self::InReview],
-            A::Admit => &[Self::PolicyChecked],
             A::Rejudge => &[Self::PolicyChecked, Self::InReview, Self::Approved],
             A::Return => &[Self::PolicyChecked, Self::InReview, Self::Approved, Self::Publishing],
             A::Withdraw | A::Edit => &[

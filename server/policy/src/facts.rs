@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use sekisho_domain::lineage::LineageFile;
+use sekisho_domain::lineage::{Input, LineageFile};
 use sekisho_domain::score::ResultEntry;
 use sekisho_domain::{TomlError, parse_toml};
 use serde::Deserialize;
@@ -221,6 +221,12 @@ impl Facts {
         common.rfind('/').map_or("", |end| &common[..=end])
     }
 
+    /// The lineage file that an input of the judged one refers to, where it is here.
+    #[must_use]
+    pub fn parent_of(&self, input: &Input) -> Option<&LineageFile> {
+        self.parents.get(&resolve(&self.path, input.lineage.as_deref()?))
+    }
+
     fn gather_parents(&mut self, folder: &dyn Folder) -> Result<(), FactsError> {
         let mut open: Vec<String> = references(&self.path, &self.lineage).map(|(_, path)| path).collect();
         while let Some(path) = open.pop() {
@@ -259,7 +265,7 @@ impl Facts {
 pub(crate) fn references<'a>(
     path: &'a str,
     lineage: &'a LineageFile,
-) -> impl Iterator<Item = (&'a sekisho_domain::lineage::Input, String)> {
+) -> impl Iterator<Item = (&'a Input, String)> {
     lineage.inputs.iter().filter_map(move |input| Some((input, resolve(path, input.lineage.as_deref()?))))
 }
 
@@ -339,6 +345,18 @@ mod tests {
         assert_eq!(facts("/a/lab/lineage.toml", "/b/l.toml", &["/b/l.toml"]), "");
         assert_eq!(facts("/a/lab/lineage.toml", "x.toml", &[]), "/a/lab/");
         assert_eq!(facts("lineage.toml", "x.toml", &["x.toml"]), "");
+    }
+
+    #[test]
+    fn an_input_leads_to_its_lineage_file() {
+        let text = "model.name = \"m\"\ninput = [{ kind = \"base_model\", lineage = \"../p/l.toml\" }, { kind = \"base_model\", id = \"a/b\" }]\n";
+        let mut facts =
+            Facts::of("/a/m/lineage.toml", parse_toml("lineage.toml", text).expect("a lineage file"));
+        facts
+            .add_parent("/a/p/l.toml", parse_toml("l.toml", "model.name = \"p\"\n").expect("a lineage file"));
+        let names =
+            facts.lineage.inputs.iter().map(|input| facts.parent_of(input).map(|file| &*file.model.name));
+        assert_eq!(names.collect::<Vec<_>>(), [Some("p"), None]);
     }
 
     #[test]

@@ -203,6 +203,14 @@ templates! {
         en: "The model card must say ({terms}): {sentence}",
         ja: "モデルカードに次の文を記載してください（{terms}）：{sentence}"
     }
+    ATTRIBUTION_MISSING {
+        en: "The card does not credit \"{input}\" ({terms}). Name it in README.md, NOTICE or ATTRIBUTION.md.",
+        ja: "「{input}」（{terms}）の帰属表示が見つかりません。README.md、NOTICE、ATTRIBUTION.md のいずれかに記載してください。"
+    }
+    ATTRIBUTION_SENTENCE_MISSING {
+        en: "README.md, NOTICE and ATTRIBUTION.md lack the sentence that {terms} asks for. Add to one of them: {sentence}",
+        ja: "{terms} が求める次の文が、README.md、NOTICE、ATTRIBUTION.md のいずれにもありません。いずれかに追記してください：{sentence}"
+    }
     STATE_CHANGES {
         en: "Say prominently that \"{input}\" was modified ({terms}).",
         ja: "「{input}」を変更したことを明示してください（{terms}）。"
@@ -214,6 +222,14 @@ templates! {
     USE_RESTRICTIONS {
         en: "Pass on the use restrictions of {terms} as an enforceable term, and tell those who receive the model.",
         ja: "{terms} の利用制限を拘束力のある条項として引き継ぎ、利用者に明示してください。"
+    }
+    PASSED_ON_RESTRICTIONS {
+        en: "Restrictions of use of {terms}. Its text lies beside this card: {file}",
+        ja: "{terms} の利用制限。本文は同梱の {file} を参照してください。"
+    }
+    PASSED_ON_POLICY {
+        en: "The acceptable use policy of {terms}. Its text lies beside this card.",
+        ja: "{terms} の利用ポリシー（Acceptable Use Policy）。本文は同梱のファイルを参照してください。"
     }
     USER_LIMIT {
         en: "{terms} ends at a number of monthly active users. Say so in the card.",

@@ -207,6 +207,14 @@ fn what_card_and_notice_must_show_follows_from_the_lineage() {
     let owed = crate::owed(&facts, &base());
     assert_eq!(owed.built_with.iter().collect::<Vec<_>>(), ["Built with Llama"]);
     assert_eq!(owed.notices.len(), 2, "{owed:?}");
+    // Gemma's terms and Llama's policy are passed on; what is under CC BY is credited by name.
+    let restrictions: Vec<&str> = owed.restrictions.iter().map(|text| text.en.as_str()).collect();
+    assert_eq!(restrictions.len(), 2, "{restrictions:?}");
+    assert!(
+        restrictions.iter().any(|text| text.contains("gemma §3.1, §3.2") && text.contains("GEMMA_TERMS"))
+    );
+    assert!(restrictions.iter().any(|text| text.contains("acceptable use policy of llama3.1")));
+    assert!(owed.credits.iter().any(|(_, license)| license == "CC-BY-4.0"), "{:?}", owed.credits);
 }
 
 #[test]

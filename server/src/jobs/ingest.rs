@@ -3,9 +3,7 @@ use std::collections::hash_map::Entry;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use axum::http::StatusCode;
 use sekisho_domain::checkpoint::CheckpointState;
-use sekisho_domain::run::RunState;
 use sekisho_domain::{RunId, Step, Text, is_disk_full};
 use sekisho_store::{Checkpoint, Run, StoreError, Verification};
 use sekisho_weights::{Inspected, Refusal};

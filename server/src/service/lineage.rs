@@ -1,8 +1,11 @@
 //! What went into a checkpoint, as its run's specification and those of the runs before it say.
 
+use std::collections::BTreeSet;
+
 use sekisho_domain::lineage::{InputKind, Level};
+use sekisho_domain::{Step, Tokens};
 use sekisho_policy::{LineageGraph, LineageNode, Standing};
-use sekisho_store::Checkpoint;
+use sekisho_store::{Checkpoint, Run};
 use serde_json::Value;
 
 use super::corpora::{self, Claim};
@@ -38,6 +41,79 @@ pub async fn of_checkpoint(app: &App, checkpoint: &Checkpoint) -> Result<Lineage
 fn model(name: String, is_known: bool) -> LineageNode {
     let standing = if is_known { Standing::Clear } else { Standing::Unknown };
     LineageNode { name, kind: None, level: None, license: None, generator: None, standing }
+}
+
+/// What a run's specification says of the checkpoint that the run goes on from.
+enum Branch {
+    /// It starts from first weights of its own.
+    Scratch,
+    /// It goes on from this update of a run that is registered here.
+    From(Box<Run>, Step),
+    /// It goes on from weights whose training nobody registered here.
+    Unknown,
+}
+
+async fn branch(app: &App, spec: &Value) -> Result<Branch, WebError> {
+    if spec["init"]["from"].is_string() {
+        return Ok(Branch::Unknown);
+    }
+    if spec["parent"].is_null() {
+        return Ok(Branch::Scratch);
+    }
+    let (run, step) = (runs::parent_of(app, spec).await?, spec["parent"]["step"].as_u64());
+    Ok(run.zip(step).map_or(Branch::Unknown, |(run, step)| Branch::From(Box::new(run), Step(step))))
+}
+
+/// Tokens of a checkpoint's stage and of all stages before it. None where that is not known: a run on the way has no specification,
+/// began with weights from elsewhere, or branched off where neither a checkpoint nor a metric row of its parent tells the tokens.
+///
+/// # Errors
+/// When the store fails.
+pub async fn cumulative_tokens(app: &App, checkpoint: &Checkpoint) -> Result<Option<Tokens>, WebError> {
+    let (mut total, mut seen) = (checkpoint.tokens.0, BTreeSet::new());
+    let mut next = app.store.run(checkpoint.run).await?;
+    while let Some(run) = next {
+        // Steps may count from 1 again in a child, so only the run itself tells whether the way leads back.
+        if !seen.insert(run.id) {
+            return Ok(None);
+        }
+        let Some(spec) = &run.spec else { return Ok(None) };
+        next = match branch(app, spec).await? {
+            Branch::Scratch => return Ok(Some(Tokens(total))),
+            Branch::Unknown => return Ok(None),
+            Branch::From(parent, step) => {
+                let Some(before) = tokens_at(app, &parent, step).await? else { return Ok(None) };
+                total = total.saturating_add(before.0);
+                Some(*parent)
+            }
+        };
+    }
+    Ok(None)
+}
+
+/// Tokens of a run's stage at an update: its checkpoint's, else its log's.
+async fn tokens_at(app: &App, run: &Run, step: Step) -> Result<Option<Tokens>, WebError> {
+    if step == Step(0) {
+        return Ok(Some(Tokens(0)));
+    }
+    let checkpoints = app.store.checkpoints_of_run(run.id).await?;
+    if let Some(found) = checkpoints.iter().find(|found| found.step == step) {
+        return Ok(Some(found.tokens));
+    }
+    let rows = app.store.metrics(run.id).await?;
+    Ok(rows.iter().find(|row| row.step == step).map(|row| row.tokens))
+}
+
+/// The checkpoint that a run goes on from, as its specification names it. None where it starts from scratch or names one that is not
+/// registered here.
+///
+/// # Errors
+/// When the store fails.
+pub async fn parent_checkpoint(app: &App, run: &Run) -> Result<Option<Checkpoint>, WebError> {
+    let Some(spec) = &run.spec else { return Ok(None) };
+    let Branch::From(parent, step) = branch(app, spec).await? else { return Ok(None) };
+    let checkpoints = app.store.checkpoints_of_run(parent.id).await?;
+    Ok(checkpoints.into_iter().find(|found| found.step == step))
 }
 
 /// Texts, the tokenizer, and weights that it began with.

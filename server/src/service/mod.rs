@@ -4,6 +4,7 @@ pub mod audit;
 pub mod channels;
 pub mod checkpoints;
 pub mod comparisons;
+pub mod compute;
 pub mod copies;
 pub mod corpora;
 pub mod evaluations;

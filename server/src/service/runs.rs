@@ -1,7 +1,8 @@
-use sekisho_domain::run::{EventKind, RunEvent, RunState};
+use sekisho_domain::run::{Devices, EventKind, RunEvent, RunState};
 use sekisho_domain::wire::{MetricsAccepted, MetricsBatch, RegisterRun, RunView};
 use sekisho_domain::{RunId, Sha256, Step, Tokens, canonical_json};
 use sekisho_store::Run;
+use serde_json::Value;
 
 use super::corpora;
 use crate::{App, Noun, WebError};
@@ -16,15 +17,8 @@ const MAX_ROWS: usize = 10_000;
 /// When the store fails.
 pub async fn line(app: &App, run: Run) -> Result<Vec<Run>, WebError> {
     let mut line = vec![run];
-    while let Some(key) = line.last().and_then(parent) {
-        let found = match app.store.run_by_name(&key).await? {
-            Some(run) => Some(run),
-            None => match key.parse() {
-                Ok(id) => app.store.run(id).await?,
-                Err(_) => None,
-            },
-        };
-        match found {
+    while let Some(spec) = line.last().and_then(|run| run.spec.as_ref()) {
+        match parent_of(app, spec).await? {
             Some(parent) if line.iter().all(|run| run.id != parent.id) => line.push(parent),
             _ => break,
         }
@@ -32,8 +26,19 @@ pub async fn line(app: &App, run: Run) -> Result<Vec<Run>, WebError> {
     Ok(line)
 }
 
-fn parent(run: &Run) -> Option<String> {
-    run.spec.as_ref()?["parent"]["run"].as_str().map(ToOwned::to_owned)
+/// The run that a specification names as its parent; none where it names none, or one that is not registered here.
+///
+/// # Errors
+/// When the store fails.
+pub async fn parent_of(app: &App, spec: &Value) -> Result<Option<Run>, WebError> {
+    let Some(key) = spec["parent"]["run"].as_str() else { return Ok(None) };
+    match app.store.run_by_name(key).await? {
+        Some(run) => Ok(Some(run)),
+        None => match key.parse() {
+            Ok(id) => Ok(app.store.run(id).await?),
+            Err(_) => Ok(None),
+        },
+    }
 }
 
 /// A run by id or by name.
@@ -176,9 +181,18 @@ pub async fn metrics(app: &App, key: &str, batch: &MetricsBatch) -> Result<Metri
 /// Takes an event; those that say how the run stands also change its state.
 ///
 /// # Errors
-/// 404.
+/// 404, 400 for an event of kind `devices` whose note does not say what computes.
 pub async fn event(app: &App, key: &str, event: &RunEvent) -> Result<(), WebError> {
     let run = find(app, key).await?;
+    if event.kind == EventKind::Devices {
+        event.note.parse::<Devices>().map_err(|error| {
+            let ja = format!(
+                "計算デバイスを「{}」から読み取れません。「64 × NVIDIA H200」「2 × CPU thread」のように、個数、×、名前の順に記載してください。",
+                event.note
+            );
+            WebError::bad_request("run-event", format!("{error}.")).or_ja(ja)
+        })?;
+    }
     let now = app.now();
     app.store.add_event(run.id, event, now).await?;
     let state = match event.kind {

@@ -22,8 +22,8 @@ use crate::{App, Noun, WebError};
 /// The pages and the static files. The fallback answers every path that is neither theirs nor the API's.
 pub fn router() -> Router<App> {
     use pages::{
-        audit, channel, channels, checkpoint, corpora, corpus, evaluation, leaderboard, login, login_command, overview,
-        policies, queue, release, releases, run, runs, samples, search, settings,
+        audit, channel, channels, checkpoint, corpora, corpus, evaluation, leaderboard, login, login_command,
+        overview, policies, queue, release, releases, run, runs, samples, search, settings,
     };
     Router::new()
         .route("/", get(overview::show))

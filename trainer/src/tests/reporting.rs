@@ -136,6 +136,8 @@ fn a_server_is_told_everything() {
     let kinds: Vec<&str> = events.iter().map(|event| event["kind"].as_str().expect("a kind")).collect();
     assert_eq!((kinds.first(), kinds.last()), (Some(&"started"), Some(&"finished")));
     assert!(kinds.contains(&"data_stage"), "{kinds:?}");
+    let computes = events.iter().find(|event| event["kind"] == "devices").expect("what computes");
+    assert_eq!((computes["step"].as_u64(), computes["note"].as_str()), (Some(0), Some("2 × CPU thread")));
 }
 
 /// Starts the server after an update.

@@ -1,4 +1,4 @@
-use sekisho_domain::run::EventKind;
+use sekisho_domain::run::{Devices, EventKind};
 use sekisho_domain::wire::RegisterRun;
 use sekisho_domain::{Step, Tokens};
 use sekisho_model::Tokenizer;
@@ -74,6 +74,8 @@ impl Run {
             Some(step) => (EventKind::Resumed, format!("from checkpoint {step}")),
         };
         run.event(kind, run.state.step, note, options)?;
+        let computes = devices(device.device).to_string();
+        run.event(EventKind::Devices, run.state.step, computes, options)?;
         run.report(progress);
         beginning.keep();
         Ok(run)
@@ -109,6 +111,17 @@ impl Run {
             copy: Box::new(move |step| !checkpoint::is_permanent(step, &keep)),
         };
         Ok(Some(Reporter::start(RunClient::new(address)?, subject)?))
+    }
+}
+
+/// What computes, as the server is told. The threads are those of the pool that trains.
+fn devices(device: Device) -> Devices {
+    match device {
+        Device::Cpu => {
+            let count = rayon::current_num_threads() as u64;
+            Devices { count, name: Devices::CPU_THREAD.to_owned() }
+        }
+        other => Devices { count: 1, name: other.to_string() },
     }
 }
 

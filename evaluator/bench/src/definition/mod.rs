@@ -224,6 +224,15 @@ impl TaskDefinition {
         })
     }
 
+    /// The data files that hold the items a run asks, in the order of the definition.
+    ///
+    /// # Errors
+    /// [`TaskError::Split`] when the task has not got the split.
+    pub fn asked_sources(&self, run: &TaskRun) -> Result<Vec<&SourceRef>, TaskError> {
+        let role = self.splits.role(self.split_of(run)?);
+        Ok(self.sources.iter().filter(|source| source.role == role).collect())
+    }
+
     /// The data files that a run needs, in the order of the definition: those of its split and of its shots.
     ///
     /// # Errors

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use sekisho_domain::lineage::{InputStage, ReleaseStage};
 use sekisho_domain::release::ReleaseState;
+use sekisho_domain::run::Devices;
 use sekisho_domain::{Sha256, Text, Tokens};
 
 /// What a card says beyond [`CardFacts`](super::CardFacts). Empty by default: nothing is known, and nothing is said.
@@ -17,8 +18,8 @@ pub struct CardExtras {
     pub tokenizer: Option<CardTokenizer>,
     /// Subsets of the registry with their use; they take the place of the lineage's corpora and synthetic inputs.
     pub subsets: Vec<CardSubset>,
-    /// What the training took.
-    pub compute: Option<CardCompute>,
+    /// What the training took, one entry for each kind and number of devices, in the order of use.
+    pub compute: Vec<CardCompute>,
     /// Mean over training tokens.
     pub curve: Option<CardCurve>,
     /// The base model's scores under the same settings.
@@ -35,6 +36,8 @@ pub struct CardExtras {
     pub results_url: Option<String>,
     /// What is published of each part of the work.
     pub components: Vec<CardComponent>,
+    /// What a licence wants credited by its name, also of the models that this one descends from.
+    pub credits: Vec<CardCredit>,
     /// Restrictions on use that a licence wants passed on.
     pub restrictions: Vec<Text>,
     /// The signature in `model.sig`.
@@ -114,15 +117,13 @@ pub struct CardSubset {
     pub counted_with: Option<String>,
 }
 
-/// What the training took.
+/// What the training took on the same devices.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CardCompute {
-    /// Name of the device, `H200`.
-    pub gpu: String,
-    /// How many.
-    pub count: u64,
-    /// Devices times days.
-    pub gpu_days: f64,
+    /// What computed: GPUs, or threads of a CPU.
+    pub devices: Devices,
+    /// Wall time.
+    pub hours: f64,
 }
 
 /// The learning curve. Only means over the whole task set belong here.
@@ -205,6 +206,15 @@ pub struct CardEnvironment {
     pub dtype: String,
     /// Whether prompts began with BOS; none when tasks differ.
     pub bos: Option<bool>,
+}
+
+/// Something that is credited by its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CardCredit {
+    /// What it is called.
+    pub name: String,
+    /// SPDX expression, `LicenseRef-…`, or a Hub licence id.
+    pub license: String,
 }
 
 /// Evaluation items found in the training data.

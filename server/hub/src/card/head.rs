@@ -9,7 +9,7 @@ use super::markdown::{Cell, escape, or_dash, prose, table};
 use super::{Card, CardFamilyMember, Section};
 
 impl Card<'_> {
-    /// Link to the other language, title with what licences want shown, and what kind of release this is.
+    /// Link to the other language, title with what licences want shown, what kind of release this is, and its description.
     pub(super) fn head(&self) -> String {
         let facts = self.facts;
         let link = self.say("[日本語](README_ja.md)", "[English](README.md)");
@@ -21,6 +21,9 @@ impl Card<'_> {
         if self.release().is_some_and(|release| release.stage == ReleaseStage::Beta) {
             parts.push(self.say("> This is a beta release.", "> ベータ版です。").to_owned());
         }
+        // The Hub has no field for a description of a model: what it shows is the card.
+        let description = self.release().and_then(|release| release.description.as_deref());
+        parts.extend(description.map(prose).filter(|text| !text.is_empty()));
         parts.join("\n\n")
     }
 

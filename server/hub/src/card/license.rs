@@ -1,11 +1,11 @@
 //! Licence, credits, restrictions that are passed on, and decisions of the lab on what a lab may decide.
 
-use sekisho_domain::lineage::{Input, Waiver};
+use sekisho_domain::lineage::Waiver;
 
+use super::Card;
 use super::data::name;
 use super::figures::day;
 use super::markdown::{Cell, escape, or_dash, prose, table};
-use super::{Card, CardSubset};
 
 impl Card<'_> {
     pub(super) fn license(&self) -> String {
@@ -13,17 +13,7 @@ impl Card<'_> {
         let declared = self.release().map(|release| release.license.join(", "));
         let mut parts: Vec<String> =
             declared.filter(|ids| !ids.is_empty()).map(|ids| prose(&ids)).into_iter().collect();
-        let mut credits: Vec<String> = self
-            .facts
-            .lineage
-            .inputs
-            .iter()
-            .filter(|input| !self.is_subset(input))
-            .filter_map(credit)
-            .collect();
-        credits.extend(extras.subsets.iter().filter_map(subset_credit));
-        credits.sort();
-        credits.dedup();
+        let credits = self.credits();
         if !credits.is_empty() {
             let intro = self.say(
                 "The model was made from the following, under these licences:",
@@ -49,6 +39,24 @@ impl Card<'_> {
         parts.join("\n\n")
     }
 
+    /// One line for everything that has a licence of its own: inputs and subsets, and what models before this one owe credit for.
+    fn credits(&self) -> Vec<String> {
+        let extras = &self.facts.extras;
+        let inputs = self.facts.lineage.inputs.iter().filter(|input| !self.is_subset(input));
+        let inputs = inputs.map(|input| (name(input), input.license.as_deref()));
+        let subsets = extras.subsets.iter().map(|subset| (subset.id.as_str(), subset.license.as_deref()));
+        let own: Vec<(&str, &str)> =
+            inputs.chain(subsets).filter_map(|(name, license)| Some((name, license?))).collect();
+        // A name that is there already may have its licence in another spelling.
+        let owed = extras.credits.iter().map(|credit| (credit.name.as_str(), credit.license.as_str()));
+        let owed = owed.filter(|(name, _)| !own.iter().any(|(known, _)| known == name));
+        let line = |(name, license): (&str, &str)| format!("- {}: {}", prose(name), escape(license));
+        let mut lines: Vec<String> = own.iter().copied().chain(owed).map(line).collect();
+        lines.sort();
+        lines.dedup();
+        lines
+    }
+
     /// Rule, input and term of each decision. Reasons, evidence and names stay with the release: they are the lab's own.
     fn waivers(&self) -> Option<String> {
         let waivers = &self.facts.lineage.waivers;
@@ -70,13 +78,4 @@ impl Card<'_> {
         let rows: Vec<Vec<Cell>> = waivers.iter().map(row).collect();
         Some(format!("{intro}\n\n{}", table(&header, &rows)))
     }
-}
-
-/// `- web-ja: CC-BY-4.0`.
-fn credit(input: &Input) -> Option<String> {
-    Some(format!("- {}: {}", prose(name(input)), escape(input.license.as_deref()?)))
-}
-
-fn subset_credit(subset: &CardSubset) -> Option<String> {
-    Some(format!("- {}: {}", prose(&subset.id), escape(subset.license.as_deref()?)))
 }

@@ -34,8 +34,8 @@ use sekisho_domain::{Language, Text};
 pub use edits::{CardEditError, CardEdits, LARGEST_EDIT, check_edit};
 pub use extras::{
     CardComparison, CardComparisonRow, CardComponent, CardComponentKind, CardComponentState, CardCompute,
-    CardContaminatedTask, CardContamination, CardCurve, CardCurvePoint, CardDifference, CardEnvironment,
-    CardExtras, CardFamilyMember, CardSignature, CardSubset, CardTokenizer,
+    CardContaminatedTask, CardContamination, CardCredit, CardCurve, CardCurvePoint, CardDifference,
+    CardEnvironment, CardExtras, CardFamilyMember, CardSignature, CardSubset, CardTokenizer,
 };
 pub use facts::{CardCheckpoint, CardFacts, CardMean, CardScore};
 pub use later::{not_approved, superseded};

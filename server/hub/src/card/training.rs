@@ -1,11 +1,12 @@
 //! Hyperparameters, compute and the learning curve.
 
 use sekisho_domain::Language;
+use sekisho_domain::run::Devices;
 use serde_json::Value;
 
 use super::figures::{exact, score, small};
 use super::markdown::{Cell, code, list_of_values, table};
-use super::{Card, CardCurve, CardCurvePoint, Section};
+use super::{Card, CardCompute, CardCurve, CardCurvePoint, Section};
 
 /// Checkpoints that the table of the curve shows at most.
 const SHOWN_POINTS: usize = 40;
@@ -54,21 +55,40 @@ impl Card<'_> {
     }
 
     fn compute(&self) -> Option<String> {
-        let compute = self.facts.extras.compute.as_ref()?;
-        let (gpu, count) = (&compute.gpu, exact(compute.count));
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "clamped to whole days above"
-        )]
-        let days = match compute.gpu_days.max(0.0) {
-            days if days < 10.0 => format!("{days:.1}"),
-            days => exact(days.round() as u64),
+        let all: Vec<String> =
+            self.facts.extras.compute.iter().map(|compute| self.computed(compute)).collect();
+        (!all.is_empty()).then(|| all.join(self.say("; ", "；")))
+    }
+
+    /// GPUs with GPU time, threads of a CPU with wall time.
+    fn computed(&self, compute: &CardCompute) -> String {
+        let Devices { count, name } = &compute.devices;
+        let (is_cpu, n) = (compute.devices.is_cpu(), exact(*count));
+        #[expect(clippy::cast_precision_loss, reason = "no lab has 2^53 devices")]
+        let hours = compute.hours.max(0.0) * if is_cpu { 1.0 } else { *count as f64 };
+        let (unit_en, unit_ja) = if is_cpu { ("", "") } else { ("GPU-", " GPU") };
+        let time = match (hours, self.language) {
+            (hours, Language::En) if hours >= 24.0 => {
+                format!("about {} {unit_en}days", rounded(hours / 24.0))
+            }
+            (hours, Language::Ja) if hours >= 24.0 => format!("約{}{unit_ja}日", rounded(hours / 24.0)),
+            (hours, Language::En) if hours >= 1.0 => format!("about {} {unit_en}hours", rounded(hours)),
+            (hours, Language::Ja) if hours >= 1.0 => format!("約{}{unit_ja}時間", rounded(hours)),
+            (hours, Language::En) if hours >= 1.0 / 60.0 => {
+                format!("about {} {unit_en}minutes", rounded(hours * 60.0))
+            }
+            (hours, Language::Ja) if hours >= 1.0 / 60.0 => format!("約{}{unit_ja}分", rounded(hours * 60.0)),
+            (_, Language::En) => format!("less than 1 {unit_en}minute"),
+            (_, Language::Ja) if is_cpu => "1分未満".to_owned(),
+            (_, Language::Ja) => "1 GPU分未満".to_owned(),
         };
-        Some(match self.language {
-            Language::En => format!("{count} × {gpu}, about {days} GPU-days"),
-            Language::Ja => format!("{gpu} {count}基、約{days} GPU日"),
-        })
+        match (is_cpu, self.language) {
+            (true, Language::En) if *count == 1 => format!("1 CPU thread, {time}"),
+            (true, Language::En) => format!("{n} CPU threads, {time}"),
+            (true, Language::Ja) => format!("CPU {n}スレッド、{time}"),
+            (false, Language::En) => format!("{n} × {name}, {time}"),
+            (false, Language::Ja) => format!("{name} {n}基、{time}"),
+        }
     }
 
     /// Mean over trained tokens: the figure, if it is among the files, and its numbers.
@@ -108,6 +128,17 @@ impl Card<'_> {
         };
         table(&header, &thinned(&curve.points).into_iter().map(row).collect::<Vec<_>>())
     }
+}
+
+/// `4,480`, and `1.5` below ten.
+fn rounded(value: f64) -> String {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "never below zero, and rounded"
+    )]
+    let whole = value.round() as u64;
+    if value < 9.95 { format!("{value:.1}") } else { exact(whole) }
 }
 
 /// The first, the last, and evenly many between them.

@@ -68,6 +68,25 @@ pub(crate) fn duty(
     all
 }
 
+/// Whether a reader of the card, NOTICE or ATTRIBUTION finds these words: a name to be credited, or a licence's own sentence. None
+/// without a card: the one that is published is written with every credit.
+pub(crate) fn gives_credit(case: &Case<'_>, text: &str) -> Option<bool> {
+    let files = files(case)?;
+    card(files)?;
+    let wanted = words(text);
+    let shows = |file: &ReleasedFile| {
+        let shown = visible(body(file.text()));
+        wanted.is_empty() || words(&shown).windows(wanted.len()).any(|window| window == wanted)
+    };
+    Some(files.iter().filter(|file| is_credit(&file.path)).any(shows))
+}
+
+/// Where credit is looked for.
+fn is_credit(name: &str) -> bool {
+    let upper = name.to_ascii_uppercase();
+    name.eq_ignore_ascii_case(CARD) || upper.starts_with("NOTICE") || upper.starts_with("ATTRIBUTION")
+}
+
 /// Display name, repository and the card's title must all begin with the prefix.
 fn name_prefix(case: &Case<'_>, prefix: &str, terms: &str) -> Vec<(Weight, Code, Text)> {
     let owed = messages::NAME_PREFIX_DUTY.fill(&[("prefix", prefix), ("terms", terms)]);

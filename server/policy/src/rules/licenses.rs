@@ -99,23 +99,50 @@ pub struct Owed {
     pub notices: BTreeSet<String>,
     /// Sentences that give credit in the licence's own words.
     pub attributions: BTreeSet<String>,
+    /// What must be credited by its name, with its licence.
+    pub credits: BTreeSet<(String, String)>,
+    /// Restrictions on use that are passed on, each with where its text is.
+    pub restrictions: BTreeSet<Text>,
 }
 
 pub(crate) fn owed(case: &Case<'_>) -> Owed {
     let mut owed = Owed::default();
     for usage in &case.walked.usages {
+        // The lineage of a generator is credited under the text that it wrote, as the finding names it.
+        let name = usage.output.unwrap_or(usage.name);
         for (expression, r#use, _) in licensed(usage) {
-            for rule in expression.and_then(|text| resolve(text, case.set)).unwrap_or_default() {
-                let duties = rule.duties(r#use);
-                let when = |duty| duties.contains(&duty);
-                owed.built_with.extend(rule.built_with.clone().filter(|_| when(Duty::BuiltWith)));
-                owed.notices.extend(rule.notice.clone().filter(|_| when(Duty::Notice)));
-                let sentence = rule.attribution.as_ref().filter(|_| when(Duty::Attribution));
-                owed.attributions.extend(sentence.map(|text| text.replace("{input}", usage.name)));
+            let Some(expression) = expression else { continue };
+            for rule in resolve(expression, case.set).unwrap_or_default() {
+                owed.add(rule, r#use, (name, expression));
             }
         }
     }
     owed
+}
+
+impl Owed {
+    fn add(&mut self, rule: &LicenseRule, r#use: Use, (name, license): (&str, &str)) {
+        let duties = rule.duties(r#use);
+        let when = |duty| duties.contains(&duty);
+        let terms = |duty| format!("{} {}", rule.id, rule.clause(duty)).trim_end().to_owned();
+        self.built_with.extend(rule.built_with.clone().filter(|_| when(Duty::BuiltWith)));
+        self.notices.extend(rule.notice.clone().filter(|_| when(Duty::Notice)));
+        if when(Duty::Attribution) {
+            match &rule.attribution {
+                Some(sentence) => drop(self.attributions.insert(sentence.replace("{input}", name))),
+                None => drop(self.credits.insert((name.to_owned(), license.to_owned()))),
+            }
+        }
+        if when(Duty::UseRestrictions) {
+            let (terms, file) = (terms(Duty::UseRestrictions), rule.file.as_deref().unwrap_or("LICENSE"));
+            let values = [("terms", terms.as_str()), ("file", file)];
+            self.restrictions.insert(messages::PASSED_ON_RESTRICTIONS.fill(&values));
+        }
+        if when(Duty::UsePolicy) {
+            let terms = terms(Duty::UsePolicy);
+            self.restrictions.insert(messages::PASSED_ON_POLICY.fill(&[("terms", &terms)]));
+        }
+    }
 }
 
 /// The licences of the bases that the model's own weights descend from.
@@ -149,18 +176,7 @@ fn apply(case: &Case<'_>, reach: &Reach<'_>, duty: Duty, bases: &BTreeSet<&str>,
     let named = [("input", reach.name), ("license", rule.id.as_str()), ("terms", &terms)];
     let mut owe = |code, text| reach.add(findings, Weight::Obligation, code, duty, text);
     match duty {
-        Duty::Attribution => {
-            let sentence = rule.attribution.as_ref().map(|text| text.replace("{input}", reach.name));
-            owe(
-                Code::Attribution,
-                match &sentence {
-                    Some(sentence) => {
-                        messages::ATTRIBUTION_SENTENCE.fill(&[("sentence", sentence), ("terms", &terms)])
-                    }
-                    None => messages::ATTRIBUTION.fill(&named),
-                },
-            );
-        }
+        Duty::Attribution => credit(case, reach, findings),
         Duty::StateChanges => owe(Code::StateChanges, messages::STATE_CHANGES.fill(&named)),
         Duty::UseRestrictions => owe(Code::UseRestrictions, messages::USE_RESTRICTIONS.fill(&named)),
         Duty::UserLimit => owe(Code::UserLimit, messages::USER_LIMIT.fill(&named)),
@@ -198,6 +214,32 @@ fn apply(case: &Case<'_>, reach: &Reach<'_>, duty: Duty, bases: &BTreeSet<&str>,
                 reach.add(findings, weight, code, duty, text);
             }
         }
+    }
+}
+
+/// Credit is owed, in the licence's own words where it has some. A card without those words stands in the way; that a name is not in
+/// the card a person should look at, for it may be there under another.
+fn credit(case: &Case<'_>, reach: &Reach<'_>, findings: &mut Findings) {
+    let terms = reach.terms(Duty::Attribution);
+    let sentence = reach.rule.attribution.as_ref().map(|text| text.replace("{input}", reach.name));
+    let (owed, weight, missing) = match &sentence {
+        Some(sentence) => {
+            let values = [("sentence", sentence.as_str()), ("terms", &terms)];
+            let missing = messages::ATTRIBUTION_SENTENCE_MISSING.fill(&values);
+            (messages::ATTRIBUTION_SENTENCE.fill(&values), Weight::Violation, missing)
+        }
+        None => {
+            let values = [("input", reach.name), ("terms", &terms)];
+            (
+                messages::ATTRIBUTION.fill(&values),
+                Weight::Warning,
+                messages::ATTRIBUTION_MISSING.fill(&values),
+            )
+        }
+    };
+    reach.add(findings, Weight::Obligation, Code::Attribution, Duty::Attribution, owed);
+    if files::gives_credit(case, sentence.as_deref().unwrap_or(reach.name)) == Some(false) {
+        reach.add(findings, weight, Code::Attribution, Duty::Attribution, missing);
     }
 }
 

@@ -182,6 +182,9 @@ fn spellings(text: &str) -> Vec<String> {
     ]
 }
 
+/// What the lineages above owe.
+const CREDIT: &str = "- wiki-ja: CC-BY-4.0";
+
 /// The sentence in the announcement, in the description and in either card.
 fn everywhere(lineage: &str, text: &str) -> Vec<crate::Decision> {
     let license = if lineage.contains("\"other\"") { "other" } else { "apache-2.0" };
@@ -191,8 +194,8 @@ fn everywhere(lineage: &str, text: &str) -> Vec<crate::Decision> {
         let files = Files::default().with("/lab/lineage.toml", &lineage);
         let files = files.with("/lab/r/LICENSE", crate::license_text("apache-2.0").expect("carried"));
         files
-            .with("/lab/r/README.md", &format!("{front}# x\n"))
-            .with(&format!("/lab/r/{file}"), &format!("{front}# x\n\n{body}\n"))
+            .with("/lab/r/README.md", &format!("{front}# x\n\n{CREDIT}\n"))
+            .with(&format!("/lab/r/{file}"), &format!("{front}# x\n\n{CREDIT}\n\n{body}\n"))
     };
     let described = lineage.replace(
         "announcement = \"a.md\"",

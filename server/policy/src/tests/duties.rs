@@ -112,6 +112,40 @@ fn each_broken_duty_has_its_own_code() {
 }
 
 #[test]
+fn a_card_that_credits_nobody_is_told() {
+    let lineage = r#"
+model.name = "lab-1b"
+input = [
+  { kind = "corpus", id = "wiki_ja", level = "L1", license = "CC-BY-SA-4.0", stage = "pretrain" },
+  { kind = "corpus", id = "dolma", level = "L1", license = "ODC-By-1.0", stage = "pretrain" },
+]
+release = { repo = "lab/lab-1b", license = ["cc-by-sa-4.0"], files = "release" }
+"#;
+    let sentence =
+        "Contains information from dolma which is made available under the ODC Attribution License.";
+    let found = |files: &[(&str, &str)]| {
+        let base = Files::default().with("/lab/lineage.toml", lineage);
+        let add = |all: Files, (name, text): &(&str, &str)| all.with(&format!("/lab/release/{name}"), text);
+        let decision = judge(&files.iter().fold(base, add));
+        let of = |list: &[crate::Finding]| list.iter().filter(|f| f.code == crate::Code::Attribution).count();
+        (of(&decision.violations), of(&decision.warnings), of(&decision.obligations))
+    };
+    let card = |body: &str| format!("---\nlicense: cc-by-sa-4.0\ntags: [wiki_ja]\n---\n# lab-1b\n\n{body}\n");
+    assert_eq!(found(&[("README.md", &card(""))]), (1, 1, 2), "the front matter is no credit");
+    assert_eq!(found(&[("README.md", &card("```\nwiki_ja\n```"))]), (1, 1, 2), "nor is code");
+    // As the card writes them: mark-up is no part of a name.
+    let whole = format!("- wiki\\_ja: CC-BY-SA-4.0\n\n> {sentence}");
+    assert_eq!(found(&[("README.md", &card(&whole))]), (0, 0, 2));
+    assert_eq!(found(&[("README.md", &card(&sentence.replace("ODC", "odc")))]), (1, 1, 2), "byte for byte");
+    let elsewhere =
+        [("README.md", card("")), ("NOTICE", sentence.to_owned()), ("Attribution.md", "wiki_ja".to_owned())];
+    let elsewhere: Vec<(&str, &str)> = elsewhere.iter().map(|(name, text)| (*name, text.as_str())).collect();
+    assert_eq!(found(&elsewhere), (0, 0, 2));
+    // Where there is no card yet, the service writes it.
+    assert_eq!(found(&[("NOTICE", "Copyright")]), (0, 0, 2));
+}
+
+#[test]
 fn a_cut_licence_is_no_licence() {
     let Some(folder) = licenses() else { return };
     let good = swallow(&folder);

@@ -26,6 +26,7 @@ struct Release {
     notice: String,
     license: String,
     policy: String,
+    credit: String,
 }
 
 /// The licence itself out of a file that may hold more.
@@ -67,6 +68,7 @@ impl Release {
             notice: rule.notice.clone().unwrap_or_default(),
             license: found(Duty::LicenseFile, &rule.text),
             policy: found(Duty::UsePolicy, &rule.use_policy),
+            credit: rule.attribution.clone().unwrap_or_default().replace("{input}", "x"),
         }
     }
 
@@ -88,12 +90,12 @@ impl Release {
     }
 
     fn codes(&self) -> BTreeSet<&'static str> {
-        let Self { name, repository, declared, title, shown, .. } = self;
+        let Self { name, repository, declared, title, shown, credit, .. } = self;
         let lineage = format!(
             "model.name = \"{name}\"\ninput = [{}]\nrelease = {{ repo = \"lab/{repository}\", license = [\"{declared}\"], files = \"r\" }}\n",
             self.input()
         );
-        let card = format!("---\nlicense: {declared}\n---\n# {title}\n\n{shown}\n");
+        let card = format!("---\nlicense: {declared}\n---\n# {title}\n\n{shown}\n\n{credit}\n");
         let mut files = Files::default().with("/lab/lineage.toml", &lineage).with("/lab/r/README.md", &card);
         for (file, text) in
             [("NOTICE", &self.notice), ("LICENSE", &self.license), ("USE_POLICY.md", &self.policy)]
@@ -122,6 +124,13 @@ fn mutations(good: &Release, duty: Duty) -> (&'static str, Vec<Release>) {
             let lower = good.shown.to_lowercase();
             let changed = [String::new(), hidden, fenced, lower, good.shown.replace("Built", "Build")];
             ("built-with-missing", changed.map(|shown| good.with(|r| r.shown = shown)).into())
+        }
+        Duty::Attribution if !good.credit.is_empty() => {
+            let hidden = format!("<!-- {} -->", good.credit);
+            let fenced = format!("```\n{}\n```", good.credit);
+            let other = good.credit.replace(" x ", " y ");
+            let changed = [String::new(), hidden, fenced, good.credit.to_lowercase(), other];
+            ("attribution", changed.map(|credit| good.with(|r| r.credit = credit)).into())
         }
         Duty::NamePrefix => ("name-prefix", names(good)),
         Duty::LicenseFile => (

@@ -152,10 +152,12 @@ fn check(app: &App, proposed: &Proposed) -> Result<(), WebError> {
     let (name, runs, revision) = (proposed.name.trim(), proposed.runs.trim(), proposed.revision.trim());
     if name.is_empty() || name.chars().count() > 60 || name.chars().any(char::is_control) {
         let detail = "A channel has a name of 1 to 60 visible characters.";
-        return Err(WebError::refused("channel-name", detail).or_ja("名前は1〜60文字の表示可能な文字で入力してください。"));
+        return Err(WebError::refused("channel-name", detail)
+            .or_ja("名前は1〜60文字の表示可能な文字で入力してください。"));
     }
     if runs.is_empty() || runs.chars().count() > 200 || runs.matches('*').count() > 4 {
-        let detail = "Name the runs by a glob such as \"v4-8b-decay-*\": up to 200 characters, with at most four '*'.";
+        let detail =
+            "Name the runs by a glob such as \"v4-8b-decay-*\": up to 200 characters, with at most four '*'.";
         let ja = "対象の実験は「v4-8b-decay-*」のような形で指定してください（200文字まで、「*」は4個まで）。";
         return Err(WebError::refused("channel-runs", detail).or_ja(ja));
     }

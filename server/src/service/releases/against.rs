@@ -59,15 +59,29 @@ pub async fn against_published(
 ) -> Result<Option<AgainstPublished>, WebError> {
     let Some(current) = current(app, release).await? else { return Ok(None) };
     let theirs = checkpoints::find(app, &current.checkpoint.to_string()).await?;
-    if theirs.id == checkpoint.id {
-        return Ok(Some(AgainstPublished { current, tasks: Vec::new() }));
+    let tasks = paired(app, &theirs, checkpoint).await?;
+    Ok(Some(AgainstPublished { current, tasks }))
+}
+
+/// Two checkpoints on the tasks that both answered under the same settings, `ours` minus `theirs`; nothing of a checkpoint beside itself.
+/// Computed once and then kept: it needs every record.
+///
+/// # Errors
+/// When store or blobs fail.
+pub(super) async fn paired(
+    app: &App,
+    theirs: &Checkpoint,
+    ours: &Checkpoint,
+) -> Result<Vec<TaskDifference>, WebError> {
+    if theirs.id == ours.id {
+        return Ok(Vec::new());
     }
-    let (a, b) = (primary(app, &theirs).await?, primary(app, checkpoint).await?);
+    let (a, b) = (primary(app, theirs).await?, primary(app, ours).await?);
     let pairs = pairs(&a, &b);
     let identities = (identity(pairs.iter().map(|(a, _)| *a)), identity(pairs.iter().map(|(_, b)| *b)));
     let key = format!("differences/{}-{}.json", identities.0, identities.1);
     if let Some(kept) = app.blobs.get(&key).await?.and_then(|bytes| serde_json::from_slice(&bytes).ok()) {
-        return Ok(Some(AgainstPublished { current, tasks: kept }));
+        return Ok(kept);
     }
     let mut jobs = Vec::new();
     for (a, b) in pairs {
@@ -81,7 +95,7 @@ pub async fn against_published(
     }
     correct(&mut tasks);
     app.blobs.put(&key, serde_json::to_vec(&tasks).map_err(WebError::internal)?).await?;
-    Ok(Some(AgainstPublished { current, tasks }))
+    Ok(tasks)
 }
 
 /// As the policy's gates see it.

@@ -6,7 +6,8 @@ use sekisho_domain::lineage::LineageFile;
 use sekisho_domain::score::ResultEntry;
 use sekisho_domain::{Language, ReleaseId};
 use sekisho_hub::card::{
-    self, CardCheckpoint, CardEditError, CardEdits, CardExtras, CardFacts, CardMean, CardScore, Section,
+    self, CardCheckpoint, CardCredit, CardEditError, CardEdits, CardExtras, CardFacts, CardMean, CardScore,
+    Section,
 };
 use sekisho_policy::Owed;
 use sekisho_store::{Checkpoint, Release, Verification};
@@ -33,7 +34,11 @@ async fn facts_of(app: &App, release: &Release, checkpoint: &Checkpoint) -> Resu
     let mut of_lineage = facts::of_lineage(app, release).await?;
     of_lineage.registry = Some(corpora::registry(app).await?);
     let owed = sekisho_policy::owed(&of_lineage, &app.policy);
-    let extras = card_extras::gather(app, release, checkpoint, found, &lineage).await?;
+    let mut extras = card_extras::gather(app, release, checkpoint, found, &lineage).await?;
+    extras.restrictions = owed.restrictions.iter().cloned().collect();
+    let credit =
+        |(name, license): &(String, String)| CardCredit { name: name.clone(), license: license.clone() };
+    extras.credits = owed.credits.iter().map(credit).collect();
     let mut facts = card_facts(app, checkpoint, found, lineage, &owed, extras).await?;
     if let Some(prepared) = &release.prepared {
         facts.checkpoint.digest = prepared.digest;

@@ -1,20 +1,19 @@
 use std::collections::BTreeMap;
 
+use sekisho_domain::Timestamp;
 use sekisho_domain::lineage::{InputKind, LineageFile, ReleaseSection};
-use sekisho_domain::{Timestamp, Tokens};
 use sekisho_hub::card::{
-    CardComparison, CardComparisonRow, CardCurve, CardCurvePoint, CardDifference, CardEnvironment,
-    CardExtras, CardFamilyMember, CardSignature, CardSubset, CardTokenizer,
+    CardComparison, CardComparisonRow, CardCompute, CardDifference, CardEnvironment, CardExtras,
+    CardFamilyMember, CardSignature, CardSubset, CardTokenizer,
 };
 use sekisho_store::{Checkpoint, Release, Verification};
 
 use super::against::{AgainstPublished, against_published};
-use super::{science, settings, target};
-use crate::service::{checkpoints, evaluations};
+use super::base::against_base;
+use super::{card_sources, learning_curve, science, settings, target};
+use crate::service::{checkpoints, compute, lineage};
 use crate::{Anonymous, App, WebError};
 
-/// Points of the learning curve in a card.
-const POINTS: usize = 30;
 /// Below it a difference is called significant in a card.
 const ALPHA: f64 = 0.05;
 
@@ -29,18 +28,27 @@ pub(super) async fn gather(
     let Some(section) = target(release) else { return Ok(CardExtras::default()) };
     let readable = app.config.is_https() && app.config.anonymous() == Anonymous::Viewer;
     let page = |path: String| readable.then(|| format!("{}{path}", app.config.public_url));
+    let published = against_published(app, release, checkpoint).await?;
+    let out = published.as_ref().map(|against| &against.current);
+    let base = against_base(app, release, checkpoint, out).await?;
     Ok(CardExtras {
         family: family(app, release, &section, checkpoint).await?,
         tokenizer: Some(CardTokenizer {
             vocabulary: found.vocab_size,
             added: None,
-            kind: None,
+            kind: card_sources::tokenizer_kind(app, checkpoint, found).await?,
             digest: found.tokenizer,
             counted_with: None,
         }),
+        cumulative_tokens: lineage::cumulative_tokens(app, checkpoint).await?,
         subsets: subsets(app, checkpoint, lineage).await?,
-        curve: curve(app, checkpoint).await?,
-        previous: against_published(app, release, checkpoint).await?.and_then(comparison),
+        compute: compute(app, checkpoint).await?,
+        curve: learning_curve::curve(app, checkpoint).await?,
+        base,
+        previous: published.and_then(|AgainstPublished { current, tasks }| {
+            comparison(current.name.clone(), target(&current).map(|section| section.repo), tasks)
+        }),
+        data_digests: card_sources::data_digests(app, checkpoint).await?,
         environment: environment(app, checkpoint).await?,
         results_url: page(format!("/checkpoints/{}", checkpoint.id)),
         components: science::components(app, release, checkpoint, lineage, &section).await?,
@@ -129,51 +137,12 @@ async fn subsets(
     Ok(subsets)
 }
 
-/// The means of the run's checkpoints up to this one, on the suite of its newest complete evaluation.
-async fn curve(app: &App, checkpoint: &Checkpoint) -> Result<Option<CardCurve>, WebError> {
-    let Some(suite) = complete_suite(app, checkpoint).await? else { return Ok(None) };
-    let mut all = app.store.checkpoints_of_run(checkpoint.run).await?;
-    all.retain(|other| other.step <= checkpoint.step);
-    all.sort_by_key(|other| other.step);
-    let every = all.len().div_ceil(POINTS).max(1);
-    let last = all.len().saturating_sub(1);
-    let mut points = Vec::new();
-    for (_, other) in all.iter().enumerate().filter(|(i, _)| (last - i) % every == 0) {
-        points.extend(point(app, other, &suite).await?);
-    }
-    Ok((points.len() > 1).then_some(CardCurve { suite, points, figure: None }))
-}
-
-async fn complete_suite(app: &App, checkpoint: &Checkpoint) -> Result<Option<String>, WebError> {
-    for evaluation in app.store.evaluations_of(checkpoint.id).await? {
-        if evaluations::suite_scores(app, &evaluation).await?.mean.is_some() {
-            return Ok(Some(evaluation.suite));
-        }
-    }
-    Ok(None)
-}
-
-async fn point(app: &App, checkpoint: &Checkpoint, suite: &str) -> Result<Option<CardCurvePoint>, WebError> {
-    for evaluation in app.store.evaluations_of(checkpoint.id).await? {
-        if evaluation.suite != suite {
-            continue;
-        }
-        let scores = evaluations::suite_scores(app, &evaluation).await?;
-        let n = scores.tasks.iter().flatten().map(|row| row.entry.n).sum();
-        return Ok(scores.mean.map(|mean| CardCurvePoint {
-            tokens: Tokens(checkpoint.tokens.0),
-            mean: mean.value,
-            low: mean.low,
-            high: mean.high,
-            n,
-        }));
-    }
-    Ok(None)
-}
-
-/// The release that is out, beside this one's scores.
-fn comparison(against: AgainstPublished) -> Option<CardComparison> {
-    let AgainstPublished { current, tasks } = against;
+/// Another model's scores beside this one's; none without a task that both answered.
+pub(super) fn comparison(
+    name: String,
+    repo: Option<String>,
+    tasks: Vec<super::TaskDifference>,
+) -> Option<CardComparison> {
     if tasks.is_empty() {
         return None;
     }
@@ -186,12 +155,19 @@ fn comparison(against: AgainstPublished) -> Option<CardComparison> {
         difference: Some(CardDifference { delta: task.delta, p: task.p, significant: task.p < ALPHA }),
     };
     Some(CardComparison {
-        repo: target(&current).map(|section| section.repo),
-        name: current.name,
+        name,
+        repo,
         rows: tasks.into_iter().map(row).collect(),
         mean: None,
         corrected: true,
     })
+}
+
+/// Wall time by devices.
+async fn compute(app: &App, checkpoint: &Checkpoint) -> Result<Vec<CardCompute>, WebError> {
+    let spent = compute::of_checkpoint(app, checkpoint).await?;
+    let card = |spent: compute::Spent| CardCompute { devices: spent.devices, hours: spent.seconds / 3600.0 };
+    Ok(spent.into_iter().map(card).collect())
 }
 
 /// Where the scores were computed; none where the evaluations differ.

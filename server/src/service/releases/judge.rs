@@ -6,7 +6,7 @@ use sekisho_hub::EvalSource;
 use sekisho_policy::Decision;
 use sekisho_store::{Checkpoint, Release};
 
-use super::{act, card, card_extras, content, facts, record, science, settings, texts, weights};
+use super::{act, card, card_extras, content, facts, learning_curve, record, science, settings, texts, weights};
 use crate::service::checkpoints;
 use crate::{Actor, App, WebError};
 
@@ -45,6 +45,7 @@ pub(super) async fn fix(app: &App, release: &mut Release, checkpoint: &Checkpoin
     release.state = release.state.after(ReleaseAction::Check, false)?;
     let mut generated = science::files(app, release, checkpoint).await?;
     generated.extend(eval_results(app, checkpoint).await?);
+    generated.extend(learning_curve::file(app, checkpoint).await?);
     release.generated = texts::keep(app, generated).await?;
     card::write(app, release, checkpoint).await?;
     let decision = decide(app, release, checkpoint).await?;

@@ -3,13 +3,16 @@
 mod act;
 mod against;
 mod alike;
+mod base;
 mod break_glass;
 mod card;
 mod card_extras;
+mod card_sources;
 mod content;
 mod export;
 mod facts;
 mod judge;
+mod learning_curve;
 mod leave;
 mod permit;
 mod plan;

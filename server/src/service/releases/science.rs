@@ -3,10 +3,10 @@
 
 use std::collections::BTreeMap;
 
+use sekisho_domain::Text;
 use sekisho_domain::corpus::Subset;
 use sekisho_domain::lineage::{BundlePart, InputKind, Level, LineageFile, ReleaseSection, Visibility};
 use sekisho_domain::run::RunEvent;
-use sekisho_domain::Text;
 use sekisho_hub::card::{CardComponent, CardComponentKind as Kind, CardComponentState as State};
 use sekisho_store::{Checkpoint, Release, Run};
 use serde_json::{Value, json};

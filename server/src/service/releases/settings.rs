@@ -81,8 +81,21 @@ pub(super) async fn published(
     release: &Release,
     repo: &str,
 ) -> Result<Vec<(Release, ReleaseSection)>, WebError> {
+    let others = others(app, release).await?.into_iter();
+    Ok(others.filter(|(_, section)| section.repo.eq_ignore_ascii_case(repo)).collect())
+}
+
+/// The other releases of a model of this name that are out, with where they went.
+pub(super) async fn published_as(
+    app: &App,
+    release: &Release,
+    name: &str,
+) -> Result<Vec<(Release, ReleaseSection)>, WebError> {
+    Ok(others(app, release).await?.into_iter().filter(|(other, _)| other.name == name).collect())
+}
+
+async fn others(app: &App, release: &Release) -> Result<Vec<(Release, ReleaseSection)>, WebError> {
     let out = app.store.releases_in(&[ReleaseState::Published, ReleaseState::Superseded]).await?;
     let others = out.into_iter().filter(|other| other.id != release.id);
-    let with_target = others.filter_map(|other| target(&other).map(|section| (other, section)));
-    Ok(with_target.filter(|(_, section)| section.repo.eq_ignore_ascii_case(repo)).collect())
+    Ok(others.filter_map(|other| target(&other).map(|section| (other, section))).collect())
 }

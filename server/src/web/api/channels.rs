@@ -143,8 +143,11 @@ pub(super) async fn end(
 async fn view(app: &App, channel: Channel) -> Result<ChannelView, WebError> {
     let valid = channels::valid_approvals(app, &channel).await?;
     let taken = app.store.channel_releases(channel.id).await?;
-    let approval =
-        |approval: Approval| ApprovalView { user: approval.user_name, comment: approval.comment, at: approval.at };
+    let approval = |approval: Approval| ApprovalView {
+        user: approval.user_name,
+        comment: approval.comment,
+        at: approval.at,
+    };
     Ok(ChannelView {
         id: channel.id,
         project: channel.project,

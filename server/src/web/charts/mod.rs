@@ -1,7 +1,11 @@
 //! A small SVG writer: lines, points with intervals, reference lines and event flags on linear or logarithmic axes.
 //!
-//! Colours come from the style sheet by class, so one drawing serves both themes; kinds differ by dash and marker too, never by
-//! colour alone. A chart is drawn twice, for wide and for narrow screens, so that its letters stay readable without JavaScript.
+//! Colours come from the style sheet by class, so one drawing serves both themes (a drawing that leaves as a file carries its own);
+//! kinds differ by dash and marker too, never by colour alone. A chart is drawn twice, for wide and for narrow screens, so that its letters stay readable without JavaScript.
+
+use sekisho_domain::{Language, Tokens};
+
+use super::i18n::Words as _;
 
 pub(crate) mod lineage;
 mod series;
@@ -42,6 +46,22 @@ pub(crate) struct Axis {
     pub(crate) numbers: Numbers,
     /// The least range, where charts side by side share one. What lies outside widens it.
     pub(crate) range: Option<(f64, f64)>,
+}
+
+impl Axis {
+    /// Trained tokens of a run that has come so far. The title carries the unit, as in the field's figures: billions of tokens from a
+    /// billion on, millions below.
+    pub(crate) fn tokens(lang: Language, scale: Scale, furthest: Tokens, range: Option<(f64, f64)>) -> Self {
+        let billions = furthest.0 >= 1_000_000_000;
+        let title = match (scale, billions) {
+            (Scale::Log, true) => lang.t("axis.tokens_billion_log"),
+            (Scale::Log, false) => lang.t("axis.tokens_million_log"),
+            (Scale::Linear, true) => lang.t("axis.tokens_billion"),
+            (Scale::Linear, false) => lang.t("axis.tokens_million"),
+        };
+        let numbers = if billions { Numbers::Billions } else { Numbers::Millions };
+        Self { title: title.to_owned(), scale, numbers, range }
+    }
 }
 
 /// How a series is drawn.
@@ -124,6 +144,12 @@ impl Chart {
     /// The drawing as one `<svg>` element.
     pub(crate) fn svg(&self, size: Size) -> String {
         svg::draw(self, size)
+    }
+
+    /// The drawing as a file of its own, with its colours and a light ground of its own: it is read where no style sheet of ours is,
+    /// before light and dark.
+    pub(crate) fn standalone(&self) -> String {
+        svg::draw_alone(self)
     }
 }
 

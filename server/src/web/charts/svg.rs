@@ -41,6 +41,48 @@ const LONGEST_AT_END: f64 = 150.0;
 pub(super) fn draw(chart: &Chart, size: Size) -> String {
     let names_at_ends = size == Size::Wide && longest_name(chart) <= LONGEST_AT_END;
     let paper = paper(chart, size, names_at_ends);
+    let mut out = String::with_capacity(16_384);
+    let Paper { width, height, .. } = paper;
+    put(
+        &mut out,
+        format_args!(
+            r#"<svg viewBox="0 0 {width} {height}" role="img" aria-label="{}">"#,
+            escape(&chart.label)
+        ),
+    );
+    draw_on(&mut out, chart, size, &paper, names_at_ends);
+    out.push_str("</svg>");
+    out
+}
+
+/// The style of a drawing that stands alone: what `static/app.css` says of charts in the light theme, for what such a drawing holds.
+const STYLE: &str = "\
+text { font: 12px system-ui, 'Noto Sans JP', sans-serif; fill: #5b6067; } .num { font-size: 11px; font-variant-numeric: tabular-nums; } \
+.ground { fill: #ffffff; } .grid { stroke: #eceae3; fill: none; } .axis { stroke: #5b6067; fill: none; opacity: .7; } \
+.series { color: #27478a; } .line { stroke: #27478a; fill: none; stroke-width: 1.7; stroke-linejoin: round; } \
+.bar { stroke: #27478a; fill: none; stroke-width: 1.2; opacity: .75; } .mark { fill: #27478a; }";
+
+/// One series without a name, as wide as a page, as a file.
+pub(super) fn draw_alone(chart: &Chart) -> String {
+    let paper = paper(chart, Size::Wide, true);
+    let Paper { width, height, .. } = paper;
+    let mut out = String::with_capacity(16_384);
+    let label: String = chart.label.chars().filter(|c| !c.is_control()).collect();
+    put(
+        &mut out,
+        format_args!(
+            r#"<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}" role="img" aria-label="{}">"#,
+            escape(&label)
+        ),
+    );
+    put(&mut out, format_args!("<style>{STYLE}</style>"));
+    put(&mut out, format_args!(r#"<rect class="ground" width="{width}" height="{height}"/>"#));
+    draw_on(&mut out, chart, Size::Wide, &paper, true);
+    out.push_str("</svg>\n");
+    out
+}
+
+fn draw_on(out: &mut String, chart: &Chart, size: Size, paper: &Paper, names_at_ends: bool) {
     let (many_x, many_y) = match size {
         Size::Wide => (8, 6),
         Size::Narrow => (5, 5),
@@ -53,27 +95,19 @@ pub(super) fn draw(chart: &Chart, size: Size) -> String {
     let y = Mapping { scale: chart.y.scale, low, high, from: paper.bottom, to: paper.top };
     let x_ticks = ticks(chart.x.scale, chart.x.numbers, x.low, x.high, many_x);
     let y_ticks = ticks(chart.y.scale, chart.y.numbers, y.low, y.high, many_y);
-    let mut out = String::with_capacity(16_384);
-    let (w, h) = (paper.width, paper.height);
-    put(
-        &mut out,
-        format_args!(r#"<svg viewBox="0 0 {w} {h}" role="img" aria-label="{}">"#, escape(&chart.label)),
-    );
-    axes(&mut out, chart, &paper, (&x, &x_ticks), (&y, &y_ticks));
-    references(&mut out, chart, &paper, &y);
-    flags(&mut out, chart, &paper, &x);
+    axes(out, chart, paper, (&x, &x_ticks), (&y, &y_ticks));
+    references(out, chart, paper, &y);
+    flags(out, chart, paper, &x);
     for series in &chart.series {
-        draw_series(&mut out, series, &x, &y);
+        draw_series(out, series, &x, &y);
     }
     // Above the points, on a ground of their own.
-    reference_names(&mut out, chart, &paper, &y);
+    reference_names(out, chart, paper, &y);
     if names_at_ends {
-        end_names(&mut out, chart, &paper, &x, &y);
+        end_names(out, chart, paper, &x, &y);
     } else {
-        legend(&mut out, chart, &paper);
+        legend(out, chart, paper);
     }
-    out.push_str("</svg>");
-    out
 }
 
 fn longest_name(chart: &Chart) -> f64 {

@@ -52,23 +52,16 @@ impl Against {
         }
     }
 
-    /// The axis for a run that has come so far. Its title carries the unit, as in the field's figures: billions of tokens from a
-    /// billion on, millions below.
+    /// The axis for a run that has come so far.
     pub(super) fn axis(self, lang: Language, furthest: Tokens, range: Option<(f64, f64)>) -> Axis {
-        let billions = furthest.0 >= 1_000_000_000;
-        let (title, scale) = match self {
-            Self::TokensLog if billions => (lang.t("axis.tokens_billion_log"), Scale::Log),
-            Self::TokensLog => (lang.t("axis.tokens_million_log"), Scale::Log),
-            Self::Tokens if billions => (lang.t("axis.tokens_billion"), Scale::Linear),
-            Self::Tokens => (lang.t("axis.tokens_million"), Scale::Linear),
-            Self::Steps => (lang.t("axis.steps"), Scale::Linear),
-        };
-        let numbers = match self {
-            Self::Steps => Numbers::Short,
-            _ if billions => Numbers::Billions,
-            _ => Numbers::Millions,
-        };
-        Axis { title: title.to_owned(), scale, numbers, range }
+        match self {
+            Self::TokensLog => Axis::tokens(lang, Scale::Log, furthest, range),
+            Self::Tokens => Axis::tokens(lang, Scale::Linear, furthest, range),
+            Self::Steps => {
+                let title = lang.t("axis.steps").to_owned();
+                Axis { title, scale: Scale::Linear, numbers: Numbers::Short, range }
+            }
+        }
     }
 }
 

@@ -89,7 +89,7 @@ pub(crate) async fn show(
     frame: Frame,
     Path(key): Path<String>,
 ) -> Result<Response, WebError> {
-    parts::page(&page(frame, load(&app, &key).await?, None, String::new()))
+    parts::page(&page(frame, &load(&app, &key).await?, None, String::new()))
 }
 
 /// `POST /channels/{id}/approve` and `…/end`.
@@ -111,7 +111,7 @@ pub(crate) async fn act(
         Err(error) => {
             let notice = error::told(frame.lang, &error);
             let frame = Frame { path: format!("/channels/{key}"), ..frame };
-            let page = page(frame, load(&app, &key).await?, Some(notice), fields.comment);
+            let page = page(frame, &load(&app, &key).await?, Some(notice), fields.comment);
             Ok((error.status, parts::page(&page)?).into_response())
         }
     }
@@ -137,12 +137,12 @@ async fn load(app: &App, key: &str) -> Result<Facts, WebError> {
     })
 }
 
-fn page(frame: Frame, facts: Facts, notice: Option<String>, typed: String) -> ChannelPage {
+fn page(frame: Frame, facts: &Facts, notice: Option<String>, typed: String) -> ChannelPage {
     let channel = &facts.channel;
     let user = frame.user.as_ref();
     let state = channels::state(&frame, channel);
     let waits_for_approval = state == ChannelState::Proposed.as_str();
-    let hindrance = hindrance(user, &facts).filter(|_| waits_for_approval);
+    let hindrance = hindrance(user, facts).filter(|_| waits_for_approval);
     let is_over = state == ChannelState::Ended.as_str();
     let counts = |approval: &Approval| facts.valid.contains(approval);
     ChannelPage {
@@ -153,8 +153,8 @@ fn page(frame: Frame, facts: Facts, notice: Option<String>, typed: String) -> Ch
         path: format!("/channels/{}", channel.id),
         name: channel.name.clone(),
         state,
-        sentence: sentence(&frame, &facts),
-        facts: list(&frame, &facts),
+        sentence: sentence(&frame, facts),
+        facts: list(&frame, facts),
         reference: (format!("/releases/{}", facts.reference.id), facts.reference.name.clone()),
         digest: channel.digest.to_string(),
         count: format!("{} / {}", facts.valid.len(), channel.approvals_needed),
@@ -168,7 +168,11 @@ fn page(frame: Frame, facts: Facts, notice: Option<String>, typed: String) -> Ch
                 counts: counts(approval),
             })
             .collect(),
-        waiting: facts.waiting.iter().map(|(checkpoint, waits)| waiting(&frame, checkpoint, *waits)).collect(),
+        waiting: facts
+            .waiting
+            .iter()
+            .map(|(checkpoint, waits)| waiting(&frame, checkpoint, *waits))
+            .collect(),
         taken: facts.taken.iter().map(|(checkpoint, release)| taken(&frame, checkpoint, release)).collect(),
         can_approve: waits_for_approval && hindrance.is_none(),
         can_end: !is_over
@@ -321,8 +325,8 @@ pub(super) mod tests {
         active.given.clear();
         (active.waiting, active.taken) = (Vec::new(), Vec::new());
         [
-            page(signed_in, facts(), Some("no < yes".to_owned()), "<text>".to_owned()),
-            page(frame.clone(), active, None, String::new()),
+            page(signed_in, &facts(), Some("no < yes".to_owned()), "<text>".to_owned()),
+            page(frame.clone(), &active, None, String::new()),
         ]
         .map(|page| page.render().expect("renders"))
         .to_vec()

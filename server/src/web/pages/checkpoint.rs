@@ -5,6 +5,7 @@ use axum::Form;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use sekisho_bench::Catalog;
+use sekisho_domain::Tokens;
 use sekisho_domain::user::Role;
 use sekisho_policy::LineageGraph;
 use sekisho_store::{Checkpoint, Release, Verification};
@@ -103,6 +104,8 @@ struct Facts {
     scored: Vec<(Scored, Vec<sekisho_store::ScoreRow>)>,
     releases: Vec<Release>,
     lineage: LineageGraph,
+    /// Tokens of this stage and all before it, where every stage is known.
+    cumulative: Option<Tokens>,
 }
 
 /// `GET /checkpoints/{id}`.
@@ -174,7 +177,8 @@ async fn load(app: &App, key: &str) -> Result<Facts, WebError> {
     let scored = scored.collect();
     let releases = app.store.releases_of(checkpoint.id).await?;
     let lineage = lineage::of_checkpoint(app, &checkpoint).await?;
-    Ok(Facts { checkpoint, scored, releases, lineage })
+    let cumulative = lineage::cumulative_tokens(app, &checkpoint).await?;
+    Ok(Facts { checkpoint, scored, releases, lineage, cumulative })
 }
 
 fn view(
@@ -201,7 +205,7 @@ fn view(
         ],
         refusal: checkpoint.refusal.as_ref().map(|refusal| refusal.get(frame.lang).to_owned()),
         readouts: readouts(&frame, &checkpoint, &facts.scored),
-        facts: fact_rows(&frame, &checkpoint),
+        facts: fact_rows(&frame, &checkpoint, facts.cumulative),
         files: found.map(file_rows).unwrap_or_default(),
         config: found.and_then(|v| serde_json::to_string_pretty(&v.config).ok()),
         evaluations: facts.scored.iter().map(evaluation).collect(),
@@ -254,7 +258,7 @@ fn readouts(
     readouts
 }
 
-fn fact_rows(frame: &Frame, checkpoint: &Checkpoint) -> Vec<Fact> {
+fn fact_rows(frame: &Frame, checkpoint: &Checkpoint, cumulative: Option<Tokens>) -> Vec<Fact> {
     let fact = |key: &str, value: String| Fact { label: frame.t(key), value, is_code: false };
     let code = |key: &str, value: String| Fact { label: frame.t(key), value, is_code: true };
     let mut facts = Vec::new();
@@ -274,6 +278,8 @@ fn fact_rows(frame: &Frame, checkpoint: &Checkpoint) -> Vec<Fact> {
             facts.push(fact("checkpoint.largest", format!("{value:.4} ({tensor})")));
         }
     }
+    facts.push(fact("checkpoint.tokens_stage", checkpoint.tokens.to_string()));
+    facts.extend(cumulative.map(|tokens| fact("checkpoint.tokens_all", tokens.to_string())));
     facts.push(code("checkpoint.path", checkpoint.path.clone()));
     facts.push(fact(
         "checkpoint.kept",
@@ -326,12 +332,14 @@ pub(super) fn samples(frame: &Frame) -> Vec<String> {
         scored: vec![(scored, rows)],
         releases: vec![fixtures::release()],
         lineage: fixtures::lineage_graph(),
+        cumulative: Some(Tokens(15_691_234_567_890)),
     };
     let refused = Facts {
         checkpoint: fixtures::refused_checkpoint(),
         scored: Vec::new(),
         releases: Vec::new(),
         lineage: fixtures::lineage_graph(),
+        cumulative: None,
     };
     vec![page(full, Some("lineage.toml:3:1: unknown field `lable`")), page(refused, None)]
 }

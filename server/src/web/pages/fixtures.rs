@@ -50,7 +50,7 @@ pub(crate) fn frame(lang: Language, path: &str) -> Frame {
     }
 }
 
-fn now() -> Timestamp {
+pub(crate) fn now() -> Timestamp {
     Timestamp::from_unix_ms(NOW)
 }
 
@@ -637,6 +637,7 @@ fn more(release: &Release) -> super::release_more::MoreFacts {
         lineage: Some(lineage_graph()),
         sections: vec![(Section::Intro, "紹介 <b>".to_owned()), (Section::Usage, String::new())],
         broken_glass: glass,
+        channel: Some(("01kc".to_owned(), "減衰ブランチ".to_owned())),
         successor: Some(("01kc".to_owned(), "v5-8b".to_owned())),
         progress: Some((1 << 30, 3 << 30)),
         may_break_glass: true,

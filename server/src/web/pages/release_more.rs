@@ -106,8 +106,7 @@ pub(super) fn view(frame: &Frame, release: &Release, facts: MoreFacts, can_edit:
     let has =
         |role| user.is_some_and(|user: &User| user.has_in(&release.project, role) || user.has(Role::Admin));
     let is_out = matches!(release.state, ReleaseState::Published | ReleaseState::Superseded);
-    let is_private =
-        releases::target(release).is_some_and(|target| target.visibility == Visibility::Private);
+    let is_private = releases::target(release).is_some_and(|target| target.visibility == Visibility::Private);
     let waiting = release.state == ReleaseState::InReview && facts.may_break_glass;
     More {
         against: facts.against.map(|against| against_view(frame, against)),

@@ -328,13 +328,14 @@ impl Curves<'_> {
         }
     }
 
-    /// The events that are drawn. Begin and end of training need no flag, and a kind that comes often (the next epoch of a small
+    /// The events that are drawn. Begin and end of training and what computes need no flag, and a kind that comes often (the next epoch of a small
     /// corpus) would hide the curve: the table of events has it.
     fn flagged(&self) -> impl Iterator<Item = &RunEvent> {
         let events = &self.facts.events;
         let often = move |kind: EventKind| events.iter().filter(|e| e.kind == kind).count() > MAX_FLAGS;
-        let is_end = |kind: EventKind| matches!(kind, EventKind::Started | EventKind::Finished);
-        events.iter().filter(move |event| !is_end(event.kind) && !often(event.kind))
+        let unflagged =
+            |kind: EventKind| matches!(kind, EventKind::Started | EventKind::Finished | EventKind::Devices);
+        events.iter().filter(move |event| !unflagged(event.kind) && !often(event.kind))
     }
 
     /// The same for scores: it begins at the first checkpoint.

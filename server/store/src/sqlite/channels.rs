@@ -113,7 +113,8 @@ impl ChannelRepository for SqliteStore {
     }
 
     async fn channel_releases(&self, id: ChannelId) -> Result<Vec<(CheckpointId, ReleaseId)>, StoreError> {
-        let query = sqlx::query("SELECT * FROM channel_releases WHERE channel_id = $1 ORDER BY release_id DESC");
+        let query =
+            sqlx::query("SELECT * FROM channel_releases WHERE channel_id = $1 ORDER BY release_id DESC");
         let rows = query.bind(id.to_string()).fetch_all(&self.read).await?;
         let taken = |row| {
             let fields = Fields::of("channel_releases", &["channel_id", "checkpoint_id"], row);

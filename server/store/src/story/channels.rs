@@ -57,9 +57,8 @@ pub(crate) async fn a_channel_takes_each_checkpoint_once(store: &dyn Store) {
     approved_by_two(store).await;
 
     let taken = Release { channel: Some(id(1)), ..draft(2) };
-    let take = async |release: &Release| {
-        store.add_channel_release(id(1), release, &entry("release.propose")).await
-    };
+    let take =
+        async |release: &Release| store.add_channel_release(id(1), release, &entry("release.propose")).await;
     take(&taken).await.expect("take");
     assert_eq!(store.release(id(2)).await.expect("lookup"), Some(taken.clone()));
     let again = take(&Release { id: id(3), ..taken }).await;

@@ -1,7 +1,8 @@
 use sekisho_domain::Language::{En, Ja};
 use sekisho_domain::Tokens;
+use sekisho_domain::run::Devices;
 
-use super::{card, facts, figures, full, point, without_front_matter};
+use super::{card, computed, facts, figures, full, point, without_front_matter};
 use crate::card::{CardCurve, CardFacts};
 
 fn assert_same_figures(facts: &CardFacts, at_least: usize) -> (String, String) {
@@ -51,7 +52,8 @@ fn both_languages_hold_the_same_figures_whatever_is_missing() {
     odd.extras.subsets[3].counted_with = Some("gpt2".to_owned());
     odd.extras.base = None;
     odd.mean = None;
-    odd.extras.compute.as_mut().expect("given").gpu_days = 0.25;
+    odd.extras.compute =
+        vec![computed(8, "H200", 0.75), computed(2, Devices::CPU_THREAD, 0.3), computed(1, "B200", 0.001)];
     let points = (1..=417).map(point).collect();
     odd.extras.curve = Some(CardCurve { suite: "s".to_owned(), points, figure: None });
     let (en, ja) = assert_same_figures(&odd, 200);
@@ -84,4 +86,24 @@ fn shares_are_those_of_the_subsets() {
         assert!(card.contains(sentence), "{card}");
         assert!(card.contains("| 91,234,567,890 |"), "{card}");
     }
+}
+
+#[test]
+fn what_the_training_took_is_said_in_units_that_fit() {
+    let mut facts = full();
+    for (count, name, hours, en, ja) in [
+        (64, "H200", 1_680.075, "64 × H200, about 4,480 GPU-days", "H200 64基、約4,480 GPU日"),
+        (8, "H200", 4.5, "8 × H200, about 1.5 GPU-days", "H200 8基、約1.5 GPU日"),
+        (8, "H200", 0.75, "8 × H200, about 6.0 GPU-hours", "H200 8基、約6.0 GPU時間"),
+        (2, Devices::CPU_THREAD, 0.3, "2 CPU threads, about 18 minutes", "CPU 2スレッド、約18分"),
+        (1, Devices::CPU_THREAD, 2.5, "1 CPU thread, about 2.5 hours", "CPU 1スレッド、約2.5時間"),
+        (1, Devices::CPU_THREAD, 0.0, "1 CPU thread, less than 1 minute", "CPU 1スレッド、1分未満"),
+        (1, "H200", 0.0, "1 × H200, less than 1 GPU-minute", "H200 1基、1 GPU分未満"),
+    ] {
+        facts.extras.compute = vec![computed(count, name, hours)];
+        assert!(card(&facts, En).contains(&format!("| Compute | {en} |")), "{en}");
+        assert!(card(&facts, Ja).contains(&format!("| 計算資源 | {ja} |")), "{ja}");
+    }
+    facts.extras.compute = Vec::new();
+    assert!(!card(&facts, En).contains("| Compute |"));
 }

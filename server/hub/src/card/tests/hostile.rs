@@ -5,7 +5,7 @@ use sekisho_domain::Text;
 use serde_json::Value;
 
 use super::{card, full};
-use crate::card::CardFacts;
+use crate::card::{CardCredit, CardFacts};
 
 const NAMES: [&str; 9] = [
     "a|b",
@@ -69,8 +69,8 @@ fn extras(facts: &mut CardFacts, name: &str) {
         (subset.id, subset.language, subset.level) = (text(), Some(text()), Some(text()));
         (subset.license, subset.generator) = (Some(text()), Some(text()));
     }
-    if let Some(compute) = &mut extras.compute {
-        compute.gpu = text();
+    for compute in &mut extras.compute {
+        compute.devices.name = text();
     }
     if let Some(curve) = &mut extras.curve {
         (curve.suite, curve.figure) = (text(), Some(text()));
@@ -87,6 +87,7 @@ fn extras(facts: &mut CardFacts, name: &str) {
     for component in &mut extras.components {
         (component.reason, component.path) = (Some(both()), Some(text()));
     }
+    extras.credits = vec![CardCredit { name: text(), license: text() }];
     extras.restrictions = vec![both()];
     if let Some(signature) = &mut extras.signature {
         (signature.signer, signature.key_fingerprint) = (text(), text());

@@ -9,6 +9,7 @@ mod snapshots;
 
 use sekisho_domain::lineage::{InputStage, LineageFile, ReleaseStage};
 use sekisho_domain::release::ReleaseState;
+use sekisho_domain::run::Devices;
 use sekisho_domain::score::{Interval, ResultEntry};
 use sekisho_domain::{Language, Sha256, Step, Text, Tokens, parse_toml};
 use serde_json::json;
@@ -103,7 +104,7 @@ fn full() -> CardFacts {
             counted_with: some("llm-jp-tokenizer-v3.0"),
         }),
         subsets: subsets(),
-        compute: Some(CardCompute { gpu: "H200".to_owned(), count: 64, gpu_days: 4_480.2 }),
+        compute: vec![computed(64, "H200", 1_680.075)],
         curve: Some(CardCurve {
             suite: "llm-jp-eval-dev100".to_owned(),
             points: (1..=3_u32).map(point).collect(),
@@ -132,6 +133,7 @@ fn full() -> CardFacts {
         data_digests: BTreeMap::from([(Sha256::of("niilc"), Sha256::of("niilc data"))]),
         results_url: some("https://sekisho.example.org/releases/01J"),
         components: components(),
+        credits: vec![CardCredit { name: "wiki-ja".to_owned(), license: "cc-by-sa-4.0".to_owned() }],
         restrictions: vec![text(
             "Do not use it as §3.2 of the Gemma terms forbids.",
             "Gemmaの利用規約3.2条が禁じる用途に使用しないこと。",
@@ -148,6 +150,10 @@ fn full() -> CardFacts {
         new_version: None,
     };
     facts
+}
+
+fn computed(count: u64, name: &str, hours: f64) -> CardCompute {
+    CardCompute { devices: Devices { count, name: name.to_owned() }, hours }
 }
 
 fn point(at: u32) -> CardCurvePoint {

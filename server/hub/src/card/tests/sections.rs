@@ -4,7 +4,8 @@ use serde_json::json;
 
 use super::{card, facts, full, text};
 use crate::card::{
-    CardComponent, CardComponentKind, CardComponentState, CardEdits, CardExtras, CardFacts, Section, missing,
+    CardComponent, CardComponentKind, CardComponentState, CardCredit, CardEdits, CardExtras, CardFacts,
+    Section, missing,
 };
 
 fn headings(card: &str) -> String {
@@ -216,4 +217,34 @@ fn restrictions_are_passed_on() {
         "passed on. They hold for this model and for models made from it:\n\n- Not for surveillance.\n"
     ));
     assert!(card(&facts, Ja).contains("\n- 監視に使用しないこと。\n"));
+}
+
+#[test]
+fn what_the_models_before_were_trained_on_is_credited_once() {
+    let mut facts = facts();
+    let credit =
+        |name: &str, license: &str| CardCredit { name: name.to_owned(), license: license.to_owned() };
+    facts.extras.credits = vec![credit("news_ja", "CC-BY-4.0"), credit("wiki-ja", "cc-by-sa-4.0")];
+    for language in [En, Ja] {
+        let card = card(&facts, language);
+        assert!(
+            card.contains("\n- news_ja: CC-BY-4.0\n") && card.contains("\n- wiki-ja: CC-BY-SA-4.0\n"),
+            "{card}"
+        );
+        assert!(!card.contains("- wiki-ja: cc-by-sa-4.0"), "one licence in two spellings\n{card}");
+    }
+}
+
+#[test]
+fn the_description_stands_under_the_title_of_both_cards() {
+    let mut facts = facts();
+    let release = facts.lineage.release.as_mut().expect("a release");
+    release.description = Some("# 日本語に強い8Bモデル\n<b>".to_owned());
+    for language in [En, Ja] {
+        let card = card(&facts, language);
+        assert!(card.contains(" - Built with Llama\n\n\\# 日本語に強い8Bモデル &lt;b>\n\n"), "{card}");
+    }
+    facts.lineage.release.as_mut().expect("a release").description = Some("  ".to_owned());
+    let card = card(&facts, En);
+    assert!(card.contains(" - Built with Llama\n\nLlama-3.1-Lab-8B is a language model"), "{card}");
 }
