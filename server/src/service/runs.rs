@@ -103,7 +103,7 @@ pub async fn register(app: &App, request: &RegisterRun) -> Result<(Run, bool), W
 
 /// The registry is the truth: a specification that claims another level or licence for a subset is refused. What is not registered is
 /// shown as such, and bars publishing.
-async fn claims_hold(app: &App, spec: &serde_json::Value) -> Result<(), WebError> {
+async fn claims_hold(app: &App, spec: &Value) -> Result<(), WebError> {
     for claim in corpora::claims(spec) {
         let Some(there) = app.store.subset(&claim.subset).await?.map(|found| found.subset) else { continue };
         let registered = there.level.map_or("none", |level| level.as_str());
