@@ -9,6 +9,7 @@
 //! Architecture invariant: knows models and tasks, not runs or databases. No tensor type leaves this crate.
 
 mod client;
+mod contamination;
 mod encode;
 mod environment;
 mod error;
@@ -28,6 +29,7 @@ mod walk;
 mod worker;
 
 pub use client::ClientError;
+pub use contamination::{Found, Scan};
 pub use environment::environment;
 pub use error::EvalError;
 pub use evaluate::{ModelView, Progress, Report, Request, evaluate};

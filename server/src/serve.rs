@@ -126,7 +126,7 @@ impl Server {
             name: local_worker(),
             log: app.config.dir.join("worker.log"),
         });
-        // Releases on their way were perhaps judged by other rules.
+        // Always, whatever the digests of set and registry say: scores, what is published, the day and the rules in this program count too.
         releases::rejudge(&app, None).await?;
         Ok(Self { app, listener, _lock: lock, worker, queues })
     }

@@ -119,35 +119,15 @@ fn harmless(call: Call, status: u16) -> bool {
 
 /// The code of the sentence.
 fn expected(call: Call, status: u16) -> &'static str {
+    let before_upload = CALLS.iter().take_while(|&&one| one != Call::LfsPut).any(|&one| one == call);
     match (call, status) {
         (Call::ValidateCard, 400) => "hub-card",
         (Call::Download, 401 | 403 | 404) => "hub-not-public",
         (Call::LfsPut | Call::LfsVerify, _) => "hub-object",
-        (
-            Call::WhoAmI
-            | Call::ValidateCard
-            | Call::Info
-            | Call::Create
-            | Call::Tree
-            | Call::Refs
-            | Call::Preupload
-            | Call::LfsBatch,
-            401,
-        ) => "hub-token",
-        (
-            Call::WhoAmI
-            | Call::ValidateCard
-            | Call::Info
-            | Call::Create
-            | Call::Tree
-            | Call::Refs
-            | Call::Preupload
-            | Call::LfsBatch,
-            403,
-        )
+        (_, 401) if before_upload => "hub-token",
+        (_, 403) if before_upload => "hub-forbidden",
         // Not to be seen after it was made, or taken for there already: it is somebody else's.
-        | (Call::Info, 404)
-        | (Call::Create, 409) => "hub-forbidden",
+        (Call::Info, 404) | (Call::Create, 409) => "hub-forbidden",
         // Taken for there already, and then not found.
         (Call::Tag, 409) => "hub-tag",
         _ => "hub-answer",

@@ -1,7 +1,7 @@
 //! The audit log as a program outside sees it: exported, verified, and held against heads kept elsewhere.
 
 use serde_json::{Value, json};
-use tests::cli::{Ended, run};
+use tests::cli::{self, Ended, run};
 
 use crate::lab::Lab;
 
@@ -22,16 +22,26 @@ fn an_exported_log_shows_every_kind_of_tampering() {
     let head = format!("{file}.head.json");
     audit(&lab, &["verify"]).exits(0);
     audit(&lab, &["verify", "--file", file, "--head", &head]).exits(0);
-    audit(&lab, &["verify", "--file", file, "--head", old.to_str().expect("text")]).exits(0);
+    let by_old = audit(&lab, &["verify", "--file", file, "--head", old.to_str().expect("text")]).exits(0);
+    assert!(!by_old.stderr.contains(&head), "only the head that is named: {}", by_old.stderr);
+    let by_beside = audit(&lab, &["verify", "--file", file]).exits(0).stderr;
+    assert!(by_beside.contains(&head) && by_beside.contains("agrees with one signed head"), "{by_beside}");
+    let far = run(cli::command(["audit", "verify", "--file", file, "--server", "http://127.0.0.1:9"])
+        .env("SEKISHO_TOKEN", "x"));
+    let far = far.exits(0).stderr;
+    assert!(far.contains("is not used") && far.contains("Held against no head"), "{far}");
 
     let whole = fs_err::read_to_string(&log).expect("exported");
     let lines: Vec<&str> = whole.lines().collect();
     assert!(lines.len() > 8, "{whole}");
     let check = |what: &str, lines: &[String], says: &str| {
         fs_err::write(&log, lines.join("\n") + "\n").expect("written");
-        let ended = audit(&lab, &["verify", "--file", file, "--head", &head]).exits(1);
-        let told = format!("{}{}", ended.stdout, ended.stderr);
-        assert!(told.contains(says), "{what}: {told}");
+        // The head beside the log is taken without being named.
+        for arguments in [&["verify", "--file", file, "--head", &head][..], &["verify", "--file", file]] {
+            let ended = audit(&lab, arguments).exits(1);
+            let told = format!("{}{}", ended.stdout, ended.stderr);
+            assert!(told.contains(says), "{what}: {told}");
+        }
     };
     let owned = || lines.iter().map(|line| (*line).to_owned()).collect::<Vec<String>>();
     let mut edited = owned();
@@ -55,6 +65,10 @@ fn an_exported_log_shows_every_kind_of_tampering() {
     forged["seq"] = json!(lines.len() - 1);
     fs_err::write(&head, forged.to_string()).expect("written");
     audit(&lab, &["verify", "--file", file, "--head", &head]).exits(1);
+    audit(&lab, &["verify", "--file", file]).exits(1).says(&["the head was changed"]);
+    fs_err::remove_file(&head).expect("removed");
+    let alone = audit(&lab, &["verify", "--file", file]).exits(0).stderr;
+    assert!(alone.contains("Held against no head"), "{alone}");
 }
 
 #[test]

@@ -69,7 +69,7 @@ impl Channels {
             "name": name, "parent": { "run": "gate-mini", "step": 10 }, "data": { "mix": [{ "name": subset }] },
         });
         let sql = format!("UPDATE runs SET state = 'finished', spec = '{spec}' WHERE name = '{name}'");
-        Database::open(&self.lab.service.dir()).execute(&sql);
+        Database::open(&self.lab.service.dir()).execute(sql.leak());
         checkpoint
     }
 

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use tests::benchmark::Benchmark;
 use tests::cli::run;
 use tests::database::Database;
+use tests::hub_double::{HubDouble, HubOptions};
 use tests::service::text;
 use tests::wait::until;
 
@@ -34,10 +35,23 @@ fn subsets_are_imported_once_and_never_change_by_accident() {
         json!(["L3", 90_000_000_000_u64, 1])
     );
 
+    let listed = corpus(&["list"]).exits(0).stdout;
+    let (head, line) =
+        (listed.lines().next().expect("a head"), listed.lines().find(|line| line.starts_with("web-ja ")));
+    let line = line.expect("its line");
+    for (column, value) in
+        [("tokens", "90B"), ("level", "L3"), ("license", "LicenseRef-crawl"), ("evidence", "letter.pdf")]
+    {
+        let at = head.find(column).expect("a column");
+        assert!(line[at..].starts_with(value), "{column} is aligned:\n{listed}");
+    }
+
     // Another licence needs --update, another level its own command with a reason.
     let other = lab.write("other.toml", &TOML.replace("LicenseRef-crawl", "CC0-1.0")).display().to_string();
     corpus(&["import", &other]).exits(4).says(&["web-ja", "LicenseRef-crawl", "--update"]);
     corpus(&["import", "--update", &other]).exits(0);
+    let history = lab.service.visitor().get("/corpora/web-ja?lang=en").has(200).text;
+    assert!(history.contains("license: LicenseRef-crawl → CC0-1.0"), "what the import changed: {history}");
     let level = lab.write("level.toml", &TOML.replace("L3", "L1")).display().to_string();
     corpus(&["import", "--update", &level])
         .exits(5)
@@ -229,5 +243,100 @@ fn what_is_not_registered_bars_a_release() {
     assert!(
         page.contains("node unknown") && page.contains("unknown, so bars publishing"),
         "the picture marks it"
+    );
+}
+
+/// 池田: which proportions, of runs that differ in nothing else.
+#[test]
+fn mixes_of_the_same_number_of_tokens_stand_side_by_side() {
+    let lab = Lab::new("");
+    let page = |path: &str| lab.service.visitor().get(path).has(200).text;
+    assert!(page("/corpora?tab=mix&lang=ja").contains("sekisho train"), "nothing yet, and how to fill it");
+    let sizes = "id,corpus,language,tokens\nmix-ja,lab,ja,100\nmix-en,lab,en,400\n";
+    let _ = lab.author.post("/api/v1/corpora", &json!({ "text": sizes, "name": "sizes.csv" })).has(200);
+    let register = |name: &str, ja: f64, en: f64, tokens: u64| {
+        let mix = json!([{ "name": "mix-ja", "weight": ja }, { "name": "mix-en", "weight": en }]);
+        let spec = json!({ "name": name, "data": { "mix": mix } });
+        let body = json!({ "name": name, "spec": spec, "planned_tokens": tokens });
+        let _ = lab.service.api().post("/api/v1/runs", &body).has(201);
+    };
+    register("quarter", 1.0, 3.0, 800);
+    register("half", 1.0, 1.0, 800);
+    register("longer", 1.0, 2.0, 900);
+
+    let shown = page("/corpora?tab=mix&lang=ja");
+    for word in [
+        "/runs/quarter\"",
+        "/runs/half\"",
+        "25.0%",
+        "200 · ×2.00",
+        "600 · ×1.50",
+        "400 · ×4.00",
+        "[[data.mix]]",
+    ] {
+        assert!(shown.contains(word), "{word}: {shown}");
+    }
+    assert!(!shown.contains("/runs/longer"), "another number of tokens is another experiment: {shown}");
+    let named = page("/corpora?tab=mix&runs=quarter,longer,nobody&lang=ja");
+    assert!(named.contains("/runs/longer\"") && !named.contains("/runs/half\""), "{named}");
+    assert!(
+        named.contains("「nobody」は見つかりません") && named.contains("学習トークン数の異なる"),
+        "{named}"
+    );
+
+    let csv = page("/corpora.csv?tab=mix&runs=quarter");
+    let lines: Vec<&str> = csv.lines().collect();
+    assert_eq!(lines.len(), 3, "{csv}");
+    assert_eq!(lines[1], "quarter,,800,mix-ja,ja,0.25,200,2,,,,,,,,,false");
+    let data = lab.service.visitor().get("/corpora.json?tab=mix&runs=half").has(200).json();
+    let run = &data["items"][0];
+    assert_eq!(json!([run["tokens"], run["mix"][0]["repeats"], run["ja"]]), json!([800, 4.0, null]));
+}
+
+#[test]
+fn the_list_can_be_narrowed_to_what_a_model_wrote() {
+    let lab = Lab::new("");
+    let written = "id,corpus,license,evidence,generator,generator_license\nsynth,lab,CC-BY-4.0,https://example.org/letter,google/gemma-2-27b-it,gemma\n";
+    let _ = lab.author.post("/api/v1/corpora", &json!({ "text": written, "name": "synth.csv" })).has(200);
+    let page = |path: &str| lab.service.visitor().get(path).has(200).text;
+    let shown = page("/corpora?tab=synthetic&lang=en");
+    for word in [
+        "/corpora/synth\"",
+        "google/gemma-2-27b-it",
+        "Licence of the generator",
+        "href=\"https://example.org/letter\"",
+    ] {
+        assert!(shown.contains(word), "{word}: {shown}");
+    }
+    assert!(!shown.contains("/corpora/aozora-ja\""), "{shown}");
+    let by_license = page("/corpora?license=CC-BY-4.0&lang=en");
+    assert!(
+        by_license.contains("/corpora/synth\"") && !by_license.contains("/corpora/aozora-ja\""),
+        "{by_license}"
+    );
+    let csv = page("/corpora.csv?tab=synthetic");
+    assert_eq!(
+        csv.lines().nth(1),
+        Some("synth,lab,,,,,CC-BY-4.0,https://example.org/letter,,google/gemma-2-27b-it,gemma")
+    );
+    let all = lab.service.visitor().get("/corpora.json").has(200).json();
+    assert_eq!(all["items"].as_array().map(Vec::len), Some(7), "{all}");
+}
+
+#[test]
+fn a_subset_names_the_models_that_are_out() {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let hub = runtime.block_on(HubDouble::start(HubOptions::default()));
+    let lab = Lab::with_hub(hub.endpoint());
+    let id = lab.approved(&lineage("L1"), &["ueda"]);
+    let page = |path: &str| lab.service.visitor().get(path).has(200).text;
+    let link = format!("/releases/{id}\"");
+    assert!(!page("/corpora/aozora-ja?lang=en").contains(&link), "not out yet");
+    lab.release(&["publish", "--wait", &id]).exits(0);
+    assert!(page("/corpora/aozora-ja?lang=en").contains(&link));
+    let listed = page("/corpora?lang=en");
+    assert!(
+        listed.contains("/corpora/aozora-ja#models\"") && !listed.contains("/corpora/reviews#models\""),
+        "{listed}"
     );
 }

@@ -40,6 +40,46 @@ fn weights_go_out_in_the_type_and_shards_that_the_release_asks_for() {
     tests::cli::run(tests::cli::command(["verify"]).arg(&out)).exits(0);
 }
 
+/// Copies of checkpoints and prepared weights are found by their names, wherever the data folder is by now.
+#[test]
+fn a_data_folder_that_was_moved_still_has_the_weights_of_its_releases() {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let hub = runtime.block_on(HubDouble::start(HubOptions::default()));
+    let mut lab = Lab::with_hub(hub.endpoint());
+    let model = lab.folder.path().join("model");
+    let weights = fs_err::read(model.join("model.safetensors")).expect("weights");
+    let copy = ["ingest", "--json", "--copy", "--run", "copied", "--step", "10", "--tokens", "1000"];
+    lab.checkpoint = tests::cli::run(lab.service.command(&copy).arg(&model)).exits(0).json();
+    fs_err::remove_dir_all(&model).expect("removed");
+    let plain = lab.approved(&lineage("L1"), &["ueda"]);
+    let made =
+        lineage("L1").replace(REPO, "lab/gate-bf16").replace("[release]\n", "[release]\ndtype = \"bf16\"\n");
+    let made = text(&lab.post(&json!({ "lineage": made })).has(201).json()["id"]).to_owned();
+    lab.release(&["freeze", &made]).exits(0);
+    let _ = lab.act(&made, "request").has(200);
+    let page = format!("/releases/{made}");
+    let _ = lab.service.session("ueda").press(&page, &format!("{page}/approve"), "").has(303);
+
+    lab.service.move_data();
+    let out = lab.folder.path().join("export");
+    lab.release(&["export", &made, "--out", out.to_str().expect("text")]).exits(0);
+    tests::cli::run(tests::cli::command(["verify"]).arg(&out)).exits(0);
+    for id in [&plain, &made] {
+        lab.release(&["publish", "--wait", id]).exits(0);
+    }
+    assert_eq!(hub.bytes(REPO, "main", "model.safetensors").expect("published"), weights);
+    let exported = fs_err::read(out.join("model.safetensors")).expect("exported");
+    assert_ne!(exported, weights, "it was written anew");
+    assert_eq!(hub.bytes("lab/gate-bf16", "main", "model.safetensors").expect("published"), exported);
+
+    // What is made now is made from the copy where that lies by now.
+    let again =
+        lineage("L1").replace(REPO, "lab/gate-again").replace("[release]\n", "[release]\ndtype = \"bf16\"\n");
+    let again = text(&lab.post(&json!({ "lineage": again })).has(201).json()["id"]).to_owned();
+    lab.release(&["freeze", &again]).exits(0);
+    assert_eq!(lab.show(&again)["state"], "policy_checked");
+}
+
 #[test]
 fn a_wish_that_cannot_be_met_is_told_and_a_killed_service_finishes_what_it_began() {
     let mut lab = Lab::new("");

@@ -106,6 +106,18 @@ impl Service {
         self.restart();
     }
 
+    /// Starts it again with its data folder moved to another place.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn move_data(&mut self) {
+        self.terminate();
+        let moved = self.root.path().join("moved");
+        fs_err::rename(self.dir(), &moved).expect("moved");
+        self.options.dir = Some(moved);
+        self.restart();
+    }
+
     /// SIGTERM, and a start without the limit on the size of its files.
     ///
     /// # Panics

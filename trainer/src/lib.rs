@@ -21,6 +21,7 @@ pub mod spec;
 mod stability;
 mod trainer;
 
+pub use data::{DataError, Texts};
 pub use error::TrainError;
 pub use progress::{Ended, Outcome, Progress, ServerAddress, TrainOptions};
 pub use replay::{ReplayedDocument, ReplayedSample, ReplayedStep, replay};

@@ -156,7 +156,7 @@ pub fn load(
 }
 
 /// The first items of a run: of the whole task, or of each of its sub-tasks, as lm-eval limits a group.
-fn limited(
+pub(crate) fn limited(
     definition: &TaskDefinition,
     run: &TaskRun,
     rows: &[&Row],

@@ -35,6 +35,7 @@ mod template;
 pub mod bleu;
 pub mod chrf;
 pub mod compare;
+pub mod contamination;
 pub mod correlation;
 pub mod import;
 pub mod python_random;

@@ -47,7 +47,8 @@ impl TaskItems {
     }
 
     /// The score over all items. llm-jp-eval counts a correlation that is not defined as 0.
-    pub(crate) fn score(&self) -> Option<f64> {
+    #[must_use]
+    pub fn score(&self) -> Option<f64> {
         let score = self.statistic.over(&(0..self.len()).collect::<Vec<_>>());
         score.or_else(|| (self.is_correlation() && self.len() > 0).then_some(0.0))
     }

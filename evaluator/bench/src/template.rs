@@ -42,6 +42,30 @@ impl Template {
     }
 }
 
+impl Template {
+    /// The placeholders that follow each other with nothing between them, run by run.
+    pub(crate) fn runs(&self) -> Vec<Vec<&str>> {
+        let mut runs: Vec<Vec<&str>> = Vec::new();
+        let mut open = false;
+        for piece in &self.pieces {
+            match (piece, runs.last_mut()) {
+                (Piece::Field(name), Some(run)) if open => run.push(name),
+                (Piece::Field(name), _) => runs.push(vec![name]),
+                (Piece::Text(_), _) => {}
+            }
+            open = matches!(piece, Piece::Field(_));
+        }
+        runs
+    }
+
+    /// Whether it says something of its own around its placeholders.
+    pub(crate) fn has_words(&self) -> bool {
+        self.pieces
+            .iter()
+            .any(|piece| matches!(piece, Piece::Text(text) if text.chars().any(char::is_alphanumeric)))
+    }
+}
+
 impl TryFrom<String> for Template {
     type Error = String;
 
@@ -108,6 +132,15 @@ mod tests {
         ] {
             assert_eq!(render(text).as_deref(), Ok(expected), "{text}");
         }
+    }
+
+    #[test]
+    fn placeholders_side_by_side_are_one_run() {
+        let template = |text: &str| Template::try_from(text.to_owned()).expect("well-formed");
+        assert_eq!(template("{before}{option1}").runs(), [["before", "option1"]]);
+        assert_eq!(template("質問：{question}\n選択肢：0.{a},1.{b}").runs(), [["question"], ["a"], ["b"]]);
+        assert!(template("").runs().is_empty());
+        assert!(template("問題： {question}").has_words() && !template("{a}: {b}\n").has_words());
     }
 
     #[test]

@@ -1,8 +1,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    audit, checkpoint, compare, completions, corpus, data, demo, doctor, eval, import, ingest, login, logout,
-    policy, project, release, replay, run, serve, tasks, token, train, user, verify, worker,
+    audit, channel, checkpoint, compare, completions, contamination, corpus, data, demo, doctor, eval, import, ingest,
+    login, logout, policy, project, release, replay, run, serve, tasks, token, train, user, verify, worker,
 };
 
 /// The checkpoint that model checkpoints must pass: verify, evaluate, watch, judge, approve, publish.
@@ -46,6 +46,8 @@ pub(crate) enum Command {
     Data(data::Command),
     /// Compare two models on the items that both answered
     Compare(compare::Args),
+    /// Look for the items of benchmarks in training text
+    Contamination(Box<contamination::Args>),
     /// Results made by other harnesses, as per-item records
     #[command(subcommand)]
     Import(import::Command),

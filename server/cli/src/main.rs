@@ -13,6 +13,7 @@ mod parent;
 mod printer;
 mod proposal;
 mod seen;
+mod selection;
 mod signals;
 mod transfer;
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 use tracing_subscriber::EnvFilter;
+use unicode_width::UnicodeWidthStr as _;
 
 use crate::exit::{ExitStatus, Failed};
 
@@ -96,17 +97,17 @@ impl Printer {
 
     /// Data: rows under a header, columns aligned. Full-width characters count as two columns.
     pub(crate) fn table(&self, header: &[&str], rows: &[Vec<String>]) -> anyhow::Result<()> {
-        let mut widths: Vec<usize> = header.iter().map(|h| width(h)).collect();
+        let mut widths: Vec<usize> = header.iter().map(|h| h.width()).collect();
         for row in rows {
             for (w, cell) in widths.iter_mut().zip(row) {
-                *w = (*w).max(width(cell));
+                *w = (*w).max(cell.width());
             }
         }
         let line = |cells: &[String]| {
             let padded: Vec<String> = cells
                 .iter()
                 .zip(&widths)
-                .map(|(cell, w)| format!("{cell}{}", " ".repeat(w - width(cell))))
+                .map(|(cell, w)| format!("{cell}{}", " ".repeat(w - cell.width())))
                 .collect();
             padded.join("  ").trim_end().to_owned()
         };
@@ -119,10 +120,17 @@ impl Printer {
 
 /// Names and what they are, in two columns.
 pub(crate) fn aligned(facts: &[(&str, String)]) -> Vec<String> {
-    let widest = facts.iter().map(|(name, _)| width(name)).max().unwrap_or_default();
-    facts.iter().map(|(name, fact)| format!("{name}{}  {fact}", " ".repeat(widest - width(name)))).collect()
+    let widest = facts.iter().map(|(name, _)| name.width()).max().unwrap_or_default();
+    facts.iter().map(|(name, fact)| format!("{name}{}  {fact}", " ".repeat(widest - name.width()))).collect()
 }
 
-fn width(text: &str) -> usize {
-    text.chars().map(|c| if ('\u{1100}'..='\u{ffdc}').contains(&c) { 2 } else { 1 }).sum()
+#[cfg(test)]
+mod tests {
+    use super::aligned;
+
+    #[test]
+    fn columns_are_aligned_by_the_width_of_letters() {
+        let facts = [("名前", "a".to_owned()), ("a → b", "b".to_owned()), ("é", "c".to_owned())];
+        assert_eq!(aligned(&facts), ["名前   a", "a → b  b", "é      c"]);
+    }
 }

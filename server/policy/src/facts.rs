@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use sekisho_domain::lineage::{Input, LineageFile};
 use sekisho_domain::score::ResultEntry;
-use sekisho_domain::{TomlError, parse_toml};
+use sekisho_domain::{Text, TomlError, parse_toml};
 use serde::Deserialize;
 
 use crate::names::{LeftOut, why_left_out};
@@ -37,6 +37,8 @@ pub struct Facts {
     pub regressions: Vec<Regression>,
     /// How many items of tasks were found in the training text.
     pub contamination: Vec<Contamination>,
+    /// Scores of which nobody knows how many items were found, each with the reason.
+    pub unreported: Vec<Unreported>,
 }
 
 /// What the registry says of a subset; what it does not know is `None`, and the claim holds.
@@ -76,6 +78,15 @@ impl Contamination {
         let share = self.contaminated as f64 / self.items as f64;
         share
     }
+}
+
+/// A score whose items were not looked for in all of the training text.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Unreported {
+    /// Task id.
+    pub task: String,
+    /// What is missing, as a part of a sentence.
+    pub reason: Text,
 }
 
 /// A subset as a run's specification names it (`[[data.mix]]`).
@@ -168,6 +179,7 @@ impl Facts {
             scores: Vec::new(),
             regressions: Vec::new(),
             contamination: Vec::new(),
+            unreported: Vec::new(),
         }
     }
 

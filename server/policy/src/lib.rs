@@ -27,7 +27,9 @@ pub use cases::{CaseOutcome, run_cases};
 pub use decision::{Citation, Code, Decision, Finding, PolicyRef, Verdict, Weight};
 pub use diff::{Change, DecisionDiff, RuleChange, SetChange, diff, diff_sets};
 pub use explain::{Brought, BroughtFinding, Explained, Explanation, explain};
-pub use facts::{Contamination, Facts, FactsError, Folder, Registered, Regression, ReleasedFile, Trained};
+pub use facts::{
+    Contamination, Facts, FactsError, Folder, Registered, Regression, ReleasedFile, Trained, Unreported,
+};
 pub use graph::{LineageEdge, LineageGraph, LineageNode, Standing, graph};
 pub use names::{LARGEST_TEXT, LeftOut, is_card, is_text};
 pub use rules::licenses::Owed;

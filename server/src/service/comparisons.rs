@@ -39,8 +39,21 @@ pub type Primary = Vec<ScoreRow>;
 /// # Errors
 /// When store or blobs fail.
 pub async fn paired(app: &App, first: &Primary, second: &Primary) -> Result<Option<Comparison>, WebError> {
-    let mut page = Page { app, rows: &[first.clone(), second.clone()], values: HashMap::new() };
-    Ok(page.against_all_below(0).await?.remove(&1).flatten())
+    Ok(against_first(app, &[first.clone(), second.clone()]).await?.pop().flatten())
+}
+
+/// Compares the first of these evaluations with each of the others, in their order; none where two did not answer the same items of
+/// the same tasks.
+///
+/// # Errors
+/// When store or blobs fail.
+pub async fn against_first(app: &App, rows: &[Primary]) -> Result<Vec<Option<Comparison>>, WebError> {
+    if rows.len() < 2 {
+        return Ok(Vec::new());
+    }
+    let mut page = Page { app, rows, values: HashMap::new() };
+    let mut found = page.against_all_below(0).await?;
+    Ok((1..rows.len()).map(|row| found.remove(&row).flatten()).collect())
 }
 
 /// Groups of rows that a ranking cannot tell apart, the number of each row's group from 0. `rows` are in the order of their means

@@ -16,17 +16,22 @@ use crate::App;
 /// Bytes copied at a time.
 const CHUNK: usize = 1 << 20;
 
-/// Where the files of a checkpoint that is still to be examined lie. After a kill in the middle of a move they may be in their
-/// final place already.
+/// Where the files of a checkpoint lie. What the store holds itself is found by its name in the data folder, which may have been moved
+/// or be reached by another path since the row was written. After a kill in the middle of a move the files of a checkpoint that is still
+/// to be examined may be in their final place already.
 #[must_use]
 pub fn present(app: &App, checkpoint: &Checkpoint) -> PathBuf {
     let announced = PathBuf::from(&checkpoint.path);
-    let place = checkpoint.place.as_ref().map(PathBuf::from);
-    place.filter(|place| place.is_dir()).unwrap_or_else(|| {
-        let staged = announced.file_name().map(|name| app.staging_dir().join(name));
-        // A data folder that was moved, or is reached by another path, has its staged uploads under their names still.
-        staged.filter(|staged| checkpoint.owned && staged.is_dir()).unwrap_or(announced)
-    })
+    if !checkpoint.owned {
+        return announced;
+    }
+    let named = |dir: PathBuf, path: &Path| path.file_name().map(|name| dir.join(name));
+    // A verified copy has its place as its path.
+    let kept = checkpoint.verification.as_ref().map(|_| announced.clone());
+    let place = checkpoint.place.as_ref().map(PathBuf::from).or(kept);
+    let place = place.and_then(|place| named(app.checkpoints_dir(), &place));
+    let staged = || named(app.staging_dir(), &announced).filter(|folder| folder.is_dir());
+    place.filter(|folder| folder.is_dir()).or_else(staged).unwrap_or(announced)
 }
 
 /// Whether a path lies among the uploads that are on their way.
@@ -229,6 +234,29 @@ mod tests {
         clear_staging(&again).await.expect("cleared");
         assert!(upload.is_dir() && !app.staging_dir().join("cut-off").exists());
         assert!(is_staged(&again, &present(&again, &added)), "it is moved, not copied");
+    }
+
+    #[tokio::test]
+    async fn a_kept_copy_is_found_in_the_folder_that_holds_the_data_now() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let config = crate::Config::defaults(folder.path()).expect("a configuration");
+        let app = crate::serve::open_app(config).await.expect("an application").0;
+        let path = |name: &str| format!("/elsewhere/checkpoints/{name}");
+        let row = |owned: bool, place: Option<String>| Checkpoint {
+            owned,
+            place,
+            path: path("abc"),
+            ..crate::web::pages::fixtures::verified_checkpoint()
+        };
+        let announced = PathBuf::from(path("abc"));
+        assert_eq!(present(&app, &row(true, None)), announced, "where it was, when it is nowhere");
+        fs_err::create_dir_all(app.checkpoints_dir().join("abc")).expect("a folder");
+        let kept = app.checkpoints_dir().join("abc");
+        assert_eq!(present(&app, &row(true, Some(path("abc")))), kept);
+        assert_eq!(present(&app, &row(true, None)), kept, "of a time when no place was noted");
+        assert_eq!(present(&app, &row(false, None)), announced, "a folder of others stays where it is");
+        let waiting = Checkpoint { verification: None, ..row(true, None) };
+        assert_eq!(present(&app, &waiting), announced, "not examined yet: it lies where it was announced");
     }
 
     #[test]

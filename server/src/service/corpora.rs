@@ -2,9 +2,11 @@
 
 mod barred;
 mod effects;
+mod mixes;
 mod read;
 mod uses;
 
+use sekisho_domain::Tokens;
 use sekisho_domain::corpus::Subset;
 use sekisho_domain::lineage::Level;
 use sekisho_domain::user::{Role, Scope};
@@ -19,6 +21,7 @@ use crate::{Actor, App, Noun, WebError};
 
 pub use barred::{barred_runs, forbidden, lz, may_use, may_use_checkpoint};
 pub use effects::{Effects, ReleaseEffect, effects};
+pub use mixes::{Portion, portions, sets, total};
 pub use read::{Format, read};
 pub use uses::{Claim, RunUse, claims, runs_that_used};
 
@@ -51,6 +54,12 @@ pub async fn find(app: &App, id: &str) -> Result<RegisteredSubset, WebError> {
 pub async fn registry(app: &App) -> Result<BTreeMap<String, Registered>, WebError> {
     let subsets = app.store.subsets().await?;
     Ok(subsets.into_iter().map(|found| (found.subset.id.clone(), registered(&found.subset))).collect())
+}
+
+/// How large the subsets are of which that is registered.
+#[must_use]
+pub fn sizes(subsets: &[RegisteredSubset]) -> BTreeMap<String, Tokens> {
+    subsets.iter().filter_map(|found| Some((found.subset.id.clone(), found.subset.tokens?))).collect()
 }
 
 fn registered(subset: &Subset) -> Registered {

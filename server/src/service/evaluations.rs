@@ -191,8 +191,12 @@ pub async fn items_of(app: &App, score: &ScoreRow) -> Result<TaskItems, WebError
     Ok(TaskItems::new(&score.entry.metric, clustered, &records(app, score.work).await?))
 }
 
-/// The mean over tasks is computed once per set of scores and then remembered: it needs every record.
-async fn mean(app: &App, rows: &[ScoreRow]) -> Result<Option<Interval>, WebError> {
+/// The mean over the tasks of these scores, with its interval from their items; none where nothing enters a mean. It is computed once
+/// per set of scores and then remembered: it needs every record.
+///
+/// # Errors
+/// When store or blobs fail.
+pub async fn mean(app: &App, rows: &[ScoreRow]) -> Result<Option<Interval>, WebError> {
     let key = format!("means/{}.json", identity(rows));
     if let Some(known) = app.blobs.get(&key).await?.and_then(|bytes| serde_json::from_slice(&bytes).ok()) {
         return Ok(known);

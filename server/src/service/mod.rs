@@ -5,6 +5,7 @@ pub mod channels;
 pub mod checkpoints;
 pub mod comparisons;
 pub mod compute;
+pub mod contamination;
 pub mod copies;
 pub mod corpora;
 pub mod evaluations;

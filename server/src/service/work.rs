@@ -8,6 +8,7 @@ use sekisho_domain::wire::{
 };
 use sekisho_store::{Progress, RecordChunk, WorkRow};
 
+use super::copies;
 use crate::{App, Noun, WebError};
 
 /// A worker says it is alive three times within this.
@@ -47,9 +48,9 @@ async fn next_checkpoint(app: &App, pool: &str, row: &WorkRow) -> Result<Option<
     if next == row.checkpoint {
         return Ok(None);
     }
-    let checkpoint = app.store.checkpoint(next).await?;
-    Ok(checkpoint
-        .and_then(|next| Some(NextCheckpoint { digest: next.verification?.digest, path: next.path })))
+    let Some(checkpoint) = app.store.checkpoint(next).await? else { return Ok(None) };
+    let path = copies::present(app, &checkpoint).display().to_string();
+    Ok(checkpoint.verification.map(|found| NextCheckpoint { digest: found.digest, path }))
 }
 
 fn check_worker(app: &App, claim: &Claim) -> Result<(), WebError> {
@@ -98,7 +99,7 @@ async fn prepare(app: &App, row: &WorkRow) -> Result<Result<WorkItem, String>, W
         evaluation: row.evaluation,
         checkpoint: row.checkpoint,
         digest: row.work.digest,
-        path: checkpoint.path,
+        path: copies::present(app, &checkpoint).display().to_string(),
         run: run.clone(),
         bos: Bos::Auto,
         definition: definition.toml().to_owned(),

@@ -46,6 +46,8 @@ pub fn router() -> Router<App> {
         .route("/queue", get(queue::show))
         .route("/search", get(search::show))
         .route("/corpora", get(corpora::show).post(corpora::import))
+        .route("/corpora.csv", get(corpora::csv))
+        .route("/corpora.json", get(corpora::json))
         .route("/corpora/{subset}", get(corpus::show))
         .route("/corpora/{subset}/level", post(corpus::change_level))
         .route("/policies", get(policies::show).post(policies::simulate))

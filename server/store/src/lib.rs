@@ -6,6 +6,7 @@
 mod audit;
 mod channels;
 mod checkpoints;
+mod contamination;
 mod corpora;
 mod error;
 mod evaluations;
@@ -26,6 +27,7 @@ pub mod sqlite;
 pub use audit::{AuditEntry, AuditFilter, AuditRepository};
 pub use channels::{Channel, ChannelRepository};
 pub use checkpoints::{Checkpoint, CheckpointRepository, Verification};
+pub use contamination::ContaminationRepository;
 pub use corpora::{CorpusRepository, RegisteredSubset, SubsetChange};
 pub use error::StoreError;
 pub use evaluations::{Evaluation, EvaluationRepository, RecordChunk, ScoreRow};
@@ -50,6 +52,7 @@ pub trait Store:
     + ReleaseRepository
     + ChannelRepository
     + CorpusRepository
+    + ContaminationRepository
     + PolicyRepository
     + PeopleRepository
     + ProjectRepository
@@ -67,6 +70,7 @@ impl<T> Store for T where
         + ReleaseRepository
         + ChannelRepository
         + CorpusRepository
+        + ContaminationRepository
         + PolicyRepository
         + PeopleRepository
         + ProjectRepository

@@ -77,7 +77,7 @@ pub type CardEdits = BTreeMap<String, BTreeMap<String, String>>;
 /// Weights in other shards or another type than the checkpoint's, made when the content was fixed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Prepared {
-    /// Folder in which they lie.
+    /// Folder in which they lie: its last part is its name in the data folder, wherever that is by now.
     pub path: String,
     /// All files of the model in it.
     pub files: Vec<FileEntry>,

@@ -1,5 +1,6 @@
 //! Text, one JSON object a line with a `text`, as `.jsonl` or `.jsonl.zst`.
 
+use std::borrow::Cow;
 use std::io::Read;
 use std::path::Path;
 
@@ -33,7 +34,14 @@ impl<'a> Text<'a> {
 #[derive(Deserialize)]
 struct Line<'a> {
     #[serde(borrow)]
-    text: Option<std::borrow::Cow<'a, str>>,
+    text: Option<Cow<'a, str>>,
+}
+
+/// The text in a line of a file; lines are numbered from 1 in errors.
+pub(super) fn text_of<'l>(file: &Path, number: usize, line: &'l [u8]) -> Result<Cow<'l, str>, DataError> {
+    let wrong = |reason: String| DataError::Line { file: file.to_owned(), line: number, reason };
+    let line: Line<'_> = serde_json::from_slice(line).map_err(|error| wrong(error.to_string()))?;
+    line.text.ok_or_else(|| wrong("there is no \"text\"".to_owned()))
 }
 
 /// The documents of a file as token ids, and the SHA-256 of the file as it is stored.
@@ -50,10 +58,12 @@ pub(super) fn read(path: &Path, text: &Text<'_>) -> Result<(Vec<Vec<u32>>, Sha25
     let documents = lines
         .into_par_iter()
         .map(|(number, line)| {
-            let wrong = |reason: String| DataError::Line { file: path.to_owned(), line: number + 1, reason };
-            let line: Line<'_> = serde_json::from_slice(line).map_err(|error| wrong(error.to_string()))?;
-            let document = line.text.ok_or_else(|| wrong("there is no \"text\"".to_owned()))?;
-            text.encode(&document).map_err(|error| wrong(error.to_string()))
+            let document = text_of(path, number + 1, line)?;
+            text.encode(&document).map_err(|error| DataError::Line {
+                file: path.to_owned(),
+                line: number + 1,
+                reason: error.to_string(),
+            })
         })
         .collect::<Result<_, _>>()?;
     Ok((documents, sha256))

@@ -7,6 +7,7 @@ mod jsonl;
 mod order;
 mod permutation;
 mod random_state;
+mod texts;
 
 use std::path::PathBuf;
 
@@ -22,6 +23,7 @@ use order::{OrderSettings, SampleOrder};
 pub(crate) use blend::Position;
 pub(crate) use corpus::DataFile;
 pub(crate) use order::Span;
+pub use texts::Texts;
 
 /// Data that cannot be trained on.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +38,12 @@ pub enum DataError {
     )]
     Form {
         /// The path in the specification.
+        path: PathBuf,
+    },
+    /// Not text, where text is needed.
+    #[error("{path} is not a file of documents; give a .jsonl or .jsonl.zst file, one JSON object a line with a \"text\"", path = path.display())]
+    NotText {
+        /// The path.
         path: PathBuf,
     },
     /// A line of text that cannot be used.

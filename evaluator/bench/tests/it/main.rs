@@ -3,6 +3,7 @@
 mod aggregate;
 mod catalog;
 mod compare;
+mod contamination;
 mod identity;
 mod import;
 mod jp_harness;

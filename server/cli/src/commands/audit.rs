@@ -52,6 +52,11 @@ pub(crate) fn run(command: &Command, printer: &Printer) -> anyhow::Result<ExitSt
 const LOG: &str = "/audit?after=0";
 const HEAD: &str = "/audit/head";
 
+/// Where an exported log has its head: `X.head.json` beside `X`.
+fn head_of(log: &Path) -> PathBuf {
+    files::with_suffix(log, ".head.json")
+}
+
 /// A head and who vouches for it.
 #[derive(Clone, Serialize, Deserialize)]
 struct SignedHead {

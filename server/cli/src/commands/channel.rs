@@ -150,7 +150,7 @@ fn tell(channel: &Value, options: &Options, printer: &Printer) -> anyhow::Result
     if taken.is_empty() {
         return Ok(());
     }
-    let row = |taken: &Value| vec![words(taken, "/release"), words(taken, "/checkpoint")];
+    let row = |taken: &Value| vec![cell(taken, "release"), cell(taken, "checkpoint")];
     printer.table(&["release", "checkpoint"], &taken.iter().map(row).collect::<Vec<_>>())
 }
 
@@ -166,7 +166,7 @@ fn facts(channel: &Value) -> Vec<(&'static str, String)> {
 /// `1 / 2 (ueda)`.
 fn approvals(channel: &Value) -> String {
     let given = channel["approvals"].as_array().cloned().unwrap_or_default();
-    let names: Vec<String> = given.iter().map(|approval| words(approval, "/user")).collect();
+    let names: Vec<&str> = given.iter().map(|approval| words(approval, "/user")).collect();
     let names = if names.is_empty() { String::new() } else { format!(" ({})", names.join(", ")) };
     format!("{} / {}{names}", given.len(), channel["approvals_needed"])
 }

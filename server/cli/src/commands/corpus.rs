@@ -118,11 +118,12 @@ fn show(subset: &Value, printer: &Printer) -> anyhow::Result<()> {
         }
     }
     printer.facts(&facts)?;
-    let row = |change: &Value| ["at", "who", "level", "reason"].map(|key| cell(change, key)).to_vec();
+    let row =
+        |change: &Value| ["at", "who", "before", "level", "reason"].map(|key| cell(change, key)).to_vec();
     let history: Vec<_> = subset["history"].as_array().into_iter().flatten().map(row).collect();
     if !history.is_empty() {
         printer.data("")?;
-        printer.table(&["at", "who", "level", "reason"], &history)?;
+        printer.table(&["at", "who", "before", "level", "reason"], &history)?;
     }
     Ok(())
 }

@@ -15,6 +15,7 @@ use super::{data, tasks};
 use crate::engine::EngineArgs;
 use crate::exit::{ExitStatus, Failed};
 use crate::printer::Printer;
+use crate::selection::Selection;
 use crate::signals;
 
 #[derive(clap::Args)]
@@ -22,27 +23,8 @@ pub(crate) struct Args {
     /// Folder of the model
     #[arg(long, value_name = "PATH")]
     model: PathBuf,
-    /// Profile, with or without version
-    #[arg(long, value_name = "P", required_unless_present = "suite")]
-    profile: Option<String>,
-    /// Tasks of the profile
-    #[arg(long, value_name = "T[,T]", value_delimiter = ',', required_unless_present = "suite")]
-    task: Vec<String>,
-    /// A suite instead of a profile and tasks, with the split, limit and shots that it names
-    #[arg(long, value_name = "S", conflicts_with_all = ["profile", "task", "split"])]
-    suite: Option<String>,
-    /// Folder with benchmark data: DIR/bench/<source>/… or DIR/<source>/…
-    #[arg(long, value_name = "DIR")]
-    data: PathBuf,
-    /// Folder with task files of your own
-    #[arg(long, value_name = "DIR")]
-    tasks: Option<PathBuf>,
-    /// dev or test
-    #[arg(long, default_value = "test", value_name = "SPLIT", value_parser = ["dev", "test"])]
-    split: String,
-    /// Only the first N items [default: all, or what the suite says]
-    #[arg(long, value_name = "N")]
-    limit: Option<u64>,
+    #[command(flatten)]
+    selection: Selection,
     /// Shots, instead of the task's own number or the suite's
     #[arg(long, value_name = "K")]
     shots: Option<u32>,
@@ -84,14 +66,14 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, printer: &Printer) -> anyhow::Result<ExitStatus> {
-    let catalog = tasks::catalog(args.tasks.as_ref())?;
-    let selected = select(args, &catalog)?;
+    let catalog = tasks::catalog(args.selection.tasks.as_ref())?;
+    let selected = args.selection.runs(&catalog, args.shots)?;
     let model = model(args, &selected, printer).map_err(Failed::user)?;
     let stop = Arc::new(AtomicBool::new(false));
     let stopped = signals::set_on_stop(&stop)?;
     let request = Request {
         tasks: &selected,
-        read: &|source| data::read(&args.data, source),
+        read: &|source| data::read(&args.selection.data, source),
         accept: &args.accept,
         bos: args.bos,
         settings: Settings {
@@ -120,7 +102,7 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> anyhow::Result<ExitStatus> 
         printer.json(&report)?;
     } else {
         table(&report, printer)?;
-        if let Some(suite) = &args.suite {
+        if let Some(suite) = &args.selection.suite {
             say_means(&report, &catalog, suite, printer)?;
         }
     }
@@ -139,38 +121,6 @@ fn model(args: &Args, selected: &[(TaskDefinition, TaskRun)], printer: &Printer)
         printer.say(&remote.to_string());
     }
     Ok(model)
-}
-
-fn select(args: &Args, catalog: &Catalog) -> anyhow::Result<Vec<(TaskDefinition, TaskRun)>> {
-    let missing = |error: sekisho_bench::TaskError| Failed::with(ExitStatus::NotFound, error.to_string());
-    let runs: Vec<TaskRun> = match &args.suite {
-        Some(name) => {
-            let mut runs = catalog.suite(name).map_err(missing)?.tasks.clone();
-            for run in &mut runs {
-                run.limit = args.limit.or(run.limit);
-                run.shots = args.shots.or(run.shots);
-            }
-            runs
-        }
-        None => args
-            .task
-            .iter()
-            .map(|task| TaskRun {
-                profile: args.profile.clone().unwrap_or_default(),
-                task: task.clone(),
-                split: args.split.clone(),
-                limit: args.limit,
-                shots: args.shots,
-            })
-            .collect(),
-    };
-    runs.into_iter()
-        .map(|mut run| {
-            let definition = catalog.find(&run.profile, &run.task).map_err(missing)?.clone();
-            run.profile.clone_from(&definition.profile);
-            Ok((definition, run))
-        })
-        .collect()
 }
 
 fn table(report: &Report, printer: &Printer) -> anyhow::Result<()> {

@@ -5,6 +5,7 @@ pub(crate) mod channel;
 pub(crate) mod checkpoint;
 pub(crate) mod compare;
 pub(crate) mod completions;
+pub(crate) mod contamination;
 pub(crate) mod corpus;
 pub(crate) mod data;
 pub(crate) mod demo;
@@ -43,6 +44,7 @@ pub(crate) fn run(command: Command, printer: &Printer) -> anyhow::Result<ExitSta
         Command::Tasks(command) => tasks::run(&command, printer),
         Command::Data(command) => data::run(&command, printer),
         Command::Compare(args) => compare::run(&args, printer),
+        Command::Contamination(args) => contamination::run(&args, printer),
         Command::Import(command) => import::run(&command, printer),
         Command::Policy(command) => policy::run(&command, printer),
         Command::Release(command) => release::run(&command, printer),

@@ -27,6 +27,10 @@ templates! {
         en: "Nobody looked for the items of {task} in the training text; the limit is {limit}. Make a contamination report of this model's training text for {task} first.",
         ja: "{task} のデータ汚染が調べられていません（上限 {limit}）。先に、このモデルの学習データと {task} の項目を照合してください。"
     }
+    GATE_CONTAMINATION_UNREPORTED {
+        en: "The items of {task} were not looked for in all of the training text: {reason}. The limit is {limit}. Send a report with `sekisho contamination` first.",
+        ja: "{task} のデータ汚染を判定できません：{reason}（上限 {limit}）。先に `sekisho contamination` でレポートを登録してください。"
+    }
     RESTRICTIVE_LICENSE {
         en: "Declared licence {license} restricts use, and no input asks for it. Declare {default}, or record why not.",
         ja: "宣言したライセンス {license} は利用を制限しますが、それを求める入力はありません。{default} を宣言するか、理由を記録してください。"

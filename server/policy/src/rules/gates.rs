@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use sekisho_domain::Text;
 use sekisho_domain::score::ResultEntry;
 
 use crate::decision::{Citation, Code, Findings, Weight};
@@ -108,8 +109,16 @@ fn contamination(case: &Case<'_>, task: &str, limit: f64, findings: &mut Finding
     };
     let reports: Vec<&Contamination> =
         case.facts.contamination.iter().filter(|report| report.task == task).collect();
-    if reports.is_empty() {
+    let unreported: Vec<&Text> =
+        case.facts.unreported.iter().filter(|score| score.task == task).map(|score| &score.reason).collect();
+    if reports.is_empty() && unreported.is_empty() {
         add(messages::GATE_CONTAMINATION_NONE.fill(&[("task", task), ("limit", &shown)]));
+    }
+    // One score without a report is enough, whatever is known of the others.
+    for reason in unreported {
+        let values = |reason| [("task", task), ("limit", shown.as_str()), ("reason", reason)];
+        let (en, ja) = (values(reason.en.as_str()), values(reason.ja.as_str()));
+        add(messages::GATE_CONTAMINATION_UNREPORTED.fill_each(&en, &ja));
     }
     for report in reports.into_iter().filter(|report| report.share() > limit) {
         add(messages::GATE_CONTAMINATION.fill(&[

@@ -217,29 +217,25 @@ fn apply(case: &Case<'_>, reach: &Reach<'_>, duty: Duty, bases: &BTreeSet<&str>,
     }
 }
 
-/// Credit is owed, in the licence's own words where it has some. A card without those words stands in the way; that a name is not in
-/// the card a person should look at, for it may be there under another.
+/// Credit is owed, in the licence's own words where it has some. That a card lacks them a person should look at: they may be there in
+/// another form, and the card that the service writes has them.
 fn credit(case: &Case<'_>, reach: &Reach<'_>, findings: &mut Findings) {
     let terms = reach.terms(Duty::Attribution);
     let sentence = reach.rule.attribution.as_ref().map(|text| text.replace("{input}", reach.name));
-    let (owed, weight, missing) = match &sentence {
+    let (owed, missing) = match &sentence {
         Some(sentence) => {
             let values = [("sentence", sentence.as_str()), ("terms", &terms)];
             let missing = messages::ATTRIBUTION_SENTENCE_MISSING.fill(&values);
-            (messages::ATTRIBUTION_SENTENCE.fill(&values), Weight::Violation, missing)
+            (messages::ATTRIBUTION_SENTENCE.fill(&values), missing)
         }
         None => {
             let values = [("input", reach.name), ("terms", &terms)];
-            (
-                messages::ATTRIBUTION.fill(&values),
-                Weight::Warning,
-                messages::ATTRIBUTION_MISSING.fill(&values),
-            )
+            (messages::ATTRIBUTION.fill(&values), messages::ATTRIBUTION_MISSING.fill(&values))
         }
     };
     reach.add(findings, Weight::Obligation, Code::Attribution, Duty::Attribution, owed);
     if files::gives_credit(case, sentence.as_deref().unwrap_or(reach.name)) == Some(false) {
-        reach.add(findings, weight, Code::Attribution, Duty::Attribution, missing);
+        reach.add(findings, Weight::Warning, Code::Attribution, Duty::Attribution, missing);
     }
 }
 

@@ -1,7 +1,9 @@
 //! Scores, falls and contaminated items under a set with gates.
 
+use sekisho_domain::Text;
+
 use super::{Files, TODAY};
-use crate::{Contamination, Decision, Facts, PolicySet, Regression, evaluate};
+use crate::{Contamination, Decision, Facts, PolicySet, Regression, Unreported, evaluate};
 
 fn set(gates: &str) -> PolicySet {
     let text = format!("extends = \"base\"\nname = \"house\"\nversion = \"1\"\n{gates}");
@@ -95,6 +97,24 @@ fn items_in_the_training_text_are_counted_and_a_report_is_asked_for() {
     let all = "[gates]\ncontamination = 0\n";
     assert_eq!(judge(all, vec![report("niilc", 0)]), [""; 0]);
     assert_eq!(judge(all, vec![report("niilc", 0), report("jsquad", 1)]).len(), 1);
+    let unreported = |reports: Vec<Contamination>| {
+        let reason = Text {
+            en: "run \"base\" has no report".to_owned(),
+            ja: "レポートがありません".to_owned(),
+        };
+        let unreported = vec![Unreported { task: "niilc".to_owned(), reason }];
+        let decision = evaluate(&Facts { contamination: reports, unreported, ..facts() }, &set(one), TODAY);
+        texts(&decision).into_iter().map(ToOwned::to_owned).collect::<Vec<_>>()
+    };
+    let told = unreported(Vec::new());
+    assert_eq!(
+        told,
+        [
+            "The items of niilc were not looked for in all of the training text: run \"base\" has no report. The limit is 2%. Send a report with `sekisho contamination` first."
+        ]
+    );
+    assert_eq!(unreported(vec![report("niilc", 0)]), told, "another score of the task has one");
+    assert_eq!(unreported(vec![report("niilc", 5)]).len(), 2);
     let empty = Contamination { items: 0, ..report("niilc", 0) };
     assert_eq!(judge(all, vec![empty]).len(), 1, "a report on no items shows nothing");
     assert_eq!(judge("", vec![report("niilc", 200)]), [""; 0], "no limit in the base set");

@@ -125,13 +125,6 @@ fn mutations(good: &Release, duty: Duty) -> (&'static str, Vec<Release>) {
             let changed = [String::new(), hidden, fenced, lower, good.shown.replace("Built", "Build")];
             ("built-with-missing", changed.map(|shown| good.with(|r| r.shown = shown)).into())
         }
-        Duty::Attribution if !good.credit.is_empty() => {
-            let hidden = format!("<!-- {} -->", good.credit);
-            let fenced = format!("```\n{}\n```", good.credit);
-            let other = good.credit.replace(" x ", " y ");
-            let changed = [String::new(), hidden, fenced, good.credit.to_lowercase(), other];
-            ("attribution", changed.map(|credit| good.with(|r| r.credit = credit)).into())
-        }
         Duty::NamePrefix => ("name-prefix", names(good)),
         Duty::LicenseFile => (
             "license-file-missing",

@@ -51,7 +51,7 @@ pub async fn effects(app: &App, subset: &RegisteredSubset, level: Level) -> Resu
         .filter(|state| !matches!(state, ReleaseState::Rejected | ReleaseState::Withdrawn))
         .collect();
     for release in app.store.releases_in(&states).await? {
-        if !releases::descends_from(app, &release, &subset.subset.id).await? {
+        if !releases::ancestors(app, &release).await?.contains(&subset.subset.id) {
             continue;
         }
         let out = matches!(

@@ -4,6 +4,7 @@ use sekisho_domain::Tokens;
 use sekisho_store::Run;
 use serde_json::Value;
 
+use super::mixes::portions;
 use crate::{App, WebError};
 
 /// Runs that are looked through; far more than a lab has.
@@ -18,8 +19,10 @@ pub struct RunUse {
     pub through: Option<String>,
     /// The level that its specification claims.
     pub claimed: Option<String>,
-    /// Tokens of the subset in the run, when its specification tells.
+    /// Tokens of the subset that the run in whose mix it is has seen, when specification and registry tell.
     pub tokens: Option<Tokens>,
+    /// How often that run has seen it, when its size is registered too.
+    pub repeats: Option<f64>,
 }
 
 /// What a run's specification says of one subset.
@@ -61,12 +64,19 @@ pub fn claims(spec: &Value) -> Vec<Claim> {
 /// When the store fails.
 pub async fn runs_that_used(app: &App, subset: &str) -> Result<Vec<RunUse>, WebError> {
     let runs = app.store.runs(RUNS).await?;
-    let use_of = |used: Used<'_>| RunUse {
-        run: used.run.clone(),
-        through: (used.ancestor.id != used.run.id).then(|| used.ancestor.name.clone()),
-        claimed: used.claim.level,
-        // A whole mix of one subset is the run's tokens; shares of several are not told apart by the specification alone.
-        tokens: used.is_alone.then_some(used.ancestor.tokens),
+    let sizes = super::sizes(&app.store.subsets().await?);
+    let use_of = |used: Used<'_>| {
+        let Used { run, ancestor, claim } = used;
+        let mut mix = ancestor.spec.iter().flat_map(|spec| portions(spec, ancestor.tokens, &sizes));
+        let portion = mix.find(|portion| portion.subset == subset);
+        let seen = portion.as_ref().and_then(|portion| portion.tokens);
+        RunUse {
+            run: run.clone(),
+            through: (ancestor.id != run.id).then(|| ancestor.name.clone()),
+            claimed: claim.level,
+            tokens: seen.or((ancestor.tokens.0 == 0).then_some(Tokens(0))),
+            repeats: portion.and_then(|portion| portion.repeats),
+        }
     };
     Ok(uses(&runs, |claim| claim.subset == subset).into_iter().map(use_of).collect())
 }
@@ -76,8 +86,6 @@ pub(super) struct Used<'r> {
     pub(super) run: &'r Run,
     ancestor: &'r Run,
     pub(super) claim: Claim,
-    /// The mix holds nothing else.
-    is_alone: bool,
 }
 
 /// The runs with a claim that `wanted` looks for, in the order of `runs`.
@@ -88,10 +96,8 @@ pub(super) fn uses(runs: &[Run], wanted: impl Fn(&Claim) -> bool) -> Vec<Used<'_
     for run in runs {
         let (mut at, mut seen) = (Some(run), BTreeSet::new());
         while let Some(ancestor) = at.filter(|ancestor| seen.insert(ancestor.id)) {
-            let mix = ancestor.spec.as_ref().map(claims).unwrap_or_default();
-            let is_alone = mix.len() == 1;
-            if let Some(claim) = mix.into_iter().find(&wanted) {
-                found.push(Used { run, ancestor, claim, is_alone });
+            if let Some(claim) = ancestor.spec.iter().flat_map(claims).find(&wanted) {
+                found.push(Used { run, ancestor, claim });
                 break;
             }
             at = parent(ancestor).and_then(|key| by_key.get(key).copied());

@@ -10,7 +10,7 @@ use sekisho_store::{Checkpoint, Release, Verification};
 
 use super::against::{AgainstPublished, against_published};
 use super::base::against_base;
-use super::{card_sources, learning_curve, science, settings, target};
+use super::{card_sources, contaminated, learning_curve, science, settings, target};
 use crate::service::{checkpoints, compute, lineage};
 use crate::{Anonymous, App, WebError};
 
@@ -50,6 +50,7 @@ pub(super) async fn gather(
         }),
         data_digests: card_sources::data_digests(app, checkpoint).await?,
         environment: environment(app, checkpoint).await?,
+        contamination: contaminated::of_card(app, checkpoint).await?,
         results_url: page(format!("/checkpoints/{}", checkpoint.id)),
         components: science::components(app, release, checkpoint, lineage, &section).await?,
         signature: Some(CardSignature {

@@ -1,5 +1,4 @@
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
 use sekisho_domain::lineage::{LineageFile, ReleaseSection};
 use sekisho_domain::manifest::FileEntry;
@@ -8,8 +7,8 @@ use sekisho_hub::{Bundle, BundleFile, Existing};
 use sekisho_store::{Checkpoint, Release};
 
 use super::texts::ANNOUNCEMENT;
-use super::{facts, settings};
-use crate::service::corpora;
+use super::{facts, settings, weights};
+use crate::service::{copies, corpora};
 use crate::{App, WebError};
 
 /// What of a checkpoint's folder is a model. Everything else (optimiser state, logs, manifest) stays in the lab.
@@ -134,7 +133,7 @@ pub async fn bundle(app: &App, release: &Release, checkpoint: &Checkpoint) -> Re
     } else {
         Existing::Beside
     };
-    let mut bundle = Bundle { existing, ..named(release, checkpoint, texts)? };
+    let mut bundle = Bundle { existing, ..named(app, release, checkpoint, texts)? };
     bundle.sign(&app.signing);
     Ok(bundle)
 }
@@ -143,16 +142,24 @@ pub async fn bundle(app: &App, release: &Release, checkpoint: &Checkpoint) -> Re
 ///
 /// # Errors
 /// 422 naming repository, branch, tag or file.
-pub(super) fn check_names(release: &Release, checkpoint: &Checkpoint) -> Result<(), WebError> {
+pub(super) fn check_names(app: &App, release: &Release, checkpoint: &Checkpoint) -> Result<(), WebError> {
     let paths = release.files.keys().filter(|path| *path != ANNOUNCEMENT);
     let texts = paths.map(|path| (path.as_str(), String::new())).collect();
-    let bundle = named(release, checkpoint, texts)?;
+    let bundle = named(app, release, checkpoint, texts)?;
     bundle.check().map_err(|error| WebError::refused("release-target", error.to_string()).or_ja(error.ja()))
 }
 
-fn named(release: &Release, checkpoint: &Checkpoint, texts: Vec<(&str, String)>) -> Result<Bundle, WebError> {
+fn named(
+    app: &App,
+    release: &Release,
+    checkpoint: &Checkpoint,
+    texts: Vec<(&str, String)>,
+) -> Result<Bundle, WebError> {
     let (_, section) = lineage(&release.lineage)?;
-    let folder = Path::new(release.prepared.as_ref().map_or(&checkpoint.path, |prepared| &prepared.path));
+    let folder = match &release.prepared {
+        Some(prepared) => weights::place(app, prepared),
+        None => copies::present(app, checkpoint),
+    };
     let mut files: Vec<BundleFile> = released_files(release, checkpoint)
         .iter()
         .map(|entry| BundleFile::local(entry, folder.join(&entry.path)))

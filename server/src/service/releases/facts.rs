@@ -4,7 +4,7 @@ use sekisho_policy::{Facts, ReleasedFile, Trained};
 use sekisho_store::{Checkpoint, Release};
 
 use super::texts::ANNOUNCEMENT;
-use super::{against, content};
+use super::{against, contaminated, content};
 use crate::service::{corpora, evaluations, runs};
 use crate::{App, WebError};
 
@@ -20,10 +20,12 @@ pub(super) async fn of(app: &App, release: &Release, checkpoint: &Checkpoint) ->
     facts.trained = trained(app, checkpoint).await?;
     facts.registry = Some(corpora::registry(app).await?);
     facts.regressions = against::regressions(against::against_published(app, release, checkpoint).await?);
+    let mut scores = Vec::new();
     for evaluation in app.store.evaluations_of(checkpoint.id).await? {
-        let scores = evaluations::suite_scores(app, &evaluation).await?;
-        facts.scores.extend(scores.tasks.into_iter().flatten().map(|row| row.entry));
+        scores.extend(evaluations::suite_scores(app, &evaluation).await?.tasks.into_iter().flatten());
     }
+    (facts.contamination, facts.unreported) = contaminated::facts(app, checkpoint, &scores).await?;
+    facts.scores.extend(scores.into_iter().map(|row| row.entry));
     Ok(facts)
 }
 

@@ -166,7 +166,7 @@ pub(super) async fn fill(
     release.given = proposal.files.keys().cloned().collect();
     weights::check(&section)?;
     card::write(app, release, checkpoint).await?;
-    content::check_names(release, checkpoint)?;
+    content::check_names(app, release, checkpoint)?;
     settings::check(app, release).await
 }
 

@@ -85,17 +85,3 @@ pub async fn would_be_allowed(
     facts.registry = Some(registry.clone());
     Ok(sekisho_policy::evaluate(&facts, &app.policy, judge::today(app)).allowed())
 }
-
-/// Whether a subset is anywhere in the lineage of a release, or in its run's own specification.
-///
-/// # Errors
-/// When the store fails.
-pub async fn descends_from(app: &App, release: &Release, subset: &str) -> Result<bool, WebError> {
-    let checkpoint = checkpoints::find(app, &release.checkpoint.to_string()).await?;
-    let facts = facts::of_lineage(app, release).await?;
-    let named = std::iter::once(&facts.lineage)
-        .chain(facts.parents.values())
-        .flat_map(|file| &file.inputs)
-        .any(|input| input.id.as_deref() == Some(subset));
-    Ok(named || facts::trained(app, &checkpoint).await?.iter().any(|trained| trained.subset == subset))
-}

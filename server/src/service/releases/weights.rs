@@ -11,6 +11,7 @@ use sekisho_weights::{Reshard, WeightDtype};
 
 use super::{card, content};
 use crate::jobs::ingest::dtypes;
+use crate::service::copies;
 use crate::{App, WebError};
 
 /// The smallest shards that are made: a release of thousands of files helps nobody.
@@ -69,7 +70,7 @@ pub(super) async fn make(
         return Err(WebError::internal("a release without a wish has nothing to be made"));
     };
     let found = card::verified(checkpoint)?.clone();
-    let (from, to) = (PathBuf::from(&checkpoint.path), folder(app, release, &format!("{wish:?}")));
+    let (from, to) = (copies::present(app, checkpoint), folder(app, release, &format!("{wish:?}")));
     fs_err::create_dir_all(prepared_dir(app)).map_err(WebError::internal)?;
     let making = tokio::task::spawn_blocking(move || {
         still_verified(&from, &found)?;
@@ -133,7 +134,6 @@ pub async fn clear_prepared(app: &App) -> Result<(), StoreError> {
     }
     let releases = app.store.releases_in(ReleaseState::ALL).await?;
     let prepared = releases.iter().filter_map(|release| release.prepared.as_ref());
-    // By name: the data folder may be reached by another path than when they were made.
     let known: HashSet<_> = prepared.filter_map(|made| Path::new(&made.path).file_name()).collect();
     for entry in fs_err::read_dir(dir)? {
         let entry = entry?;
@@ -147,6 +147,12 @@ pub async fn clear_prepared(app: &App) -> Result<(), StoreError> {
 /// Where prepared weights lie; what no release refers to is removed at the next start.
 pub(crate) fn prepared_dir(app: &App) -> PathBuf {
     app.config.dir.join("releases")
+}
+
+/// Where the weights of a release lie: by their name, for the data folder may be elsewhere than when they were made.
+pub(super) fn place(app: &App, prepared: &Prepared) -> PathBuf {
+    let made = Path::new(&prepared.path);
+    made.file_name().map_or_else(|| made.to_owned(), |name| prepared_dir(app).join(name))
 }
 
 fn folder(app: &App, release: &Release, wish: &str) -> PathBuf {

@@ -35,13 +35,16 @@ impl SubsetView {
 pub(super) struct ChangeView {
     at: Timestamp,
     who: String,
+    /// The level before; null at the registration, and where there was none.
+    before: Option<Level>,
     level: Option<Level>,
     reason: String,
 }
 
 impl ChangeView {
     fn of(change: SubsetChange) -> Self {
-        Self { at: change.at, who: change.user_name, level: change.level, reason: change.reason }
+        let before = change.before.and_then(|before| before.level);
+        Self { at: change.at, who: change.user_name, before, level: change.level, reason: change.reason }
     }
 }
 
@@ -154,6 +157,7 @@ struct RunView {
     through: Option<String>,
     claimed: Option<String>,
     tokens: Option<u64>,
+    repeats: Option<f64>,
 }
 
 #[derive(Serialize)]
@@ -188,6 +192,7 @@ pub(super) async fn effects(
         through: used.through,
         claimed: used.claimed,
         tokens: used.tokens.map(|tokens| tokens.0),
+        repeats: used.repeats,
     };
     let release = |effect: corpora::ReleaseEffect| ReleaseView {
         id: effect.release.id,

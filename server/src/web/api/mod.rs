@@ -18,6 +18,7 @@ mod release_action;
 mod release_files;
 mod releases;
 mod run;
+mod run_contamination;
 mod run_events;
 mod run_metrics;
 mod runs;
@@ -44,6 +45,7 @@ pub(crate) fn router() -> Router<App> {
         .route("/runs/{run}", get(run::show))
         .route("/runs/{run}/metrics", get(run_metrics::list).post(run_metrics::append))
         .route("/runs/{run}/events", get(run_events::list).post(run_events::add))
+        .route("/runs/{run}/contamination", get(run_contamination::list).post(run_contamination::send))
         .route("/runs/{run}/checkpoints", get(checkpoints::list).merge(upload))
         .route("/checkpoints/{id}", get(checkpoint::show))
         .route("/checkpoints/{id}/evaluations", get(evaluation::of_checkpoint).post(evaluation::start))

@@ -3,6 +3,9 @@
 use sekisho_domain::Language;
 use sekisho_policy::{LineageGraph, LineageNode, Standing};
 
+use unicode_width::UnicodeWidthChar as _;
+
+use super::svg::escape;
 use crate::web::i18n::Words as _;
 
 const WIDTH: usize = 190;
@@ -10,7 +13,7 @@ const HEIGHT: usize = 44;
 const GAP_X: usize = 96;
 const GAP_Y: usize = 14;
 const MARGIN: usize = 8;
-/// Letters of a name that fit a box.
+/// Letters of a name that fit a box; a full-width one counts as two.
 const LETTERS: usize = 24;
 
 /// SVG of the graph; every node and edge is also in the table beside it.
@@ -116,20 +119,15 @@ pub(crate) fn stage_word(lang: Language, stage: &str) -> &str {
 }
 
 fn short(text: &str) -> String {
-    let wide = |c: char| if ('\u{1100}'..='\u{ffdc}').contains(&c) { 2 } else { 1 };
     let mut width = 0;
     let kept: String = text
         .chars()
         .take_while(|c| {
-            width += wide(*c);
+            width += c.width().unwrap_or_default();
             width <= LETTERS
         })
         .collect();
     if kept.len() < text.len() { format!("{kept}…") } else { kept }
-}
-
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
 #[cfg(test)]
@@ -156,6 +154,14 @@ mod tests {
             svg.contains("node barred") && svg.contains("&lt;web&gt;") && svg.contains("継続事前学習"),
             "{svg}"
         );
+    }
+
+    #[test]
+    fn a_long_name_is_cut_by_the_width_of_its_letters() {
+        assert_eq!(short(&"あ".repeat(12)), "あ".repeat(12));
+        assert_eq!(short(&"あ".repeat(13)), format!("{}…", "あ".repeat(12)));
+        assert_eq!(short(&"a".repeat(24)), "a".repeat(24));
+        assert_eq!(short(&"→".repeat(25)), format!("{}…", "→".repeat(24)), "an arrow is one letter wide");
     }
 
     #[test]

@@ -9,10 +9,12 @@ use super::i18n::Words as _;
 
 pub(crate) mod lineage;
 mod series;
+mod small;
 mod svg;
 mod ticks;
 
 pub(crate) use series::{half_life, smoothed, thinned};
+pub(crate) use small::{sparkline, stack, whisker};
 pub(crate) use ticks::{Numbers, Scale};
 
 /// Most points that a line is drawn with.
@@ -151,14 +153,4 @@ impl Chart {
     pub(crate) fn standalone(&self) -> String {
         svg::draw_alone(self)
     }
-}
-
-/// A line without axes for a table cell; empty for fewer than two values.
-pub(crate) fn sparkline(values: &[f64], label: &str) -> String {
-    svg::sparkline(values, label)
-}
-
-/// An interval on a track from 0 to 1 for a table cell.
-pub(crate) fn whisker(low: f64, value: f64, high: f64) -> String {
-    svg::whisker(low, value, high)
 }

@@ -1,3 +1,5 @@
+mod names;
+
 use std::fmt::Write as _;
 
 use super::ticks::{Tick, readable, rounded, ticks};
@@ -35,11 +37,8 @@ const LETTER: f64 = 12.0;
 /// Room for the numbers of the vertical axis.
 const LEFT: f64 = 46.0;
 
-/// Longest name that stands beside the end of its line. Where one is longer, all stand below the chart: none is ever cut.
-const LONGEST_AT_END: f64 = 150.0;
-
 pub(super) fn draw(chart: &Chart, size: Size) -> String {
-    let names_at_ends = size == Size::Wide && longest_name(chart) <= LONGEST_AT_END;
+    let names_at_ends = size == Size::Wide && names::fit_at_ends(chart);
     let paper = paper(chart, size, names_at_ends);
     let mut out = String::with_capacity(16_384);
     let Paper { width, height, .. } = paper;
@@ -102,16 +101,12 @@ fn draw_on(out: &mut String, chart: &Chart, size: Size, paper: &Paper, names_at_
         draw_series(out, series, &x, &y);
     }
     // Above the points, on a ground of their own.
-    reference_names(out, chart, paper, &y);
+    names::of_references(out, chart, paper, &y);
     if names_at_ends {
-        end_names(out, chart, paper, &x, &y);
+        names::at_ends(out, chart, paper, &x, &y);
     } else {
-        legend(out, chart, paper);
+        names::below(out, chart, paper);
     }
-}
-
-fn longest_name(chart: &Chart) -> f64 {
-    chart.series.iter().map(|s| text_width(&s.name)).fold(0.0, f64::max)
 }
 
 fn paper(chart: &Chart, size: Size, names_at_ends: bool) -> Paper {
@@ -121,9 +116,9 @@ fn paper(chart: &Chart, size: Size, names_at_ends: bool) -> Paper {
         Size::Small => (320.0, 190.0),
     };
     let (right, below) = if names_at_ends {
-        (width - (longest_name(chart) + 22.0).max(14.0), 0.0)
+        (width - (names::longest(chart) + 22.0).max(14.0), 0.0)
     } else {
-        (width - 12.0, legend_places(chart, width).last().map_or(0.0, |last| 17.0 * (last.1 + 1) as f64))
+        (width - 12.0, names::places(chart, width).last().map_or(0.0, |last| 17.0 * (last.1 + 1) as f64))
     };
     Paper { width, height: height + below, left: LEFT, right, top: 30.0, bottom: height - 40.0 }
 }
@@ -211,21 +206,6 @@ fn references(out: &mut String, chart: &Chart, paper: &Paper, y: &Mapping) {
     }
 }
 
-fn reference_names(out: &mut String, chart: &Chart, paper: &Paper, y: &Mapping) {
-    for reference in chart.references.iter().filter(|r| y.scale.holds(r.y)) {
-        let (x, at) = (paper.right - 4.0, y.px(reference.y));
-        // Under the line where there is no room above it.
-        let at = if at - 4.0 - LETTER < paper.top { at + LETTER + 2.0 } else { at - 4.0 };
-        put(
-            out,
-            format_args!(
-                r#"<text class="reference-name" x="{x:.1}" y="{at:.1}" text-anchor="end">{}</text>"#,
-                escape(&reference.name)
-            ),
-        );
-    }
-}
-
 fn flags(out: &mut String, chart: &Chart, paper: &Paper, x: &Mapping) {
     for flag in chart.flags.iter().filter(|f| f.x >= x.low && f.x <= x.high) {
         let (at, top) = (x.px(flag.x), paper.top - 4.0);
@@ -292,114 +272,6 @@ fn marker(palette: usize, x: f64, y: f64, class: &str) -> String {
     }
 }
 
-/// Names to the right of the last points, in their order, pushed apart where they would touch.
-fn end_names(out: &mut String, chart: &Chart, paper: &Paper, x: &Mapping, y: &Mapping) {
-    let mut ends: Vec<(f64, f64, &Series)> = chart
-        .series
-        .iter()
-        .filter(|s| !s.name.is_empty())
-        .filter_map(|s| {
-            s.points
-                .iter()
-                .rfind(|p| x.scale.holds(p.x) && y.scale.holds(p.y))
-                .map(|p| (y.px(p.y), x.px(p.x), s))
-        })
-        .collect();
-    ends.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let mut free = paper.top;
-    for (at, from, series) in ends {
-        let to = at.max(free);
-        free = to + 15.0;
-        let palette = series.palette % 8 + 1;
-        let text_x = paper.right + 14.0;
-        put(
-            out,
-            format_args!(
-                r#"<path class="lead" d="M{:.1} {at:.1}L{:.1} {to:.1}"/>"#,
-                from + 5.0,
-                text_x - 3.0
-            ),
-        );
-        put(
-            out,
-            format_args!(
-                r#"<text class="name p{palette}" x="{text_x:.1}" y="{:.1}">{}</text>"#,
-                to + 4.0,
-                escape(&series.name)
-            ),
-        );
-    }
-}
-
-/// Names below the chart, each with a piece of its line.
-fn legend(out: &mut String, chart: &Chart, paper: &Paper) {
-    for (x, row, series) in legend_places(chart, paper.width) {
-        let y = paper.bottom + 54.0 + 17.0 * row as f64;
-        let palette = series.palette % 8 + 1;
-        let class = if series.look == Look::Faint { "faint" } else { "line" };
-        put(
-            out,
-            format_args!(
-                r#"<g class="series p{palette}"><path class="{class}" d="M{x:.1} {:.1}h20"/></g>"#,
-                y - 4.0
-            ),
-        );
-        put(
-            out,
-            format_args!(
-                r#"<text class="name p{palette}" x="{:.1}" y="{y:.1}">{}</text>"#,
-                x + 25.0,
-                escape(&series.name)
-            ),
-        );
-    }
-}
-
-/// Where each name below the chart begins: x and row, as many in a row as fit.
-fn legend_places(chart: &Chart, width: f64) -> Vec<(f64, usize, &Series)> {
-    let (mut x, mut row) = (LEFT, 0);
-    let mut places = Vec::new();
-    for series in chart.series.iter().filter(|s| !s.name.is_empty()) {
-        let own = 26.0 + text_width(&series.name);
-        if x > LEFT && x + own > width {
-            (x, row) = (LEFT, row + 1);
-        }
-        places.push((x, row, series));
-        x += own + 14.0;
-    }
-    places
-}
-
-pub(super) fn sparkline(values: &[f64], label: &str) -> String {
-    let finite: Vec<f64> = values.iter().copied().filter(|v| v.is_finite()).collect();
-    let low = finite.iter().copied().fold(f64::INFINITY, f64::min);
-    let high = finite.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    if finite.len() < 2 {
-        return String::new();
-    }
-    let span = if high > low { high - low } else { 1.0 };
-    let mut path = String::new();
-    for (i, value) in finite.iter().enumerate() {
-        let letter = if i == 0 { 'M' } else { 'L' };
-        let x = 2.0 + 96.0 * i as f64 / (finite.len() - 1) as f64;
-        let _ = write!(path, "{letter}{x:.1} {:.1}", 22.0 - 20.0 * (value - low) / span);
-    }
-    format!(
-        r#"<svg class="spark" viewBox="0 0 100 24" role="img" aria-label="{}"><path class="line" d="{path}"/></svg>"#,
-        escape(label)
-    )
-}
-
-pub(super) fn whisker(low: f64, value: f64, high: f64) -> String {
-    let x = |v: f64| 1.0 + 98.0 * v.clamp(0.0, 1.0);
-    format!(
-        r#"<svg class="whisker" viewBox="0 0 100 12" aria-hidden="true"><path class="track" d="M1 6H99M1 3v6M50 4.5v3M99 3v6"/><path class="bar" d="M{:.1} 6H{:.1}"/><circle class="mark" cx="{:.1}" cy="6" r="2.6"/></svg>"#,
-        x(low),
-        x(high),
-        x(value)
-    )
-}
-
 /// About how wide a text is: a Japanese letter is as wide as it is high, a Latin one a little more than half.
 fn text_width(text: &str) -> f64 {
     text.chars().map(|c| if c.is_ascii() { 0.56 * LETTER } else { LETTER }).sum()
@@ -410,7 +282,7 @@ fn put(out: &mut String, line: std::fmt::Arguments<'_>) {
     out.push('\n');
 }
 
-fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
@@ -534,6 +406,5 @@ mod tests {
             series.points.clear();
         }
         assert!(chart.svg(Size::Small).ends_with("</svg>"));
-        assert_eq!(sparkline(&[1.0], ""), "");
     }
 }

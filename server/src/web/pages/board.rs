@@ -312,8 +312,8 @@ fn csv_head(board: &Board) -> String {
     heads.join(",")
 }
 
-/// A CSV field. A leading sign that a spreadsheet would run as a formula is kept from it.
-fn quoted(text: &str) -> String {
+/// A field of a CSV file. A leading sign that a spreadsheet would run as a formula is kept from it.
+pub(super) fn quoted(text: &str) -> String {
     let safe = if text.starts_with(['=', '+', '-', '@']) { format!("'{text}") } else { text.to_owned() };
     if safe.contains([',', '"', '\n']) { format!("\"{}\"", safe.replace('"', "\"\"")) } else { safe }
 }

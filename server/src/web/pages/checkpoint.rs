@@ -15,9 +15,9 @@ use super::error;
 use super::lineage_view::{self, LineageView};
 use super::parts::{self, Readout, ScoreCell, When};
 use super::scored::Scored;
-use super::task_rows::{self, TaskRow};
+use super::task_rows::{self, Standings, TaskRow};
 use crate::service::releases::{self, Proposal};
-use crate::service::{checkpoints, lineage};
+use crate::service::{checkpoints, contamination, copies, lineage};
 use crate::web::format;
 use crate::web::frame::Frame;
 use crate::web::i18n::Words as _;
@@ -100,8 +100,10 @@ pub(crate) struct ProposeFields {
 
 /// Everything that the page is made from.
 struct Facts {
+    /// Its path is where its files lie by now.
     checkpoint: Checkpoint,
     scored: Vec<(Scored, Vec<sekisho_store::ScoreRow>)>,
+    standings: Standings,
     releases: Vec<Release>,
     lineage: LineageGraph,
     /// Tokens of this stage and all before it, where every stage is known.
@@ -165,7 +167,8 @@ fn proposal(fields: &ProposeFields) -> Proposal {
 }
 
 async fn load(app: &App, key: &str) -> Result<Facts, WebError> {
-    let checkpoint = checkpoints::find(app, key).await?;
+    let mut checkpoint = checkpoints::find(app, key).await?;
+    checkpoint.path = copies::present(app, &checkpoint).display().to_string();
     let evaluations = app.store.evaluations_of(checkpoint.id).await?;
     let all = app.store.scores_of_checkpoints(&[checkpoint.id]).await?;
     let pairs = evaluations.into_iter().map(|evaluation| (checkpoint.clone(), Some(evaluation)));
@@ -174,11 +177,13 @@ async fn load(app: &App, key: &str) -> Result<Facts, WebError> {
         let rows = all.iter().filter(|row| Some(row.evaluation) == id).cloned().collect();
         (scored, rows)
     });
-    let scored = scored.collect();
+    let scored: Vec<(Scored, Vec<sekisho_store::ScoreRow>)> = scored.collect();
+    let work: Vec<&sekisho_store::WorkRow> = scored.iter().flat_map(|(scored, _)| &scored.work).collect();
+    let standings = contamination::standings(app, &checkpoint, work).await?;
     let releases = app.store.releases_of(checkpoint.id).await?;
     let lineage = lineage::of_checkpoint(app, &checkpoint).await?;
     let cumulative = lineage::cumulative_tokens(app, &checkpoint).await?;
-    Ok(Facts { checkpoint, scored, releases, lineage, cumulative })
+    Ok(Facts { checkpoint, scored, standings, releases, lineage, cumulative })
 }
 
 fn view(
@@ -196,7 +201,7 @@ fn view(
         suite: scored.evaluation.as_ref().map_or_else(String::new, |e| e.suite.clone()),
         state: scored.evaluation.as_ref().map_or("", |e| e.state.as_str()),
         mean: scored.mean_cell(frame.lang),
-        rows: task_rows::rows(&frame, catalog, &scored.work, rows),
+        rows: task_rows::rows(&frame, catalog, &scored.work, rows, &facts.standings),
     };
     CheckpointPage {
         how: vec![
@@ -329,6 +334,7 @@ pub(super) fn samples(frame: &Frame) -> Vec<String> {
     let rows = scored.scores.tasks.iter().flatten().cloned().collect();
     let full = Facts {
         checkpoint: scored.checkpoint.clone(),
+        standings: fixtures::standings(&scored.work),
         scored: vec![(scored, rows)],
         releases: vec![fixtures::release()],
         lineage: fixtures::lineage_graph(),
@@ -337,6 +343,7 @@ pub(super) fn samples(frame: &Frame) -> Vec<String> {
     let refused = Facts {
         checkpoint: fixtures::refused_checkpoint(),
         scored: Vec::new(),
+        standings: Standings::new(),
         releases: Vec::new(),
         lineage: fixtures::lineage_graph(),
         cumulative: None,

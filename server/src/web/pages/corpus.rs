@@ -5,13 +5,15 @@ use axum::Form;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use sekisho_domain::Tokens;
+use sekisho_domain::corpus::Subset;
 use sekisho_domain::lineage::Level;
 use sekisho_domain::user::Role;
-use sekisho_store::{RegisteredSubset, SubsetChange};
+use sekisho_store::{RegisteredSubset, Release, SubsetChange};
 use serde::Deserialize;
 
-use super::parts::{self, Cell, When};
+use super::parts::{self, Cell, Evidence, When};
 use crate::service::corpora::{self, Effects, ReleaseEffect, RunUse};
+use crate::service::releases;
 use crate::web::format;
 use crate::web::frame::{Frame, encode};
 use crate::web::i18n::Words as _;
@@ -28,8 +30,11 @@ struct CorpusPage {
     /// What the level permits, in one sentence.
     permits: &'static str,
     facts: Vec<(&'static str, Cell)>,
+    evidence: Evidence,
     history: Vec<HistoryRow>,
     runs: Vec<RunRow>,
+    /// Releases that are out.
+    models: Vec<ModelRow>,
     can_keep: bool,
     version: u64,
     /// What would come of another level.
@@ -42,6 +47,7 @@ struct HistoryRow {
     when: When,
     who: String,
     what: String,
+    evidence: Evidence,
     reason: String,
 }
 
@@ -50,7 +56,15 @@ struct RunRow {
     state: &'static str,
     through: Cell,
     tokens: Cell,
+    repeats: Cell,
     claimed: Cell,
+}
+
+struct ModelRow {
+    href: String,
+    name: String,
+    state: &'static str,
+    when: When,
 }
 
 struct Preview {
@@ -129,7 +143,9 @@ async fn load(
         }
         None => (corpora::runs_that_used(app, id).await?, None),
     };
+    let models = releases::out_of(app, id).await?;
     let mut page = page(frame, &found, &history, runs, effects);
+    page.models = models.iter().map(|release| model_row(&page.frame, release)).collect();
     (page.notice, page.reason) = (notice, reason);
     Ok(page)
 }
@@ -153,7 +169,9 @@ fn page(
         level: level.to_owned(),
         permits: frame.word("level_permits", level),
         facts: facts(&frame, found),
-        history: history.iter().rev().map(|change| history_row(&frame, change)).collect(),
+        evidence: Evidence::of(&frame, subset),
+        history: history_rows(&frame, subset, history),
+        models: Vec::new(),
         runs: runs.into_iter().map(|used| run_row(&frame, used)).collect(),
         can_keep: frame
             .user
@@ -171,6 +189,7 @@ fn facts(frame: &Frame, found: &RegisteredSubset) -> Vec<(&'static str, Cell)> {
     let subset = &found.subset;
     let given = |value: &Option<String>, missing: &str| Cell::of(value.clone(), frame.t(missing));
     let tokens = subset.tokens.map(|tokens| format!("{tokens} ({})", tokens.short()));
+    let unlicensed = if subset.generator.is_some() { "corpora.no_license" } else { "corpora.not_synthetic" };
     let digest = subset.evidence_sha256.map(|sha256| sha256.to_string());
     vec![
         (frame.t("corpora.corpus"), Cell::from(subset.corpus.clone())),
@@ -178,14 +197,25 @@ fn facts(frame: &Frame, found: &RegisteredSubset) -> Vec<(&'static str, Cell)> {
         (frame.t("corpora.tokens"), Cell::of(tokens, frame.t("corpora.not_given"))),
         (frame.t("corpora.tokenizer"), given(&subset.tokenizer, "corpora.not_given")),
         (frame.t("release.license"), given(&subset.license, "corpora.no_license")),
-        (frame.t("corpora.evidence"), given(&subset.evidence, "corpora.no_evidence")),
-        (frame.t("corpora.evidence_sha256"), Cell::of(digest, frame.t("corpora.no_evidence"))),
         (frame.t("corpora.generator"), given(&subset.generator, "corpora.not_synthetic")),
-        (frame.t("corpora.generator_license"), given(&subset.generator_license, "corpora.not_synthetic")),
+        (frame.t("corpora.generator_license"), given(&subset.generator_license, unlicensed)),
+        (frame.t("corpora.evidence_sha256"), Cell::of(digest, frame.t("corpora.no_evidence"))),
     ]
 }
 
-fn history_row(frame: &Frame, change: &SubsetChange) -> HistoryRow {
+/// The last change first.
+fn history_rows(frame: &Frame, subset: &Subset, history: &[SubsetChange]) -> Vec<HistoryRow> {
+    // What a change made of the subset is what the next one found.
+    let after = history.iter().skip(1).map(|next| next.before.as_ref()).chain([Some(subset)]);
+    let row = |(change, after): (&SubsetChange, Option<&Subset>)| {
+        history_row(frame, change, after.unwrap_or(subset))
+    };
+    let mut rows: Vec<HistoryRow> = history.iter().zip(after).map(row).collect();
+    rows.reverse();
+    rows
+}
+
+fn history_row(frame: &Frame, change: &SubsetChange, after: &Subset) -> HistoryRow {
     let of = |level: Option<Level>| level.map_or(frame.t("corpora.no_level"), |level| level.as_str());
     let before = change.before.as_ref();
     HistoryRow {
@@ -193,9 +223,10 @@ fn history_row(frame: &Frame, change: &SubsetChange) -> HistoryRow {
         who: change.user_name.clone(),
         what: match before {
             None => frame.lang.fill("corpora.registered", &[("level", &of(change.level))]),
-            Some(before) if before.level == change.level => frame.t("corpora.changed").to_owned(),
-            Some(before) => format!("{} → {}", of(before.level), of(change.level)),
+            Some(before) if before.level == after.level => changed(frame, before, after),
+            Some(before) => format!("{} → {}", of(before.level), of(after.level)),
         },
+        evidence: Evidence::of(frame, after),
         reason: if change.reason == "import" {
             frame.t("corpora.by_import").to_owned()
         } else {
@@ -204,11 +235,36 @@ fn history_row(frame: &Frame, change: &SubsetChange) -> HistoryRow {
     }
 }
 
+/// `license: CC0-1.0 → CC-BY-4.0`: which fields an import replaced.
+fn changed(frame: &Frame, before: &Subset, after: &Subset) -> String {
+    let or_none = |text: String| if text.is_empty() { frame.t("corpora.nothing").to_owned() } else { text };
+    let fields: Vec<String> = before
+        .differences(after)
+        .into_iter()
+        .map(|(field, from, to)| format!("{field}: {} → {}", or_none(from), or_none(to)))
+        .collect();
+    if fields.is_empty() {
+        frame.t("corpora.changed").to_owned()
+    } else {
+        fields.join(frame.t("common.comma"))
+    }
+}
+
+fn model_row(frame: &Frame, release: &Release) -> ModelRow {
+    ModelRow {
+        href: format!("/releases/{}", release.id),
+        name: release.name.clone(),
+        state: release.state.as_str(),
+        when: frame.when(release.updated),
+    }
+}
+
 fn run_row(frame: &Frame, used: RunUse) -> RunRow {
     RunRow {
         state: used.run.state.as_str(),
         through: Cell::of(used.through, frame.t("corpora.directly")),
         tokens: Cell::of(used.tokens.map(Tokens::short), frame.t("corpora.not_counted")),
+        repeats: Cell::of(used.repeats.map(|times| format!("×{times:.2}")), frame.t("mix.no_size")),
         claimed: Cell::of(used.claimed, frame.t("corpora.not_claimed")),
         name: used.run.name,
     }
@@ -273,6 +329,7 @@ pub(super) fn samples(frame: &Frame) -> Vec<String> {
         through: through.map(ToOwned::to_owned),
         claimed: None,
         tokens: None,
+        repeats: through.map(|_| 0.25),
     };
     let effect =
         |allowed_now| ReleaseEffect { release: fixtures::release(), allowed_now, allowed_then: false };
@@ -284,10 +341,57 @@ pub(super) fn samples(frame: &Frame) -> Vec<String> {
     };
     let keeper = fixtures::user("ikeda", fixtures::id("ikeda"), &[Role::Contributor]);
     let signed_in = Frame { user: Some(keeper), csrf: "csrf_x".to_owned(), ..frame.clone() };
+    let mut out = page(frame.clone(), bare, &history[..1], Vec::new(), None);
+    out.models = vec![model_row(frame, &fixtures::release())];
     [
+        out,
         page(signed_in, found, &history, vec![used(None), used(Some("v3"))], Some((Level::LX, effects))),
         page(frame.clone(), bare, &history[..1], Vec::new(), None),
     ]
     .map(|page| page.render().expect("renders"))
     .to_vec()
+}
+
+#[cfg(test)]
+mod tests {
+    use sekisho_domain::Language;
+
+    use super::super::fixtures;
+    use super::*;
+
+    #[test]
+    fn the_history_says_what_each_change_made_of_the_subset() {
+        let frame = fixtures::frame(Language::En, "/corpora/web-ja");
+        let now = fixtures::subsets().remove(0).subset;
+        let first = Subset { level: Some(Level::L1), license: None, evidence: None, ..now.clone() };
+        let second = Subset { level: Some(Level::L1), ..now.clone() };
+        let change = |before: Option<&Subset>, level, reason: &str| SubsetChange {
+            user_name: "ikeda".to_owned(),
+            level,
+            before: before.cloned(),
+            reason: reason.to_owned(),
+            at: frame.now,
+        };
+        let history = [
+            change(None, first.level, "import"),
+            change(Some(&first), second.level, "import"),
+            change(Some(&second), now.level, "asked"),
+        ];
+        let rows = history_rows(&frame, &now, &history);
+        let what: Vec<&str> = rows.iter().map(|row| row.what.as_str()).collect();
+        assert_eq!(
+            what,
+            [
+                "L1 → L3",
+                "license: nothing → LicenseRef-crawl, evidence: nothing → letter <1>.pdf",
+                "registered (L1)"
+            ]
+        );
+        assert_eq!(
+            rows.iter().map(|row| row.reason.as_str()).collect::<Vec<_>>(),
+            ["asked", "import", "import"]
+        );
+        let none = Evidence::of(&frame, &first);
+        assert!(rows[2].evidence == none && rows[1].evidence != none, "the evidence of its time");
+    }
 }

@@ -11,8 +11,8 @@ use sekisho_store::{Evaluation, ScoreRow};
 
 use super::parts::{self, Readout};
 use super::scored::Scored;
-use super::task_rows::{self, TaskRow};
-use crate::service::{checkpoints, evaluations};
+use super::task_rows::{self, Standings, TaskRow};
+use crate::service::{checkpoints, contamination, evaluations};
 use crate::web::format;
 use crate::web::frame::Frame;
 use crate::web::i18n::Words as _;
@@ -44,7 +44,8 @@ pub(crate) async fn show(
     let checkpoint = checkpoints::find(&app, &evaluation.checkpoint.to_string()).await?;
     let rows = app.store.scores(evaluation.id).await?;
     let scored = Scored::of_evaluation(&app, checkpoint, evaluation.clone()).await?;
-    parts::page(&view(frame, &app.catalog, &evaluation, &scored, &rows))
+    let standings = contamination::standings(&app, &scored.checkpoint, &scored.work).await?;
+    parts::page(&view(frame, &app.catalog, &evaluation, &scored, (&rows, &standings)))
 }
 
 fn view(
@@ -52,7 +53,7 @@ fn view(
     catalog: &Catalog,
     evaluation: &Evaluation,
     scored: &Scored,
-    rows: &[ScoreRow],
+    (rows, standings): (&[ScoreRow], &Standings),
 ) -> EvaluationPage {
     let waiting = (evaluation.state == WorkState::Waiting).then(|| frame.t("evaluation.waiting").to_owned());
     EvaluationPage {
@@ -67,7 +68,7 @@ fn view(
         checkpoint_href: format!("/checkpoints/{}", scored.checkpoint.id),
         waiting,
         readouts: readouts(&frame, evaluation, scored),
-        rows: task_rows::rows(&frame, catalog, &scored.work, rows),
+        rows: task_rows::rows(&frame, catalog, &scored.work, rows, standings),
         environment: evaluation.environment.clone(),
         frame,
     }
@@ -129,10 +130,13 @@ pub(super) fn samples(frame: &Frame) -> Vec<String> {
     let page = |scored: &Scored| {
         let rows: Vec<ScoreRow> = scored.scores.tasks.iter().flatten().cloned().collect();
         let evaluation = scored.evaluation.clone().expect("evaluated");
-        view(frame.clone(), &catalog, &evaluation, scored, &rows).render().expect("renders")
+        let standings = fixtures::standings(&scored.work);
+        view(frame.clone(), &catalog, &evaluation, scored, (&rows, &standings)).render().expect("renders")
     };
     let done = fixtures::run_facts(5).scored.pop().expect("a checkpoint");
     let half =
         fixtures::board_rows().into_iter().find(|s| s.checkpoint.run_name == "half").expect("half done");
-    vec![page(&done), page(&half)]
+    let done = page(&done);
+    assert!(done.contains("3 / 98") && done.contains(frame.t("missing.not_looked_for")));
+    vec![done, page(&half)]
 }

@@ -29,6 +29,8 @@ pub(super) struct ItemView {
     pub(super) scores: Vec<(String, String)>,
     pub(super) prompt_tokens: u64,
     pub(super) truncated: u64,
+    /// Whether it was found in the training text.
+    pub(super) is_contaminated: bool,
 }
 
 /// What was right and what the model answered.
@@ -128,6 +130,7 @@ pub(super) fn view(frame: &Frame, record: &Record, metric: &str, text: Result<&I
         scores: scores(&record.score),
         prompt_tokens: each(&record.prompt_tokens).iter().sum(),
         truncated: record.truncated,
+        is_contaminated: false,
     }
 }
 

@@ -26,6 +26,7 @@ pub(crate) mod settings;
 mod axis;
 mod board;
 mod card;
+mod corpora_mix;
 mod item;
 mod lineage_view;
 mod parts;

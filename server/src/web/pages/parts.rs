@@ -3,6 +3,7 @@
 use askama::Template;
 use askama::filters::HtmlSafe;
 use axum::response::{Html, IntoResponse as _, Response};
+use sekisho_domain::corpus::Subset;
 use sekisho_domain::evaluation::{TaskRun, WorkState};
 use sekisho_domain::score::ResultEntry;
 use sekisho_domain::{Language, Timestamp};
@@ -105,6 +106,27 @@ impl Cell {
 impl From<String> for Cell {
     fn from(value: String) -> Self {
         Self { value, missing: None }
+    }
+}
+
+/// The document that shows a subset's level and licence; a link where it is named by its address.
+#[derive(Clone, Debug, PartialEq, Eq, Template)]
+#[template(path = "_partials/evidence.html")]
+pub(super) struct Evidence {
+    text: Cell,
+    href: Option<String>,
+}
+
+impl HtmlSafe for Evidence {}
+
+impl Evidence {
+    /// Of a subset, or that there is none.
+    pub(super) fn of(frame: &Frame, subset: &Subset) -> Self {
+        let is_address = |text: &&String| text.starts_with("https://") || text.starts_with("http://");
+        Self {
+            href: subset.evidence.as_ref().filter(is_address).cloned(),
+            text: Cell::of(subset.evidence.clone(), frame.t("corpora.no_evidence")),
+        }
     }
 }
 
@@ -301,6 +323,23 @@ pub(super) fn run_note(lang: Language, run: &TaskRun) -> String {
 mod tests {
     use super::*;
     use crate::web::pages::fixtures;
+
+    #[test]
+    fn only_an_address_is_a_link() {
+        let frame = fixtures::frame(Language::En, "/corpora");
+        let mut subset = fixtures::subsets().remove(0).subset;
+        for (evidence, href) in [
+            ("https://example.org/a?b", Some("https://example.org/a?b")),
+            ("letter.pdf", None),
+            ("javascript:alert(1)", None),
+        ] {
+            subset.evidence = Some(evidence.to_owned());
+            let shown = Evidence::of(&frame, &subset);
+            assert_eq!((shown.text.value.as_str(), shown.href.as_deref()), (evidence, href));
+        }
+        subset.evidence = None;
+        assert!(Evidence::of(&frame, &subset).text.missing.is_some());
+    }
 
     #[test]
     fn a_page_beyond_the_last_shows_the_last() {

@@ -14,8 +14,8 @@ use super::release_more::MoreFacts;
 use super::release_view::{Facts, shown_card, view};
 use super::scored::Scored;
 use super::{error, parts};
-use crate::service::checkpoints;
 use crate::service::releases::{self, Proposal};
+use crate::service::{checkpoints, contamination};
 use crate::web::frame::Frame;
 use crate::{App, Noun, Viewer, WebError};
 
@@ -172,7 +172,9 @@ async fn load(app: &App, frame: &Frame, key: &str) -> Result<Facts, WebError> {
         Some(evaluation) => app.store.scores(evaluation.id).await?,
         None => Vec::new(),
     };
+    let standings = contamination::standings(app, &model.checkpoint, &model.work).await?;
     Ok(Facts {
+        standings,
         author: app
             .store
             .user(release.author)

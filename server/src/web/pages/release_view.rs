@@ -16,7 +16,7 @@ use super::parts::{Choice, Readout, ScoreCell};
 use super::release_more::{self, More, MoreFacts};
 use super::review::{self, Offer};
 use super::scored::Scored;
-use super::task_rows::{self, TaskRow};
+use super::task_rows::{self, Standings, TaskRow};
 use crate::service::releases::{ANNOUNCEMENT, COMMENTERS, Leave};
 use crate::web::format;
 use crate::web::frame::Frame;
@@ -128,6 +128,7 @@ pub(super) struct Facts {
     pub(super) target: Option<ReleaseSection>,
     pub(super) model: Scored,
     pub(super) scores: Vec<ScoreRow>,
+    pub(super) standings: Standings,
     pub(super) files: Vec<FileEntry>,
     pub(super) texts: BTreeMap<String, String>,
     pub(super) parents: BTreeMap<String, String>,
@@ -299,7 +300,7 @@ fn evaluation(frame: &Frame, catalog: &Catalog, facts: &Facts) -> Option<Evaluat
         href: format!("/evals/{}", evaluation.id),
         suite: evaluation.suite.clone(),
         mean: facts.model.mean_cell(frame.lang),
-        rows: task_rows::rows(frame, catalog, &facts.model.work, &facts.scores),
+        rows: task_rows::rows(frame, catalog, &facts.model.work, &facts.scores, &facts.standings),
     })
 }
 

@@ -1,5 +1,7 @@
 //! `/evals/{id}/samples`: the items of one task, question by question.
 
+use std::collections::BTreeSet;
+
 use askama::Template;
 use axum::extract::{Path, State};
 use axum::response::Response;
@@ -10,7 +12,7 @@ use sekisho_store::{Checkpoint, Evaluation, WorkRow};
 
 use super::item::{self, ItemView, NoText, Outcome};
 use super::parts::{self, Choice, Pager};
-use crate::service::{checkpoints, corpora, evaluations};
+use crate::service::{checkpoints, contamination, corpora, evaluations};
 use crate::web::format;
 use crate::web::frame::Frame;
 use crate::{App, Noun, WebError};
@@ -51,6 +53,8 @@ struct Facts<'a> {
     records: Vec<Record>,
     /// The items with their texts, or why there are none.
     items: Result<Vec<Item>, NoText>,
+    /// Those that were found in the training text.
+    found: BTreeSet<u64>,
 }
 
 /// `GET /evals/{id}/samples?work=…&show=right|partial|wrong&page=2`.
@@ -74,8 +78,10 @@ pub(crate) async fn show(
         return Err(WebError::not_found(Noun::TaskIn, key));
     };
     let definition = app.catalog.find(&row.work.run.profile, &row.work.run.task).ok();
+    let standing = contamination::standings(&app, &checkpoint, [row]).await?.remove(&row.work.id);
     let facts = Facts {
         checkpoint,
+        found: standing.and_then(Result::ok).map(|looked| looked.found).unwrap_or_default(),
         records: evaluations::records(&app, row.work.id).await?,
         items: texts(&app, &frame, definition, &row.work.run).await?,
         metric: metric(&app, &evaluation, row, definition).await?,
@@ -154,7 +160,10 @@ fn view(frame: Frame, facts: &Facts<'_>) -> SamplesPage {
         filters: filters(&frame, &facts.records, metric, filter),
         items: kept[pager.from..pager.to]
             .iter()
-            .map(|record| item::view(&frame, record, metric, text(record)))
+            .map(|record| ItemView {
+                is_contaminated: facts.found.contains(&record.item),
+                ..item::view(&frame, record, metric, text(record))
+            })
             .collect(),
         pager,
         frame,
@@ -224,12 +233,14 @@ pub(super) fn samples(frame: &Frame) -> Vec<String> {
             metric: scored.scores.tasks[shown].as_ref().map(|row| row.entry.metric.clone()).expect("scored"),
             records: if answered { fixtures::records(&run) } else { Vec::new() },
             items,
+            found: [0].into(),
         };
         view(frame.clone(), &facts).render().expect("renders")
     };
     let choices = page(0, Ok(fixtures::items(&scored.work[0].work.run)), true);
     let generated = page(1, Ok(fixtures::items(&scored.work[1].work.run)), true);
     assert!(generated.contains("九州") && generated.contains("<dt>"));
+    assert_eq!(generated.matches(frame.t("samples.contaminated")).count(), 1, "item 0 alone");
     let no_data = page(1, Err(NoText::NoData), true);
     assert!(no_data.contains("九州"), "the answer comes from the records");
     let closed = page(1, Err(NoText::MembersOnly), true);

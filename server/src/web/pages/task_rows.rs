@@ -1,13 +1,20 @@
 //! The table of an evaluation's tasks, as the pages of evaluations and checkpoints show it.
 
+use std::collections::HashMap;
+
 use sekisho_bench::Catalog;
+use sekisho_domain::{Text, WorkItemId};
 use sekisho_store::{ScoreRow, WorkRow};
 
-use super::parts::{self, Cell};
+use super::parts::{self, Cell, ScoreCell};
 use super::scored;
+use crate::service::contamination::Looked;
 use crate::web::format;
 use crate::web::frame::Frame;
 use crate::web::i18n::Words as _;
+
+/// What is known of items in the training text, by the task that asked them; or why nothing is.
+pub(super) type Standings = HashMap<WorkItemId, Result<Looked, Text>>;
 
 /// One task: what was run, how far it is, and its scores.
 pub(super) struct TaskRow {
@@ -25,6 +32,8 @@ pub(super) struct TaskRow {
     pub(super) error: Option<String>,
     /// Why there is no score.
     pub(super) missing: &'static str,
+    /// Items found in the training text, of those that were looked for.
+    pub(super) contaminated: ScoreCell,
     /// The primary metric first.
     pub(super) scores: Vec<MetricRow>,
 }
@@ -45,8 +54,31 @@ pub(super) struct MetricRow {
 }
 
 /// Rows in suite order.
-pub(super) fn rows(frame: &Frame, catalog: &Catalog, work: &[WorkRow], scores: &[ScoreRow]) -> Vec<TaskRow> {
-    work.iter().map(|row| task_row(frame, catalog, row, scores)).collect()
+pub(super) fn rows(
+    frame: &Frame,
+    catalog: &Catalog,
+    work: &[WorkRow],
+    scores: &[ScoreRow],
+    standings: &Standings,
+) -> Vec<TaskRow> {
+    let row = |row: &WorkRow| TaskRow {
+        contaminated: contaminated(frame, standings.get(&row.work.id)),
+        ..task_row(frame, catalog, row, scores)
+    };
+    work.iter().map(row).collect()
+}
+
+/// `3 / 196`, or why nobody knows.
+fn contaminated(frame: &Frame, standing: Option<&Result<Looked, Text>>) -> ScoreCell {
+    let lang = frame.lang;
+    match standing {
+        Some(Ok(looked)) => {
+            let found = format::count(looked.found.len() as u64);
+            ScoreCell::plain(format!("{found} / {}", format::count(looked.looked_for)))
+        }
+        Some(Err(why)) => ScoreCell::missing(&lang.fill("task.not_looked_for", &[("why", &why.get(lang))])),
+        None => ScoreCell::missing(lang.t("missing.not_looked_for")),
+    }
 }
 
 fn task_row(frame: &Frame, catalog: &Catalog, row: &WorkRow, scores: &[ScoreRow]) -> TaskRow {
@@ -72,6 +104,7 @@ fn task_row(frame: &Frame, catalog: &Catalog, row: &WorkRow, scores: &[ScoreRow]
         worker: row.worker.clone().unwrap_or_default(),
         error: row.error.clone(),
         missing: parts::missing_reason(frame.lang, Some(row.state)),
+        contaminated: ScoreCell::default(),
         scores: own.into_iter().map(metric_row(frame)).collect(),
     }
 }

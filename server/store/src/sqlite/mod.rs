@@ -10,6 +10,7 @@
 mod audit;
 mod channels;
 mod checkpoints;
+mod contamination;
 mod corpora;
 mod evaluations;
 mod fields;

@@ -122,6 +122,11 @@ async fn subsets_are_registered_and_change() {
 }
 
 #[tokio::test]
+async fn training_text_is_looked_through() {
+    tell(story::training_text_is_looked_through).await;
+}
+
+#[tokio::test]
 async fn policies_come_into_force() {
     tell(story::policies_come_into_force).await;
 }

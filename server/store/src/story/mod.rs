@@ -3,6 +3,7 @@
 mod audit;
 mod channels;
 mod checkpoints;
+mod contamination;
 mod corpora;
 mod evaluations;
 mod lists;
@@ -27,6 +28,7 @@ use serde_json::json;
 pub(crate) use audit::the_audit_log_is_a_chain;
 pub(crate) use channels::a_channel_takes_each_checkpoint_once;
 pub(crate) use checkpoints::a_checkpoint_is_received_and_examined;
+pub(crate) use contamination::training_text_is_looked_through;
 pub(crate) use corpora::subsets_are_registered_and_change;
 pub(crate) use evaluations::an_evaluation_gathers_scores;
 pub(crate) use lists::lists_are_read_at_once;

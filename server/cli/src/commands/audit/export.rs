@@ -3,10 +3,9 @@ use std::path::PathBuf;
 
 use sekisho_domain::audit::{AuditHead, AuditVerifier};
 
-use super::{HEAD, LOG, SignedHead, entry};
+use super::{HEAD, LOG, SignedHead, entry, head_of};
 use crate::client::{Client, ServerArgs};
 use crate::exit::{ExitStatus, Failed};
-use crate::files;
 use crate::printer::Printer;
 
 #[derive(clap::Args)]
@@ -30,7 +29,7 @@ pub(super) fn run(args: &Args, printer: &Printer) -> anyhow::Result<ExitStatus> 
         let text = sekisho_domain::disk_sentence(&error);
         Failed::user(format!("The log was not exported: {text}"))
     })?;
-    let beside = files::with_suffix(&args.out, ".head.json");
+    let beside = head_of(&args.out);
     head.write(&beside)?;
     let (seq, log, head) = (head.head.seq, args.out.display(), beside.display());
     printer.say(&format!(

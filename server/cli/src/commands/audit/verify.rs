@@ -1,12 +1,12 @@
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use sekisho_domain::audit::{AuditFault, AuditVerifier};
 use sekisho_domain::{Language, Sha256};
 use sekisho_hub::signature::PublicKey;
 use serde_json::json;
 
-use super::{HEAD, LOG, SignedHead, entry};
+use super::{HEAD, LOG, SignedHead, entry, head_of};
 use crate::client::{Client, ServerArgs};
 use crate::exit::{ExitStatus, Failed};
 use crate::files;
@@ -17,7 +17,7 @@ pub(crate) struct Args {
     /// An exported log [default: the log of the service]
     #[arg(long, value_name = "LOG.ndjson")]
     file: Option<PathBuf>,
-    /// A head taken before, as `audit head` wrote it; may be given several times
+    /// A head taken before, as `audit head` wrote it; may be given several times [default: LOG.ndjson.head.json where it exists]
     #[arg(long, value_name = "HEAD.json")]
     head: Vec<PathBuf>,
     /// Public key that signed the heads [default: what the service says is its key]
@@ -41,13 +41,22 @@ struct Found {
 }
 
 pub(super) fn run(args: &Args, printer: &Printer) -> anyhow::Result<ExitStatus> {
-    let mut heads =
-        args.head.iter().map(|file| SignedHead::read(file)).collect::<anyhow::Result<Vec<_>>>()?;
+    let beside = head_beside(args);
+    let named = args.head.iter().chain(&beside);
+    let mut heads = named.map(|file| SignedHead::read(file)).collect::<anyhow::Result<Vec<_>>>()?;
     if args.file.is_none() {
         // Taken first: a log that breaks off on its way here is shorter than its own head.
         heads.extend(own_head(&Client::new(&args.server)?)?);
     }
-    let key = if heads.is_empty() { None } else { Some(key(args, printer)?) };
+    let key = match (&beside, heads.is_empty()) {
+        (_, true) => None,
+        (Some(beside), false) => key_for(beside, args, printer)?,
+        (None, false) => Some(key(args, printer)?),
+    };
+    if key.is_none() {
+        // What nobody has signed proves nothing.
+        heads.clear();
+    }
     let forged = key.as_ref().and_then(|key| heads.iter().find_map(|head| head.fault(key)));
     let found = match forged {
         Some(fault) => Found { entries: 0, hash: None, fault: Some(fault) },
@@ -62,6 +71,12 @@ pub(super) fn run(args: &Args, printer: &Printer) -> anyhow::Result<ExitStatus> 
     tell(&found, heads.len(), args, printer)
 }
 
+/// The head that `audit export` wrote beside the log, where no other is named.
+fn head_beside(args: &Args) -> Option<PathBuf> {
+    let log = args.file.as_ref().filter(|_| args.head.is_empty())?;
+    Some(head_of(log)).filter(|head| head.is_file())
+}
+
 /// The head of the service's own log; none while that is empty.
 fn own_head(client: &Client) -> anyhow::Result<Option<SignedHead>> {
     match client.get(HEAD) {
@@ -74,13 +89,31 @@ fn own_head(client: &Client) -> anyhow::Result<Option<SignedHead>> {
     }
 }
 
+/// The key for a head that nobody named. Where no key can be had, the chain is still worth a look: the head is left out, and said to be.
+fn key_for(beside: &Path, args: &Args, printer: &Printer) -> anyhow::Result<Option<PublicKey>> {
+    let (head, found) = (beside.display(), key(args, printer));
+    match found {
+        Err(error) if args.key.is_none() => {
+            printer.say(&format!(
+                "{head} is not used: there is no key to check it with ({error:#}). Give one with --key."
+            ));
+            Ok(None)
+        }
+        found => {
+            let key = found?;
+            printer.say(&format!("The head is {head}, which lies beside the log."));
+            Ok(Some(key))
+        }
+    }
+}
+
 fn key(args: &Args, printer: &Printer) -> anyhow::Result<PublicKey> {
     if let Some(file) = &args.key {
         return files::public_key(file);
     }
     let client = Client::new(&args.server)?;
     let text = client.stream("/signing-key")?.text()?;
-    if !args.head.is_empty() {
+    if args.file.is_some() || !args.head.is_empty() {
         printer.say("The key is what the service says now; with --key, the heads are held against one kept elsewhere.");
     }
     files::key_from_pem(&text, "the answer of the service")
