@@ -68,6 +68,12 @@ impl Actor {
         }
     }
 
+    /// Whether a person has proved to be there, which a stored token does not.
+    #[must_use]
+    pub const fn is_in_person(&self) -> bool {
+        !matches!(self.proof, Proof::Token { .. })
+    }
+
     /// The accounts behind what this actor makes with a token: its own, and those whose tokens led to this one.
     #[must_use]
     pub fn makers(&self) -> Vec<UserId> {
@@ -111,14 +117,7 @@ impl Actor {
             Some(project) => self.user.has_in(project, *role),
             None => self.user.has(*role),
         };
-        if let Proof::Token { scopes, .. } = &self.proof
-            && !scopes.contains(&scope)
-        {
-            let detail = format!(
-                "This API token has no scope \"{scope}\". Make one that has: `sekisho token add --scope {scope}`."
-            );
-            return Err(WebError::forbidden("scope-missing", detail));
-        }
+        self.scope(scope)?;
         let admin = self.user.has(Role::Admin) && !roles.contains(&Role::Approver);
         if admin || roles.iter().any(has) {
             return Ok(());
@@ -131,6 +130,22 @@ impl Actor {
             project.map_or_else(String::new, |project| format!(" in project \"{project}\""))
         );
         Err(WebError::forbidden("role-missing", detail))
+    }
+
+    /// Refuses a token that has not this scope.
+    fn scope(&self, scope: Scope) -> Result<(), WebError> {
+        match &self.proof {
+            Proof::Token { scopes, .. } if !scopes.contains(&scope) => {
+                let detail = format!(
+                    "This API token has no scope \"{scope}\". Make one that has: `sekisho token add --scope {scope}`."
+                );
+                let ja = format!(
+                    "このAPIトークンにはスコープ「{scope}」がありません。`sekisho token add --scope {scope}` で発行してください。"
+                );
+                Err(WebError::forbidden("scope-missing", detail).or_ja(ja))
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -175,6 +190,16 @@ impl Viewer {
     /// 401.
     pub fn actor(&self) -> Result<&Actor, WebError> {
         self.actor.as_ref().ok_or_else(WebError::unauthorized)
+    }
+
+    /// Somebody, for what strangers never read: a token needs the scope `read`.
+    ///
+    /// # Errors
+    /// 401, 403.
+    pub fn reader(&self) -> Result<&Actor, WebError> {
+        let actor = self.actor()?;
+        actor.scope(Scope::Read)?;
+        Ok(actor)
     }
 
     /// Somebody whose form carried the session's token.
@@ -273,16 +298,19 @@ fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
         .map(|(_, value)| value)
 }
 
-/// Uses up a one-time link and opens a session. Answers the value of `Set-Cookie`.
+/// Uses up a one-time link and opens a session, and puts on record whose tokens had made the link. Answers the value of `Set-Cookie`.
 ///
 /// # Errors
 /// 403 when the link is unknown, used or too old.
-pub async fn sign_in(app: &App, code: &str) -> Result<String, WebError> {
+pub async fn sign_in(app: &App, code: &str, from: &str) -> Result<String, WebError> {
     let now = app.now();
     let Some((user, link)) = app.store.take_login_link(Sha256::of(code), now).await? else {
         let detail = "This sign-in link has been used already or is too old. Make a new one: `sekisho user link NAME`.";
         return Err(WebError::forbidden("login-link", detail));
     };
+    let makers = people::names(app, &link.makers).await?;
+    let detail = serde_json::json!({ "from": from, "link_made_by": makers });
+    app.store.append_audit(&people::system_entry(app, "user.sign_in", &user.name, "done", detail)).await?;
     open_session(app, user.id, link.makers).await
 }
 

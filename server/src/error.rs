@@ -79,8 +79,8 @@ impl WebError {
     }
 
     /// 429: not so often.
-    pub fn too_many(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::TOO_MANY_REQUESTS, "too-many-tries", detail)
+    pub fn too_many(code: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, code, detail)
     }
 
     /// 428: the version that was seen is not told.

@@ -167,7 +167,7 @@ fn what_is_approved_goes_out_byte_for_byte() {
         .collect();
     let names: Vec<&str> = there.keys().map(String::as_str).collect();
     let model = ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"];
-    let signed = ["model.sig", "sekisho.pub"];
+    let signed = ["model.sig", "release.json", "sekisho.pub"];
     assert_eq!(
         names,
         [
@@ -178,6 +178,7 @@ fn what_is_approved_goes_out_byte_for_byte() {
             model[1],
             signed[0],
             signed[1],
+            signed[2],
             model[2],
             model[3]
         ]

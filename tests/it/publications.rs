@@ -49,7 +49,7 @@ fn a_publication_that_cannot_begin_says_why_and_can_be_taken_back() {
     let shown = lab.service.visitor().get(&format!("{page}?lang=ja")).has(200).text;
     assert!(shown.contains("ファイルを読み込めません") && shown.contains("接続先とトークン"), "{shown}");
     let told = lab.release(&["show", &id]).exits(0);
-    assert!(told.stderr.contains("stopped at probe: "), "{}", told.stderr);
+    assert!(told.stdout.contains("stopped at probe: "), "{}", told.stdout);
     let last = lab.audit(&id).pop().expect("an entry");
     assert_eq!((last.0.as_str(), last.2.as_str(), last.3.as_str()), ("system", "release.publish", "failed"));
 

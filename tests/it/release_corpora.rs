@@ -1,9 +1,12 @@
 //! The registry of corpora: what it takes, what it refuses, and what a change of level does to what is on its way.
 
 use serde_json::{Value, json};
+use tests::benchmark::Benchmark;
 use tests::cli::run;
+use tests::database::Database;
 use tests::hub_double::{HubDouble, HubOptions};
 use tests::service::text;
+use tests::wait::until;
 
 use crate::lab::{Lab, lineage};
 
@@ -51,7 +54,7 @@ fn subsets_are_imported_once_and_never_change_by_accident() {
     assert!(history.contains("license: LicenseRef-crawl → CC0-1.0"), "what the import changed: {history}");
     let level = lab.write("level.toml", &TOML.replace("L3", "L1")).display().to_string();
     corpus(&["import", "--update", &level])
-        .exits(1)
+        .exits(5)
         .says(&["registered with level L3", "sekisho corpus level web-ja L1"]);
 
     // A list that contradicts itself is taken not at all.
@@ -148,6 +151,84 @@ fn a_change_of_level_is_told_before_it_is_saved_and_voids_what_rests_on_it() {
         .map(|finding| text(&finding["code"]))
         .collect();
     assert_eq!(codes, ["level-forbids-training", "level-mismatch"]);
+}
+
+/// LZ is no use at all: neither of the weights nor of scores and samples.
+#[test]
+fn what_descends_from_an_lz_subset_leaves_by_no_way() {
+    let lab = Lab::new("");
+    let benchmark = Benchmark::write(&lab.folder.path().join("benchmark"), 4, 60);
+    let lab = lab.reconfigured(&benchmark.config());
+    let id = lab.approved(&lineage("L1"), &["ueda"]);
+    let evaluation = until("the suite to be queued", 30, || lab.service.evaluation(&lab.checkpoint));
+    // The run's parent was trained on it.
+    let base = lab.service.ingest(&lab.folder.path().join("model"), "base", 10, 1000);
+    let _ = until("its suite to be queued", 30, || lab.service.evaluation(&base));
+    let database = Database::open(&lab.service.dir());
+    database.execute(
+        r#"UPDATE runs SET spec = '{"parent": {"run": "base"}, "data": {"mix": [{"name": "aozora-ja"}]}}' WHERE name = 'gate-mini'"#,
+    );
+    database.execute(
+        r#"UPDATE runs SET spec = '{"data": {"mix": [{"name": "text-LX", "level": "LX"}]}}' WHERE name = 'base'"#,
+    );
+    let records = format!("/api/v1/evals/{}/records", text(&evaluation["id"]));
+    let file = format!("/api/v1/releases/{id}/files/config.json");
+    let samples = format!("/evals/{}/samples", text(&evaluation["id"]));
+    let _ = lab.author.get(&records).has(200);
+    let _ = lab.author.get(&file).has(200);
+    let before = lab.author.get("/leaderboard.json").has(200).json();
+    assert_eq!(json!([before["total"], before["left_out"]]), json!([2, null]));
+
+    let body = json!({ "level": "LZ", "reason": "権利者の依頼", "version": 1 });
+    let _ = lab.author.post("/api/v1/corpora/text-LX/level", &body).has(200);
+    lab.author.get(&records).is_problem(403, "level-forbids-use");
+    lab.author.get(&file).is_problem(403, "level-forbids-use");
+    lab.author.get(&format!("/api/v1/releases/{id}/bundle")).is_problem(403, "level-forbids-use");
+    let metrics = lab.service.visitor().get("/runs/gate-mini/metrics.csv?lang=ja").has(403).text;
+    assert!(metrics.contains("サブセット「text-LX」"), "{metrics}");
+    assert_eq!(lab.service.visitor().get(&samples).status, 403);
+    assert_eq!(lab.service.session("ueda").get(&samples).status, 200, "the lab still sees what it has");
+    let after = lab.author.get("/leaderboard.json?lang=ja").has(200).json();
+    assert_eq!(json!([after["total"], after["left_out"]]), json!([0, 2]));
+    assert!(text(&after["note"]).contains("2件を除外"), "{after}");
+    let csv = lab.author.get("/leaderboard.csv").has(200);
+    assert_eq!(csv.headers["sekisho-left-out"], "2; level-forbids-use");
+    assert!(!csv.text.contains("gate-mini"), "{}", csv.text);
+    let out = lab.folder.path().join("export");
+    lab.release(&["export", &id, "--out", out.to_str().expect("text")]).exits(5);
+}
+
+/// The author of a release is a keeper of the registry: what bars it is not taken away by a program under their token.
+#[test]
+fn a_level_is_loosened_by_a_person_and_tightened_by_a_token_too() {
+    let lab = Lab::new("");
+    let change = |subset: &str, version: u64, level: &str| {
+        let body = json!({ "level": level, "reason": "the owner agreed", "version": version });
+        lab.author.post(&format!("/api/v1/corpora/{subset}/level"), &body)
+    };
+    change("text-LX", 1, "L1").is_problem(403, "level-in-person");
+    let _ = change("text-LX", 1, "LZ").has(200);
+    change("text-LX", 2, "LX").is_problem(403, "level-in-person");
+    let _ = change("reviews-L1", 1, "L3").has(200);
+    change("reviews-L1", 2, "L2").is_problem(403, "level-in-person");
+    let flags = ["corpus", "level", "text-LX", "L1", "--reason", "x", "--yes"];
+    run(&mut lab.service.command(&flags))
+        .exits(5)
+        .says(&["A stored token never loosens a level", "sekisho login"]);
+
+    // Nor does another file or the record of a run loosen it.
+    let csv = json!({ "text": "id,corpus,level,license\ntext-LX,lab,L1,CC0-1.0\n", "name": "x.csv", "update": true });
+    lab.author.post("/api/v1/corpora", &csv).is_problem(422, "level-mismatch");
+    let level =
+        || text(&lab.service.visitor().get("/api/v1/corpora/text-LX").has(200).json()["level"]).to_owned();
+    assert_eq!(level(), "LZ");
+
+    let mori = lab.service.session("mori");
+    let csrf = mori.csrf("/corpora/text-LX?level=L1");
+    let fields =
+        [("csrf", csrf.as_str()), ("version", "2"), ("level", "L1"), ("reason", "権利者の同意を得た")];
+    let _ = mori.post("/corpora/text-LX/level", &fields).has(303);
+    assert_eq!(level(), "L1");
 }
 
 /// Unknown bars publishing: a subset that nobody has registered, whatever the lineage file claims.

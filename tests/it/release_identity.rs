@@ -50,6 +50,24 @@ fn a_password_signs_in_and_wrong_ones_are_counted() {
 }
 
 #[test]
+fn of_many_tries_at_once_no_more_are_taken_than_one_after_the_other() {
+    let lab = Lab::new("");
+    choose_password(&lab, "ueda", PASSWORD);
+    let base = lab.service.url();
+    let answers: Vec<u16> = std::thread::scope(|scope| {
+        let tries: Vec<_> = (0..12)
+            .map(|_| scope.spawn(|| Session::with_password(base, "ueda", "wrong wrong wrong").err()))
+            .collect();
+        tries.into_iter().map(|try_| try_.join().expect("ended").expect("wrong").status).collect()
+    });
+    let count = |status: u16| answers.iter().filter(|answer| **answer == status).count();
+    assert_eq!((count(403), count(429)), (5, 7), "{answers:?}");
+    let refused = Database::open(&lab.service.dir()).audit();
+    let refused = refused.iter().filter(|entry| entry.action == "user.sign_in" && entry.result == "refused");
+    assert_eq!(refused.count(), 6, "five wrong ones, and once that no more are taken");
+}
+
+#[test]
 fn a_command_line_is_signed_in_by_a_person_and_then_approves() {
     let lab = Lab::new("");
     let id = lab.in_review();
@@ -73,9 +91,15 @@ fn a_command_line_is_signed_in_by_a_person_and_then_approves() {
     let mode =
         std::os::unix::fs::PermissionsExt::mode(&fs_err::metadata(&logins).expect("kept").permissions());
     assert_eq!(mode & 0o777, 0o600);
-    let mut approve = lab.service.command(&["release", "approve", &id, "--json"]);
-    approve.env("SEKISHO_LOGINS", &logins).env_remove("SEKISHO_TOKEN");
-    let approved = cli::run(&mut approve).exits(0).json();
+    // Only what was looked at: twelve digits of its digest tell it from anything else.
+    let digest = text(&lab.show(&id)["digest"]).to_owned();
+    let approve = |digest: &str| {
+        let mut approve = lab.service.command(&["release", "approve", &id, "--json", "--digest", digest]);
+        cli::run(approve.env("SEKISHO_LOGINS", &logins).env_remove("SEKISHO_TOKEN"))
+    };
+    approve("0123456789ab").exits(4).says(&["not what you have looked at", &digest]);
+    assert_eq!(lab.show(&id)["approvals"], 0);
+    let approved = approve(&digest[..12]).exits(0).json();
     assert_eq!(json!([approved["state"], approved["approvals"]]), json!(["approved", 1]));
     let last = lab.audit(&id).pop().expect("an entry");
     assert_eq!((last.0.as_str(), last.1.as_str()), ("ueda", "login"));
@@ -143,4 +167,45 @@ fn a_person_makes_and_withdraws_their_own_tokens() {
     let fields = [("csrf", csrf.as_str()), ("id", text(&made["id"]))];
     let _ = session.post("/settings/tokens/revoke", &fields).has(303);
     api.get("/api/v1/users").is_problem(401, "token-unknown");
+}
+
+#[test]
+fn strangers_cannot_make_the_service_work_hard() {
+    let lab = Lab::new("");
+    let visitor = lab.service.visitor();
+    visitor.post("/api/v1/policies/simulate", &json!({ "set": "base" })).is_problem(401, "sign-in-needed");
+    assert_eq!(visitor.form("/policies", &[("set", "base"), ("text", "")], &[]).status, 401);
+    let _ = lab.author.post("/api/v1/policies/simulate", &json!({ "set": "base" })).has(200);
+    // Anybody may ask to sign in, and a hundred may wait.
+    let ask = || visitor.post("/api/v1/login-requests", &json!({ "origin": "x@y" }));
+    for _ in 0..100 {
+        let _ = ask().has(201);
+    }
+    ask().is_problem(429, "too-many-requests");
+}
+
+/// Who contributes to one project alone, hands over there and nowhere else.
+#[test]
+fn a_contributor_of_one_project_hands_over_there() {
+    let lab = Lab::new("");
+    let admin = lab.service.api();
+    let _ = admin.post("/api/v1/projects", &json!({ "name": "v4", "title": "LLM-jp-4" })).has(201);
+    lab.service.add_user("hayashi", &["viewer"]);
+    let roles = json!({ "user": "hayashi", "roles": ["contributor"] });
+    let _ = admin.post("/api/v1/projects/v4/roles", &roles).has(200);
+    let (hayashi, _) = lab.service.token_of("hayashi", &["read", "ingest", "evaluate"]);
+    hayashi.post("/api/v1/runs", &json!({ "name": "x" })).is_problem(403, "role-missing");
+    let _ = hayashi.post("/api/v1/runs", &json!({ "name": "v4-8b", "project": "v4" })).has(201);
+    let model = lab.folder.path().join("model").display().to_string();
+    let step = json!({ "path": model, "step": 10, "tokens": 1000, "copy": false });
+    let event = json!({ "kind": "started", "step": 0, "at": "2026-01-01T00:00:00Z" });
+    hayashi.post("/api/v1/runs/gate-mini/checkpoints", &step).is_problem(403, "role-missing");
+    hayashi.post("/api/v1/runs/gate-mini/events", &event).is_problem(403, "role-missing");
+    let checkpoint = hayashi.post("/api/v1/runs/v4-8b/checkpoints", &step).has(202).json();
+    assert_eq!(checkpoint["run_name"], "v4-8b");
+    let of = |id: &str| format!("/api/v1/checkpoints/{id}/evaluations");
+    let suite = json!({ "suite": "llm-jp-eval-dev100" });
+    hayashi.post(&of(text(&lab.checkpoint["id"])), &suite).is_problem(403, "role-missing");
+    let own = hayashi.post(&of(text(&checkpoint["id"])), &suite);
+    assert_ne!(own.status, 403, "{}", own.text);
 }

@@ -132,3 +132,64 @@ fn an_action_names_the_version_that_was_seen() {
     let done = lab.author.post_seen(&path, etag.to_str().expect("text"), &json!({})).has(200).json();
     assert_eq!(text(&done["state"]), "policy_checked");
 }
+
+#[test]
+fn what_is_refused_is_on_record_whatever_was_tried() {
+    let lab = Lab::new("[review]\nbreak_glass = false\n");
+    let id = lab.in_review();
+    let version = lab.show(&id)["version"].clone();
+    let (ueda, _) = lab.service.token_of("ueda", &["read", "release", "publish"]);
+    let path = |action: &str| format!("/api/v1/releases/{id}/{action}");
+    for (action, more) in [
+        ("publish", json!({})),
+        ("schedule", json!({ "at": "2099-01-01T00:00:00Z" })),
+        ("yank", json!({ "extent": "card", "comment": "x" })),
+        ("edit", json!({ "lineage": lineage("L1") })),
+        ("card", json!({ "sections": {} })),
+        ("revise", json!({})),
+        ("freeze", json!({})),
+    ] {
+        let mut body = more;
+        body["version"] = version.clone();
+        ueda.post(&path(action), &body).is_problem(403, "role-missing");
+    }
+    lab.service.add_user("kimura", &["viewer"]);
+    let (viewer, _) = lab.service.token_of("kimura", &["read", "release"]);
+    viewer.post(&path("comment"), &json!({ "comment": "x" })).is_problem(403, "role-missing");
+    lab.service.add_user("boss", &["admin"]);
+    let page = format!("/releases/{id}");
+    let pressed =
+        lab.service.session("boss").press(&page, &format!("{page}/break_glass"), "it is urgent today");
+    assert_eq!(pressed.status, 403);
+    // Neither a mistake nor a page that is not the newest is a refusal.
+    lab.author.post(&path("freeze"), &json!({ "version": 1 })).is_problem(412, "stale");
+
+    let refused: Vec<(String, String)> = lab
+        .audit(&id)
+        .into_iter()
+        .filter(|line| line.3 == "refused")
+        .map(|(actor, _, action, _)| (actor, action))
+        .collect();
+    let by_ueda =
+        ["publish", "schedule", "yank", "edit", "edit", "revise", "freeze"].map(|action| ("ueda", action));
+    let all = by_ueda.into_iter().chain([("kimura", "comment"), ("boss", "break_glass")]);
+    let expected: Vec<_> =
+        all.map(|(actor, action)| (actor.to_owned(), format!("release.{action}"))).collect();
+    assert_eq!(refused, expected);
+
+    let lx = lab.propose("LX");
+    lab.release(&["freeze", &lx]).exits(5);
+    lab.release(&["request", &lx]).exits(5);
+    let last = lab.audit(&lx).pop().expect("an entry");
+    assert_eq!((last.2.as_str(), last.3.as_str()), ("release.request", "refused"));
+    let loosened = json!({ "level": "L1", "reason": "x", "version": 1 });
+    lab.author.post("/api/v1/corpora/text-LX/level", &loosened).is_problem(403, "level-in-person");
+    let last = lab.audit("text-LX").pop().expect("an entry");
+    assert_eq!((last.0.as_str(), last.2.as_str(), last.3.as_str()), ("mori", "corpus.level", "refused"));
+    let signed = lab.audit("boss").pop().expect("an entry");
+    assert_eq!(
+        (signed.2.as_str(), signed.3.as_str()),
+        ("user.sign_in", "done"),
+        "a link is on record as a password is"
+    );
+}

@@ -200,6 +200,10 @@ fn roles_and_tokens_are_managed_by_command_and_audited() {
     let list = run(&["token", "list", "ueda"]).exits(0).stdout;
     assert!(list.contains("read, release") && !list.contains("sek_"), "{list}");
     let id = list.lines().last().and_then(|line| line.split_whitespace().last()).expect("a row").to_owned();
+    let machine = run(&["token", "list", "ueda", "--json"]).exits(0).json();
+    assert_eq!(json!([machine[0]["id"], machine[0]["scopes"]]), json!([id, ["read", "release"]]));
+    let users = run(&["user", "list", "--json"]).exits(0).json();
+    assert!(users.as_array().is_some_and(|all| all.iter().any(|user| user["name"] == "ueda")), "{users}");
     let _ = token.get("/api/v1/users").has(200);
     run(&["token", "revoke", "mori", &id]).exits(3).says(&["There is no token"]);
     run(&["token", "revoke", "ueda", &id]).exits(0);

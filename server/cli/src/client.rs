@@ -90,12 +90,13 @@ impl Client {
         Self::with(&args.server, args.credential()?)
     }
 
-    /// As the person who signed in with `sekisho login`, for what a stored token never does; `page` is where the browser does it.
-    pub(crate) fn signed_in(args: &ServerArgs, page: &str) -> anyhow::Result<Self> {
+    /// As the person who signed in with `sekisho login`, for what a stored token never does, which is `what`; `page` is where the
+    /// browser does it.
+    pub(crate) fn signed_in(args: &ServerArgs, what: &str, page: &str) -> anyhow::Result<Self> {
         let Some(login) = logins::current(&args.server)? else {
             let url = args.server.trim_end_matches('/');
             let text = format!(
-                "A stored token never approves. Sign in with `sekisho login`, or approve in the browser at {url}{page}."
+                "A stored token never {what}. Sign in with `sekisho login`, or do it in the browser at {url}{page}."
             );
             return Err(Failed::with(ExitStatus::Refused, text));
         };

@@ -31,6 +31,16 @@ impl From<ExitStatus> for ExitCode {
     }
 }
 
+/// What policy, level or licence refuse, and what no stored token does.
+const REFUSALS: &[&str] = &[
+    "policy-refused",
+    "token-cannot-approve",
+    "level-mismatch",
+    "level-in-person",
+    "level-forbids-use",
+    "license-contradiction",
+];
+
 /// A failure with its exit status. The sentence names the thing, the rule and the way on.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
@@ -86,11 +96,32 @@ impl From<Problem> for Failed {
         let status = match (problem.status, problem.code.as_str()) {
             (404, _) => ExitStatus::NotFound,
             (409 | 412 | 428, _) => ExitStatus::Conflict,
-            (_, "policy-refused" | "token-cannot-approve") => ExitStatus::Refused,
+            (_, code) if REFUSALS.contains(&code) => ExitStatus::Refused,
             // A full disk there is for somebody to mend; any other failure of the server is a fault.
             (500.., code) if code != "disk-full" => ExitStatus::Unexpected,
             _ => ExitStatus::Failure,
         };
         Self { status, message: problem.to_string() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sekisho_domain::wire::Problem;
+
+    use super::{ExitStatus, Failed};
+
+    #[test]
+    fn what_level_and_licence_refuse_is_told_from_a_mistake() {
+        let status = |status: u16, code: &str| {
+            let (kind, title) = ("about:blank".to_owned(), String::new());
+            let (code, detail) = (code.to_owned(), String::new());
+            Failed::from(Problem { kind, title, status, detail, code, instance: None }).status
+        };
+        for code in ["level-mismatch", "level-in-person", "level-forbids-use", "license-contradiction"] {
+            assert_eq!(status(422, code), ExitStatus::Refused, "{code}");
+        }
+        assert_eq!(status(403, "role-missing"), ExitStatus::Failure);
+        assert_eq!(status(409, "level-mismatch"), ExitStatus::Conflict);
     }
 }

@@ -12,6 +12,7 @@ mod logins;
 mod parent;
 mod printer;
 mod proposal;
+mod seen;
 mod selection;
 mod signals;
 mod transfer;

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Sha256, Timestamp, canonical_json};
+use crate::{Sha256, Text, Timestamp, canonical_json};
 
 /// One line of the audit log: who did what to what, and how they had proved who they are.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -123,6 +123,28 @@ impl AuditFault {
             Self::Gap { expected, .. } => *expected,
             Self::Cut { have, .. } => *have + 1,
         }
+    }
+
+    /// The sentence in both languages.
+    #[must_use]
+    pub fn text(&self) -> Text {
+        let ja = match self {
+            Self::Hash { seq, found, expected } => {
+                format!(
+                    "{seq}番の記録が書き込み時の内容と異なります（記録されたハッシュ {found}、再計算 {expected}）。"
+                )
+            }
+            Self::Gap { expected, found } => {
+                format!("{expected}番の記録がありません（{found}番が続いています）。")
+            }
+            Self::Cut { have, seq, at } => format!(
+                "{at}の署名時には{seq}番までありましたが、{have}番で終わっています。末尾が削除されています。"
+            ),
+            Self::Rewritten { seq, at } => {
+                format!("{seq}番の記録が{at}の署名時と異なります。ログが書き直されています。")
+            }
+        };
+        Text { en: self.to_string(), ja }
     }
 }
 

@@ -21,6 +21,14 @@ named! {
     }
 }
 
+impl Level {
+    /// Whether a subset that was `before` may be used for more under `after`. One without a level bars publishing, as LX does.
+    #[must_use]
+    pub fn loosens(before: Option<Self>, after: Self) -> bool {
+        after < before.unwrap_or(Self::LX)
+    }
+}
+
 named! {
     /// What an input is.
     InputKind {

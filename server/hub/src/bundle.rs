@@ -1,5 +1,5 @@
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sekisho_domain::Sha256;
@@ -58,7 +58,7 @@ pub struct BundleFile {
 /// Where a file's bytes are.
 #[derive(Clone)]
 pub enum Source {
-    /// In a local file. Links are followed.
+    /// In a local file. A link is followed only to a file in the same folder: who owns the folder may write to it until the end.
     File(PathBuf),
     /// In memory: cards, licences.
     Bytes(Arc<[u8]>),
@@ -82,6 +82,18 @@ impl BundleFile {
             source: Source::Bytes(bytes),
         }
     }
+}
+
+/// Opens a local file of a bundle.
+///
+/// # Errors
+/// Where the file is a link that leads out of its folder, or cannot be read.
+pub(crate) fn open_local(path: &Path) -> std::io::Result<fs_err::File> {
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
+        return fs_err::File::open(path);
+    };
+    let folder = fs_err::canonicalize(folder)?;
+    sekisho_weights::open_file(&folder, &name.to_string_lossy()).map_err(std::io::Error::other)
 }
 
 impl std::fmt::Debug for Source {

@@ -5,6 +5,7 @@ use sekisho_domain::Sha256;
 use sha1::Sha1;
 use sha2::Digest as _;
 
+use crate::bundle::open_local;
 use crate::remote::{TreeDigest, TreeFile};
 use crate::{Bundle, BundleFile, PublishError, Source};
 
@@ -44,7 +45,8 @@ impl<'a> Intended<'a> {
             let source = file.source.clone();
             let with_git = file.size <= INLINE_LIMIT;
             let hashed = tokio::task::spawn_blocking(move || hash(&source, with_git)).await;
-            let (size, sha256, git_blob) = hashed.map_err(std::io::Error::other)??;
+            let hashed = hashed.map_err(std::io::Error::other)?;
+            let (size, sha256, git_blob) = hashed.map_err(|error| unread(&file.path, error))?;
             if size != file.size {
                 let how = format!("it holds {size} bytes, approved were {}", file.size);
                 return Err(PublishError::FileChanged { path: file.path.clone(), how });
@@ -116,11 +118,23 @@ pub(crate) fn first_few(names: impl Iterator<Item = String>) -> String {
     text
 }
 
+/// A link in place of a file is another file, whatever it leads to.
+fn unread(path: &str, error: std::io::Error) -> PublishError {
+    let refusal = error.get_ref().and_then(|inner| inner.downcast_ref::<sekisho_weights::Refusal>());
+    match refusal {
+        Some(sekisho_weights::Refusal::Link { .. }) => {
+            let how = "it is a link that leads out of its folder".to_owned();
+            PublishError::FileChanged { path: path.to_owned(), how }
+        }
+        _ => error.into(),
+    }
+}
+
 /// Size and digests in one pass.
 fn hash(source: &Source, with_git: bool) -> std::io::Result<(u64, Sha256, Option<String>)> {
     let (mut reader, size): (Box<dyn Read>, u64) = match source {
         Source::File(path) => {
-            let file = fs_err::File::open(path)?;
+            let file = open_local(path)?;
             let size = file.metadata()?.len();
             (Box::new(file), size)
         }
@@ -207,6 +221,13 @@ mod tests {
         let entry = FileEntry { path: approved.path, size: 2, sha256: approved.sha256 };
         let bundle = bundle(vec![BundleFile::local(&entry, path.clone())]);
         assert!(Intended::read(&bundle).await.is_ok());
+        // The approved bytes behind a link to another place are not that file: who owns the other place has not been examined.
+        let outside = tempfile::tempdir().expect("temp dir");
+        fs_err::rename(&path, outside.path().join("other")).expect("moved");
+        std::os::unix::fs::symlink(outside.path().join("other"), &path).expect("a link");
+        let error = Intended::read(&bundle).await.err().expect("refused");
+        assert!(error.to_string().contains("it is a link"), "{error}");
+        fs_err::remove_file(&path).expect("removed");
         for (other, how) in [("{ }", "3 bytes"), ("[]", "SHA-256")] {
             fs_err::write(&path, other).expect("written");
             let error = Intended::read(&bundle).await.err().expect("refused");

@@ -184,7 +184,7 @@ impl Publication<'_> {
     async fn check_card(&self) -> Result<(), PublishError> {
         if let Some(card) = self.bundle.files.iter().find(|file| file.path == "README.md") {
             let bytes = match &card.source {
-                Source::File(path) => fs_err::tokio::read(path).await?,
+                Source::File(_) => crate::upload::read_all(card).await?,
                 Source::Bytes(bytes) => bytes.to_vec(),
             };
             let text = String::from_utf8(bytes)

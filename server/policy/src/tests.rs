@@ -365,3 +365,14 @@ fn expired_waivers_lift_nothing() {
         assert_eq!(codes(&decision.warnings), ["waiver-void"]);
     }
 }
+
+/// Who reads the list decides by it what to ask a lab's waivers for.
+#[test]
+fn the_documentation_lists_every_code_and_which_of_them_a_waiver_lifts() {
+    let page = include_str!("../../../docs/policy.md");
+    for code in Code::ALL {
+        let row = page.lines().find(|line| line.starts_with(&format!("| `{}` | ", code.as_str())));
+        let row = row.unwrap_or_else(|| panic!("{} is not in docs/policy.md", code.as_str()));
+        assert_eq!(row.ends_with("| yes |"), code.waivable(), "{row}");
+    }
+}

@@ -1,19 +1,17 @@
 mod afterwards;
 
 use std::collections::BTreeMap;
-use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use futures::FutureExt as _;
 use sekisho_domain::release::{ReleaseAction, ReleaseState};
 use sekisho_domain::{ReleaseId, Sha256, Text};
 use sekisho_hub::{Bundle, HubConfig, Journal, JournalError, PublishError, Published, Step, Token};
 use sekisho_store::{AuditEntry, HubCommit, PublishStep, Release, StepState};
 use tokio::sync::mpsc;
 
-use crate::fault::panic_words;
+use crate::fault::caught;
 use crate::service::{checkpoints, people, releases};
 use crate::{App, WebError};
 
@@ -120,11 +118,10 @@ async fn guarded(
     id: ReleaseId,
     one: impl Future<Output = Result<(), WebError>>,
 ) -> Result<(), WebError> {
-    let panic = match AssertUnwindSafe(one).catch_unwind().await {
+    let words = match caught(one).await {
         Ok(done) => return done,
-        Err(panic) => panic,
+        Err(words) => words,
     };
-    let words = panic_words(&*panic);
     let error = PublishError::Service {
         reason: Text {
             en: format!("a fault of Sekisho ({words}). Report it, and resume after an update."),
@@ -376,4 +373,4 @@ impl Journal for StoreJournal {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

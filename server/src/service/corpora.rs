@@ -1,5 +1,6 @@
 //! The registry of corpora: what is registered, how it is changed, and what a change means for runs and releases.
 
+mod barred;
 mod effects;
 mod mixes;
 mod read;
@@ -18,6 +19,7 @@ use super::people;
 use super::releases;
 use crate::{Actor, App, Noun, WebError};
 
+pub use barred::{barred_runs, forbidden, lz, may_use, may_use_checkpoint};
 pub use effects::{Effects, ReleaseEffect, effects};
 pub use mixes::{Portion, portions, sets, total};
 pub use read::{Format, read};
@@ -80,7 +82,8 @@ pub async fn import(
     subsets: &[Subset],
     update: bool,
 ) -> Result<Imported, WebError> {
-    actor.require(&KEEPERS, Scope::Release)?;
+    let may = actor.require(&KEEPERS, Scope::Release);
+    people::on_record(app, actor, "corpus.import", &format!("{} subsets", subsets.len()), may).await?;
     once_each(subsets)?;
     let mut imported = Imported::default();
     let mut written = Vec::new();
@@ -189,11 +192,24 @@ fn may_replace(there: &Subset, new: &Subset, update: bool) -> Result<(), WebErro
     Err(WebError::conflict("subset-registered", detail))
 }
 
-/// Changes the release level of a subset, and judges again what is on its way.
+/// Changes the release level of a subset, and judges again what is on its way. What a subset may be used for grows only by the hand of
+/// a person: by a stored token its level is tightened and nothing else.
 ///
 /// # Errors
 /// 403, 404, 400 without a reason, 412 when it has changed.
 pub async fn change_level(
+    app: &App,
+    actor: &Actor,
+    id: &str,
+    version: u64,
+    level: Level,
+    reason: &str,
+) -> Result<RegisteredSubset, WebError> {
+    let done = set_level(app, actor, id, version, level, reason).await;
+    people::on_record(app, actor, "corpus.level", id, done).await
+}
+
+async fn set_level(
     app: &App,
     actor: &Actor,
     id: &str,
@@ -210,6 +226,9 @@ pub async fn change_level(
     if there.version != version {
         return Err(sekisho_store::StoreError::Stale.into());
     }
+    if Level::loosens(there.subset.level, level) && !actor.is_in_person() {
+        return Err(in_person(&there.subset, level));
+    }
     let subset = Subset { level: Some(level), ..there.subset.clone() };
     let detail = json!({ "before": there.subset.level, "level": level, "reason": reason });
     let audit = people::entry(app, actor, "corpus.level", id, "done", detail);
@@ -217,6 +236,17 @@ pub async fn change_level(
     app.store.put_subsets(&[(subset, version)], &change, &audit).await?;
     releases::rejudge(app, Some(actor)).await?;
     find(app, id).await
+}
+
+fn in_person(subset: &Subset, level: Level) -> WebError {
+    let (id, from) = (&subset.id, subset.level.map_or("none", |level| level.as_str()));
+    let detail = format!(
+        "Subset \"{id}\" would be loosened from {from} to {level}; a stored token never does that. Sign in with `sekisho login`, or change it in the browser."
+    );
+    let ja = format!(
+        "サブセット「{id}」のレベルを{from}から{level}へ緩める変更は、保存済みのトークンではできません。ブラウザーで変更するか、`sekisho login` でログインしてから実行してください。"
+    );
+    WebError::forbidden("level-in-person", detail).or_ja(ja)
 }
 
 fn change(app: &App, actor: &Actor, level: Option<Level>, reason: &str) -> SubsetChange {

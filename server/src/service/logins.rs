@@ -11,6 +11,8 @@ use crate::{Actor, App, Proof, WebError, new_secret};
 
 /// A request waits so long for its confirmation.
 const REQUEST_SECONDS: i64 = 10 * 60;
+/// So many may wait at once: anybody may ask, and each is kept.
+const MOST_WAITING: u32 = 100;
 /// A confirmed sign-in holds so long: enough to read a release and act on it.
 const LOGIN_SECONDS: i64 = 15 * 60;
 
@@ -44,7 +46,7 @@ pub enum Standing {
 /// Takes a request. `origin` is who the command line says it is; the confirming person sees it.
 ///
 /// # Errors
-/// 400 for an origin that cannot be shown.
+/// 400 for an origin that cannot be shown, 429 while too many wait.
 pub async fn ask(app: &App, origin: &str) -> Result<Asked, WebError> {
     if origin.trim().is_empty() || origin.chars().count() > 100 || origin.chars().any(char::is_control) {
         let detail = "\"origin\" says who asks, in 1 to 100 visible characters, for example ueda@login01.";
@@ -54,7 +56,12 @@ pub async fn ask(app: &App, origin: &str) -> Result<Asked, WebError> {
     let expires = app.now().plus_seconds(REQUEST_SECONDS);
     let request =
         LoginRequest { hash: Sha256::of(&secret), code: code.clone(), origin: origin.to_owned(), expires };
-    app.store.add_login_request(&request, app.now()).await?;
+    if !app.store.add_login_request(&request, MOST_WAITING, app.now()).await? {
+        let detail =
+            "Too many sign-ins wait to be confirmed. Try again in ten minutes, or sign in with the browser.";
+        let ja = "確認を待っているログイン要求が多すぎます。10分後にもう一度試すか、ブラウザーでログインしてください。";
+        return Err(WebError::too_many("too-many-requests", detail).or_ja(ja));
+    }
     let url = format!("{}/login/command?code={code}", app.config.public_url);
     Ok(Asked { secret, code, url, expires })
 }

@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 
+use axum::http::StatusCode;
 use sekisho_domain::user::{Role, Scope};
 use sekisho_domain::{Sha256, TokenId, UserId};
 use sekisho_store::{ApiToken, AuditEntry, LoginLink, User};
@@ -61,6 +62,18 @@ pub async fn set_roles(app: &App, actor: &Actor, user: &User, roles: &[Role]) ->
 pub async fn find(app: &App, name: &str) -> Result<User, WebError> {
     let found = app.store.user_by_name(name).await?;
     found.ok_or_else(|| WebError::not_found(Noun::Account, name))
+}
+
+/// The names of accounts, as far as they are there.
+///
+/// # Errors
+/// When the store fails.
+pub async fn names(app: &App, ids: &[UserId]) -> Result<Vec<String>, WebError> {
+    let mut names = Vec::with_capacity(ids.len());
+    for id in ids {
+        names.push(app.store.user(*id).await?.map_or_else(|| id.to_string(), |user| user.name));
+    }
+    Ok(names)
 }
 
 /// Makes a one-time sign-in link for an account and answers its URL. `maker` is who asked; nobody when the service
@@ -162,6 +175,27 @@ pub fn system_entry(
     detail: serde_json::Value,
 ) -> AuditEntry {
     written(app, ("system", "system".to_owned()), action, object, result, detail)
+}
+
+/// Passes on what came of an action, and puts it on record when it was refused for who asked, by the policy, or because a permit is
+/// void. A form with a mistake, a version that is not the newest and a wrong state are no refusals.
+///
+/// # Errors
+/// Those of `done`, or when the store fails.
+pub async fn on_record<T>(
+    app: &App,
+    actor: &Actor,
+    action: &str,
+    object: &str,
+    done: Result<T, WebError>,
+) -> Result<T, WebError> {
+    if let Err(error) = &done
+        && (error.status == StatusCode::FORBIDDEN || error.code == "permit-void")
+    {
+        let detail = serde_json::json!({ "code": error.code });
+        app.store.append_audit(&entry(app, actor, action, object, "refused", detail)).await?;
+    }
+    done
 }
 
 /// An audit entry of somebody's action at this instant.

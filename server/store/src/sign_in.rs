@@ -44,8 +44,14 @@ pub trait SignInRepository: Send + Sync {
         keep: Option<Sha256>,
         audit: &AuditEntry,
     ) -> Result<(), StoreError>;
-    /// Adds a request of a command line to sign in, and clears away those that are too old.
-    async fn add_login_request(&self, request: &LoginRequest, now: Timestamp) -> Result<(), StoreError>;
+    /// Adds a request of a command line to sign in, and clears away those that are too old. False, and nothing is added, when `most`
+    /// wait already: anybody may ask.
+    async fn add_login_request(
+        &self,
+        request: &LoginRequest,
+        most: u32,
+        now: Timestamp,
+    ) -> Result<bool, StoreError>;
     /// A request that may still be confirmed, by the code that people see.
     async fn login_request(&self, code: &str, now: Timestamp) -> Result<Option<LoginRequest>, StoreError>;
     /// A request that waits, by the hash of its secret.

@@ -15,6 +15,7 @@ mod inspect;
 mod lock;
 mod manifest;
 mod moments;
+mod open;
 mod refusal;
 mod reshard;
 mod strict_json;
@@ -27,6 +28,7 @@ pub use inspect::{Inspected, TensorInfo, inspect, list_files, manifest_digest, w
 pub use lock::{FolderLock, LockError};
 pub use manifest::{hash_folder, read_manifest, write_manifest};
 pub use moments::Moments;
+pub use open::open_file;
 pub use refusal::Refusal;
 pub use reshard::{Reshard, ReshardError, Resharded, WeightDtype, reshard};
 pub use write::{TensorData, write_atomic, write_safetensors};

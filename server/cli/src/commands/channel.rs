@@ -8,6 +8,7 @@ use crate::client::{Client, ServerArgs, encode};
 use crate::exit::ExitStatus;
 use crate::fields::{cell, words};
 use crate::printer::Printer;
+use crate::seen::Seen;
 
 /// Where the server is, and in which form to answer.
 #[derive(clap::Args)]
@@ -42,6 +43,8 @@ pub(crate) enum Command {
         /// Comment, kept with the approval
         #[arg(long, short, default_value = "", hide_default_value = true)]
         message: String,
+        #[command(flatten)]
+        seen: Seen,
         #[command(flatten)]
         options: Options,
     },
@@ -88,13 +91,17 @@ pub(crate) fn run(command: &Command, printer: &Printer) -> anyhow::Result<ExitSt
             tell(&channel, options, printer)?;
         }
         Command::Propose(args) => propose(args, printer)?,
-        Command::Approve { id, message, options } => {
-            let client = Client::signed_in(&options.server, &format!("/channels/{}", encode(id)))?;
-            tell(&act(&client, id, "approve", message)?, options, printer)?;
+        Command::Approve { id, message, seen, options } => {
+            let client = Client::signed_in(&options.server, "approves", &path(id))?;
+            let channel: Value = client.get(&path(id))?;
+            seen.agree(&channel["digest"], &facts(&channel), printer)?;
+            let approved = act(&client, &channel, "approve", message)?;
+            seen.tell(&channel["digest"], printer);
+            tell(&approved, options, printer)?;
         }
         Command::End { id, message, options } => {
             let client = Client::new(&options.server)?;
-            tell(&act(&client, id, "end", message)?, options, printer)?;
+            tell(&act(&client, &client.get(&path(id))?, "end", message)?, options, printer)?;
         }
     }
     Ok(ExitStatus::Ok)
@@ -104,11 +111,11 @@ fn path(id: &str) -> String {
     format!("/channels/{}", encode(id))
 }
 
-/// On the version that is there now: what was approved is in the digest, which never changes.
-fn act(client: &Client, id: &str, action: &str, message: &str) -> anyhow::Result<Value> {
-    let channel: Value = client.get(&path(id))?;
+/// On the version of the channel that was looked at.
+fn act(client: &Client, channel: &Value, action: &str, message: &str) -> anyhow::Result<Value> {
     let version = channel["version"].as_u64().context("the server's answer has no version")?;
-    client.post_seen(&format!("{}/{action}", path(id)), version, &json!({ "comment": message }))
+    let path = path(words(channel, "/id"));
+    client.post_seen(&format!("{path}/{action}"), version, &json!({ "comment": message }))
 }
 
 fn propose(args: &Propose, printer: &Printer) -> anyhow::Result<()> {
@@ -138,18 +145,22 @@ fn tell(channel: &Value, options: &Options, printer: &Printer) -> anyhow::Result
     if options.json {
         return printer.json(channel);
     }
-    let mut facts: Vec<(&str, String)> =
-        ["id", "name", "project", "state", "reference", "runs", "takes", "revision", "until", "digest"]
-            .map(|key| (key, cell(channel, key)))
-            .to_vec();
-    facts.push(("approvals", approvals(channel)));
-    printer.facts(&facts)?;
+    printer.facts(&facts(channel))?;
     let taken = channel["releases"].as_array().cloned().unwrap_or_default();
     if taken.is_empty() {
         return Ok(());
     }
     let row = |taken: &Value| vec![cell(taken, "release"), cell(taken, "checkpoint")];
     printer.table(&["release", "checkpoint"], &taken.iter().map(row).collect::<Vec<_>>())
+}
+
+/// What it lets out, and who has approved that.
+fn facts(channel: &Value) -> Vec<(&'static str, String)> {
+    let keys =
+        ["id", "name", "project", "state", "reference", "runs", "takes", "revision", "until", "digest"];
+    let mut facts = keys.map(|key| (key, cell(channel, key))).to_vec();
+    facts.push(("approvals", approvals(channel)));
+    facts
 }
 
 /// `1 / 2 (ueda)`.

@@ -1,3 +1,4 @@
+mod approve;
 mod card;
 mod export;
 mod publish;
@@ -9,6 +10,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use sekisho_domain::Language;
 use serde_json::{Value, json};
 
 use crate::client::{Client, ServerArgs, encode};
@@ -38,9 +40,9 @@ pub(crate) enum Command {
     /// Ask for approvals
     Request(Act),
     /// Approve, signed in with `sekisho login` (a stored token never approves)
-    Approve(Act),
+    Approve(approve::Args),
     /// Approve alone, as an admin signed in with `sekisho login`; the reason is recorded
-    BreakGlass(Act),
+    BreakGlass(approve::Args),
     /// Back to draft, with a comment, signed in with `sekisho login`
     Return(Act),
     /// End it as an approver, signed in with `sekisho login`
@@ -67,6 +69,9 @@ pub(crate) enum Command {
         id: String,
         #[command(flatten)]
         options: Options,
+        /// Language of what the policy says
+        #[arg(long, value_name = "ja|en", default_value = "en", hide_default_value = true)]
+        lang: Language,
     },
 }
 
@@ -101,8 +106,8 @@ pub(crate) fn run(command: &Command, printer: &Printer) -> anyhow::Result<ExitSt
         }
         Command::Freeze(args) => freeze(args, printer),
         Command::Request(args) => acted("request", args, printer),
-        Command::Approve(args) => acted_in_person("approve", args, printer),
-        Command::BreakGlass(args) => acted_in_person("break_glass", args, printer),
+        Command::Approve(args) => approve::run("approve", args, printer),
+        Command::BreakGlass(args) => approve::run("break_glass", args, printer),
         Command::Return(args) => acted_in_person("return", args, printer),
         Command::Reject(args) => acted_in_person("reject", args, printer),
         Command::Withdraw(args) => acted("withdraw", args, printer),
@@ -120,9 +125,9 @@ pub(crate) fn run(command: &Command, printer: &Printer) -> anyhow::Result<ExitSt
         Command::Revise(args) => acted("revise", args, printer),
         Command::Card(args) => card::run(args, printer),
         Command::List(options) => view::list(options, printer),
-        Command::Show { id, options } => {
+        Command::Show { id, options, lang } => {
             let release: Value = Client::new(&options.server)?.get(&path(id))?;
-            judged(&release, options, printer)
+            judged(&release, *lang, options, printer)
         }
     }
 }
@@ -147,7 +152,12 @@ fn acted(action: &str, args: &Act, printer: &Printer) -> anyhow::Result<ExitStat
 
 /// The same for what only a person does who has proved to be there.
 fn acted_in_person(action: &str, args: &Act, printer: &Printer) -> anyhow::Result<ExitStatus> {
-    finish(&Client::signed_in(&args.options.server, &path(&args.id))?, action, args, printer)
+    finish(
+        &Client::signed_in(&args.options.server, "approves, returns or rejects", &path(&args.id))?,
+        action,
+        args,
+        printer,
+    )
 }
 
 fn finish(client: &Client, action: &str, args: &Act, printer: &Printer) -> anyhow::Result<ExitStatus> {
@@ -175,12 +185,17 @@ fn freeze(args: &Act, printer: &Printer) -> anyhow::Result<ExitStatus> {
         let reason = failed.map_or("it is a draft again", |step| words(step, "/detail/en"));
         return Err(Failed::user(format!("The release was not frozen: {reason}")));
     }
-    judged(&release, &args.options, printer)
+    judged(&release, Language::En, &args.options, printer)
 }
 
 /// What was asked is the policy's verdict.
-fn judged(release: &Value, options: &Options, printer: &Printer) -> anyhow::Result<ExitStatus> {
-    view::show(release, options, printer)?;
+fn judged(
+    release: &Value,
+    language: Language,
+    options: &Options,
+    printer: &Printer,
+) -> anyhow::Result<ExitStatus> {
+    view::show_in(language, release, options, printer)?;
     let refused = release["decision"]["verdict"] == "refused";
     Ok(if refused { ExitStatus::Refused } else { ExitStatus::Ok })
 }

@@ -29,6 +29,9 @@ pub(crate) enum Command {
         user: String,
         #[command(flatten)]
         server: ServerArgs,
+        /// JSON on stdout
+        #[arg(long)]
+        json: bool,
     },
     /// Make a token invalid
     Revoke {
@@ -48,7 +51,10 @@ pub(crate) fn run(command: &Command, printer: &Printer) -> anyhow::Result<ExitSt
             let answer: Value = Client::new(server)?.post(&tokens(user), &body)?;
             printer.data(answer["token"].as_str().unwrap_or_default())?;
         }
-        Command::List { user, server } => {
+        Command::List { user, server, json: true } => {
+            printer.json(&Client::new(server)?.get::<Value>(&tokens(user))?)?;
+        }
+        Command::List { user, server, json: false } => {
             let found: Vec<Value> = Client::new(server)?.get(&tokens(user))?;
             let rows: Vec<_> = found.iter().map(row).collect();
             printer.table(&["label", "scopes", "created", "expires", "id"], &rows)?;

@@ -12,6 +12,9 @@ pub(crate) enum Command {
     List {
         #[command(flatten)]
         server: ServerArgs,
+        /// JSON on stdout
+        #[arg(long)]
+        json: bool,
     },
     /// Add an account; prints its first sign-in link
     Add {
@@ -47,7 +50,10 @@ pub(crate) enum Command {
 
 pub(crate) fn run(command: &Command, printer: &Printer) -> anyhow::Result<ExitStatus> {
     match command {
-        Command::List { server } => {
+        Command::List { server, json: true } => {
+            printer.json(&Client::new(server)?.get::<Value>("/users")?)?;
+        }
+        Command::List { server, json: false } => {
             let users: Vec<Value> = Client::new(server)?.get("/users")?;
             let rows: Vec<_> = users.iter().map(row).collect();
             printer.table(&["name", "roles", "id"], &rows)?;

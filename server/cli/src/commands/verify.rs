@@ -4,11 +4,15 @@ mod report;
 
 use std::path::{Path, PathBuf};
 
+use sekisho_domain::Language;
 use sekisho_hub::signature::PublicKey;
 
 use crate::exit::{ExitStatus, Failed};
 use crate::files;
 use crate::printer::Printer;
+
+/// What a release tells of itself.
+const RECORD: &str = "release.json";
 
 /// Where models are, unless told otherwise.
 const HUB: &str = "https://huggingface.co";
@@ -30,13 +34,16 @@ pub(crate) struct Args {
     /// Branch, tag or commit, for owner/name
     #[arg(long, default_value = "main", value_name = "REV")]
     revision: String,
+    /// Language of what is said of the signature
+    #[arg(long, value_name = "ja|en", default_value = "en", hide_default_value = true)]
+    lang: Language,
 }
 
 pub(crate) fn run(args: &Args, printer: &Printer) -> anyhow::Result<ExitStatus> {
     let key: Option<PublicKey> = args.key.as_deref().map(files::public_key).transpose()?;
     let path = Path::new(&args.what);
     let report = if path.exists() {
-        folder::verify(path, key.as_ref(), printer)?
+        folder::verify(path, key.as_ref(), args.lang, printer)?
     } else if is_repository(&args.what) {
         remote::verify(args, key.as_ref(), printer)?
     } else {

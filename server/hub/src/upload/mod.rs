@@ -14,6 +14,7 @@ use sekisho_domain::Text;
 use serde_json::json;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncSeekExt};
 
+use crate::bundle::open_local;
 use crate::intended::{Difference, INLINE_LIMIT};
 use crate::remote::{LfsActions, Remote, XetToken};
 use crate::{Bundle, BundleFile, Progress, PublishError, Source};
@@ -218,7 +219,9 @@ async fn lfs_paths(
 async fn open(source: &Source, offset: u64) -> std::io::Result<Box<dyn AsyncRead + Send + Unpin>> {
     Ok(match source {
         Source::File(path) => {
-            let mut file = fs_err::tokio::File::open(path).await?;
+            let path = path.clone();
+            let opened = tokio::task::spawn_blocking(move || open_local(&path)).await;
+            let mut file = fs_err::tokio::File::from_std(opened.map_err(std::io::Error::other)??);
             file.seek(std::io::SeekFrom::Start(offset)).await?;
             Box::new(file)
         }
@@ -231,7 +234,7 @@ async fn open(source: &Source, offset: u64) -> std::io::Result<Box<dyn AsyncRead
 }
 
 /// A small file as it is now, held against what was approved.
-async fn read_all(file: &BundleFile) -> Result<Vec<u8>, PublishError> {
+pub(crate) async fn read_all(file: &BundleFile) -> Result<Vec<u8>, PublishError> {
     let mut bytes = Vec::new();
     open(&file.source, 0).await?.take(file.size + 1).read_to_end(&mut bytes).await?;
     if sekisho_domain::Sha256::of(&bytes) == file.sha256 {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use xet::XetError;
 use xet::xet_session::{Sha256Policy, UniqueId, XetConfig, XetSessionBuilder, XetUploadCommit};
 
-use super::{Meter, XetUpload, changed};
+use super::{Meter, XetUpload, changed, open};
 use crate::remote::{Remote, without_queries};
 use crate::{BundleFile, PublishError, Source};
 
@@ -22,6 +22,8 @@ pub(super) async fn store(
     let commit = begin(remote, upload, staging).await.map_err(failed)?;
     let mut tasks: HashMap<UniqueId, &BundleFile> = HashMap::with_capacity(upload.files.len());
     for &file in &upload.files {
+        // `hf-xet` takes a path: that it leads out of the folder is seen here, that it does so a moment later by the digest.
+        drop(open(&file.source, 0).await?);
         let queued = match &file.source {
             Source::File(path) => commit.upload_from_path(path.clone(), Sha256Policy::Compute).await,
             Source::Bytes(bytes) => commit.upload_bytes(bytes.to_vec(), Sha256Policy::Compute, None).await,

@@ -8,8 +8,8 @@ use crate::service::runs;
 use crate::web::pages::fixtures;
 use crate::{Config, serve};
 
-/// An application with one release on its way to the Hub.
-async fn app(folder: &TempDir) -> (App, Release) {
+/// An application with one release in this state.
+pub(in crate::jobs) async fn app(folder: &TempDir, state: ReleaseState) -> (App, Release) {
     let config = Config::defaults(folder.path()).expect("a configuration");
     let app = serve::open_app(config).await.expect("an application").0;
     let author = people::add_user(&app, None, "mori", &[]).await.expect("an account");
@@ -17,7 +17,6 @@ async fn app(folder: &TempDir) -> (App, Release) {
     let (run, _) = runs::register(&app, &request).await.expect("a run");
     let checkpoint =
         checkpoints::add(&app, &run, RunStep(1), Tokens(1), folder.path(), false).await.expect("added");
-    let state = ReleaseState::Publishing;
     let release = Release { checkpoint: checkpoint.id, author: author.id, state, ..fixtures::release() };
     let audit = entry(&app, release.id, "release.propose", "done", serde_json::Value::Null);
     app.store.add_release(&release, &audit).await.expect("added");
@@ -27,7 +26,7 @@ async fn app(folder: &TempDir) -> (App, Release) {
 #[tokio::test]
 async fn a_panic_stops_one_publication_and_is_written_down() {
     let folder = tempfile::tempdir().expect("a folder");
-    let (app, release) = app(&folder).await;
+    let (app, release) = app(&folder, ReleaseState::Publishing).await;
     let nothing = Text { en: String::new(), ja: String::new() };
     write(&app, release.id, Step::Probe, StepState::Done, &nothing).await.expect("written");
     write(&app, release.id, Step::Preflight, StepState::Intended, &nothing).await.expect("written");

@@ -108,7 +108,7 @@ pub async fn admit(app: &App, mut release: Release) -> Result<(), WebError> {
     if !refused {
         release.state = release.state.after(ReleaseAction::Request, false)?;
     }
-    release.channel = None;
+    releases::leave_channel(app, &mut release).await?;
     let detail = json!({ "channel": channel, "reason": why.en, "state": release.state });
     let audit = people::system_entry(app, "release.admit", &id, "refused", detail);
     let comment = said(app, &release, &why);

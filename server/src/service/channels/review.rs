@@ -21,11 +21,8 @@ pub async fn approve(
 ) -> Result<Channel, WebError> {
     let mut channel = seen(app, key, version).await?;
     let id = channel.id.to_string();
-    if let Err(error) = releases::may_approve(actor, channel.author, &channel.project) {
-        let detail = json!({ "code": error.code });
-        app.store.append_audit(&people::entry(app, actor, "channel.approve", &id, "refused", detail)).await?;
-        return Err(error);
-    }
+    let may = releases::may_approve(actor, channel.author, &channel.project);
+    people::on_record(app, actor, "channel.approve", &id, may).await?;
     if channel.state != ChannelState::Proposed {
         return Err(wrong_state(&channel, "approved"));
     }
@@ -74,7 +71,8 @@ pub async fn end(
 ) -> Result<Channel, WebError> {
     let mut channel = seen(app, key, version).await?;
     let role = if actor.user.id == channel.author { Role::Contributor } else { Role::Approver };
-    actor.require_in(&channel.project, &[role], Scope::Release)?;
+    let may = actor.require_in(&channel.project, &[role], Scope::Release);
+    people::on_record(app, actor, "channel.end", &channel.id.to_string(), may).await?;
     if channel.state == ChannelState::Ended {
         return Err(wrong_state(&channel, "ended"));
     }

@@ -8,7 +8,7 @@ use super::mixes::portions;
 use crate::{App, WebError};
 
 /// Runs that are looked through; far more than a lab has.
-const RUNS: u32 = 100_000;
+pub(super) const RUNS: u32 = 100_000;
 
 /// A run that used a subset: itself, or a run that it descends from.
 #[derive(Clone, Debug, PartialEq)]
@@ -65,33 +65,45 @@ pub fn claims(spec: &Value) -> Vec<Claim> {
 pub async fn runs_that_used(app: &App, subset: &str) -> Result<Vec<RunUse>, WebError> {
     let runs = app.store.runs(RUNS).await?;
     let sizes = super::sizes(&app.store.subsets().await?);
+    let use_of = |used: Used<'_>| {
+        let Used { run, ancestor, claim } = used;
+        let mut mix = ancestor.spec.iter().flat_map(|spec| portions(spec, ancestor.tokens, &sizes));
+        let portion = mix.find(|portion| portion.subset == subset);
+        let seen = portion.as_ref().and_then(|portion| portion.tokens);
+        RunUse {
+            run: run.clone(),
+            through: (ancestor.id != run.id).then(|| ancestor.name.clone()),
+            claimed: claim.level,
+            tokens: seen.or((ancestor.tokens.0 == 0).then_some(Tokens(0))),
+            repeats: portion.and_then(|portion| portion.repeats),
+        }
+    };
+    Ok(uses(&runs, |claim| claim.subset == subset).into_iter().map(use_of).collect())
+}
+
+/// A run with the claim that was looked for, of its own or of the nearest run that it descends from.
+pub(super) struct Used<'r> {
+    pub(super) run: &'r Run,
+    ancestor: &'r Run,
+    pub(super) claim: Claim,
+}
+
+/// The runs with a claim that `wanted` looks for, in the order of `runs`.
+pub(super) fn uses(runs: &[Run], wanted: impl Fn(&Claim) -> bool) -> Vec<Used<'_>> {
     let by_key: BTreeMap<String, &Run> =
         runs.iter().flat_map(|run| [(run.name.clone(), run), (run.id.to_string(), run)]).collect();
-    let own = |run: &Run| {
-        run.spec.as_ref().and_then(|spec| claims(spec).into_iter().find(|claim| claim.subset == subset))
-    };
     let mut found = Vec::new();
-    for run in &runs {
+    for run in runs {
         let (mut at, mut seen) = (Some(run), BTreeSet::new());
         while let Some(ancestor) = at.filter(|ancestor| seen.insert(ancestor.id)) {
-            if let Some(claim) = own(ancestor) {
-                let through = (ancestor.id != run.id).then(|| ancestor.name.clone());
-                let mut mix = ancestor.spec.iter().flat_map(|spec| portions(spec, ancestor.tokens, &sizes));
-                let portion = mix.find(|portion| portion.subset == subset);
-                let seen = portion.as_ref().and_then(|portion| portion.tokens);
-                found.push(RunUse {
-                    run: run.clone(),
-                    through,
-                    claimed: claim.level,
-                    tokens: seen.or((ancestor.tokens.0 == 0).then_some(Tokens(0))),
-                    repeats: portion.and_then(|portion| portion.repeats),
-                });
+            if let Some(claim) = ancestor.spec.iter().flat_map(claims).find(&wanted) {
+                found.push(Used { run, ancestor, claim });
                 break;
             }
             at = parent(ancestor).and_then(|key| by_key.get(key).copied());
         }
     }
-    Ok(found)
+    found
 }
 
 /// Name or id of the run that a run descends from.

@@ -3,7 +3,7 @@ use sekisho_domain::user::{Role, Scope};
 use sekisho_domain::{ReleaseId, Sha256, UserId};
 use sekisho_store::{Approval, ApprovalKind, Comment, Release};
 
-use super::{break_glass, judge, leave, permit, valid_approvals};
+use super::{break_glass, judge, leave, permit, valid_approvals, weights};
 use crate::service::people;
 use crate::{Actor, App, Proof, WebError};
 
@@ -19,16 +19,23 @@ pub async fn act(
     action: ReleaseAction,
     comment: &str,
 ) -> Result<Release, WebError> {
+    let done = take(app, actor, id, version, action, comment).await;
+    people::on_record(app, actor, &name(action), &id.to_string(), done).await
+}
+
+async fn take(
+    app: &App,
+    actor: &Actor,
+    id: ReleaseId,
+    version: u64,
+    action: ReleaseAction,
+    comment: &str,
+) -> Result<Release, WebError> {
     let release = super::find(app, &id.to_string()).await?;
     if release.version != version {
         return Err(sekisho_store::StoreError::Stale.into());
     }
-    if let Err(error) = permitted(actor, &release, action) {
-        let detail = serde_json::json!({ "code": error.code });
-        let refused = people::entry(app, actor, &name(action), &id.to_string(), "refused", detail);
-        app.store.append_audit(&refused).await?;
-        return Err(error);
-    }
+    permitted(actor, &release, action)?;
     let release = match action {
         ReleaseAction::Freeze => judge::freeze(app, actor, release, comment).await?,
         ReleaseAction::Request => request(app, actor, release, comment).await?,
@@ -71,7 +78,8 @@ pub const COMMENTERS: [Role; 5] =
 /// 403, or when the store fails.
 pub async fn comment(app: &App, actor: &Actor, id: ReleaseId, text: &str) -> Result<(), WebError> {
     let release = super::find(app, &id.to_string()).await?;
-    actor.require_in(&release.project, &COMMENTERS, Scope::Release)?;
+    let may = actor.require_in(&release.project, &COMMENTERS, Scope::Release);
+    people::on_record(app, actor, "release.comment", &id.to_string(), may).await?;
     if text.trim().is_empty() {
         return Err(WebError::bad_request("comment-empty", "The comment is empty."));
     }
@@ -177,11 +185,7 @@ pub(super) fn approval(
 /// # Errors
 /// When the store fails.
 pub async fn link_makers(app: &App, actor: &Actor) -> Result<serde_json::Value, WebError> {
-    let mut names = Vec::new();
-    for maker in actor.makers() {
-        names.push(app.store.user(maker).await?.map_or_else(|| maker.to_string(), |user| user.name));
-    }
-    Ok(names.into())
+    Ok(people::names(app, &actor.makers()).await?.into())
 }
 
 async fn publish(app: &App, actor: &Actor, release: Release, comment: &str) -> Result<Release, WebError> {
@@ -230,15 +234,20 @@ pub(super) async fn step(
     comment: &str,
 ) -> Result<Release, WebError> {
     release.state = release.state.after(action, false)?;
+    let mut made = None;
     if release.state == ReleaseState::Draft {
         release.decision = None;
         release.digest = None;
         release.publish_at = None;
         release.channel = None;
         release.generated.clear();
-        release.prepared = None;
+        made = release.prepared.take();
     }
-    write(app, actor, release, action, comment).await
+    let release = write(app, actor, release, action, comment).await?;
+    if let Some(made) = made {
+        weights::discard(app, &made).await?;
+    }
+    Ok(release)
 }
 
 /// Writes a release that has taken its step.

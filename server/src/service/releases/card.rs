@@ -13,7 +13,7 @@ use sekisho_policy::Owed;
 use sekisho_store::{Checkpoint, Release, Verification};
 
 use super::{act, card_extras, content, facts, leave, texts};
-use crate::service::{checkpoints, corpora, evaluations};
+use crate::service::{checkpoints, corpora, evaluations, people};
 use crate::{Actor, App, WebError};
 use sekisho_domain::release::ReleaseAction;
 use sekisho_domain::user::{Role, Scope};
@@ -148,6 +148,17 @@ pub async fn editable(
 /// # Errors
 /// 403 for anybody but the author, 409 while it is being published, 412 when it has changed, 422 for a text that cannot stand there.
 pub async fn edit_card(
+    app: &App,
+    actor: &Actor,
+    id: ReleaseId,
+    version: u64,
+    sections: &sekisho_store::CardEdits,
+) -> Result<Release, WebError> {
+    let done = write_sections(app, actor, id, version, sections).await;
+    people::on_record(app, actor, "release.edit", &id.to_string(), done).await
+}
+
+async fn write_sections(
     app: &App,
     actor: &Actor,
     id: ReleaseId,

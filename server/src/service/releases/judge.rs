@@ -1,10 +1,12 @@
+use std::collections::BTreeMap;
+
 use jiff::civil::Date;
 use sekisho_domain::release::{ReleaseAction, ReleaseState};
 use sekisho_hub::EvalSource;
 use sekisho_policy::Decision;
 use sekisho_store::{Checkpoint, Release};
 
-use super::{act, card, card_extras, content, facts, learning_curve, science, settings, texts, weights};
+use super::{act, card, card_extras, content, facts, learning_curve, record, science, settings, texts, weights};
 use crate::service::checkpoints;
 use crate::{Actor, App, WebError};
 
@@ -47,9 +49,31 @@ pub(super) async fn fix(app: &App, release: &mut Release, checkpoint: &Checkpoin
     release.generated = texts::keep(app, generated).await?;
     card::write(app, release, checkpoint).await?;
     let decision = decide(app, release, checkpoint).await?;
+    describe(app, release, &decision).await?;
     release.decision = Some(serde_json::to_value(&decision).map_err(WebError::internal)?);
     // The decision is part of what is approved.
     release.digest = Some(content::digest(app, release, checkpoint).await?);
+    Ok(())
+}
+
+/// What the release tells of itself.
+async fn describe(app: &App, release: &mut Release, decision: &Decision) -> Result<(), WebError> {
+    let record = BTreeMap::from([(record::FILE.to_owned(), record::text(app, release, decision).await?)]);
+    release.generated.extend(texts::keep(app, record).await?);
+    Ok(())
+}
+
+/// Takes a judged release out of its channel: people decide, and nothing of it says that a blanket approval did. Nothing is kept yet.
+///
+/// # Errors
+/// When the store fails.
+pub async fn leave_channel(app: &App, release: &mut Release) -> Result<(), WebError> {
+    release.channel = None;
+    let decision = release.decision.clone().map(serde_json::from_value::<Decision>);
+    let Some(decision) = decision.transpose().map_err(WebError::internal)? else { return Ok(()) };
+    let checkpoint = checkpoints::find(app, &release.checkpoint.to_string()).await?;
+    describe(app, release, &decision).await?;
+    release.digest = Some(content::digest(app, release, &checkpoint).await?);
     Ok(())
 }
 

@@ -7,7 +7,7 @@ use sekisho_domain::{ReleaseId, UserId};
 use sekisho_store::{CardEdits, Checkpoint, Release};
 
 use super::{act, card, content, facts, leave, settings, texts, weights};
-use crate::service::{checkpoints, corpora, runs};
+use crate::service::{checkpoints, corpora, people, runs};
 use crate::{Actor, App, WebError};
 
 /// Lineage files that a release may refer to; far more than any model has ancestors.
@@ -44,7 +44,7 @@ pub async fn propose(
     actor.require_in(&run.project, &[Role::Contributor], Scope::Release)?;
     let mut release = blank(app, actor.user.id, checkpoint, &run.project);
     fill(app, &mut release, checkpoint, proposal).await?;
-    let audit = crate::service::people::entry(
+    let audit = people::entry(
         app,
         actor,
         "release.propose",
@@ -97,6 +97,17 @@ pub(super) fn blank(app: &App, author: UserId, checkpoint: &Checkpoint, project:
 /// # Errors
 /// 403 for anybody but the author, 409 while it is being published, 412 when the release has changed, 422 for a lineage file that cannot be used.
 pub async fn edit(
+    app: &App,
+    actor: &Actor,
+    id: ReleaseId,
+    version: u64,
+    proposal: &Proposal,
+) -> Result<Release, WebError> {
+    let done = replace(app, actor, id, version, proposal).await;
+    people::on_record(app, actor, "release.edit", &id.to_string(), done).await
+}
+
+async fn replace(
     app: &App,
     actor: &Actor,
     id: ReleaseId,

@@ -14,6 +14,11 @@ use crate::{Actor, App, WebError};
 /// # Errors
 /// 403, 409 unless it is out, 412 when it has changed.
 pub async fn revise(app: &App, actor: &Actor, id: ReleaseId, version: u64) -> Result<Release, WebError> {
+    let done = draft(app, actor, id, version).await;
+    people::on_record(app, actor, "release.revise", &id.to_string(), done).await
+}
+
+async fn draft(app: &App, actor: &Actor, id: ReleaseId, version: u64) -> Result<Release, WebError> {
     let out = super::find(app, &id.to_string()).await?;
     actor.require_in(&out.project, &[Role::Contributor], Scope::Release)?;
     if out.version != version {

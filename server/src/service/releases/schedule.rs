@@ -18,6 +18,17 @@ pub async fn schedule(
     version: u64,
     at: Option<Timestamp>,
 ) -> Result<Release, WebError> {
+    let done = set_time(app, actor, id, version, at).await;
+    people::on_record(app, actor, "release.schedule", &id.to_string(), done).await
+}
+
+async fn set_time(
+    app: &App,
+    actor: &Actor,
+    id: ReleaseId,
+    version: u64,
+    at: Option<Timestamp>,
+) -> Result<Release, WebError> {
     let mut release = super::find(app, &id.to_string()).await?;
     act::permitted(actor, &release, ReleaseAction::Publish)?;
     if release.version != version {

@@ -99,14 +99,28 @@ fn still_verified(from: &Path, found: &Verification) -> Result<(), WebError> {
         return Ok(());
     }
     let changed = now.iter().find(|file| !found.files.contains(file)).or(found.files.first());
-    let name = changed.map_or("a file", |file| file.path.as_str());
-    let detail =
-        format!("{name} in {} is not what was examined. Hand the checkpoint over again.", from.display());
-    let ja = format!(
-        "{} の {name} が検証時と異なります。チェックポイントをもう一度登録してください。",
-        from.display()
-    );
-    Err(WebError::conflict("checkpoint-changed", detail).or_ja(ja))
+    Err(not_as_examined(from, changed.map_or("a file", |file| file.path.as_str())))
+}
+
+/// A file of a checkpoint is not what was examined: others may write to a folder that was handed over by reference.
+pub(super) fn not_as_examined(folder: &Path, name: &str) -> WebError {
+    let folder = folder.display();
+    let detail = format!("{name} in {folder} is not what was examined. Hand the checkpoint over again.");
+    let ja = format!("{folder} の {name} が検証時と異なります。チェックポイントをもう一度登録してください。");
+    WebError::conflict("checkpoint-changed", detail).or_ja(ja)
+}
+
+/// Removes the weights that were made for a release which is a draft again.
+///
+/// # Errors
+/// When the disk fails.
+pub(super) async fn discard(app: &App, made: &Prepared) -> Result<(), WebError> {
+    let Some(name) = Path::new(&made.path).file_name() else { return Ok(()) };
+    let folder = prepared_dir(app).join(name);
+    if folder.is_dir() {
+        fs_err::tokio::remove_dir_all(folder).await.map_err(WebError::internal)?;
+    }
+    Ok(())
 }
 
 /// Removes prepared weights that no release refers to: of releases that went back to draft, and what a kill left half-written.

@@ -10,7 +10,7 @@ use sekisho_hub::{BundleFile, CardRevision, Hide, Tombstone};
 use sekisho_store::{AuditFilter, Release, StoreError};
 
 use super::{act, card_extras, content, facts, settings, target};
-use crate::service::{checkpoints, corpora};
+use crate::service::{checkpoints, corpora, people};
 use crate::{Actor, App, WebError};
 
 /// Takes a published release back. The decision is written down at once; the job carries it out on the Hub.
@@ -18,6 +18,18 @@ use crate::{Actor, App, WebError};
 /// # Errors
 /// 403, 409 unless it is out, 412 when it has changed, 400 without an extent or a reason.
 pub async fn yank(
+    app: &App,
+    actor: &Actor,
+    id: ReleaseId,
+    version: u64,
+    extent: Option<YankExtent>,
+    reason: &str,
+) -> Result<Release, WebError> {
+    let done = take_back(app, actor, id, version, extent, reason).await;
+    people::on_record(app, actor, "release.yank", &id.to_string(), done).await
+}
+
+async fn take_back(
     app: &App,
     actor: &Actor,
     id: ReleaseId,
@@ -63,7 +75,8 @@ pub async fn yank(
 /// 403; 409 when nothing is left to be done.
 pub async fn resume(app: &App, actor: &Actor, id: ReleaseId) -> Result<(), WebError> {
     let release = super::find(app, &id.to_string()).await?;
-    act::permitted(actor, &release, ReleaseAction::Yank)?;
+    let may = act::permitted(actor, &release, ReleaseAction::Yank);
+    people::on_record(app, actor, "release.yank", &id.to_string(), may).await?;
     if !is_pending(app, &release).await? {
         let detail = "The Hub shows what was decided; nothing is left to be done.";
         return Err(WebError::conflict("nothing-left", detail).or_ja("Hubへの反映は完了しています。"));

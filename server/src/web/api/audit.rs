@@ -21,14 +21,14 @@ pub(super) async fn export(
     viewer: Viewer,
     Query(from): Query<From>,
 ) -> Result<Response, WebError> {
-    viewer.actor()?;
+    viewer.reader()?;
     Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(audit::lines(app, from.after)))
         .into_response())
 }
 
 /// `GET /api/v1/audit/head`: where the log ends now, signed.
 pub(super) async fn head(State(app): State<App>, viewer: Viewer) -> Result<Json<SignedHead>, WebError> {
-    viewer.actor()?;
+    viewer.reader()?;
     Ok(Json(audit::head(&app).await?))
 }
 

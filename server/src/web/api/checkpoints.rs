@@ -33,8 +33,8 @@ pub(super) async fn hand_over(
     Path(key): Path<String>,
     request: Request,
 ) -> Result<(StatusCode, Json<CheckpointView>), WebError> {
-    actor.require(&[Role::Contributor], Scope::Ingest)?;
     let run = runs::find(&app, &key).await?;
+    actor.require_in(&run.project, &[Role::Contributor], Scope::Ingest)?;
     let kind = request.headers().get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
     let checkpoint = if kind.starts_with("multipart/form-data") {
         let mut form = Multipart::from_request(request, &app)

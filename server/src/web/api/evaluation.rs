@@ -9,7 +9,7 @@ use sekisho_store::Evaluation;
 use serde::{Deserialize, Serialize};
 
 use super::body::JsonBody;
-use crate::service::{checkpoints, evaluations};
+use crate::service::{checkpoints, evaluations, runs};
 use crate::{Actor, App, Viewer, WebError};
 
 /// An evaluation as the API shows it.
@@ -81,8 +81,9 @@ pub(super) async fn start(
     Path(key): Path<String>,
     JsonBody(request): JsonBody<Start>,
 ) -> Result<(StatusCode, Json<EvaluationView>), WebError> {
-    actor.require(&[Role::Evaluator, Role::Contributor], Scope::Evaluate)?;
     let checkpoint = checkpoints::find(&app, &key).await?;
+    let run = runs::find(&app, &checkpoint.run.to_string()).await?;
+    actor.require_in(&run.project, &[Role::Evaluator, Role::Contributor], Scope::Evaluate)?;
     let evaluation = evaluations::start(&app, &checkpoint, &request.suite).await?;
     Ok((StatusCode::ACCEPTED, Json(view(&app, evaluation).await?)))
 }

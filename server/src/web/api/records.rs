@@ -1,9 +1,12 @@
+use axum::body::Body;
 use axum::extract::{Path, Query, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use sekisho_store::WorkRow;
 use serde::Deserialize;
 
-use crate::service::evaluations;
+use crate::service::{checkpoints, corpora, evaluations};
 use crate::{App, Viewer, WebError};
 
 #[derive(Deserialize)]
@@ -12,8 +15,8 @@ pub(super) struct Filter {
     task: Option<String>,
 }
 
-/// `GET /api/v1/evals/{id}/records?task=…`: the per-item records as NDJSON, in the contract's format. Of a benchmark that may not be
-/// handed on, whoever is not known gets ids, digests and scores.
+/// `GET /api/v1/evals/{id}/records?task=…`: the per-item records as NDJSON, in the contract's format, one task after the other. Of a
+/// benchmark that may not be handed on, whoever is not known gets ids, digests and scores.
 pub(super) async fn list(
     State(app): State<App>,
     viewer: Viewer,
@@ -22,16 +25,22 @@ pub(super) async fn list(
 ) -> Result<Response, WebError> {
     viewer.may_read()?;
     let evaluation = evaluations::find(&app, &key).await?;
-    let mut lines = String::new();
-    for row in app.store.work_of(evaluation.id).await? {
-        if filter.task.as_ref().is_some_and(|task| *task != row.work.run.task) {
-            continue;
-        }
-        let whole = viewer.actor.is_some() || evaluations::is_redistributable(&app, &row.work.run);
-        for record in evaluations::records(&app, row.work.id).await? {
-            lines.push_str(&evaluations::shown(&record, whole).to_string());
-            lines.push('\n');
-        }
-    }
-    Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], lines).into_response())
+    let checkpoint = checkpoints::find(&app, &evaluation.checkpoint.to_string()).await?;
+    corpora::may_use_checkpoint(&app, &checkpoint).await?;
+    let mut rows = app.store.work_of(evaluation.id).await?;
+    rows.retain(|row| filter.task.as_ref().is_none_or(|task| *task == row.work.run.task));
+    let is_known = viewer.actor.is_some();
+    let tasks = stream::iter(rows).then(move |row| {
+        let app = app.clone();
+        async move { of_task(&app, &row, is_known).await }
+    });
+    // The status is out already: what cannot be read breaks the answer off, and does not end it.
+    let tasks = tasks.inspect_err(|error| tracing::error!(%error, "records cannot be read"));
+    Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(tasks)).into_response())
+}
+
+async fn of_task(app: &App, row: &WorkRow, is_known: bool) -> Result<String, WebError> {
+    let whole = is_known || evaluations::is_redistributable(app, &row.work.run);
+    let records = evaluations::records(app, row.work.id).await?;
+    Ok(records.iter().map(|record| format!("{}\n", evaluations::shown(record, whole))).collect())
 }

@@ -2,6 +2,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
+use sekisho_domain::lineage::Visibility;
 use sekisho_domain::release::{ReleaseState, Yank};
 use sekisho_domain::{CheckpointId, ReleaseId, Sha256, Text, Timestamp};
 use sekisho_store::{PublishStep, Release};
@@ -22,7 +23,9 @@ pub(super) struct ReleaseView {
     decision: Option<serde_json::Value>,
     approvals: usize,
     approvals_needed: u32,
-    repo: Option<String>,
+    /// Where it goes, who may see it there, and the licences that it names.
+    #[serde(flatten)]
+    target: TargetView,
     commit: Option<String>,
     url: Option<String>,
     /// Whether it is being published at this moment.
@@ -42,6 +45,26 @@ pub(super) struct ReleaseView {
     steps: Vec<StepView>,
     created: Timestamp,
     updated: Timestamp,
+}
+
+/// What the lineage file says of the target; nulls where it names none.
+#[derive(Default, Serialize)]
+struct TargetView {
+    repo: Option<String>,
+    revision: Option<String>,
+    visibility: Option<Visibility>,
+    license: Vec<String>,
+}
+
+impl TargetView {
+    fn of(release: &Release) -> Self {
+        releases::target(release).map_or_else(Self::default, |section| Self {
+            repo: Some(section.repo),
+            revision: Some(section.revision),
+            visibility: Some(section.visibility),
+            license: section.license,
+        })
+    }
 }
 
 /// How far an upload is, in bytes.
@@ -100,7 +123,7 @@ pub(super) async fn with_approvals(
         yank: release.yank.clone(),
         publish_at: release.publish_at,
         steps: app.store.steps(release.id).await?.into_iter().map(StepView::of).collect(),
-        repo: releases::target(&release).map(|section| section.repo),
+        target: TargetView::of(&release),
         id: release.id,
         checkpoint: release.checkpoint,
         name: release.name,

@@ -1,16 +1,16 @@
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, Query, State};
-use axum::http::header;
+use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use sekisho_domain::Language;
 use sekisho_domain::manifest::FileEntry;
-use sekisho_hub::Source;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use tokio::io::AsyncReadExt as _;
 
-use crate::service::releases;
+use crate::service::releases::{self, Piece};
 use crate::{App, Viewer, WebError};
 
 /// What an export of a release holds.
@@ -27,9 +27,11 @@ pub(super) async fn bundle(
     viewer: Viewer,
     Path(key): Path<String>,
 ) -> Result<Json<BundleView>, WebError> {
-    viewer.actor()?;
+    let actor = viewer.actor()?;
     let release = releases::find(&app, &key).await?;
+    releases::may_export(actor, &release)?;
     let export = releases::export(&app, &release).await?;
+    releases::note_export(&app, actor, &release, &export).await?;
     Ok(Json(BundleView { approved: export.approved, files: export.files }))
 }
 
@@ -39,17 +41,19 @@ pub(super) async fn file(
     viewer: Viewer,
     Path((key, path)): Path<(String, String)>,
 ) -> Result<Response, WebError> {
-    viewer.actor()?;
+    let actor = viewer.actor()?;
     let release = releases::find(&app, &key).await?;
+    releases::may_export(actor, &release)?;
     let export = releases::export(&app, &release).await?;
-    let body = match export.source(&path)? {
-        Source::Bytes(bytes) => Body::from(bytes.to_vec()),
-        Source::File(file) => {
-            let file = fs_err::tokio::File::open(file).await.map_err(WebError::internal)?;
-            Body::from_stream(tokio_util::io::ReaderStream::new(file))
+    let (body, length) = match export.open(&path).await? {
+        Piece::Bytes(bytes) => (Body::from(bytes.to_vec()), bytes.len() as u64),
+        Piece::File(file, size) => {
+            let file = fs_err::tokio::File::from_std(file).take(size);
+            (Body::from_stream(tokio_util::io::ReaderStream::new(file)), size)
         }
     };
-    Ok(([(header::CONTENT_TYPE, "application/octet-stream")], body).into_response())
+    let kind = HeaderValue::from_static("application/octet-stream");
+    Ok(([(header::CONTENT_TYPE, kind), (header::CONTENT_LENGTH, length.into())], body).into_response())
 }
 
 /// `GET /api/v1/releases/{id}/plan`: what a publication would do now. Only reads.
@@ -58,8 +62,8 @@ pub(super) async fn plan(
     viewer: Viewer,
     Path(key): Path<String>,
 ) -> Result<Json<Value>, WebError> {
-    viewer.actor()?;
     let release = releases::find(&app, &key).await?;
+    releases::may_export(viewer.actor()?, &release)?;
     let plan = releases::plan(&app, &release).await?;
     let mut view = serde_json::to_value(&plan).map_err(WebError::internal)?;
     view["lines"] = json!(plan.lines());

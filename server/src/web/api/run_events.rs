@@ -26,7 +26,8 @@ pub(super) async fn add(
     Path(key): Path<String>,
     JsonBody(event): JsonBody<RunEvent>,
 ) -> Result<StatusCode, WebError> {
-    actor.require(&[Role::Contributor], Scope::Ingest)?;
+    let run = runs::find(&app, &key).await?;
+    actor.require_in(&run.project, &[Role::Contributor], Scope::Ingest)?;
     runs::event(&app, &key, &event).await?;
     Ok(StatusCode::NO_CONTENT)
 }

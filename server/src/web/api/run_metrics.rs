@@ -26,6 +26,7 @@ pub(super) async fn append(
     Path(key): Path<String>,
     JsonBody(batch): JsonBody<MetricsBatch>,
 ) -> Result<Json<MetricsAccepted>, WebError> {
-    actor.require(&[Role::Contributor], Scope::Ingest)?;
+    let run = runs::find(&app, &key).await?;
+    actor.require_in(&run.project, &[Role::Contributor], Scope::Ingest)?;
     Ok(Json(runs::metrics(&app, &key, &batch).await?))
 }

@@ -5,7 +5,7 @@ use sekisho_domain::user::{Role, Scope};
 use sekisho_domain::wire::{RegisterRun, RunView};
 
 use super::body::JsonBody;
-use crate::service::runs;
+use crate::service::{projects, runs};
 use crate::{Actor, App, Viewer, WebError};
 
 /// `GET /api/v1/runs`: newest report first.
@@ -21,7 +21,8 @@ pub(super) async fn register(
     actor: Actor,
     JsonBody(request): JsonBody<RegisterRun>,
 ) -> Result<(StatusCode, Json<RunView>), WebError> {
-    actor.require(&[Role::Contributor], Scope::Ingest)?;
+    let project = request.project.as_deref().unwrap_or(projects::DEFAULT);
+    actor.require_in(project, &[Role::Contributor], Scope::Ingest)?;
     let (run, new) = runs::register(&app, &request).await?;
     let status = if new { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, Json(runs::view(&run))))

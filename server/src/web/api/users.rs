@@ -28,7 +28,7 @@ pub(super) struct AddUser {
 
 /// `GET /api/v1/users`: by name.
 pub(super) async fn list(State(app): State<App>, viewer: Viewer) -> Result<Json<Vec<UserView>>, WebError> {
-    viewer.actor()?;
+    viewer.reader()?;
     Ok(Json(app.store.users().await?.into_iter().map(view).collect()))
 }
 

@@ -156,7 +156,7 @@ fn page(
             let n = format::count(*entries);
             lang.fill("audit.whole", &[("at", &frame.stamp(&frame.now)), ("n", &n)])
         }
-        Err(fault) => lang.fill("audit.broken", &[("fault", &told(&frame, fault))]),
+        Err(fault) => lang.fill("audit.broken", &[("fault", &fault.text().get(lang))]),
     };
     let published = |(seq, at, release): &(u64, Option<Timestamp>, Release)| Published {
         href: format!("/releases/{}", release.id),
@@ -181,29 +181,6 @@ fn page(
         filter,
         older,
         frame,
-    }
-}
-
-/// Where the chain breaks, in the reader's language.
-fn told(frame: &Frame, fault: &AuditFault) -> String {
-    let lang = frame.lang;
-    match fault {
-        AuditFault::Hash { seq, found, expected } => {
-            let (found, expected) = (found.short(), expected.short());
-            let values: [(&str, &dyn std::fmt::Display); 3] =
-                [("seq", seq), ("found", &found), ("expected", &expected)];
-            lang.fill("audit.fault_hash", &values)
-        }
-        AuditFault::Gap { expected, found } => {
-            lang.fill("audit.fault_gap", &[("expected", expected), ("found", found)])
-        }
-        AuditFault::Cut { have, seq, at } => {
-            let at = frame.stamp(at);
-            lang.fill("audit.fault_cut", &[("at", &at), ("seq", seq), ("have", have)])
-        }
-        AuditFault::Rewritten { seq, at } => {
-            lang.fill("audit.fault_rewritten", &[("seq", seq), ("at", &frame.stamp(at))])
-        }
     }
 }
 
@@ -328,7 +305,7 @@ mod tests {
             (AuditFault::Rewritten { seq, at }, "7番の記録が2026-11-21 14:03 +09の署名時と異なります", 7),
         ];
         for (fault, part, first_bad) in faults {
-            assert!(told(&ja, &fault).contains(part), "{}", told(&ja, &fault));
+            assert!(fault.text().ja.contains(part), "{}", fault.text().ja);
             assert_eq!(fault.first_bad(), first_bad);
         }
     }

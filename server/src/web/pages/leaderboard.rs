@@ -14,7 +14,7 @@ use sekisho_store::{Checkpoint, Evaluation};
 use super::board::{self, Board, Key, Row};
 use super::parts::{self, Cell, Choice, Pager, ScoreCell, SortHead, When};
 use super::scored::{self, Scored};
-use crate::service::comparisons;
+use crate::service::{comparisons, corpora};
 use crate::web::charts;
 use crate::web::format;
 use crate::web::frame::Frame;
@@ -75,22 +75,30 @@ struct Asked {
 
 /// `GET /leaderboard?suite=…&all=1&sort=mean&order=asc&page=2`.
 pub(crate) async fn show(State(app): State<App>, frame: Frame) -> Result<Response, WebError> {
-    let shown = load(&app, &frame).await?;
+    let shown = load(&app, &frame, Rows::All).await?;
     parts::page(&view(&app.catalog, frame, shown))
 }
 
-/// `GET /leaderboard.csv`: the same rows in the same order, page by page; the header `Link` leads to the next ones.
+/// `GET /leaderboard.csv`: the same rows in the same order, page by page; the header `Link` leads to the next ones. What descends from
+/// an LZ subset is left out; the header `Sekisho-Left-Out` says how many checkpoints.
 pub(crate) async fn csv(State(app): State<App>, frame: Frame) -> Result<Response, WebError> {
-    let board = load(&app, &frame).await?.board;
+    let Shown { board, left_out, .. } = load(&app, &frame, Rows::ForExport).await?;
     let text = board.as_ref().map_or_else(String::new, |(board, _)| board::csv(board));
     let kind = [(header::CONTENT_TYPE, "text/csv; charset=utf-8")];
-    Ok((kind, next(board.as_ref()), text).into_response())
+    let left_out = (left_out > 0).then(|| [("sekisho-left-out", format!("{left_out}; level-forbids-use"))]);
+    Ok((kind, next(board.as_ref()), left_out, text).into_response())
 }
 
-/// `GET /leaderboard.json`: the same rows in the same order, page by page; the header `Link` leads to the next ones.
+/// `GET /leaderboard.json`: the same rows in the same order, page by page; the header `Link` leads to the next ones. What descends from
+/// an LZ subset is left out, and a note says so.
 pub(crate) async fn json(State(app): State<App>, frame: Frame) -> Result<Response, WebError> {
-    let board = load(&app, &frame).await?.board;
-    Ok((next(board.as_ref()), axum::Json(document(board.as_ref()))).into_response())
+    let Shown { board, left_out, .. } = load(&app, &frame, Rows::ForExport).await?;
+    let mut document = document(board.as_ref());
+    if left_out > 0 {
+        document["left_out"] = left_out.into();
+        document["note"] = frame.fill("board.left_out", "n", left_out).into();
+    }
+    Ok((next(board.as_ref()), axum::Json(document)).into_response())
 }
 
 fn document(board: Option<&(Board, Pager)>) -> serde_json::Value {
@@ -115,6 +123,16 @@ struct Shown {
     board: Option<(Board, Pager)>,
     /// What of the question was ignored, or what is left out.
     notice: Option<String>,
+    /// Checkpoints that are left out because they descend from an LZ subset.
+    left_out: usize,
+}
+
+/// Which rows are meant.
+#[derive(Clone, Copy, PartialEq)]
+enum Rows {
+    All,
+    /// Those that may be handed on: LZ bars scores in exports too.
+    ForExport,
 }
 
 fn asked(frame: &Frame) -> Asked {
@@ -125,7 +143,7 @@ fn asked(frame: &Frame) -> Asked {
     }
 }
 
-async fn load(app: &App, frame: &Frame) -> Result<Shown, WebError> {
+async fn load(app: &App, frame: &Frame, which: Rows) -> Result<Shown, WebError> {
     let asked = asked(frame);
     let mut by_suite: BTreeMap<String, Vec<Evaluation>> = BTreeMap::new();
     let mut suites = Vec::new();
@@ -144,7 +162,13 @@ async fn load(app: &App, frame: &Frame) -> Result<Shown, WebError> {
     };
     let evaluations = by_suite.remove(&suite).unwrap_or_default();
     let newest = evaluations.first().map(|evaluation| evaluation.id);
-    let scored = scored_rows(app, evaluations, asked.all).await?;
+    let mut scored = scored_rows(app, evaluations, asked.all).await?;
+    let found = scored.len();
+    if which == Rows::ForExport {
+        let barred = corpora::barred_runs(app).await?;
+        scored.retain(|row| !barred.contains_key(&row.checkpoint.run));
+    }
+    let left_out = found - scored.len();
     let tasks = columns(app, &suite, newest).await?;
     let mut board = Board::new(&suite, tasks, scored);
     let key = asked.sort.as_deref().map(|code| Key::of(code, board.tasks.len()));
@@ -162,7 +186,7 @@ async fn load(app: &App, frame: &Frame) -> Result<Shown, WebError> {
     let cut = is_cut.then(|| frame.fill("board.cut", "n", format::count(u64::from(EVALUATIONS))));
     let notice =
         ignored.map(|(name, value)| frame.lang.fill("board.ignored", &[("name", &name), ("value", &value)]));
-    Ok(Shown { suites, board: Some((board, pager)), notice: notice.or(cut) })
+    Ok(Shown { suites, board: Some((board, pager)), notice: notice.or(cut), left_out })
 }
 
 /// The tasks of the suite as this server knows it, or as its newest evaluation was run. An older evaluation with other tasks has no
@@ -394,7 +418,7 @@ pub(super) fn samples(frame: &Frame) -> Vec<String> {
     board.tie(&[0, 1, 1, 2]);
     let pager = Pager::new(frame, 1, PAGE, board.rows.len() + PAGE);
     let suites = ["llm-jp-eval-dev100", "demo"].map(ToOwned::to_owned).to_vec();
-    let shown = Shown { suites, board: Some((board, pager)), notice: Some("sort".to_owned()) };
+    let shown = Shown { suites, board: Some((board, pager)), notice: Some("sort".to_owned()), left_out: 0 };
     let full = view(&catalog, frame.clone(), shown);
     assert_eq!(full.board.as_ref().and_then(|b| b.rows[1].rank.clone()).as_deref(), Some("2–3"));
     let empty = view(&catalog, frame.clone(), Shown::default());

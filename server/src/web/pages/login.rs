@@ -82,7 +82,7 @@ pub(crate) async fn with_password(
     from: Option<Extension<ConnectInfo<SocketAddr>>>,
     Form(form): Form<NameAndPassword>,
 ) -> Result<Response, WebError> {
-    let from = from.map_or_else(|| "?".to_owned(), |Extension(ConnectInfo(from))| from.ip().to_string());
+    let from = address(from);
     let next = own_path(&form.next);
     match auth::sign_in_with_password(&app, form.name.trim(), &form.password, &from).await {
         Ok(cookie) => with_cookie(&cookie, &next),
@@ -97,9 +97,18 @@ pub(crate) async fn with_password(
 }
 
 /// `POST /login`: uses the link up and opens a session.
-pub(crate) async fn sign_in(State(app): State<App>, Form(form): Form<Code>) -> Result<Response, WebError> {
-    let cookie = auth::sign_in(&app, &form.code).await?;
+pub(crate) async fn sign_in(
+    State(app): State<App>,
+    from: Option<Extension<ConnectInfo<SocketAddr>>>,
+    Form(form): Form<Code>,
+) -> Result<Response, WebError> {
+    let cookie = auth::sign_in(&app, &form.code, &address(from)).await?;
     with_cookie(&cookie, &own_path(&form.next))
+}
+
+/// Where a request came from; a test without a connection came from nowhere.
+fn address(from: Option<Extension<ConnectInfo<SocketAddr>>>) -> String {
+    from.map_or_else(|| "?".to_owned(), |Extension(ConnectInfo(from))| from.ip().to_string())
 }
 
 /// `POST /logout`.

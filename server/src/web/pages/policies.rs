@@ -91,23 +91,28 @@ pub(crate) struct Trial {
 /// `GET /policies?set=strict`: with what a built-in set says of past releases.
 pub(crate) async fn show(State(app): State<App>, frame: Frame) -> Result<Response, WebError> {
     let set = frame.param("set").filter(|set| !set.is_empty()).map(ToOwned::to_owned);
+    let known = frame.user.is_some();
     let mut page = load(&app, frame).await?;
     match set {
-        None => parts::page(&page),
-        Some(name) => {
+        // It judges hundreds of releases, which is not for strangers.
+        Some(name) if known => {
             let set = PolicySet::builtin(&name);
             page.chosen = name;
             simulated(&app, page, set).await
         }
+        _ => parts::page(&page),
     }
 }
 
-/// `POST /policies`: what another set says of past releases. It reads only, and so needs no sign-in that reading does not need.
+/// `POST /policies`: what another set says of past releases. It reads only, but judges hundreds of releases, which is not for strangers.
 pub(crate) async fn simulate(
     State(app): State<App>,
     frame: Frame,
     Form(form): Form<Simulate>,
 ) -> Result<Response, WebError> {
+    if frame.user.is_none() {
+        return Err(WebError::unauthorized());
+    }
     let mut page = load(&app, at_home(frame)).await?;
     page.typed = form.text.replace("\r\n", "\n");
     let set = PolicySet::from_toml("policy.toml", &page.typed);

@@ -16,7 +16,7 @@ use super::parts::{self, Cell, Choice, Figure, Readout, ScoreCell, SortHead, Whe
 use super::run_curves::Curves;
 use super::scored::{self, Mean, Scored};
 use crate::service::comparisons::{self, Comparison, Primary};
-use crate::service::{evaluations, runs};
+use crate::service::{corpora, evaluations, runs};
 use crate::web::format;
 use crate::web::frame::Frame;
 use crate::web::i18n::Words as _;
@@ -334,6 +334,7 @@ pub(crate) async fn metrics_csv(
 ) -> Result<Response, WebError> {
     let run = runs::find(&app, &key).await?;
     let rows = app.store.metrics(run.id).await?;
+    corpora::may_use(&app, run).await?;
     Ok(([(header::CONTENT_TYPE, "text/csv; charset=utf-8")], csv(&rows)).into_response())
 }
 

@@ -12,7 +12,7 @@ use sekisho_store::{Checkpoint, Evaluation, WorkRow};
 
 use super::item::{self, ItemView, NoText, Outcome};
 use super::parts::{self, Choice, Pager};
-use crate::service::{checkpoints, contamination, evaluations};
+use crate::service::{checkpoints, contamination, corpora, evaluations};
 use crate::web::format;
 use crate::web::frame::Frame;
 use crate::{App, Noun, WebError};
@@ -64,6 +64,10 @@ pub(crate) async fn show(
     Path(key): Path<String>,
 ) -> Result<Response, WebError> {
     let evaluation = evaluations::find(&app, &key).await?;
+    let checkpoint = checkpoints::find(&app, &evaluation.checkpoint.to_string()).await?;
+    if frame.user.is_none() {
+        corpora::may_use_checkpoint(&app, &checkpoint).await?;
+    }
     let work = app.store.work_of(evaluation.id).await?;
     let wanted = frame.param("work");
     let is_wanted = |row: &WorkRow| {
@@ -74,7 +78,6 @@ pub(crate) async fn show(
         return Err(WebError::not_found(Noun::TaskIn, key));
     };
     let definition = app.catalog.find(&row.work.run.profile, &row.work.run.task).ok();
-    let checkpoint = checkpoints::find(&app, &evaluation.checkpoint.to_string()).await?;
     let standing = contamination::standings(&app, &checkpoint, [row]).await?.remove(&row.work.id);
     let facts = Facts {
         checkpoint,

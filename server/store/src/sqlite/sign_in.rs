@@ -38,18 +38,26 @@ impl SignInRepository for SqliteStore {
         Ok(transaction.commit().await?)
     }
 
-    async fn add_login_request(&self, request: &LoginRequest, now: Timestamp) -> Result<(), StoreError> {
+    async fn add_login_request(
+        &self,
+        request: &LoginRequest,
+        most: u32,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
         let old = sqlx::query("DELETE FROM login_requests WHERE expires <= $1").bind(now.unix_ms());
         old.execute(&self.write).await?;
-        sqlx::query("INSERT INTO login_requests (hash, code, origin, expires) VALUES ($1, $2, $3, $4)")
+        let insert = "INSERT INTO login_requests (hash, code, origin, expires) SELECT $1, $2, $3, $4
+             WHERE (SELECT count(*) FROM login_requests) < $5";
+        let added = sqlx::query(insert)
             .bind(request.hash.hex())
             .bind(&request.code)
             .bind(&request.origin)
             .bind(request.expires.unix_ms())
+            .bind(most)
             .execute(&self.write)
             .await
             .map_err(|error| conflict(error, || "this code is in use; ask once more".to_owned()))?;
-        Ok(())
+        Ok(added.rows_affected() == 1)
     }
 
     async fn login_request(&self, code: &str, now: Timestamp) -> Result<Option<LoginRequest>, StoreError> {

@@ -38,10 +38,10 @@ pub(crate) async fn passwords_and_command_lines(store: &dyn Store) {
         origin: "ueda@login01".to_owned(),
         expires: at(until),
     };
-    store.add_login_request(&request("old", "OLD", 10), at(1)).await.expect("add");
-    store.add_login_request(&request("new", "NEW", 100), at(20)).await.expect("add");
+    store.add_login_request(&request("old", "OLD", 10), 2, at(1)).await.expect("add");
+    store.add_login_request(&request("new", "NEW", 100), 2, at(20)).await.expect("add");
     assert!(
-        store.add_login_request(&request("third", "NEW", 100), at(20)).await.is_err(),
+        store.add_login_request(&request("third", "NEW", 100), 2, at(20)).await.is_err(),
         "a code is one's own"
     );
     assert_eq!(store.login_request("OLD", at(5)).await.expect("lookup"), None, "cleared away");
@@ -55,7 +55,11 @@ pub(crate) async fn passwords_and_command_lines(store: &dyn Store) {
     let found = store.session(Sha256::of("new"), at(50)).await.expect("lookup").expect("is there");
     assert_eq!(found.1, command);
     assert!(!store.login_request_waits(Sha256::of("new"), at(50)).await.expect("lookup"));
-    store.add_login_request(&request("denied", "NO", 100), at(20)).await.expect("add");
+    let denied = request("denied", "NO", 100);
+    assert!(store.add_login_request(&denied, 1, at(20)).await.expect("add"), "the other one was confirmed");
+    let full = store.add_login_request(&request("many", "MANY", 100), 1, at(20)).await.expect("asked");
+    assert!(!full, "one waits, and no more may");
+    assert_eq!(store.login_request("MANY", at(50)).await.expect("lookup"), None);
     assert!(
         store.drop_login_request("NO").await.expect("drop")
             && !store.drop_login_request("NO").await.expect("drop")

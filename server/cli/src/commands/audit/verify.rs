@@ -1,8 +1,8 @@
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
-use sekisho_domain::Sha256;
-use sekisho_domain::audit::AuditVerifier;
+use sekisho_domain::audit::{AuditFault, AuditVerifier};
+use sekisho_domain::{Language, Sha256};
 use sekisho_hub::signature::PublicKey;
 use serde_json::json;
 
@@ -26,6 +26,9 @@ pub(crate) struct Args {
     /// The result as JSON on stdout
     #[arg(long)]
     json: bool,
+    /// Language of what is wrong
+    #[arg(long, value_name = "ja|en", default_value = "en", hide_default_value = true)]
+    lang: Language,
     #[command(flatten)]
     server: ServerArgs,
 }
@@ -60,7 +63,7 @@ pub(super) fn run(args: &Args, printer: &Printer) -> anyhow::Result<ExitStatus> 
         None => {
             let verifier = AuditVerifier::new(heads.iter().map(|head| head.head.clone()).collect());
             let spinner = printer.spinner("reading the log");
-            let found = walk(log(args)?, verifier);
+            let found = walk(log(args)?, verifier, args.lang);
             spinner.finish_and_clear();
             found
         }
@@ -132,7 +135,8 @@ fn log(args: &Args) -> anyhow::Result<Box<dyn BufRead>> {
 }
 
 /// Reads to the end, or to the first thing that is wrong.
-fn walk(log: impl BufRead, mut verifier: AuditVerifier) -> Found {
+fn walk(log: impl BufRead, mut verifier: AuditVerifier, language: Language) -> Found {
+    let told = |fault: AuditFault| fault.text().get(language).to_owned();
     let mut last = Found { entries: 0, hash: None, fault: None };
     for (number, line) in (1..).zip(log.lines()) {
         let next = line
@@ -144,7 +148,7 @@ fn walk(log: impl BufRead, mut verifier: AuditVerifier) -> Found {
                 if fault.is_none() {
                     (last.entries, last.hash) = (entry.seq, Some(entry.hash));
                 }
-                fault.map(|fault| fault.to_string())
+                fault.map(told)
             }
             Err(fault) => Some(fault),
         };
@@ -152,7 +156,7 @@ fn walk(log: impl BufRead, mut verifier: AuditVerifier) -> Found {
             return Found { fault, ..last };
         }
     }
-    let fault = verifier.end().err().map(|fault| fault.to_string());
+    let fault = verifier.end().err().map(told);
     Found { fault, ..last }
 }
 
@@ -196,19 +200,19 @@ mod tests {
     #[test]
     fn a_log_is_walked_to_its_end_or_to_the_first_fault() {
         let (text, hash) = log(5);
-        let whole = walk(text.as_bytes(), AuditVerifier::new(Vec::new()));
+        let whole = walk(text.as_bytes(), AuditVerifier::new(Vec::new()), Language::En);
         assert_eq!((whole.entries, whole.hash, whole.fault), (5, Some(hash), None));
         let head = AuditHead { seq: 5, hash, at: Timestamp::from_unix_ms(0) };
         let (short, _) = log(4);
-        let cut = walk(short.as_bytes(), AuditVerifier::new(vec![head]));
-        assert!(cut.fault.is_some_and(|fault| fault.contains("entries were cut off")));
+        let cut = walk(short.as_bytes(), AuditVerifier::new(vec![head]), Language::Ja);
+        assert!(cut.fault.is_some_and(|fault| fault.contains("末尾の記録が削除されています")));
         let edited = text.replace("\"n\":3", "\"n\":4");
-        let edited = walk(edited.as_bytes(), AuditVerifier::new(Vec::new()));
+        let edited = walk(edited.as_bytes(), AuditVerifier::new(Vec::new()), Language::En);
         assert_eq!(edited.entries, 2);
         assert!(edited.fault.is_some_and(|fault| fault.contains("entry 3 is not what was written")));
-        let torn = walk(&text.as_bytes()[..text.len() - 9], AuditVerifier::new(Vec::new()));
+        let torn = walk(&text.as_bytes()[..text.len() - 9], AuditVerifier::new(Vec::new()), Language::En);
         assert!(torn.fault.is_some_and(|fault| fault.contains("line 5 is no entry")));
-        let none = walk(&b""[..], AuditVerifier::new(Vec::new()));
+        let none = walk(&b""[..], AuditVerifier::new(Vec::new()), Language::En);
         assert_eq!((none.entries, none.hash, none.fault), (0, None, None));
     }
 }

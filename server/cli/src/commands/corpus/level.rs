@@ -47,6 +47,11 @@ pub(super) fn run(args: &Args, printer: &Printer) -> anyhow::Result<ExitStatus> 
     if !args.yes && !agreed(printer)? {
         return Err(Failed::user("Nothing was changed."));
     }
+    let before = words(&subset, "/level").parse::<Level>().ok();
+    let client = match Level::loosens(before, args.level) {
+        true => Client::signed_in(&args.options.server, "loosens a level", &path)?,
+        false => client,
+    };
     let version = subset["version"].as_u64().context("the server's answer has no version")?;
     let body = json!({ "level": args.level, "reason": args.reason });
     let changed: Value = client.post_seen(&format!("{path}/level"), version, &body)?;

@@ -1,21 +1,28 @@
 use std::path::Path;
 
+use sekisho_domain::Language;
 use sekisho_hub::signature::{
     Problem, PublicKey, SIGNATURE_FILE, SignatureError, Verification, verify_folder,
 };
 
+use super::RECORD;
 use super::report::{Digest, Report, digest_in};
 use crate::exit::{ExitStatus, Failed};
 use crate::printer::Printer;
 
 /// Holds a folder against its signature, and its weights against its card.
-pub(super) fn verify(folder: &Path, key: Option<&PublicKey>, printer: &Printer) -> anyhow::Result<Report> {
+pub(super) fn verify(
+    folder: &Path,
+    key: Option<&PublicKey>,
+    language: Language,
+    printer: &Printer,
+) -> anyhow::Result<Report> {
     let name = folder.display().to_string();
     if !folder.is_dir() {
         let text = format!("{name} is a file; name the folder of the release");
         return Err(Failed::user(text));
     }
-    let card = card(folder)?;
+    let (card, record) = (text(folder, "README.md")?, text(folder, RECORD)?);
     let weights = has_weights(folder)?;
     let spinner = printer.spinner("reading the files");
     let found = verify_folder(folder, key).map_err(|error| unsigned(folder).unwrap_or(error));
@@ -47,7 +54,7 @@ pub(super) fn verify(folder: &Path, key: Option<&PublicKey>, printer: &Printer) 
         ),
         Some(Err(_)) | None => {}
     }
-    Ok(Report::new(name, signature, digest, problems))
+    Ok(Report::new(name, (signature, record.as_deref()), digest, problems, language))
 }
 
 /// Where there is no signature, a missing key is not what is wrong.
@@ -56,9 +63,9 @@ fn unsigned(folder: &Path) -> Option<SignatureError> {
     (!path.exists()).then(|| SignatureError::Unsigned { path: path.display().to_string() })
 }
 
-/// The card in English, where there is one.
-fn card(folder: &Path) -> anyhow::Result<Option<String>> {
-    match fs_err::read(folder.join("README.md")) {
+/// A text of the folder, where there is one.
+fn text(folder: &Path, name: &str) -> anyhow::Result<Option<String>> {
+    match fs_err::read(folder.join(name)) {
         Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(Failed::user(error)),

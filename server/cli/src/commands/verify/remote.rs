@@ -13,8 +13,8 @@ use sekisho_hub::signature::{
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::Args;
 use super::report::{Digest, Report, digest_in};
+use super::{Args, RECORD};
 use crate::client::encode;
 use crate::exit::{ExitStatus, Failed};
 use crate::fields::words;
@@ -23,7 +23,7 @@ use crate::printer::Printer;
 use crate::transfer::{self, Came};
 
 /// What is read, and not only hashed.
-const KEPT: [&str; 3] = ["README.md", SIGNATURE_FILE, PUBLIC_KEY_FILE];
+const KEPT: [&str; 4] = ["README.md", SIGNATURE_FILE, PUBLIC_KEY_FILE, RECORD];
 /// Longest of them.
 const LONGEST: u64 = 64 << 20;
 
@@ -61,6 +61,7 @@ struct Files {
     card: Option<String>,
     signature: Option<String>,
     key: Option<String>,
+    record: Option<String>,
 }
 
 /// Streams every file and keeps none.
@@ -79,7 +80,7 @@ pub(super) fn verify(args: &Args, key: Option<&PublicKey>, printer: &Printer) ->
     let mut problems = Vec::new();
     let signature = judge(&files, key, &of, &mut problems)?;
     let digest = Digest { card: files.card.as_deref().and_then(digest_in), ..Digest::default() };
-    Ok(Report::new(of, signature, digest, problems))
+    Ok(Report::new(of, (signature, files.record.as_deref()), digest, problems, args.lang))
 }
 
 fn judge(
@@ -182,6 +183,7 @@ impl Repository {
             "README.md" => files.card = text,
             SIGNATURE_FILE => files.signature = text,
             PUBLIC_KEY_FILE => files.key = text,
+            RECORD => files.record = text,
             _ => {}
         }
         Ok(())

@@ -1,6 +1,6 @@
-use sekisho_domain::Sha256;
+use sekisho_domain::{Language, Sha256};
 use sekisho_hub::signature::{KeySource, Verification};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::exit::{ExitStatus, Failed};
 use crate::printer::Printer;
@@ -15,8 +15,51 @@ pub(super) struct Report {
     /// By the signature; null where it could not be judged.
     pub(super) signature: Option<Verification>,
     pub(super) digest: Digest,
+    /// What the release tells of itself, where everything is as it was signed.
+    pub(super) release: Option<Record>,
     /// Everything that is wrong, a sentence each.
     pub(super) problems: Vec<String>,
+    #[serde(skip)]
+    language: Language,
+}
+
+/// `release.json`.
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct Record {
+    release: String,
+    signer: String,
+    policy: Policy,
+    approvals_needed: u32,
+    /// The blanket approval under which it went out by itself.
+    #[serde(default)]
+    channel: Option<String>,
+    judged: String,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+struct Policy {
+    name: String,
+    version: String,
+    digest: String,
+}
+
+impl Record {
+    fn facts(&self) -> Vec<(&'static str, String)> {
+        // The key may be anybody's, and so may these words.
+        let plain = |text: &str| text.escape_debug().to_string();
+        let Policy { name, version, digest } = &self.policy;
+        let policy = plain(&format!("{name} {version}"));
+        let beforehand = self
+            .channel
+            .as_ref()
+            .map(|channel| format!(", given beforehand for channel \"{}\"", plain(channel)));
+        let needed = self.approvals_needed;
+        vec![
+            ("signer", format!("{}  (release {})", plain(&self.signer), plain(&self.release))),
+            ("policy", format!("{policy}  ({}, judged on {})", plain(digest), plain(&self.judged))),
+            ("approvals", format!("{needed} needed{}", beforehand.unwrap_or_default())),
+        ]
+    }
 }
 
 /// Identity of weights and configuration.
@@ -31,15 +74,20 @@ pub(super) struct Digest {
 }
 
 impl Report {
+    /// `record` is the text of `release.json`; it is believed where nothing is wrong with what was signed.
     pub(super) fn new(
         of: String,
-        signature: Option<Verification>,
+        (signature, record): (Option<Verification>, Option<&str>),
         digest: Digest,
         other: Vec<String>,
+        language: Language,
     ) -> Self {
-        let found = signature.iter().flat_map(|found| &found.problems).map(|problem| problem.text().en);
+        let found = signature.iter().flat_map(|found| &found.problems);
+        let found = found.map(|problem| problem.text().get(language).to_owned());
         let problems: Vec<String> = found.chain(other).collect();
-        Self { of, good: problems.is_empty(), signature, digest, problems }
+        let is_signed = signature.as_ref().is_some_and(Verification::is_good);
+        let release = record.filter(|_| is_signed).and_then(|text| serde_json::from_str(text).ok());
+        Self { of, good: problems.is_empty(), signature, digest, release, problems, language }
     }
 
     pub(super) fn tell(&self, json: bool, printer: &Printer) -> anyhow::Result<ExitStatus> {
@@ -57,13 +105,14 @@ impl Report {
             return Err(Failed::user(format!("{of} is not verified: {count}")));
         }
         if let Some(signature) = &self.signature {
-            printer.say(&signature.summary().en);
+            printer.say(signature.summary().get(self.language));
         }
         Ok(ExitStatus::Ok)
     }
 
     fn facts(&self) -> Vec<(&'static str, String)> {
         let mut facts = vec![("release", self.of.clone())];
+        facts.extend(self.release.iter().flat_map(Record::facts));
         if let Some(Verification { key, hint, listed, good, .. }) = &self.signature {
             let source = match key {
                 KeySource::Given => "given with --key",
@@ -135,7 +184,41 @@ mod tests {
         for unknown in [digest(None, None, b), digest(a, b, None), digest(None, None, None)] {
             assert!(unknown.fault().is_none());
         }
-        let told = Report::new("m".to_owned(), None, digest(a, None, b), vec!["x".to_owned()]);
+        let other = vec!["x".to_owned()];
+        let told = Report::new("m".to_owned(), (None, None), digest(a, None, b), other, Language::En);
         assert!(!told.good && told.facts().iter().any(|(_, fact)| fact.contains("not the one in README.md")));
+    }
+
+    #[test]
+    fn who_signed_under_which_rules_is_told_of_what_is_as_it_was_signed() {
+        let record = r#"{ "release": "01k", "signer": "lab", "policy": { "name": "base", "version": "3", "digest": "ff" },
+            "approvals_needed": 2, "channel": "decay\u001b[2J", "judged": "2026-11-30" }"#;
+        let signed = |problems: Vec<sekisho_hub::signature::Problem>| Verification {
+            key: KeySource::Given,
+            hint: "ab".to_owned(),
+            listed: 3,
+            good: 3,
+            ignored: Vec::new(),
+            problems,
+        };
+        let report = |signature: Option<Verification>, record: Option<&str>| {
+            Report::new("m".to_owned(), (signature, record), Digest::default(), Vec::new(), Language::Ja)
+        };
+        let facts = report(Some(signed(Vec::new())), Some(record)).facts();
+        for (name, fact) in [
+            ("signer", "lab  (release 01k)"),
+            ("policy", "base 3  (ff, judged on 2026-11-30)"),
+            ("approvals", "2 needed, given beforehand for channel \"decay\\u{1b}[2J\""),
+        ] {
+            assert!(facts.contains(&(name, fact.to_owned())), "{facts:?}");
+        }
+        let none = |report: Report| report.facts().iter().all(|(name, _)| *name != "signer");
+        assert!(none(report(None, Some(record))), "nobody signed it");
+        let changed = sekisho_hub::signature::Problem::Changed { path: "release.json".to_owned() };
+        let broken = report(Some(signed(vec![changed])), Some(record));
+        assert!(broken.problems[0].contains("署名後に変更されています"), "{:?}", broken.problems);
+        assert!(
+            none(broken) && none(report(Some(signed(Vec::new())), None)) && none(report(None, Some("x")))
+        );
     }
 }
