@@ -1,8 +1,9 @@
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    audit, channel, checkpoint, compare, completions, contamination, corpus, data, demo, doctor, eval, import, ingest,
-    login, logout, policy, project, release, replay, run, serve, tasks, token, train, user, verify, worker,
+    audit, channel, checkpoint, compare, completions, contamination, corpus, data, demo, doctor, eval,
+    import, ingest, login, logout, policy, project, release, replay, run, serve, tasks, token, train, user,
+    verify, worker,
 };
 
 /// The checkpoint that model checkpoints must pass: verify, evaluate, watch, judge, approve, publish.

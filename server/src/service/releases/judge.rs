@@ -6,7 +6,9 @@ use sekisho_hub::EvalSource;
 use sekisho_policy::Decision;
 use sekisho_store::{Checkpoint, Release};
 
-use super::{act, card, card_extras, content, facts, learning_curve, record, science, settings, texts, weights};
+use super::{
+    act, card, card_extras, content, facts, learning_curve, record, science, settings, texts, weights,
+};
 use crate::service::checkpoints;
 use crate::{Actor, App, WebError};
 

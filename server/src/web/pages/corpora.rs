@@ -15,8 +15,8 @@ use sekisho_domain::user::Role;
 use sekisho_store::{RegisteredSubset, Run};
 use serde::Deserialize;
 
-use super::board::quoted;
 use super::corpora_mix::{self, MixView};
+use super::parts::quoted;
 use super::parts::{self, Cell, Choice, Evidence, When};
 use crate::service::corpora::{self, Claim, Format};
 use crate::service::releases;

@@ -1,6 +1,6 @@
 use serde::Serialize;
 
-use super::super::board::quoted;
+use super::super::parts::quoted;
 use super::best::best;
 use super::{Column, Facts, Standing};
 
