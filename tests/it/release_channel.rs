@@ -117,7 +117,7 @@ fn the_end_of_a_branch_goes_to_a_private_repository_by_itself() {
     });
     assert_eq!(channels.taken(&id, &end), None, "gates look at scores");
     let _worker = channels.lab.service.worker();
-    channels.lab.service.finished_evaluation(&end, 60);
+    let _ = channels.lab.service.finished_evaluation(&end, 60);
     // A service that dies now finds its work again.
     channels.lab.service.kill9();
     channels.lab.service.restart();
@@ -162,7 +162,7 @@ fn what_is_new_waits_for_people() {
     let end = channels.lab.service.command(&["channel", "end", "--json", "-m", "終了", &id]);
     assert_eq!(cli::run(&mut { end }).exits(0).json()["state"], "ended");
     let late = channels.branch("decay-3", "aozora-ja");
-    channels.lab.service.finished_evaluation(&late, 60);
+    let _ = channels.lab.service.finished_evaluation(&late, 60);
     std::thread::sleep(std::time::Duration::from_secs(6));
     assert_eq!(channels.taken(&id, &late), None);
 }
