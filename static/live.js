@@ -1,4 +1,4 @@
-// A run's page stays true while it is open: the server says that something changed, and the changed parts are fetched as HTML.
+// The page of a run or a release stays true while it is open: the server says that something changed, and the changed parts are fetched as HTML.
 
 const live = document.getElementById("live");
 const pause = 1500;
@@ -76,5 +76,5 @@ function changed() {
 if (live) {
   const source = new EventSource(`/events?topics=${encodeURIComponent(live.dataset.topics)}`);
   // Opened, for the first time or again: what has happened since the page was made was not heard.
-  for (const kind of ["open", "metrics", "event", "checkpoint", "score", "state"]) source.addEventListener(kind, changed);
+  for (const kind of ["open", "metrics", "event", "checkpoint", "score", "state", "progress"]) source.addEventListener(kind, changed);
 }

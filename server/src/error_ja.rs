@@ -1,5 +1,6 @@
 //! The Japanese of errors whose sentence names things. The English stands where the error is made.
 
+use sekisho_domain::release::ReleaseState;
 use sekisho_domain::{Language, StateError};
 
 use crate::web::i18n::Words as _;
@@ -100,6 +101,11 @@ pub(crate) fn missing_ja(noun: Noun, name: &str) -> String {
     let ja = Language::Ja;
     let noun = ja.t(&format!("missing_thing.{}", noun.key()));
     ja.fill("error.missing", &[("noun", &noun), ("name", &name)])
+}
+
+/// The name that pages give to a release's state.
+pub(crate) fn release_state_ja(state: ReleaseState) -> &'static str {
+    Language::Ja.t(&format!("release_state.{state}"))
 }
 
 /// Why a state does not allow an action, with the names that pages give to states.

@@ -16,7 +16,7 @@ use crate::{App, Viewer, WebError};
 pub struct Change {
     /// `run:<id>`, `checkpoint:<id>`, `evaluation:<id>`, `release:<id>` or `queue`.
     pub topic: String,
-    /// What changed: `metrics`, `event`, `checkpoint`, `score`, `state`.
+    /// What changed: `metrics`, `event`, `checkpoint`, `score`, `state`, `progress`.
     pub kind: &'static str,
 }
 

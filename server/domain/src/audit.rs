@@ -115,23 +115,33 @@ pub enum AuditFault {
 }
 
 impl AuditFault {
+    /// The number of the first entry that cannot be relied on.
+    #[must_use]
+    pub const fn first_bad(&self) -> u64 {
+        match self {
+            Self::Hash { seq, .. } | Self::Rewritten { seq, .. } => *seq,
+            Self::Gap { expected, .. } => *expected,
+            Self::Cut { have, .. } => *have + 1,
+        }
+    }
+
     /// The sentence in both languages.
     #[must_use]
     pub fn text(&self) -> Text {
         let ja = match self {
             Self::Hash { seq, found, expected } => {
                 format!(
-                    "{seq}番目の記録が書き込み時と異なります（記録のハッシュ {found}、計算値 {expected}）"
+                    "{seq}番の記録が書き込み時の内容と異なります（記録されたハッシュ {found}、再計算 {expected}）。"
                 )
             }
             Self::Gap { expected, found } => {
-                format!("{expected}番目の記録がなく、その位置に{found}番目の記録があります")
+                format!("{expected}番の記録がありません（{found}番が続いています）。")
             }
             Self::Cut { have, seq, at } => format!(
-                "ログは{have}番目の記録で終わっていますが、{at}の時点では{seq}番目までありました。末尾の記録が削除されています"
+                "{at}の署名時には{seq}番までありましたが、{have}番で終わっています。末尾が削除されています。"
             ),
             Self::Rewritten { seq, at } => {
-                format!("{seq}番目の記録が{at}の時点と異なります。ログ全体が書き直されています")
+                format!("{seq}番の記録が{at}の署名時と異なります。ログが書き直されています。")
             }
         };
         Text { en: self.to_string(), ja }

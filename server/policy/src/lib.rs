@@ -63,6 +63,30 @@ fn judge(facts: &Facts, set: &PolicySet, today: Date) -> decision::Findings {
     findings
 }
 
+/// A phrase of an announcement that claims what the release is not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// The phrase, as the sentences of its findings have it.
+    pub phrase: String,
+    /// Whether it refuses or, negated or about somebody else's work, only warns.
+    pub weight: Weight,
+    /// Why it may not be said, and what may.
+    pub finding: Finding,
+}
+
+/// What a text claims that the release is not, in the order of the text. It is looked at as the release's announcement, and nothing
+/// else of the release is judged.
+#[must_use]
+pub fn check_announcement(facts: &Facts, set: &PolicySet, text: &str) -> Vec<Claim> {
+    let walked = lineage::walk(facts);
+    let case = rules::Case { facts, set, walked: &walked };
+    let found = rules::claims::of_announcement(&case, text);
+    let claims = found.iter().flat_map(|(phrase, findings)| {
+        findings.cited().map(|(weight, finding, _)| Claim { phrase: phrase.clone(), weight, finding })
+    });
+    claims.collect()
+}
+
 /// What the licences in a lineage want to be shown in the card and in NOTICE.
 #[must_use]
 pub fn owed(facts: &Facts, set: &PolicySet) -> Owed {

@@ -45,7 +45,8 @@ pub async fn start(app: &App, checkpoint: &Checkpoint, suite_name: &str) -> Resu
             "Checkpoint {} is {}; only a verified one is evaluated.",
             checkpoint.id, checkpoint.state
         );
-        return Err(WebError::conflict("checkpoint-unverified", detail));
+        let ja = "評価できるのは、検証済みのチェックポイントだけです。";
+        return Err(WebError::conflict("checkpoint-unverified", detail).or_ja(ja));
     };
     let now = app.now();
     let evaluation = Evaluation {

@@ -35,6 +35,11 @@ pub(crate) fn scientific(value: f64) -> String {
     format!("{}e{exponent}", digits.trim_end_matches('0').trim_end_matches('.'))
 }
 
+/// `p = 0.021`, `p < 0.001`.
+pub(crate) fn p_value(p: f64) -> String {
+    if p < 0.001 { "p < 0.001".to_owned() } else { format!("p = {p:.3}") }
+}
+
 /// `14.3%`.
 pub(crate) fn percent(part: f64, whole: f64) -> String {
     // Of nothing nothing is done.
@@ -123,6 +128,7 @@ mod tests {
         assert_eq!([difference(0.006), difference(-0.018)], ["+0.006", "−0.018"]);
         assert_eq!([scientific(3e-4), scientific(1e-8), scientific(1.25e-5)], ["3e-4", "1e-8", "1.25e-5"]);
         assert_eq!([bytes(999), bytes(16_100_000_000), bytes(1_500)], ["999 B", "16.1 GB", "1.5 kB"]);
+        assert_eq!([p_value(0.0004), p_value(0.001), p_value(0.21)], ["p < 0.001", "p = 0.001", "p = 0.210"]);
         assert_eq!(percent(500.0, 3500.0), "14.3%");
         assert_eq!(throughput(Language::Ja, 579_000.0), "50Bトークン/日");
     }

@@ -146,6 +146,14 @@ impl Frame {
         if all.is_empty() { self.path.clone() } else { format!("{}?{}", self.path, all.join("&")) }
     }
 
+    /// Where to sign in, and come back to this page.
+    pub(crate) fn sign_in(&self) -> String {
+        let is_sign_in = ["/login", "/login/password"].contains(&self.path.as_str());
+        let here = || self.with("", "");
+        let next = if is_sign_in { self.param("next").unwrap_or("/").to_owned() } else { here() };
+        if next == "/" { "/login".to_owned() } else { format!("/login?next={}", encode(&next)) }
+    }
+
     /// Whether the page lies in that section of the header.
     pub(crate) fn in_section(&self, section: &str) -> bool {
         match section {
@@ -273,6 +281,17 @@ mod tests {
             "a choice does not stick to links"
         );
         assert_eq!(frame.with("lang", "en"), "/runs/v4?x=steps&lang=en");
+    }
+
+    #[test]
+    fn a_sign_in_comes_back_to_the_page() {
+        let mut frame = fixtures::frame(Language::Ja, "/releases/01kc");
+        frame.query = vec![("card".to_owned(), "ja".to_owned()), ("lang".to_owned(), "ja".to_owned())];
+        assert_eq!(frame.sign_in(), "/login?next=%2Freleases%2F01kc%3Fcard%3Dja");
+        assert_eq!(fixtures::frame(Language::Ja, "/").sign_in(), "/login");
+        let mut login = fixtures::frame(Language::Ja, "/login");
+        login.query = vec![("next".to_owned(), "/audit".to_owned())];
+        assert_eq!(login.sign_in(), "/login?next=%2Faudit", "and not to the sign-in itself");
     }
 
     #[test]

@@ -44,7 +44,7 @@ async fn dress(State(app): State<App>, mut request: Request, next: Next) -> Resp
         None => of_framework(&method, &uri, &mut response).await,
     };
     if let Some(error) = error {
-        response = tell(&app, &uri, headers, error, &id, &nonce).await;
+        response = tell(&app, (&method, &uri), headers, error, &id, &nonce).await;
     }
     let kept = response.headers_mut();
     protect(kept, &nonce);
@@ -118,7 +118,14 @@ fn own_form(app: &App, method: &Method, uri: &Uri, headers: &HeaderMap) -> Resul
 }
 
 /// The error as a page, or as `application/problem+json` with the request's id where a program asked.
-async fn tell(app: &App, uri: &Uri, headers: HeaderMap, error: WebError, id: &str, nonce: &str) -> Response {
+async fn tell(
+    app: &App,
+    (method, uri): (&Method, &Uri),
+    headers: HeaderMap,
+    error: WebError,
+    id: &str,
+    nonce: &str,
+) -> Response {
     if uri.path().starts_with("/api/") || uri.path().ends_with(".json") {
         let mut problem = error.problem();
         problem.instance = Some(id.to_owned());
@@ -128,7 +135,12 @@ async fn tell(app: &App, uri: &Uri, headers: HeaderMap, error: WebError, id: &st
     let (mut parts, ()) = axum::http::Request::new(()).into_parts();
     parts.headers = headers;
     let viewer = Viewer::from_request_parts(&mut parts, app).await.ok();
-    let frame = Frame { nonce: nonce.to_owned(), ..Frame::new(app, &parts.headers, uri, viewer.as_ref()) };
+    let mut frame =
+        Frame { nonce: nonce.to_owned(), ..Frame::new(app, &parts.headers, uri, viewer.as_ref()) };
+    if !method.is_safe() {
+        // The address of a form cannot be opened; the page's links, and the way back from a sign-in, lead to the first page.
+        (frame.path, frame.query) = ("/".to_owned(), Vec::new());
+    }
     pages::error::render(frame, &error, id)
 }
 

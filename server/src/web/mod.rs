@@ -23,7 +23,7 @@ use crate::{App, Noun, WebError};
 pub fn router() -> Router<App> {
     use pages::{
         audit, channel, channels, checkpoint, corpora, corpus, evaluation, leaderboard, login, login_command,
-        overview, policies, queue, release, releases, run, runs, samples, search, settings,
+        overview, policies, queue, release, release_claims, releases, run, runs, samples, search, settings,
     };
     Router::new()
         .route("/", get(overview::show))
@@ -38,7 +38,10 @@ pub fn router() -> Router<App> {
         .route("/evals/{id}", get(evaluation::show))
         .route("/evals/{id}/samples", get(samples::show))
         .route("/releases", get(releases::show))
+        .route("/releases.csv", get(releases::csv))
+        .route("/releases.json", get(releases::json))
         .route("/releases/{id}", get(release::show))
+        .route("/releases/{id}/announcement", post(release_claims::check))
         .route("/releases/{id}/{action}", post(release::act))
         .route("/channels", get(channels::show).post(channels::propose))
         .route("/channels/{id}", get(channel::show))
@@ -53,6 +56,9 @@ pub fn router() -> Router<App> {
         .route("/policies", get(policies::show).post(policies::simulate))
         .route("/policies/try", post(policies::try_lineage))
         .route("/audit", get(audit::show))
+        .route("/audit.csv", get(audit::csv))
+        .route("/audit.ndjson", get(audit::ndjson))
+        .route("/audit/head.json", get(audit::head))
         .route("/settings", get(settings::show))
         .route("/settings/password", post(settings::password))
         .route("/settings/tokens", post(settings::add_token))

@@ -1,7 +1,7 @@
 use async_trait::async_trait;
-use sekisho_domain::Sha256;
 pub use sekisho_domain::audit::AuditEntry;
 use sekisho_domain::audit::{AuditFault, AuditHead, ChainedEntry};
+use sekisho_domain::{Sha256, Timestamp};
 
 use crate::StoreError;
 
@@ -16,6 +16,12 @@ pub struct AuditFilter {
     pub object: Option<String>,
     /// `done`, `refused` or `failed`.
     pub result: Option<String>,
+    /// What the proof begins with: `session`, `login`, `token`, `system`.
+    pub by: Option<String>,
+    /// Not before this second.
+    pub from: Option<Timestamp>,
+    /// Before this second.
+    pub until: Option<Timestamp>,
 }
 
 /// The audit log: append-only, each entry hashed over the one before it.

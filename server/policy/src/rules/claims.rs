@@ -16,21 +16,15 @@ use sekisho_domain::Text;
 
 pub(crate) fn judge(case: &Case<'_>, findings: &mut Findings) {
     let Some(release) = &case.facts.lineage.release else { return };
+    let (openness, data) = (openness(case), data(case));
     let rules = case.set.rules();
-    let harmless = || rules.softened.harmless.iter();
-    let claims = rules
-        .claims
-        .iter()
-        .flat_map(|claim| claim.phrases.iter().map(move |text| Phrase::new(text, Some(claim))));
-    let claims: Vec<Phrase<Option<&ClaimRule>>> =
-        claims.chain(harmless().map(|text| Phrase::new(text, None))).collect();
-    let data: Vec<Phrase<()>> = rules.data_claim.phrases.iter().map(|text| Phrase::new(text, ())).collect();
+    let harmless = rules.softened.harmless.iter();
     let restrictive = rules.restrictive.phrases.iter().map(|text| Phrase::new(text, true));
     let restrictive: Vec<Phrase<bool>> =
-        restrictive.chain(harmless().map(|text| Phrase::new(text, false))).collect();
+        restrictive.chain(harmless.map(|text| Phrase::new(text, false))).collect();
     for (place, text) in places(case, release) {
         let text = normalize(&text);
-        for hit in find(&text, &claims) {
+        for hit in find(&text, &openness) {
             if let Some(claim) = hit.phrase.meaning {
                 open_claim(case, release, claim, &place, &Found::new(&hit, &text, &rules.softened), findings);
             }
@@ -42,6 +36,45 @@ pub(crate) fn judge(case: &Case<'_>, findings: &mut Findings) {
             contradiction(case, release, &place, &Found::new(&hit, &text, &rules.softened), findings);
         }
     }
+}
+
+/// What an announcement claims that the release is not: each phrase as it was found, with what is said about it. Phrases that the rules
+/// allow here are not among them.
+pub(crate) fn of_announcement(case: &Case<'_>, text: &str) -> Vec<(String, Findings)> {
+    let Some(release) = &case.facts.lineage.release else { return Vec::new() };
+    let (openness, data) = (openness(case), data(case));
+    let place = messages::WHERE_ANNOUNCEMENT.fill(&[]);
+    let (softened, text) = (&case.set.rules().softened, normalize(text));
+    let mut claims: Vec<(usize, String, Findings)> = Vec::new();
+    for hit in find(&text, &openness) {
+        let (found, mut findings) = (Found::new(&hit, &text, softened), Findings::default());
+        if let Some(claim) = hit.phrase.meaning {
+            open_claim(case, release, claim, &place, &found, &mut findings);
+        }
+        claims.push((hit.start, found.words, findings));
+    }
+    for hit in find(&text, &data) {
+        let (found, mut findings) = (Found::new(&hit, &text, softened), Findings::default());
+        data_claim(case, &place, &found, &mut findings);
+        claims.push((hit.start, found.words, findings));
+    }
+    claims.sort_by_key(|(start, ..)| *start);
+    let found = claims.into_iter().filter(|(.., findings)| findings.cited().next().is_some());
+    found.map(|(_, words, findings)| (words, findings)).collect()
+}
+
+/// The phrases that claim openness, and those that only look like one of them.
+fn openness<'s>(case: &Case<'s>) -> Vec<Phrase<Option<&'s ClaimRule>>> {
+    let rules = case.set.rules();
+    let of_claim =
+        |claim: &'s ClaimRule| claim.phrases.iter().map(move |text| Phrase::new(text, Some(claim)));
+    let harmless = rules.softened.harmless.iter().map(|text| Phrase::new(text, None));
+    rules.claims.iter().flat_map(of_claim).chain(harmless).collect()
+}
+
+/// The phrases that say that the training data is out.
+fn data(case: &Case<'_>) -> Vec<Phrase<()>> {
+    case.set.rules().data_claim.phrases.iter().map(|text| Phrase::new(text, ())).collect()
 }
 
 /// A phrase in its text: its words, and whether they refuse or only warn.

@@ -1,6 +1,9 @@
 //! What an announcement may say of a release.
 
-use super::{Files, codes, judge};
+use sekisho_domain::Language;
+
+use super::{Files, base, codes, judge};
+use crate::{Facts, Weight, check_announcement};
 
 const OPEN: &str = r#"
 model.name = "lab-8b"
@@ -283,4 +286,31 @@ fn a_restriction_beside_an_open_licence_is_a_contradiction() {
     ] {
         check(OPEN, text, &[], &[]);
     }
+}
+
+#[test]
+fn a_text_is_checked_phrase_by_phrase_as_the_announcement_would_be() {
+    let files = Files::default().with("/lab/lineage.toml", RESTRICTED);
+    let facts = Facts::gather("/lab/lineage.toml", &files).expect("facts");
+    let set = base();
+    let text = "学習データもすべて公開しています。\n世界最大の**フルオープン**モデルです。オープンソースではありません。";
+    let claims = check_announcement(&facts, &set, text);
+    let shown: Vec<(&str, &str, Weight)> = claims
+        .iter()
+        .map(|claim| (claim.phrase.as_str(), claim.finding.code.as_str(), claim.weight))
+        .collect();
+    assert_eq!(
+        shown.first().map(|(_, code, weight)| (*code, *weight)),
+        Some(("data-claim", Weight::Violation))
+    );
+    assert!(shown.contains(&("フルオープン", "open-claim", Weight::Violation)), "{shown:?}");
+    assert!(shown.contains(&("オープンソース", "open-claim", Weight::Warning)), "{shown:?}");
+    for claim in &claims {
+        let told = |lang| claim.finding.text.get(lang).contains(&claim.phrase);
+        assert!(Language::ALL.iter().all(|lang| told(*lang)), "{claim:?}");
+    }
+    // The same texts in an announcement refuse by the same codes.
+    let announced = judge(&files.with("/lab/a.md", text));
+    assert!(["data-claim", "open-claim"].iter().all(|code| codes(&announced.violations).contains(code)));
+    assert_eq!(check_announcement(&facts, &set, "申請制で重みを提供します。"), []);
 }

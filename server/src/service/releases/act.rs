@@ -81,7 +81,7 @@ pub async fn comment(app: &App, actor: &Actor, id: ReleaseId, text: &str) -> Res
     let may = actor.require_in(&release.project, &COMMENTERS, Scope::Release);
     people::on_record(app, actor, "release.comment", &id.to_string(), may).await?;
     if text.trim().is_empty() {
-        return Err(WebError::bad_request("comment-missing", "The comment is empty."));
+        return Err(WebError::bad_request("comment-empty", "The comment is empty."));
     }
     let audit =
         people::entry(app, actor, "release.comment", &id.to_string(), "done", serde_json::Value::Null);
@@ -272,7 +272,15 @@ pub(super) fn audit(
     action: ReleaseAction,
 ) -> sekisho_store::AuditEntry {
     let digest: Option<Sha256> = release.digest;
-    let detail = serde_json::json!({ "state": release.state, "digest": digest });
+    // What the actor was allowed by, and what the policy was, as of this moment.
+    let roles: Vec<Role> =
+        Role::ALL.iter().copied().filter(|role| actor.user.has_in(&release.project, *role)).collect();
+    let policy = release.decision.as_ref().map(|decision| {
+        let part = |name: &str| decision["policy"][name].as_str().unwrap_or_default().to_owned();
+        format!("{} {}", part("name"), part("version"))
+    });
+    let detail =
+        serde_json::json!({ "state": release.state, "digest": digest, "roles": roles, "policy": policy });
     people::entry(app, actor, &name(action), &release.id.to_string(), "done", detail)
 }
 

@@ -53,7 +53,8 @@ pub(super) fn lineage(text: &str) -> Result<(LineageFile, ReleaseSection), WebEr
         .map_err(|error| WebError::refused("lineage", format!("{error}.")))?;
     let Some(section) = file.release.clone() else {
         let detail = "lineage.toml has no [release] section; it says where to and under which licence: [release] repo = \"owner/name\".";
-        return Err(WebError::refused("lineage", detail));
+        let ja = "lineage.tomlに [release] がありません。公開先とライセンスを記載してください（例：[release] repo = \"owner/name\"）。";
+        return Err(WebError::refused("lineage", detail).or_ja(ja));
     };
     Ok((file, section))
 }

@@ -4,6 +4,7 @@ use sekisho_domain::user::{Role, Scope};
 use sekisho_store::{Release, StoreError};
 
 use super::propose;
+use crate::error_ja::release_state_ja;
 use crate::service::{checkpoints, people};
 use crate::{Actor, App, WebError};
 
@@ -25,7 +26,9 @@ async fn draft(app: &App, actor: &Actor, id: ReleaseId, version: u64) -> Result<
     }
     if out.state != ReleaseState::Published {
         let detail = format!("Only a published release is revised; this one is {}.", out.state);
-        return Err(WebError::conflict("wrong-state", detail));
+        let state = release_state_ja(out.state);
+        let ja = format!("改訂できるのは公開済みのリリースだけです（現在：{state}）。");
+        return Err(WebError::conflict("wrong-state", detail).or_ja(ja));
     }
     let checkpoint = checkpoints::find(app, &out.checkpoint.to_string()).await?;
     let mut draft = propose::blank(app, actor.user.id, &checkpoint, &out.project);

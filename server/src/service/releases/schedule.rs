@@ -3,6 +3,7 @@ use sekisho_domain::{ReleaseId, Timestamp};
 use sekisho_store::{Release, StoreError};
 
 use super::{act, permit};
+use crate::error_ja::release_state_ja;
 use crate::service::people;
 use crate::{Actor, App, WebError};
 
@@ -39,7 +40,9 @@ async fn set_time(
     }
     if release.state != ReleaseState::Approved {
         let detail = format!("Only an approved release is scheduled; this one is {}.", release.state);
-        return Err(WebError::conflict("wrong-state", detail));
+        let state = release_state_ja(release.state);
+        let ja = format!("公開日時を設定できるのは承認済みのリリースだけです（現在：{state}）。");
+        return Err(WebError::conflict("wrong-state", detail).or_ja(ja));
     }
     act::has_hub(app)?;
     act::separate(app, actor, &release).await?;

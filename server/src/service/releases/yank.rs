@@ -101,6 +101,7 @@ pub async fn is_pending(app: &App, release: &Release) -> Result<bool, WebError> 
         object: Some(release.id.to_string()),
         result: Some("done".to_owned()),
         actor: Some("system".to_owned()),
+        ..AuditFilter::default()
     };
     Ok(app.store.audit(&filter, None, 1).await?.is_empty())
 }

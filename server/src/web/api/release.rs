@@ -112,6 +112,7 @@ pub(super) async fn with_approvals(
     release: Release,
     approvals: usize,
 ) -> Result<ReleaseView, WebError> {
+    let approvals_needed = releases::needed(app, &release);
     Ok(ReleaseView {
         approvals,
         publishing: app.publish.holds(release.id),
@@ -130,7 +131,7 @@ pub(super) async fn with_approvals(
         version: release.version,
         digest: release.digest,
         decision: release.decision,
-        approvals_needed: release.approvals_needed,
+        approvals_needed,
         commit: release.commit,
         url: release.url,
         created: release.created,

@@ -15,7 +15,7 @@ use crate::service::releases::Proposal;
 use crate::{Actor, App, WebError};
 
 /// `POST /api/v1/releases/{id}/{action}`: `freeze`, `request`, `approve`, `return`, `reject`, `withdraw`, `publish`, `break_glass`, `comment`, `edit`,
-/// `card`, `schedule`, `revise`, `yank`.
+/// `card`, `schedule`, `revise`, `yank`, `resume`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Act {
@@ -75,6 +75,11 @@ pub(super) async fn act(
     if action == "comment" {
         // A comment changes nothing that somebody could have missed.
         releases::comment(&app, &actor, id, &request.comment).await?;
+        return Ok(Json(view(&app, releases::find(&app, &key).await?).await?));
+    }
+    if action == "resume" {
+        // What was decided is carried out; nothing is decided anew.
+        releases::resume(&app, &actor, id).await?;
         return Ok(Json(view(&app, releases::find(&app, &key).await?).await?));
     }
     let version = if_match(&headers, request.version)?;

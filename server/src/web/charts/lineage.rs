@@ -1,6 +1,7 @@
 //! The lineage as a drawing: what went in on the left, the model on the right, an arrow for each edge.
 
 use sekisho_domain::Language;
+use sekisho_domain::lineage::InputKind;
 use sekisho_policy::{LineageGraph, LineageNode, Standing};
 
 use unicode_width::UnicodeWidthChar as _;
@@ -40,7 +41,10 @@ pub(crate) fn draw(graph: &LineageGraph, lang: Language) -> String {
         escape(&label)
     );
     for edge in &graph.edges {
-        svg.push_str(&arrow(place[edge.from], place[edge.to], lang, &edge.stage));
+        svg.push_str(&arrow(place[edge.from], place[edge.to]));
+    }
+    for (node, at) in place.iter().enumerate() {
+        svg.push_str(&stages(graph, node, *at, lang));
     }
     for (node, at) in graph.nodes.iter().zip(&place) {
         svg.push_str(&boxed(node, *at, lang));
@@ -70,15 +74,30 @@ fn depths(graph: &LineageGraph) -> Vec<usize> {
     depth.iter().map(|d| used.iter().position(|u| u == d).unwrap_or(0)).collect()
 }
 
-fn arrow(from: (usize, usize), to: (usize, usize), lang: Language, stage: &str) -> String {
+fn arrow(from: (usize, usize), to: (usize, usize)) -> String {
     let (x1, y1) = (from.0 + WIDTH, from.1 + HEIGHT / 2);
     let (x2, y2) = (to.0, to.1 + HEIGHT / 2);
     let bend = (x1 + x2) / 2;
+    format!("<path class=\"edge\" d=\"M{x1} {y1}C{bend} {y1} {bend} {y2} {x2} {y2}\"/>")
+}
+
+/// The stages at which a node went into others, where its edges begin: one label, however many edges there are.
+fn stages(graph: &LineageGraph, node: usize, (x, y): (usize, usize), lang: Language) -> String {
+    let mut words: Vec<&str> = Vec::new();
+    for edge in graph.edges.iter().filter(|edge| edge.from == node) {
+        let word = stage_word(lang, &edge.stage);
+        if !words.contains(&word) {
+            words.push(word);
+        }
+    }
+    if words.is_empty() {
+        return String::new();
+    }
     format!(
-        "<path class=\"edge\" d=\"M{x1} {y1}C{bend} {y1} {bend} {y2} {x2} {y2}\"/><text class=\"edge-label\" x=\"{}\" y=\"{}\">{}</text>",
-        x1 + 6,
-        y1 - 5,
-        escape(stage_word(lang, stage))
+        "<text class=\"edge-label\" x=\"{}\" y=\"{}\">{}</text>",
+        x + WIDTH + 6,
+        y + HEIGHT / 2 - 5,
+        escape(&words.join(lang.t("common.comma")))
     )
 }
 
@@ -88,10 +107,13 @@ fn boxed(node: &LineageNode, (x, y): (usize, usize), lang: Language) -> String {
         Standing::Barred => "barred",
         Standing::Unknown => "unknown",
     };
-    let (name, sub) = (short(&node.name), short(&facts(node, lang)));
+    let facts = facts(node, lang);
+    let (name, sub) = (short(&node.name), short(&facts));
+    let standing = lang.t(&format!("standing.{class}"));
+    let whole = format!("{} · {facts} · {standing}", node.name);
     format!(
         "<g class=\"node {class}\"><title>{}</title><rect x=\"{x}\" y=\"{y}\" width=\"{WIDTH}\" height=\"{HEIGHT}\" rx=\"4\"/><text x=\"{}\" y=\"{}\">{}</text><text class=\"sub\" x=\"{}\" y=\"{}\">{}</text></g>",
-        escape(&node.name),
+        escape(&whole),
         x + 10,
         y + 18,
         escape(&name),
@@ -107,9 +129,13 @@ pub(crate) fn facts(node: &LineageNode, lang: Language) -> String {
     let mut words = vec![lang.t(&format!("lineage_kind.{kind}")).to_owned()];
     words.extend(node.level.clone());
     if node.level.is_none() && node.standing == Standing::Unknown {
-        words.push(lang.t("lineage.unknown").to_owned());
+        // A text has a level or is not registered; a model has none, and something else about it is not known.
+        let is_text =
+            matches!(node.kind, Some(InputKind::Corpus | InputKind::Synthetic | InputKind::Preference));
+        words.push(lang.t(if is_text { "lineage.unknown" } else { "lineage.not_known" }).to_owned());
     }
     words.extend(node.license.clone());
+    words.extend(node.generator.as_ref().map(|model| lang.fill("lineage.generator", &[("model", model)])));
     words.join(" · ")
 }
 
@@ -132,8 +158,6 @@ fn short(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use sekisho_domain::lineage::InputKind;
-
     use super::*;
 
     fn node(name: &str, kind: Option<InputKind>, standing: Standing) -> LineageNode {
@@ -162,6 +186,26 @@ mod tests {
         assert_eq!(short(&"あ".repeat(13)), format!("{}…", "あ".repeat(12)));
         assert_eq!(short(&"a".repeat(24)), "a".repeat(24));
         assert_eq!(short(&"→".repeat(25)), format!("{}…", "→".repeat(24)), "an arrow is one letter wide");
+    }
+
+    #[test]
+    fn a_node_that_went_in_twice_has_one_label_and_says_all_that_is_known_of_it() {
+        let mut graph = LineageGraph::of(node("child", None, Standing::Clear));
+        let parent = graph.add(node("parent", None, Standing::Clear), 0, "continual");
+        let mut text = node("qa", Some(InputKind::Synthetic), Standing::Unknown);
+        text.generator = Some("google/gemma-2-27b-it".to_owned());
+        graph.add(text.clone(), 0, "sft");
+        graph.add(text, parent, "pretrain");
+        let svg = draw(&graph, Language::Ja);
+        let labels: Vec<&str> = svg.split("class=\"edge-label\"").skip(1).collect();
+        assert_eq!(labels.len(), 2, "{svg}");
+        let both = ["事前学習、教師ありファインチューニング", "教師ありファインチューニング、事前学習"];
+        assert!(labels.iter().any(|label| both.iter().any(|both| label.contains(both))), "{svg}");
+        let title =
+            "<title>qa · 合成データ · 未登録 · 生成：google/gemma-2-27b-it · 不明のため公開不可</title>";
+        assert!(svg.contains(title), "{svg}");
+        let base = node("base", Some(InputKind::BaseModel), Standing::Unknown);
+        assert_eq!(facts(&base, Language::Ja), "ベースモデル · 不明");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use sekisho_domain::evaluation::TaskRun;
 use sekisho_store::{ScoreRow, WorkRow};
 use serde::Serialize;
 
+use super::parts::quoted;
 use super::scored::{self, Mean, Scored};
 
 /// One suite's board.
@@ -312,12 +313,6 @@ fn csv_head(board: &Board) -> String {
     heads.join(",")
 }
 
-/// A field of a CSV file. A leading sign that a spreadsheet would run as a formula is kept from it.
-pub(super) fn quoted(text: &str) -> String {
-    let safe = if text.starts_with(['=', '+', '-', '@']) { format!("'{text}") } else { text.to_owned() };
-    if safe.contains([',', '"', '\n']) { format!("\"{}\"", safe.replace('"', "\"\"")) } else { safe }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::fixtures;
@@ -387,6 +382,5 @@ mod tests {
         let fields = text.lines().next().map(|l| l.split(',').count());
         assert!(text.lines().all(|line| Some(line.split(',').count()) == fields), "{text}");
         assert!(text.lines().nth(2).is_some_and(|line| line.starts_with("2,3,")), "{text}");
-        assert_eq!([quoted("=1+1"), quoted("a,\"b")], ["'=1+1", "\"a,\"\"b\""]);
     }
 }

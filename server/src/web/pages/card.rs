@@ -40,7 +40,13 @@ fn harmless(event: Event<'_>) -> Event<'_> {
     }
 }
 
+/// The two cards lead to each other, here as on the Hub.
 fn web_only(url: CowStr<'_>) -> CowStr<'_> {
+    match &*url {
+        "README.md" => return CowStr::Borrowed("?card=en#card"),
+        "README_ja.md" => return CowStr::Borrowed("?card=ja#card"),
+        _ => {}
+    }
     let is_web = ["https://", "http://", "#"].iter().any(|begin| url.starts_with(begin));
     if is_web { url } else { CowStr::Borrowed("#") }
 }
@@ -48,6 +54,16 @@ fn web_only(url: CowStr<'_>) -> CowStr<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_cards_lead_to_each_other() {
+        let html = render("[日本語](README_ja.md) [English](README.md) [x](README_ja.md.exe)");
+        assert!(
+            html.contains(r##"href="?card=ja#card""##) && html.contains(r##"href="?card=en#card""##),
+            "{html}"
+        );
+        assert!(html.contains(r##"href="#""##), "{html}");
+    }
 
     #[test]
     fn a_card_cannot_bring_scripts_pictures_or_script_links() {

@@ -17,7 +17,7 @@ use super::parts::{self, Readout, ScoreCell, When};
 use super::scored::Scored;
 use super::task_rows::{self, Standings, TaskRow};
 use crate::service::releases::{self, Proposal};
-use crate::service::{checkpoints, contamination, copies, lineage};
+use crate::service::{checkpoints, contamination, copies, lineage, runs};
 use crate::web::format;
 use crate::web::frame::Frame;
 use crate::web::i18n::Words as _;
@@ -108,6 +108,8 @@ struct Facts {
     lineage: LineageGraph,
     /// Tokens of this stage and all before it, where every stage is known.
     cumulative: Option<Tokens>,
+    /// Of its run.
+    project: String,
 }
 
 /// `GET /checkpoints/{id}`.
@@ -183,7 +185,8 @@ async fn load(app: &App, key: &str) -> Result<Facts, WebError> {
     let releases = app.store.releases_of(checkpoint.id).await?;
     let lineage = lineage::of_checkpoint(app, &checkpoint).await?;
     let cumulative = lineage::cumulative_tokens(app, &checkpoint).await?;
-    Ok(Facts { checkpoint, scored, standings, releases, lineage, cumulative })
+    let project = runs::find(app, &checkpoint.run.to_string()).await?.project;
+    Ok(Facts { checkpoint, scored, standings, releases, lineage, cumulative, project })
 }
 
 fn view(
@@ -195,7 +198,7 @@ fn view(
 ) -> CheckpointPage {
     let checkpoint = facts.checkpoint;
     let found = checkpoint.verification.as_ref();
-    let reason = propose_reason(&frame, &checkpoint);
+    let reason = propose_reason(&frame, &checkpoint, &facts.project);
     let evaluation = |(scored, rows): &(Scored, Vec<sekisho_store::ScoreRow>)| EvaluationView {
         href: scored.evaluation.as_ref().map_or_else(String::new, |e| format!("/evals/{}", e.id)),
         suite: scored.evaluation.as_ref().map_or_else(String::new, |e| e.suite.clone()),
@@ -207,6 +210,7 @@ fn view(
         how: vec![
             format!("sekisho checkpoint show {}", checkpoint.id),
             format!("GET /api/v1/checkpoints/{}", checkpoint.id),
+            format!("sekisho release propose --checkpoint {} --lineage LINEAGE.toml", checkpoint.id),
         ],
         refusal: checkpoint.refusal.as_ref().map(|refusal| refusal.get(frame.lang).to_owned()),
         readouts: readouts(&frame, &checkpoint, &facts.scored),
@@ -223,13 +227,13 @@ fn view(
     }
 }
 
-fn propose_reason(frame: &Frame, checkpoint: &Checkpoint) -> Option<&'static str> {
+fn propose_reason(frame: &Frame, checkpoint: &Checkpoint, project: &str) -> Option<&'static str> {
     if checkpoint.verification.is_none() {
         return Some(frame.t("checkpoint.propose_unverified"));
     }
     match &frame.user {
         None => Some(frame.t("action.sign_in")),
-        Some(user) if !user.has(Role::Contributor) && !user.has(Role::Admin) => {
+        Some(user) if !user.has_in(project, Role::Contributor) && !user.has(Role::Admin) => {
             Some(frame.t("action.needs_contributor"))
         }
         Some(_) => None,
@@ -339,6 +343,7 @@ pub(super) fn samples(frame: &Frame) -> Vec<String> {
         releases: vec![fixtures::release()],
         lineage: fixtures::lineage_graph(),
         cumulative: Some(Tokens(15_691_234_567_890)),
+        project: "default".to_owned(),
     };
     let refused = Facts {
         checkpoint: fixtures::refused_checkpoint(),
@@ -347,6 +352,7 @@ pub(super) fn samples(frame: &Frame) -> Vec<String> {
         releases: Vec::new(),
         lineage: fixtures::lineage_graph(),
         cumulative: None,
+        project: "default".to_owned(),
     };
     vec![page(full, Some("lineage.toml:3:1: unknown field `lable`")), page(refused, None)]
 }
@@ -363,5 +369,16 @@ mod tests {
         let text = lineage_example(&fixtures::refused_checkpoint());
         let file: LineageFile = sekisho_domain::parse_toml("lineage.toml", &text).expect("readable");
         assert!(file.release.is_some());
+    }
+
+    #[test]
+    fn who_contributes_to_the_project_of_the_run_may_propose() {
+        let facts = fixtures::run_facts(1);
+        let checkpoint = &facts.scored[0].checkpoint;
+        let mut user = fixtures::user("mori", fixtures::id("mori"), &[]);
+        user.projects.insert("v4".to_owned(), vec![Role::Contributor]);
+        let frame = Frame { user: Some(user), ..fixtures::frame(sekisho_domain::Language::En, "/") };
+        assert_eq!(propose_reason(&frame, checkpoint, "v4"), None);
+        assert_eq!(propose_reason(&frame, checkpoint, "v5"), Some(frame.t("action.needs_contributor")));
     }
 }

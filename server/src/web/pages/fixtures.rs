@@ -21,7 +21,7 @@ pub(super) use board::{board_rows, board_tasks};
 pub(super) use corpora::{mix_column, mixes, subsets};
 pub(super) use queue::counts;
 pub(crate) use release::release;
-pub(super) use release::{lineage_graph, refused_release, release_facts};
+pub(super) use release::{lineage_graph, refused_release, release_facts, yank};
 pub(crate) use run::run;
 pub(super) use run::{about, run_facts};
 pub(super) use samples::{items, records};

@@ -10,7 +10,7 @@ use axum::{Extension, Form};
 use sekisho_domain::Sha256;
 use serde::Deserialize;
 
-use super::parts;
+use super::{error, parts};
 use crate::web::frame::{Frame, OpenFrame};
 use crate::{App, Viewer, WebError, auth};
 
@@ -42,6 +42,8 @@ pub(crate) struct NameAndPassword {
 #[derive(Deserialize)]
 pub(crate) struct Code {
     code: String,
+    #[serde(default)]
+    next: String,
 }
 
 /// What the sign-out button sends.
@@ -85,7 +87,7 @@ pub(crate) async fn with_password(
     match auth::sign_in_with_password(&app, form.name.trim(), &form.password, &from).await {
         Ok(cookie) => with_cookie(&cookie, &next),
         Err(error) if error.status.is_client_error() => {
-            let notice = Some(error.told(frame.lang));
+            let notice = Some(error::told(frame.lang, &error));
             let frame = Frame { path: "/login".to_owned(), ..frame };
             let page = LoginPage { frame, link: None, is_void: false, next, notice, name: form.name };
             Ok((error.status, parts::page(&page)?).into_response())
@@ -101,7 +103,7 @@ pub(crate) async fn sign_in(
     Form(form): Form<Code>,
 ) -> Result<Response, WebError> {
     let cookie = auth::sign_in(&app, &form.code, &address(from)).await?;
-    with_cookie(&cookie, "/")
+    with_cookie(&cookie, &own_path(&form.next))
 }
 
 /// Where a request came from; a test without a connection came from nowhere.
@@ -133,10 +135,13 @@ pub(super) fn samples(frame: &Frame) -> Vec<String> {
     let page = |link: Option<(&str, &str)>, is_void: bool| {
         let link = link.map(|(name, code)| (name.to_owned(), code.to_owned()));
         let notice = is_void.then(|| "no < yes".to_owned());
-        let (next, name) = ("/".to_owned(), "ueda".to_owned());
+        let (next, name) = ("/releases/01kc?card=ja".to_owned(), "ueda".to_owned());
         LoginPage { frame: frame.clone(), link, is_void, next, notice, name }.render().expect("renders")
     };
-    vec![page(Some(("ueda", "login_x")), false), page(None, true), page(None, false)]
+    let pages = vec![page(Some(("ueda", "login_x")), false), page(None, true), page(None, false)];
+    let back = "name=\"next\" value=\"/releases/01kc?card=ja\"";
+    assert!(pages.iter().all(|page| page.contains(back)), "both forms know the way back");
+    pages
 }
 
 #[cfg(test)]
@@ -146,8 +151,15 @@ mod tests {
     #[test]
     fn a_sign_in_leads_nowhere_else() {
         assert_eq!(own_path("/login/command?code=WXDF-BQTZ"), "/login/command?code=WXDF-BQTZ");
-        for other in ["", "//evil.example", "https://evil.example", "/\\evil.example", "/\u{9}/evil.example"]
-        {
+        assert_eq!(own_path("/releases?state=in_review&x=1"), "/releases?state=in_review&x=1");
+        for other in [
+            "",
+            "releases",
+            "//evil.example",
+            "https://evil.example",
+            "/\\evil.example",
+            "/\u{9}/evil.example",
+        ] {
             assert_eq!(own_path(other), "/", "{other}");
         }
     }

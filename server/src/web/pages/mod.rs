@@ -16,6 +16,7 @@ pub(crate) mod overview;
 pub(crate) mod policies;
 pub(crate) mod queue;
 pub(crate) mod release;
+pub(crate) mod release_claims;
 pub(crate) mod releases;
 pub(crate) mod run;
 pub(crate) mod runs;
@@ -27,10 +28,15 @@ mod axis;
 mod board;
 mod card;
 mod corpora_mix;
+mod findings;
 mod item;
 mod lineage_view;
 mod parts;
+mod release_changes;
+mod release_form;
+mod release_history;
 mod release_more;
+mod release_steps;
 mod release_view;
 mod review;
 mod run_curves;
@@ -114,7 +120,7 @@ mod tests {
 
     /// A dash stands only where its reason stands beside it; a time says when it is to programs too; every script carries the nonce.
     fn assert_reasons(page: &str, title: &str) {
-        let page = page.split("<div class=\"card-text\">").next().unwrap_or(page);
+        let page = page.split("<div class=\"card-text\"").next().unwrap_or(page);
         let dashes: Vec<&str> = page.split('—').collect();
         for (before, after) in dashes.iter().zip(dashes.iter().skip(1)) {
             let cell = before.rsplit("<span class=\"missing\" title=\"").next().unwrap_or("");
@@ -145,7 +151,7 @@ mod tests {
 
     /// Every table of ours has a caption and heads with a scope; every drawing says in words what it shows.
     fn assert_tables(page: &str, title: &str) {
-        let page = page.split("<div class=\"card-text\">").next().unwrap_or(page);
+        let page = page.split("<div class=\"card-text\"").next().unwrap_or(page);
         for table in page.split("<table").skip(1) {
             let table = table.split("</table>").next().unwrap_or(table);
             assert!(table.contains("<caption"), "{title}: a table without caption");

@@ -9,10 +9,11 @@ use sekisho_domain::checkpoint::CheckpointState;
 use sekisho_domain::release::ReleaseState;
 use sekisho_domain::user::Role;
 use sekisho_domain::{RunId, Step};
-use sekisho_store::{Checkpoint, Release};
+use sekisho_store::{Checkpoint, Release, User};
 
 use super::parts::{self, Readout, When};
 use super::queue::Counts;
+use super::release_more::last_step;
 use super::runs::{self, RunRow};
 use crate::service::releases;
 use crate::web::format;
@@ -55,36 +56,51 @@ pub(crate) async fn show(State(app): State<App>, frame: Frame) -> Result<Respons
     let approvals = releases::valid_approvals_of(&app, &all).await?;
     for release in &all {
         let of_it = || approvals.get(&release.id).into_iter().flatten();
-        let approved = |user: &sekisho_store::User| of_it().any(|approval| approval.user == user.id);
+        let approved = |user: &User| of_it().any(|approval| approval.user == user.id);
         let seen = frame.user.as_ref().is_some_and(approved);
-        waiting.extend(release_waits(&frame, release, seen));
+        let own = frame.user.as_ref().is_some_and(|user| user.id == release.author);
+        let returned = own
+            && release.state == ReleaseState::Draft
+            && last_step(&app.store.comments(release.id).await?).is_some();
+        waiting.extend(release_waits(&frame, release, seen, returned));
     }
-    if may_hand_over(&frame) {
-        waiting.extend(unmended(&app).await?.iter().map(|checkpoint| refused(&frame, checkpoint)));
+    if let Some(user) = frame.user.as_ref().filter(|user| may_hand_over(user)) {
+        waiting.extend(unmended(&app, user).await?.iter().map(|checkpoint| refused(&frame, checkpoint)));
     }
     let counts = Counts::load(&app).await?;
     let runs = runs::rows(&app, &frame, app.store.runs(RUNS).await?).await?;
     parts::page(&view(frame, waiting, runs, &counts, &all))
 }
 
-/// Whether a refused checkpoint is anything that this reader can do something about.
-fn may_hand_over(frame: &Frame) -> bool {
-    frame.user.as_ref().is_some_and(|user| user.has(Role::Contributor) || user.has(Role::Admin))
+/// Whether this reader hands checkpoints over, of some project at least.
+fn may_hand_over(user: &User) -> bool {
+    hands_over(user, None) || user.projects.keys().any(|project| hands_over(user, Some(project)))
 }
 
-/// The newest refused checkpoints, apart from those whose step has a verified one by now: handed over again, mended.
-async fn unmended(app: &App) -> Result<Vec<Checkpoint>, WebError> {
+/// Whether a refused checkpoint is anything that this person can do something about: in that project, or everywhere.
+fn hands_over(user: &User, project: Option<&str>) -> bool {
+    let has = |role| project.map_or_else(|| user.has(role), |project| user.has_in(project, role));
+    has(Role::Contributor) || user.has(Role::Admin)
+}
+
+/// The newest refused checkpoints that this person may hand over again, apart from those whose step has a verified one by now.
+async fn unmended(app: &App, user: &User) -> Result<Vec<Checkpoint>, WebError> {
     let mut refused = app.store.checkpoints_in(CheckpointState::Refused).await?;
     refused.reverse();
-    let runs: BTreeSet<RunId> = refused.iter().take(REFUSED_READ).map(|c| c.run).collect();
-    let mut mended: BTreeSet<(RunId, Step)> = BTreeSet::new();
-    for run in runs {
-        let all = app.store.checkpoints_of_run(run).await?;
+    refused.truncate(REFUSED_READ);
+    let runs: BTreeSet<RunId> = refused.iter().map(|c| c.run).collect();
+    let (mut mended, mut own): (BTreeSet<(RunId, Step)>, BTreeSet<RunId>) = Default::default();
+    for id in runs {
+        let run = app.store.run(id).await?;
+        if !run.is_some_and(|run| hands_over(user, Some(&run.project))) {
+            continue;
+        }
+        own.insert(id);
+        let all = app.store.checkpoints_of_run(id).await?;
         let good = all.iter().filter(|c| c.state == CheckpointState::Verified);
         mended.extend(good.map(|c| (c.run, c.step)));
     }
-    refused.truncate(REFUSED_READ);
-    refused.retain(|c| !mended.contains(&(c.run, c.step)));
+    refused.retain(|c| own.contains(&c.run) && !mended.contains(&(c.run, c.step)));
     // One line a step, however often it was refused.
     let mut seen = BTreeSet::new();
     refused.retain(|c| seen.insert((c.run, c.step)));
@@ -93,12 +109,16 @@ async fn unmended(app: &App) -> Result<Vec<Checkpoint>, WebError> {
 }
 
 /// Whether a release waits for this reader: for their approval, or because it was returned to them.
-fn release_waits(frame: &Frame, release: &Release, seen: bool) -> Option<Waiting> {
+fn release_waits(frame: &Frame, release: &Release, seen: bool, returned: bool) -> Option<Waiting> {
     let user = frame.user.as_ref()?;
     let own = user.id == release.author;
+    let has = |role| user.has_in(&release.project, role) || user.has(Role::Admin);
     let why = match release.state {
-        ReleaseState::InReview if user.has(Role::Approver) && !own && !seen => "overview.approve",
-        ReleaseState::Approved if user.has(Role::Publisher) => "overview.publish",
+        ReleaseState::InReview if user.has_in(&release.project, Role::Approver) && !own && !seen => {
+            "overview.approve"
+        }
+        ReleaseState::Approved if has(Role::Publisher) => "overview.publish",
+        ReleaseState::Draft if own && returned => "overview.returned",
         ReleaseState::Draft | ReleaseState::PolicyChecked if own => "overview.continue",
         _ => return None,
     };
@@ -161,11 +181,19 @@ pub(super) fn samples(frame: &Frame) -> Vec<String> {
     let runs = || vec![runs::row(frame, &facts.run, &fixtures::about(&facts))];
     let approver = fixtures::user("ueda", fixtures::id("ueda"), &[Role::Approver]);
     let reader = Frame { user: Some(approver), csrf: "c".to_owned(), ..frame.clone() };
-    let mut waiting: Vec<Waiting> = release_waits(&reader, &fixtures::release(), false).into_iter().collect();
+    let mut waiting: Vec<Waiting> =
+        release_waits(&reader, &fixtures::release(), false, false).into_iter().collect();
     assert_eq!(waiting.len(), 1);
-    assert!(release_waits(&reader, &fixtures::release(), true).is_none());
+    assert!(release_waits(&reader, &fixtures::release(), true, false).is_none());
+    let draft = Release { state: ReleaseState::Draft, author: fixtures::id("ueda"), ..fixtures::release() };
+    let why = |returned| release_waits(&reader, &draft, false, returned).map(|waiting| waiting.why);
+    assert_eq!(why(true), Some(frame.t("overview.returned")));
+    assert_eq!(why(false), Some(frame.t("overview.continue")));
     waiting.push(refused(&reader, &fixtures::refused_checkpoint()));
-    assert!(!may_hand_over(&reader) && !may_hand_over(frame), "an approver hands nothing over");
+    let mut user = reader.user.clone().expect("signed in");
+    assert!(!may_hand_over(&user), "an approver hands nothing over");
+    user.projects.insert("v4".to_owned(), vec![Role::Contributor]);
+    assert!(may_hand_over(&user) && hands_over(&user, Some("v4")) && !hands_over(&user, Some("default")));
     let idle = fixtures::counts(12, 0, 1);
     let full = view(reader, waiting, runs(), &idle, &[fixtures::release()]);
     let quiet = view(frame.clone(), Vec::new(), runs(), &fixtures::counts(0, 2, 0), &[]);

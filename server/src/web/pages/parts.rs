@@ -2,6 +2,7 @@
 
 use askama::Template;
 use askama::filters::HtmlSafe;
+use axum::http::header;
 use axum::response::{Html, IntoResponse as _, Response};
 use sekisho_domain::corpus::Subset;
 use sekisho_domain::evaluation::{TaskRun, WorkState};
@@ -234,6 +235,20 @@ impl Figure {
     }
 }
 
+/// A CSV field. A leading sign that a spreadsheet would run as a formula is kept from it.
+pub(super) fn quoted(text: &str) -> String {
+    let safe = if text.starts_with(['=', '+', '-', '@']) { format!("'{text}") } else { text.to_owned() };
+    if safe.contains([',', '"', '\n']) { format!("\"{}\"", safe.replace('"', "\"\"")) } else { safe }
+}
+
+/// A table as CSV, as an answer.
+pub(super) fn csv(head: &[&str], rows: impl Iterator<Item = Vec<String>>) -> Response {
+    let line = |fields: &Vec<String>| fields.iter().map(|field| quoted(field)).collect::<Vec<_>>().join(",");
+    let lines: Vec<String> = std::iter::once(head.join(",")).chain(rows.map(|row| line(&row))).collect();
+    let kind = [(header::CONTENT_TYPE, "text/csv; charset=utf-8")];
+    (kind, lines.join("\n") + "\n").into_response()
+}
+
 /// A link that chooses among states of a page.
 #[derive(Clone, Debug)]
 pub(super) struct Choice {
@@ -339,6 +354,13 @@ mod tests {
         }
         subset.evidence = None;
         assert!(Evidence::of(&frame, &subset).text.missing.is_some());
+    }
+
+    #[test]
+    fn a_field_of_a_csv_is_no_formula_and_breaks_no_line() {
+        assert_eq!([quoted("=1+1"), quoted("a,\"b")], ["'=1+1", "\"a,\"\"b\""]);
+        let answer = csv(&["a", "b"], [vec!["x".to_owned(), "y,z".to_owned()]].into_iter());
+        assert_eq!(answer.headers()[header::CONTENT_TYPE], "text/csv; charset=utf-8");
     }
 
     #[test]

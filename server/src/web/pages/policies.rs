@@ -6,10 +6,11 @@ use axum::Form;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use sekisho_domain::Timestamp;
-use sekisho_policy::{Decision, Duty, Facts, LevelUse, LicenseRule, PolicySet, Use, run_cases};
+use sekisho_policy::{Code, Duty, Facts, LevelUse, LicenseRule, PolicySet, SetError, Use, run_cases};
 use sekisho_store::KeptPolicy;
 use serde::Deserialize;
 
+use super::findings::{self, FindingGroup};
 use super::parts;
 use crate::service::policies::{self, Simulated};
 use crate::service::{corpora, releases};
@@ -38,11 +39,13 @@ struct PoliciesPage {
     claims: Vec<ClaimRow>,
     house: Vec<(String, String)>,
     gates: Vec<String>,
+    /// Code, what it looks at, and whether a waiver may lift it.
+    codes: Vec<(&'static str, String, &'static str)>,
     builtin: Vec<&'static str>,
     chosen: String,
     typed: String,
     simulated: Option<Vec<SimulatedRow>>,
-    tried: Option<Vec<String>>,
+    tried: Option<Vec<FindingGroup>>,
     tried_verdict: &'static str,
     lineage: String,
     notice: Option<String>,
@@ -72,11 +75,9 @@ struct SimulatedRow {
     changes: String,
 }
 
-/// What the simulation form sends.
+/// What the simulation form sends; built-in sets are named in the address of the page.
 #[derive(Deserialize)]
 pub(crate) struct Simulate {
-    #[serde(default)]
-    set: String,
     #[serde(default)]
     text: String,
 }
@@ -87,10 +88,20 @@ pub(crate) struct Trial {
     lineage: String,
 }
 
-/// `GET /policies`.
+/// `GET /policies?set=strict`: with what a built-in set says of past releases.
 pub(crate) async fn show(State(app): State<App>, frame: Frame) -> Result<Response, WebError> {
-    let page = load(&app, at_home(frame)).await?;
-    parts::page(&page)
+    let set = frame.param("set").filter(|set| !set.is_empty()).map(ToOwned::to_owned);
+    let known = frame.user.is_some();
+    let mut page = load(&app, frame).await?;
+    match set {
+        // It judges hundreds of releases, which is not for strangers.
+        Some(name) if known => {
+            let set = PolicySet::builtin(&name);
+            page.chosen = name;
+            simulated(&app, page, set).await
+        }
+        _ => parts::page(&page),
+    }
 }
 
 /// `POST /policies`: what another set says of past releases. It reads only, but judges hundreds of releases, which is not for strangers.
@@ -103,15 +114,20 @@ pub(crate) async fn simulate(
         return Err(WebError::unauthorized());
     }
     let mut page = load(&app, at_home(frame)).await?;
-    let text = form.text.replace("\r\n", "\n");
-    let set = match text.trim().is_empty() {
-        true => PolicySet::builtin(&form.set),
-        false => PolicySet::from_toml("policy.toml", &text),
-    };
-    (page.chosen, page.typed) = (form.set, text);
+    page.typed = form.text.replace("\r\n", "\n");
+    let set = PolicySet::from_toml("policy.toml", &page.typed);
+    simulated(&app, page, set).await
+}
+
+/// The page with what the set says of past releases, or why it is none.
+async fn simulated(
+    app: &App,
+    mut page: PoliciesPage,
+    set: Result<PolicySet, SetError>,
+) -> Result<Response, WebError> {
     match set {
         Ok(set) => {
-            let simulated = policies::simulate(&app, &set).await?;
+            let simulated = policies::simulate(app, &set).await?;
             page.simulated = Some(simulated.iter().map(simulated_row).collect());
             parts::page(&page)
         }
@@ -135,7 +151,7 @@ pub(crate) async fn try_lineage(
     facts.registry = Some(corpora::registry(&app).await?);
     let decision = releases::judge_facts(&app, &facts);
     page.tried_verdict = if decision.allowed() { "allowed" } else { "refused" };
-    page.tried = Some(lines(&page.frame, &decision));
+    page.tried = Some(findings::groups(page.frame.lang, &decision));
     parts::page(&page)
 }
 
@@ -146,10 +162,6 @@ fn at_home(frame: Frame) -> Frame {
 fn refused(page: PoliciesPage, error: &WebError) -> Result<Response, WebError> {
     let notice = Some(super::error::told(page.frame.lang, error));
     Ok((error.status, parts::page(&PoliciesPage { notice, ..page })?).into_response())
-}
-
-fn lines(frame: &Frame, decision: &Decision) -> Vec<String> {
-    decision.render(frame.lang)
 }
 
 async fn load(app: &App, frame: Frame) -> Result<PoliciesPage, WebError> {
@@ -179,7 +191,10 @@ fn page(
         history.iter().map(|(kept, at)| (format!("{} {}", kept.name, kept.version), frame.stamp(at)));
     let since = past.next().map(|(_, at)| at);
     PoliciesPage {
-        how: ["sekisho policy check LINEAGE.toml", "GET /api/v1/policies"].map(ToOwned::to_owned).to_vec(),
+        how: vec![
+            format!("sekisho policy check LINEAGE.toml --policy {}", set.name()),
+            "GET /api/v1/policies".to_owned(),
+        ],
         name: set.name().to_owned(),
         version: set.version().to_owned(),
         digest: set.digest().to_string(),
@@ -202,6 +217,7 @@ fn page(
         claims: set.claims().iter().map(|claim| claim_row(&frame, claim)).collect(),
         house: house_rows(&frame, set),
         gates: gate_rows(&frame, set),
+        codes: code_rows(&frame, set),
         builtin: PolicySet::builtin_names().collect(),
         chosen: String::new(),
         typed: String::new(),
@@ -278,6 +294,16 @@ fn gate_rows(frame: &Frame, set: &PolicySet) -> Vec<String> {
     rows
 }
 
+fn code_rows(frame: &Frame, set: &PolicySet) -> Vec<(&'static str, String, &'static str)> {
+    let never: Vec<&str> = set.house().never_waived().collect();
+    let row = |code: &Code| {
+        let possible = code.waivable() && !never.contains(&code.as_str());
+        let waiver = if possible { "policies.can_waive" } else { "policies.cannot_waive" };
+        (code.as_str(), code.meaning().get(frame.lang).to_owned(), frame.t(waiver))
+    };
+    Code::ALL.iter().map(row).collect()
+}
+
 fn simulated_row(simulated: &Simulated) -> SimulatedRow {
     let verdict = |allowed: bool| if allowed { "allowed" } else { "refused" };
     SimulatedRow {
@@ -309,11 +335,12 @@ pub(super) fn samples(frame: &Frame) -> Vec<String> {
         })
         .collect();
     let then = fixtures::release().decision.and_then(|json| serde_json::from_value(json).ok());
-    let now: Decision =
+    let now: sekisho_policy::Decision =
         serde_json::from_value(fixtures::refused_release().decision.expect("judged")).expect("a decision");
     let simulated = Simulated { release: fixtures::release(), then, now };
     pages[0].simulated = Some(vec![simulated_row(&simulated)]);
-    pages[1].tried = Some(vec!["- level-unknown: <x>".to_owned()]);
+    pages[1].tried = Some(findings::groups(frame.lang, &simulated.now));
+    assert_eq!(pages[0].codes.len(), Code::ALL.len());
     pages[2].notice = Some("no < yes".to_owned());
     pages.iter().map(|page| page.render().expect("renders")).collect()
 }

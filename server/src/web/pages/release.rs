@@ -6,57 +6,28 @@ use axum::Form;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect, Response};
-use sekisho_domain::Timestamp;
-use sekisho_domain::release::ReleaseAction;
+use sekisho_domain::audit::{AuditEntry, ChainedEntry};
+use sekisho_domain::manifest::FileEntry;
+use sekisho_domain::release::{ReleaseAction, ReleaseState};
+use sekisho_hub::signature::{PUBLIC_KEY_FILE, SIGNATURE_FILE};
 use sekisho_store::{AuditFilter, Checkpoint, Release};
+use serde::Deserialize as _;
 
+use super::release_changes::Compared;
+use super::release_claims::Checked;
+use super::release_form::{Fields, Told, edited};
 use super::release_more::MoreFacts;
-use super::release_view::{Facts, shown_card, view};
+use super::release_view::{Facts, ReleaseLive, ReleasePage, shown_card, view};
 use super::scored::Scored;
 use super::{error, parts};
-use crate::service::releases::{self, Proposal};
-use crate::service::{checkpoints, contamination};
+use crate::service::releases::{self, AgainstPublished};
+use crate::service::{checkpoints, comparisons, contamination};
 use crate::web::frame::Frame;
+use crate::web::i18n::Words as _;
 use crate::{App, Noun, Viewer, WebError};
 
 /// Lines of history on the page.
 const HISTORY: u32 = 200;
-
-/// What the forms of the page send. `version` is the one that the reader has seen.
-#[derive(Clone, Default)]
-pub(crate) struct Fields(BTreeMap<String, String>);
-
-impl Fields {
-    fn get(&self, name: &str) -> &str {
-        self.0.get(name).map_or("", String::as_str)
-    }
-
-    fn version(&self) -> u64 {
-        // Without a number nothing matches, and the page is shown again as it is now.
-        self.get("version").parse().unwrap_or_default()
-    }
-
-    /// People's texts of the card form, in the language that it was shown in.
-    fn card(&self) -> sekisho_store::CardEdits {
-        let texts = self.0.iter().filter_map(|(name, text)| {
-            Some((name.strip_prefix("card.")?.to_owned(), text.replace("\r\n", "\n")))
-        });
-        BTreeMap::from([(self.get("card_language").to_owned(), texts.collect())])
-    }
-
-    /// The time of the schedule form, in the zone of the service, as the page shows times; none takes it back.
-    fn at(&self, frame: &Frame) -> Result<Option<Timestamp>, WebError> {
-        let text = self.get("at");
-        if !self.get("clear").is_empty() || text.is_empty() {
-            return Ok(None);
-        }
-        let read =
-            text.parse::<jiff::civil::DateTime>().ok().and_then(|at| at.to_zoned(frame.zone.clone()).ok());
-        let at = read.map(|at| Timestamp::from_unix_ms(at.timestamp().as_millisecond()));
-        at.map(Some)
-            .ok_or_else(|| WebError::bad_request("publish-at", format!("\"{text}\" is no date and time.")))
-    }
-}
 
 /// `GET /releases/{id}?card=ja|en`.
 pub(crate) async fn show(
@@ -64,11 +35,24 @@ pub(crate) async fn show(
     frame: Frame,
     Path(key): Path<String>,
 ) -> Result<Response, WebError> {
-    let facts = load(&app, &frame, &key).await?;
-    parts::page(&view(frame, &app.catalog, facts, None, ""))
+    let is_part = frame.param("part") == Some("live");
+    let page = page(&app, frame, &key, &Told::default(), None).await?;
+    if is_part { parts::page(&ReleaseLive::of(page)) } else { parts::page(&page) }
 }
 
-/// `POST /releases/{id}/{action}`. What is refused shows the page as it is now, with the reason and the comment that was typed.
+/// The page as it is now, with what a form held and was refused, or what was found in a text.
+pub(super) async fn page(
+    app: &App,
+    frame: Frame,
+    key: &str,
+    told: &Told,
+    checked: Option<Checked>,
+) -> Result<ReleasePage, WebError> {
+    let facts = load(app, &frame, key).await?;
+    Ok(view(frame, &app.catalog, facts, told, checked))
+}
+
+/// `POST /releases/{id}/{action}`. What is refused shows the page as it is now, with the reason and everything that was typed.
 pub(crate) async fn act(
     State(app): State<App>,
     frame: Frame,
@@ -76,7 +60,7 @@ pub(crate) async fn act(
     Path((key, action)): Path<(String, String)>,
     Form(pairs): Form<Vec<(String, String)>>,
 ) -> Result<Response, WebError> {
-    let fields = Fields(pairs.into_iter().collect());
+    let fields = Fields::new(pairs);
     let actor = viewer.form_actor(fields.get("csrf"))?;
     let id = releases::find(&app, &key).await?.id;
     let (version, comment) = (fields.version(), fields.get("comment"));
@@ -108,14 +92,38 @@ pub(crate) async fn act(
     };
     match done {
         Ok(id) => Ok(Redirect::to(&format!("/releases/{id}")).into_response()),
-        Err(error) => {
-            let frame = Frame { path: format!("/releases/{id}"), ..frame };
-            let notice = error::told(frame.lang, &error);
-            let facts = load(&app, &frame, &key).await?;
-            let page = view(frame, &app.catalog, facts, Some(notice), fields.get("comment"));
-            Ok((error.status, parts::page(&page)?).into_response())
-        }
+        Err(error) => not_done(&app, frame, &key, &error, action, fields).await,
     }
+}
+
+/// Why it was refused, above the page as it is now. A card form is shown in the language that it was written in.
+async fn not_done(
+    app: &App,
+    frame: Frame,
+    key: &str,
+    error: &WebError,
+    action: String,
+    fields: Fields,
+) -> Result<Response, WebError> {
+    let query = match fields.get("card_language") {
+        "" => Vec::new(),
+        language => vec![("card".to_owned(), language.to_owned())],
+    };
+    let frame = Frame { path: format!("/releases/{key}"), query, ..frame };
+    let facts = load(app, &frame, key).await?;
+    let by_another = (error.code == "stale").then(|| stale(&frame, &facts.more.history)).flatten();
+    let notice = by_another.unwrap_or_else(|| error::told(frame.lang, error));
+    let told = Told { notice: Some(notice), action, fields };
+    Ok((error.status, parts::page(&view(frame, &app.catalog, facts, &told, None))?).into_response())
+}
+
+/// Who changed the release last, and when. A comment and what was refused change nothing.
+fn stale(frame: &Frame, history: &[ChainedEntry]) -> Option<String> {
+    let entries = history.iter().filter_map(|line| AuditEntry::deserialize(&line.entry).ok());
+    let last =
+        entries.into_iter().find(|entry| entry.result == "done" && entry.action != "release.comment")?;
+    let at = frame.stamp(&last.at);
+    Some(frame.lang.fill("release.stale", &[("who", &last.actor), ("time", &at)]))
 }
 
 /// The page as it is now, with why something that its forms asked for was refused.
@@ -127,37 +135,8 @@ pub(super) async fn refused(
     notice: String,
 ) -> Result<Response, WebError> {
     let frame = Frame { path: format!("/releases/{key}"), ..frame };
-    let facts = load(app, &frame, key).await?;
-    let page = view(frame, &app.catalog, facts, Some(notice), "");
+    let page = page(app, frame, key, &Told::of(notice), None).await?;
     Ok((status, parts::page(&page)?).into_response())
-}
-
-/// What its author gave, with what the form changed; what was added by itself follows the new lineage file. Browsers send line ends
-/// as CR LF; files have LF.
-fn edited(facts: &Facts, fields: &Fields) -> Proposal {
-    let text = |field: &str| field.replace("\r\n", "\n");
-    let given = |field: &str| (!field.trim().is_empty()).then(|| text(field));
-    let kept = |path: &&String| facts.release.given.contains(path);
-    let mut files: BTreeMap<String, String> =
-        facts.texts.keys().filter(kept).map(|path| (path.clone(), facts.texts[path].clone())).collect();
-    for (path, field) in [
-        ("LICENSE", fields.get("license")),
-        ("NOTICE", fields.get("notice")),
-        ("USE_POLICY.md", fields.get("use_policy")),
-    ] {
-        match given(field) {
-            Some(text) => drop(files.insert(path.to_owned(), text)),
-            None => drop(files.remove(path)),
-        }
-    }
-    Proposal {
-        lineage: text(fields.get("lineage")),
-        path: facts.release.path.clone(),
-        parents: facts.parents.clone(),
-        files,
-        announcement: given(fields.get("announcement")),
-        missing: None,
-    }
 }
 
 async fn load(app: &App, frame: &Frame, key: &str) -> Result<Facts, WebError> {
@@ -165,9 +144,13 @@ async fn load(app: &App, frame: &Frame, key: &str) -> Result<Facts, WebError> {
     let checkpoint = checkpoints::find(app, &release.checkpoint.to_string()).await?;
     let texts = read(app, &release.files).await?;
     let parents = read(app, &release.parents).await?;
-    let files = releases::released_files(&release, &checkpoint);
-    let more = more(app, frame, &release, &checkpoint).await?;
+    let files = published(app, &release, &checkpoint).await?;
+    let mut more = more(app, frame, &release, &checkpoint).await?;
     let model = Scored::load(app, checkpoint, None).await?;
+    if let Some(against) = &more.against {
+        more.mean_change = mean_change(app, &model, against).await?;
+        more.previous = Some(compared(app, &against.current).await?);
+    }
     let scores = match &model.evaluation {
         Some(evaluation) => app.store.scores(evaluation.id).await?,
         None => Vec::new(),
@@ -195,6 +178,45 @@ async fn load(app: &App, frame: &Frame, key: &str) -> Result<Facts, WebError> {
         more,
         release,
     })
+}
+
+/// The files that are or would be published. The signature is added over what is fixed.
+async fn published(
+    app: &App,
+    release: &Release,
+    checkpoint: &Checkpoint,
+) -> Result<Vec<FileEntry>, WebError> {
+    let is_fixed = !matches!(release.state, ReleaseState::Draft | ReleaseState::Frozen);
+    let shown = |path: &str| is_fixed || ![SIGNATURE_FILE, PUBLIC_KEY_FILE].contains(&path);
+    let bundle = releases::bundle(app, release, checkpoint).await?;
+    let files = bundle.files.into_iter().filter(|file| shown(&file.path));
+    Ok(files.map(|file| FileEntry { path: file.path, size: file.size, sha256: file.sha256 }).collect())
+}
+
+/// What is out, to be compared with.
+async fn compared(app: &App, release: &Release) -> Result<Compared, WebError> {
+    let checkpoint = checkpoints::find(app, &release.checkpoint.to_string()).await?;
+    let files = published(app, release, &checkpoint).await?;
+    let graph = releases::lineage_graph(app, release).await?;
+    Ok(Compared::new(release.clone(), files, &graph))
+}
+
+/// How the mean stands to that of the model that is out, where both have it under the same settings.
+async fn mean_change(
+    app: &App,
+    model: &Scored,
+    against: &AgainstPublished,
+) -> Result<Option<comparisons::Comparison>, WebError> {
+    let Some(evaluation) = &model.evaluation else { return Ok(None) };
+    let checkpoint = checkpoints::find(app, &against.current.checkpoint.to_string()).await?;
+    let theirs = Scored::load(app, checkpoint, Some(&evaluation.suite)).await?;
+    if theirs.checkpoint.id == model.checkpoint.id || theirs.settings() != model.settings() {
+        return Ok(None);
+    }
+    match (theirs.primary(), model.primary()) {
+        (Some(theirs), Some(ours)) => comparisons::paired(app, &theirs, &ours).await,
+        _ => Ok(None),
+    }
 }
 
 /// What stands beside content and approvals.
@@ -230,6 +252,12 @@ async fn more(
         channel,
         progress: app.publish.progress(release.id),
         may_break_glass: app.config.break_glass,
+        needed: releases::needed(app, release),
+        significance: app.policy.gates().significance(),
+        separate: app.config.separate_publisher,
+        no_hub: releases::has_hub(app).is_err(),
+        is_pending: releases::is_pending(app, release).await?,
+        ..MoreFacts::default()
     })
 }
 
@@ -246,23 +274,30 @@ async fn read(app: &App, keys: &BTreeMap<String, String>) -> Result<BTreeMap<Str
 
 #[cfg(test)]
 mod tests {
+    use sekisho_domain::{Language, Sha256};
+
     use super::*;
     use crate::web::pages::fixtures;
 
     #[test]
-    fn an_edit_keeps_the_texts_that_the_form_does_not_show_and_drops_what_was_added_by_itself() {
-        let mut facts = fixtures::release_facts(fixtures::release());
-        let text = |path: &str| (path.to_owned(), "x".to_owned());
-        facts.texts = ["LICENSE", "NOTICE", "CITATION.md", releases::ANNOUNCEMENT].map(text).into();
-        facts.parents = [text("p.toml")].into();
-        facts.release.given = vec!["CITATION.md".to_owned()];
-        let field = |(name, text): (&str, &str)| (name.to_owned(), text.to_owned());
-        let sent = [("lineage", "a\r\nb"), ("use_policy", "be good"), ("announcement", "new")];
-        let fields = Fields(sent.map(field).into());
-        let proposal = edited(&facts, &fields);
-        assert_eq!(proposal.lineage, "a\nb");
-        assert_eq!(proposal.files.into_keys().collect::<Vec<_>>(), ["CITATION.md", "USE_POLICY.md"]);
-        assert_eq!(proposal.announcement.as_deref(), Some("new"));
-        assert_eq!(proposal.parents, facts.parents);
+    fn who_changed_it_last_is_named() {
+        let frame = fixtures::frame(Language::Ja, "/");
+        let line = |action: &str, actor: &str, result: &str| ChainedEntry {
+            seq: 1,
+            hash: Sha256::of("x"),
+            entry: serde_json::json!({
+                "at": frame.now, "actor": actor, "by": "session", "action": action, "object": "01kc", "result": result,
+                "detail": null,
+            }),
+        };
+        let newest_first = [
+            line("release.comment", "hayashi", "done"),
+            line("release.approve", "ikeda", "refused"),
+            line("release.card", "mori", "done"),
+            line("release.request", "ueda", "done"),
+        ];
+        let told = stale(&frame, &newest_first).expect("somebody did");
+        assert!(told.contains("（mori、2026-11-21 14:03 +09）"), "{told}");
+        assert!(stale(&frame, &[]).is_none());
     }
 }

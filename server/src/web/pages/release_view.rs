@@ -4,17 +4,21 @@ use std::collections::BTreeMap;
 
 use askama::Template;
 use sekisho_bench::Catalog;
+use sekisho_domain::Language;
 use sekisho_domain::lineage::ReleaseSection;
 use sekisho_domain::manifest::FileEntry;
 use sekisho_domain::release::{ReleaseAction, ReleaseState};
-use sekisho_domain::{Language, Sha256};
-use sekisho_policy::{Decision, Finding};
-use sekisho_store::{Approval, Comment, PublishStep, Release, ScoreRow, StepState};
+use sekisho_policy::Decision;
+use sekisho_store::{Approval, Comment, PublishStep, Release, ScoreRow, User};
 
 use super::card;
+use super::findings::{self, FindingGroup};
 use super::parts::{Choice, Readout, ScoreCell};
+use super::release_claims::{self, AnnouncementView, Checked};
+use super::release_form::{Fields, Told};
 use super::release_more::{self, More, MoreFacts};
-use super::review::{self, Offer};
+use super::release_steps::{self, StepRow};
+use super::review::{self, Ground, Offer};
 use super::scored::Scored;
 use super::task_rows::{self, Standings, TaskRow};
 use crate::service::releases::{ANNOUNCEMENT, COMMENTERS, Leave};
@@ -32,6 +36,7 @@ pub(super) struct ReleasePage {
     proposed: String,
     notice: Option<String>,
     comment: String,
+    topics: String,
     road: Vec<Milestone>,
     verdict: &'static str,
     readouts: Vec<Readout>,
@@ -40,6 +45,8 @@ pub(super) struct ReleasePage {
     findings: Vec<FindingGroup>,
     policy: String,
     files: Vec<FileRow>,
+    /// More files and the signature come later.
+    is_open: bool,
     model_href: String,
     model: String,
     evaluation: Option<EvaluationView>,
@@ -51,7 +58,30 @@ pub(super) struct ReleasePage {
     edit: Option<EditForm>,
     url: Option<String>,
     card_language: &'static str,
+    announcement: AnnouncementView,
     more: More,
+}
+
+/// The part that is fetched again when something changes.
+#[derive(Template)]
+#[template(path = "releases/release.html", block = "live")]
+pub(super) struct ReleaseLive {
+    frame: Frame,
+    topics: String,
+    road: Vec<Milestone>,
+    verdict: &'static str,
+    readouts: Vec<Readout>,
+    release: Release,
+    url: Option<String>,
+    steps: Vec<StepRow>,
+    more: More,
+}
+
+impl ReleaseLive {
+    pub(super) fn of(page: ReleasePage) -> Self {
+        let ReleasePage { frame, topics, road, verdict, readouts, release, url, steps, more, .. } = page;
+        Self { frame, topics, road, verdict, readouts, release, url, steps, more }
+    }
 }
 
 /// One state of the road.
@@ -59,19 +89,6 @@ struct Milestone {
     state: ReleaseState,
     is_passed: bool,
     is_current: bool,
-}
-
-struct FindingGroup {
-    kind: &'static str,
-    findings: Vec<FindingRow>,
-}
-
-struct FindingRow {
-    code: &'static str,
-    text: String,
-    /// Of an obligation: the text that it asks for is among the files.
-    is_included: bool,
-    derivation: Vec<String>,
 }
 
 struct FileRow {
@@ -103,13 +120,6 @@ struct CommentRow {
     text: String,
 }
 
-struct StepRow {
-    name: String,
-    state: &'static str,
-    detail: String,
-    at: String,
-}
-
 /// The author's form: the same fields as when it was proposed.
 struct EditForm {
     lineage: String,
@@ -119,6 +129,8 @@ struct EditForm {
     announcement: String,
     /// Approvals that saving would void.
     voids: usize,
+    /// It holds what was typed and refused.
+    is_open: bool,
 }
 
 /// Everything that the page is made from.
@@ -129,6 +141,7 @@ pub(super) struct Facts {
     pub(super) model: Scored,
     pub(super) scores: Vec<ScoreRow>,
     pub(super) standings: Standings,
+    /// What is or would be published.
     pub(super) files: Vec<FileEntry>,
     pub(super) texts: BTreeMap<String, String>,
     pub(super) parents: BTreeMap<String, String>,
@@ -147,38 +160,38 @@ pub(super) struct Facts {
 pub(super) fn view(
     frame: Frame,
     catalog: &Catalog,
-    mut facts: Facts,
-    notice: Option<String>,
-    comment: &str,
+    facts: Facts,
+    told: &Told,
+    checked: Option<Checked>,
 ) -> ReleasePage {
-    let more = std::mem::take(&mut facts.more);
     let lang = frame.lang;
-    let release = &facts.release;
+    let (release, more) = (&facts.release, &facts.more);
     let decision: Option<Decision> =
         release.decision.clone().and_then(|json| serde_json::from_value(json).ok());
     let card = shown_card(&frame);
-    let edit = edit_form(&frame, &facts);
+    let edit = edit_form(&frame, &facts, told.typed("edit"));
+    let ground =
+        Ground { valid: &facts.valid, leave: facts.leave, separate: more.separate, no_hub: more.no_hub };
+    let offers = review::offers(lang, frame.user.as_ref(), release, &ground);
     ReleasePage {
-        more: release_more::view(&frame, release, more, edit.is_some()),
+        more: release_more::view(&frame, &facts, told, edit.is_some()),
         card_language: card.as_str(),
-        how: vec![
-            format!("sekisho release show {}", release.id),
-            format!("GET /api/v1/releases/{}", release.id),
-        ],
+        how: how(release, &offers),
+        topics: format!("release:{}", release.id),
         proposed: lang
             .fill("release.by", &[("who", &facts.author), ("when", &frame.stamp(&release.created))]),
-        notice,
-        comment: comment.to_owned(),
+        notice: told.notice.clone(),
+        comment: told.comment().to_owned(),
         road: road(release.state),
         verdict: decision.as_ref().map_or("open", |d| if d.allowed() { "allowed" } else { "refused" }),
         readouts: readouts(&frame, &facts, decision.as_ref()),
-        offers: review::offers(lang, frame.user.as_ref(), release, &facts.valid, facts.leave),
-        can_comment: frame.user.as_ref().is_some_and(|user| COMMENTERS.iter().any(|role| user.has(*role))),
-        findings: decision.as_ref().map(|d| finding_groups(lang, d)).unwrap_or_default(),
+        can_comment: frame.user.as_ref().is_some_and(|user| may_comment(user, release)),
+        findings: decision.as_ref().map(|d| findings::groups(lang, d)).unwrap_or_default(),
         policy: decision.as_ref().map_or_else(String::new, |d| {
             format!("{} {} ({})", d.policy.name, d.policy.version, d.policy.digest.short())
         }),
-        files: file_rows(&facts),
+        files: file_rows(&facts.files),
+        is_open: matches!(release.state, ReleaseState::Draft | ReleaseState::Frozen),
         model_href: format!("/checkpoints/{}", release.checkpoint),
         model: format!(
             "{} · {}",
@@ -188,14 +201,37 @@ pub(super) fn view(
         evaluation: evaluation(&frame, catalog, &facts),
         approvals: approval_rows(&frame, &facts),
         comments: comment_rows(&frame, &facts.comments),
-        steps: facts.steps.iter().map(|step| step_row(&frame, step)).collect(),
+        steps: release_steps::rows(&frame, &facts),
+        announcement: release_claims::view(&frame, facts.texts.get(ANNOUNCEMENT), checked),
         cards: card_choices(&frame, card),
         card: card::render(if card == Language::Ja { &release.card_ja } else { &release.card_en }),
+        offers,
         edit,
         url: release.url.clone(),
         release: facts.release,
         frame,
     }
+}
+
+/// Who may comment: with one of the roles everywhere, or in the release's project.
+fn may_comment(user: &User, release: &Release) -> bool {
+    COMMENTERS.iter().any(|role| user.has_in(&release.project, *role))
+}
+
+/// The commands of the page: one for each action that is offered.
+fn how(release: &Release, offers: &[Offer]) -> Vec<String> {
+    let possible = offers.iter().filter(|offer| offer.reason.is_none());
+    let act = |offer: &Offer| match offer.action {
+        ReleaseAction::Return | ReleaseAction::Reject => {
+            format!("sekisho release {} {} --message \"…\"", offer.action, release.id)
+        }
+        action => format!("sekisho release {action} {}", release.id),
+    };
+    let show = format!("sekisho release show {}", release.id);
+    std::iter::once(show)
+        .chain(possible.map(act))
+        .chain([format!("GET /api/v1/releases/{}", release.id)])
+        .collect()
 }
 
 /// The language of the card that is shown: the one asked for, else the reader's.
@@ -239,10 +275,14 @@ fn readouts(frame: &Frame, facts: &Facts, decision: Option<&Decision>) -> Vec<Re
     let mean = facts.model.mean().map(|mean| {
         let interval = mean.interval.map(|(low, high)| format::interval(low, high));
         let tasks = || lang.fill("score.tasks_done", &[("done", &mean.done), ("of", &mean.of)]);
-        (format::score(mean.value), interval.unwrap_or_else(tasks))
+        let mut sub = interval.unwrap_or_else(tasks);
+        if let Some(change) = &facts.more.mean_change {
+            sub = format!("{sub} {}", release_more::mean_change(frame, change));
+        }
+        (format::score(mean.value), sub)
     });
     let found = decision.map(|d| plain(format!("{} / {}", d.violations.len(), d.warnings.len())));
-    let approvals = format!("{} / {}", facts.valid.len(), facts.release.approvals_needed);
+    let approvals = format!("{} / {}", facts.valid.len(), facts.more.needed);
     vec![
         Readout::of(lang.t("release.repo"), target.map(|t| (t.repo.clone(), t.revision.clone())), no_target),
         Readout::of(lang.t("release.visibility"), target.map(visible), no_target),
@@ -253,43 +293,13 @@ fn readouts(frame: &Frame, facts: &Facts, decision: Option<&Decision>) -> Vec<Re
     ]
 }
 
-fn finding_groups(lang: Language, decision: &Decision) -> Vec<FindingGroup> {
-    let row = |finding: &Finding| FindingRow {
-        code: finding.code.as_str(),
-        text: finding.text.get(lang).to_owned(),
-        is_included: decision.includes(finding),
-        derivation: finding.derivation.clone(),
-    };
-    [
-        ("violations", &decision.violations),
-        ("warnings", &decision.warnings),
-        ("obligations", &decision.obligations),
-    ]
-    .map(|(kind, findings)| FindingGroup { kind, findings: findings.iter().map(row).collect() })
-    .into_iter()
-    .collect()
-}
-
-fn file_rows(facts: &Facts) -> Vec<FileRow> {
-    let release = &facts.release;
-    let cards = [("README.md", &release.card_en), ("README_ja.md", &release.card_ja)];
-    let texts = facts
-        .texts
-        .iter()
-        .filter(|(path, _)| *path != ANNOUNCEMENT)
-        .map(|(path, text)| (path.as_str(), text));
-    let text_row = |(path, text): (&str, &String)| FileRow {
-        path: path.to_owned(),
-        size: format::bytes(text.len() as u64),
-        sha256: Sha256::of(text).hex(),
-    };
-    let model_row = |file: &FileEntry| FileRow {
+fn file_rows(files: &[FileEntry]) -> Vec<FileRow> {
+    let row = |file: &FileEntry| FileRow {
         path: file.path.clone(),
         size: format::bytes(file.size),
         sha256: file.sha256.hex(),
     };
-    let mut rows: Vec<FileRow> =
-        cards.into_iter().chain(texts).map(text_row).chain(facts.files.iter().map(model_row)).collect();
+    let mut rows: Vec<FileRow> = files.iter().map(row).collect();
     rows.sort_by(|a, b| a.path.cmp(&b.path));
     rows
 }
@@ -334,20 +344,6 @@ fn comment_rows(frame: &Frame, comments: &[Comment]) -> Vec<CommentRow> {
     comments.iter().rev().map(row).collect()
 }
 
-fn step_row(frame: &Frame, step: &PublishStep) -> StepRow {
-    StepRow {
-        name: step.name.clone(),
-        state: match step.state {
-            StepState::Intended if step.is_stop() => "unknown",
-            StepState::Intended => "running",
-            StepState::Done => "finished",
-            StepState::Failed => "failed",
-        },
-        detail: step.detail.get(frame.lang).to_owned(),
-        at: frame.stamp(&step.at),
-    }
-}
-
 fn card_choices(frame: &Frame, current: Language) -> Vec<Choice> {
     [(Language::En, "README.md"), (Language::Ja, "README_ja.md")]
         .map(|(lang, file)| Choice {
@@ -358,7 +354,8 @@ fn card_choices(frame: &Frame, current: Language) -> Vec<Choice> {
         .to_vec()
 }
 
-fn edit_form(frame: &Frame, facts: &Facts) -> Option<EditForm> {
+/// With what was typed, when that was refused.
+fn edit_form(frame: &Frame, facts: &Facts, typed: Option<&Fields>) -> Option<EditForm> {
     let is_author = frame.user.as_ref().is_some_and(|user| user.id == facts.release.author);
     let possible = facts.leave.allows(ReleaseAction::Edit)
         && ReleaseState::sources(ReleaseAction::Edit).contains(&facts.release.state);
@@ -366,45 +363,74 @@ fn edit_form(frame: &Frame, facts: &Facts) -> Option<EditForm> {
     let given = |path: &str| {
         if facts.release.given.iter().any(|name| name == path) { text(path) } else { String::new() }
     };
+    let field = |name: &str, kept: String| typed.map_or(kept, |typed| typed.get(name).to_owned());
     (is_author && possible).then(|| EditForm {
-        lineage: facts.release.lineage.clone(),
-        license: given("LICENSE"),
-        notice: given("NOTICE"),
-        use_policy: given("USE_POLICY.md"),
-        announcement: text(ANNOUNCEMENT),
+        lineage: field("lineage", facts.release.lineage.clone()),
+        license: field("license", given("LICENSE")),
+        notice: field("notice", given("NOTICE")),
+        use_policy: field("use_policy", given("USE_POLICY.md")),
+        announcement: field("announcement", text(ANNOUNCEMENT)),
         voids: facts.valid.len(),
+        is_open: typed.is_some(),
     })
 }
 
 #[cfg(test)]
 pub(super) fn samples(frame: &Frame) -> Vec<String> {
+    use sekisho_domain::user::Role;
+
     use super::fixtures;
+    use super::release_changes::Compared;
     let catalog = Catalog::builtin();
-    let page = |release: Release, user: Option<sekisho_store::User>, notice: Option<&str>| {
-        let facts = fixtures::release_facts(release);
+    let of = |facts: Facts, user: Option<User>, told: &Told, checked: Option<Checked>| {
         let frame = Frame { user, csrf: "csrf_x".to_owned(), ..frame.clone() };
-        let notice = notice.map(ToOwned::to_owned);
-        view(frame, &catalog, facts, notice, "a < b").render().expect("renders")
+        view(frame, &catalog, facts, told, checked)
     };
-    let author = |release: &Release| {
-        Some(fixtures::user("mori", release.author, &[sekisho_domain::user::Role::Contributor]))
+    let page = |release: Release, user: Option<User>, told: &Told| {
+        of(fixtures::release_facts(release), user, told, None).render().expect("renders")
     };
+    let everybody = [Role::Contributor, Role::Approver, Role::Publisher, Role::Admin];
+    let author = |release: &Release| Some(fixtures::user("mori", release.author, &everybody));
+    let in_state = |state| Release { state, ..fixtures::release() };
+    let none = Told::default();
     let review = fixtures::release();
-    let mut draft = fixtures::release();
-    (draft.state, draft.decision, draft.digest) = (ReleaseState::Draft, None, None);
-    let mut refused = fixtures::refused_release();
-    refused.state = ReleaseState::PolicyChecked;
-    let mut rejected = fixtures::release();
-    rejected.state = ReleaseState::Rejected;
-    let mut stopped = fixtures::release();
-    stopped.state = ReleaseState::Publishing;
+    let draft = Release { decision: None, digest: None, ..in_state(ReleaseState::Draft) };
+    let refused = Release { state: ReleaseState::PolicyChecked, ..fixtures::refused_release() };
+    let stopped = in_state(ReleaseState::Publishing);
+    let typed = Told::form("changed", "edit", &[("lineage", "typed <here>"), ("notice", "mine")]);
+    let edit = page(review.clone(), author(&review), &typed);
+    assert!(edit.contains("typed &#60;here&#62;") && edit.contains("<details open>"), "an edit is kept");
+    let live = ReleaseLive::of(of(fixtures::release_facts(stopped.clone()), None, &none, None));
+    let live = live.render().expect("renders");
+    assert!(live.trim_start().starts_with("<div id=\"live\" data-topics=\"release:"), "{}", &live[..200]);
+    let first = |mut facts: Facts| {
+        (facts.more.against, facts.texts) = (None, BTreeMap::new());
+        of(facts, None, &none, Some(release_claims::checked(Vec::new()))).render().expect("renders")
+    };
+    let yanked = Release { yank: Some(fixtures::yank()), ..in_state(ReleaseState::Yanked) };
+    let mut pending = fixtures::release_facts(yanked);
+    pending.more.is_pending = true;
+    let yank = Told::form("no", "yank", &[("comment", "leaked"), ("extent", "gate")]);
+    let glass = Told::form("no", "break_glass", &[("comment", "an hour")]);
+    let mut compared = fixtures::release_facts(review.clone());
+    let old = Release { name: "v3-8b".to_owned(), card_edits: BTreeMap::new(), ..review.clone() };
+    compared.more.previous = Some(Compared::new(old, Vec::new(), &fixtures::lineage_graph()));
+    let approved = in_state(ReleaseState::Approved);
+    let published = in_state(ReleaseState::Published);
     vec![
-        page(review.clone(), None, None),
-        page(review.clone(), author(&review), Some("changed")),
-        page(draft.clone(), author(&draft), None),
-        page(refused, None, None),
-        page(rejected, None, None),
-        page(stopped.clone(), author(&stopped), None),
+        page(review.clone(), None, &none),
+        page(review.clone(), author(&review), &Told::of("changed".to_owned())),
+        edit,
+        page(review.clone(), author(&review), &glass),
+        page(draft.clone(), author(&draft), &Told::form("no", "card", &[("card.intro", "<i>")])),
+        page(refused, None, &none),
+        page(in_state(ReleaseState::Rejected), None, &none),
+        page(stopped.clone(), author(&stopped), &none),
+        page(approved.clone(), author(&approved), &Told::form("no", "schedule", &[("at", "soon")])),
+        page(published.clone(), author(&published), &yank),
+        of(pending, author(&published), &none, None).render().expect("renders"),
+        of(compared, None, &none, None).render().expect("renders"),
+        first(fixtures::release_facts(review)),
     ]
 }
 

@@ -425,8 +425,7 @@ fn groups<K: PartialEq>(keys: impl Iterator<Item = Option<K>>) -> Vec<usize> {
 
 /// The catalogue key that says whether a difference is significant, and the p-value as it is written.
 fn significance(p: f64) -> (&'static str, String) {
-    let written = if p < 0.001 { "p < 0.001".to_owned() } else { format!("p = {p:.3}") };
-    (if p < ALPHA { "score.significant" } else { "score.not_significant" }, written)
+    (if p < ALPHA { "score.significant" } else { "score.not_significant" }, format::p_value(p))
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use sekisho_domain::user::{Role, Scope};
 use sekisho_store::{ApiToken, User};
 use serde::Deserialize;
 
+use super::error;
 use super::parts::{self, Cell};
 use crate::service::{passwords, people};
 use crate::web::frame::Frame;
@@ -18,6 +19,8 @@ use crate::{Actor, App, Viewer, WebError, auth};
 #[template(path = "settings/settings.html")]
 struct SettingsPage {
     frame: Frame,
+    how: Vec<String>,
+    token_command: String,
     user: User,
     roles: String,
     projects: Vec<(String, String)>,
@@ -89,7 +92,8 @@ pub(crate) async fn add_token(
     let (label, days) = (fields.label.trim(), fields.days.parse::<i64>().unwrap_or(90).clamp(1, 366));
     let Some(scope) = scope.filter(|_| !label.is_empty() && label.chars().count() <= 100) else {
         let detail = "A token needs a label of at most 100 characters and one of the scopes offered.";
-        return told(&app, frame, actor, Err(WebError::bad_request("token", detail))).await;
+        let ja = "用途（100文字以内）とスコープを指定してください。";
+        return told(&app, frame, actor, Err(WebError::bad_request("token", detail).or_ja(ja))).await;
     };
     let scopes = if scope == Scope::Read { vec![scope] } else { vec![Scope::Read, scope] };
     let text = people::add_token(&app, &actor.user, label, &scopes, Some(days), Some(actor)).await?;
@@ -126,7 +130,7 @@ async fn told(
             parts::page(&page)
         }
         Err(error) if error.status.is_client_error() => {
-            let notice = error.told(frame.lang);
+            let notice = error::told(frame.lang, &error);
             let page = page(app, frame, actor, None, Some(notice)).await?;
             Ok((error.status, parts::page(&page)?).into_response())
         }
@@ -164,7 +168,10 @@ fn view(
         created: frame.stamp(&token.created),
         expires: Cell::of(token.expires.map(|at| frame.stamp(&at)), frame.t("settings.never")),
     };
+    let token_command = format!("sekisho token add {} --label LABEL --scope ingest --days 90", user.name);
     SettingsPage {
+        how: vec![token_command.clone()],
+        token_command,
         roles: words(&user.roles),
         projects: user.projects.iter().map(|(project, roles)| (project.clone(), words(roles))).collect(),
         tokens: tokens.iter().map(row).collect(),
@@ -195,10 +202,16 @@ pub(super) fn samples(frame: &Frame) -> Vec<String> {
     };
     let frame = Frame { user: Some(user.clone()), csrf: "csrf_x".to_owned(), ..frame.clone() };
     let empty = fixtures::user("mori", fixtures::id("mori"), &[]);
+    let mut of_project = empty.clone();
+    of_project.projects.insert("v4".to_owned(), vec![Role::Approver]);
+    let of_project = view(frame.clone(), of_project, &[], true, None, None).render().expect("renders");
+    assert!(!of_project.contains(frame.t("settings.no_roles")), "roles in a project are roles");
     [
         view(frame.clone(), user, &[token], true, Some("sek_x".to_owned()), None),
         view(frame, empty, &[], false, None, Some("no".to_owned())),
     ]
     .map(|page| page.render().expect("renders"))
-    .to_vec()
+    .into_iter()
+    .chain([of_project])
+    .collect()
 }

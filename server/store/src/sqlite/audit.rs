@@ -1,7 +1,7 @@
 use async_trait::async_trait;
 use futures::TryStreamExt as _;
 use sekisho_domain::audit::{AuditFault, AuditHead, AuditVerifier, BEGINNING, ChainedEntry, chained};
-use sekisho_domain::{Sha256, canonical_json};
+use sekisho_domain::{Sha256, Timestamp, canonical_json};
 use serde_json::json;
 use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
@@ -31,13 +31,19 @@ impl AuditRepository for SqliteStore {
                  AND ($3 IS NULL OR substr(json_extract(entry, '$.action'), 1, length($3)) = $3)
                  AND ($4 IS NULL OR json_extract(entry, '$.object') = $4)
                  AND ($5 IS NULL OR json_extract(entry, '$.result') = $5)
-             ORDER BY seq DESC LIMIT $6",
+                 AND ($6 IS NULL OR substr(json_extract(entry, '$.by'), 1, length($6)) = $6)
+                 AND ($7 IS NULL OR substr(json_extract(entry, '$.at'), 1, 19) >= $7)
+                 AND ($8 IS NULL OR substr(json_extract(entry, '$.at'), 1, 19) < $8)
+             ORDER BY seq DESC LIMIT $9",
         )
         .bind(below.map(int).transpose()?)
         .bind(&filter.actor)
         .bind(&filter.action)
         .bind(&filter.object)
         .bind(&filter.result)
+        .bind(&filter.by)
+        .bind(filter.from.map(second))
+        .bind(filter.until.map(second))
         .bind(i64::from(limit));
         query.fetch_all(&self.read).await?.iter().map(entry).collect()
     }
@@ -68,6 +74,11 @@ impl AuditRepository for SqliteStore {
         }
         Ok(verifier.end().map(|(entries, _)| entries))
     }
+}
+
+/// `2026-11-21T05:03:00`: times in the entries are RFC 3339 in UTC, so that their first letters sort like the times.
+fn second(at: Timestamp) -> String {
+    at.to_string().chars().take(19).collect()
 }
 
 /// Appends an entry within a transaction, so that it commits with the change it tells of.

@@ -23,12 +23,23 @@ pub(crate) async fn the_audit_log_is_a_chain(store: &dyn Store) {
         list(AuditFilter::default(), Some(3)).await,
         [line(2, "release.propose"), line(1, "user.add")]
     );
+    let made = entry("x").at;
+    let then = AuditFilter {
+        by: Some(entry("x").by.chars().take(3).collect()),
+        from: Some(made),
+        until: Some(made.plus_seconds(1)),
+        ..AuditFilter::default()
+    };
+    assert_eq!(list(then, None).await, newest);
     let releases = AuditFilter { action: Some("release.".to_owned()), ..AuditFilter::default() };
     assert_eq!(list(releases, None).await, newest);
     for filter in [
         AuditFilter { actor: Some("森".to_owned()), ..AuditFilter::default() },
         AuditFilter { object: Some("x".to_owned()), ..AuditFilter::default() },
         AuditFilter { result: Some("refused".to_owned()), ..AuditFilter::default() },
+        AuditFilter { by: Some("nobody".to_owned()), ..AuditFilter::default() },
+        AuditFilter { from: Some(made.plus_seconds(1)), ..AuditFilter::default() },
+        AuditFilter { until: Some(made), ..AuditFilter::default() },
     ] {
         assert_eq!(list(filter, None).await, []);
     }
