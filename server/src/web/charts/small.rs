@@ -38,8 +38,9 @@ pub(crate) fn whisker(low: f64, value: f64, high: f64) -> String {
 
 /// Shares of a whole, each in a colour of the palette, side by side from the left.
 pub(crate) fn stack(parts: &[(usize, f64)]) -> String {
-    let mut svg = r#"<svg class="shares" viewBox="0 0 100 10" preserveAspectRatio="none" aria-hidden="true">"#
-        .to_owned();
+    let mut svg =
+        r#"<svg class="shares" viewBox="0 0 100 10" preserveAspectRatio="none" aria-hidden="true">"#
+            .to_owned();
     let mut from = 0.0;
     for (palette, share) in parts {
         let (class, width) = (palette % 8 + 1, 100.0 * share.clamp(0.0, 1.0));
