@@ -126,6 +126,18 @@ impl HubDouble {
         self.shared.faults.heal();
     }
 
+    /// How many requests are kept waiting by [`Fault::Hang`] and [`Fault::Silence`].
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.shared.faults.held()
+    }
+
+    /// Becomes a new Hub at the same address: no repositories, no objects, no faults, nothing on record.
+    pub fn forget(&self) {
+        *self.shared.state() = State::default();
+        self.shared.faults.forget();
+    }
+
     /// Every request so far.
     #[must_use]
     pub fn log(&self) -> Vec<Logged> {

@@ -44,7 +44,7 @@ pub use permit::holds;
 pub use plan::plan;
 pub use prepare::prepare;
 pub use propose::{Proposal, edit, propose};
-pub use rejudge::{descends_from, rejudge, under, would_be_allowed};
+pub use rejudge::{Descent, descends_from, rejudge, under, would_be_allowed};
 pub use revise::revise;
 pub use schedule::{begin_scheduled, due, schedule};
 pub use settings::superseded_by;

@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 
+use sekisho_domain::Tokens;
 use sekisho_domain::release::{ReleaseAction, ReleaseState};
 use sekisho_policy::{Decision, PolicySet, Registered};
 use sekisho_store::{Release, StoreError};
@@ -81,16 +82,28 @@ pub async fn would_be_allowed(
     Ok(sekisho_policy::evaluate(&facts, &app.policy, judge::today(app)).allowed())
 }
 
-/// Whether a subset is anywhere in the lineage of a release, or in its run's own specification.
+/// How a release descends from a subset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Descent {
+    /// Tokens of the subset in all of the lineage, where that says any.
+    pub tokens: Option<Tokens>,
+}
+
+/// Whether a subset is anywhere in the lineage of a release, or in its run's own specification, and with how many tokens.
 ///
 /// # Errors
 /// When the store fails.
-pub async fn descends_from(app: &App, release: &Release, subset: &str) -> Result<bool, WebError> {
+pub async fn descends_from(app: &App, release: &Release, subset: &str) -> Result<Option<Descent>, WebError> {
     let checkpoint = checkpoints::find(app, &release.checkpoint.to_string()).await?;
     let facts = facts::of_lineage(app, release).await?;
-    let named = std::iter::once(&facts.lineage)
-        .chain(facts.parents.values())
-        .flat_map(|file| &file.inputs)
-        .any(|input| input.id.as_deref() == Some(subset));
-    Ok(named || facts::trained(app, &checkpoint).await?.iter().any(|trained| trained.subset == subset))
+    let files = std::iter::once(&facts.lineage).chain(facts.parents.values());
+    let named: Vec<_> =
+        files.flat_map(|file| &file.inputs).filter(|input| input.id.as_deref() == Some(subset)).collect();
+    let trained = facts::trained(app, &checkpoint).await?;
+    if named.is_empty() && !trained.iter().any(|trained| trained.subset == subset) {
+        return Ok(None);
+    }
+    let tokens =
+        named.iter().filter_map(|input| input.tokens).map(|tokens| tokens.0).reduce(u64::saturating_add);
+    Ok(Some(Descent { tokens: tokens.map(Tokens) }))
 }

@@ -13,6 +13,7 @@ pub(crate) mod login_command;
 pub(crate) mod overview;
 pub(crate) mod policies;
 pub(crate) mod queue;
+mod quotes;
 pub(crate) mod release;
 pub(crate) mod releases;
 pub(crate) mod run;

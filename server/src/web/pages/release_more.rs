@@ -2,8 +2,9 @@
 //! the ends of a publication.
 
 use sekisho_bench::compare::p_value;
+use sekisho_domain::Language;
 use sekisho_domain::audit::{AuditEntry, ChainedEntry};
-use sekisho_domain::lineage::Waiver;
+use sekisho_domain::lineage::{ReleaseSection, Waiver};
 use sekisho_domain::release::{ReleaseState, YankExtent};
 use sekisho_domain::user::Role;
 use sekisho_hub::card::{Editing, Section};
@@ -11,9 +12,9 @@ use sekisho_policy::LineageGraph;
 use sekisho_store::{Approval, Release, User};
 
 use super::lineage_view::{self, LineageView};
-use super::parts::When;
+use super::parts::{Readout, When};
 use super::release_view::shown_card;
-use crate::service::releases::{AgainstPublished, TaskDifference};
+use crate::service::releases::{self, AgainstPublished, TaskDifference};
 use crate::web::format;
 use crate::web::frame::Frame;
 use crate::web::i18n::Words as _;
@@ -122,6 +123,41 @@ pub(super) fn view(frame: &Frame, release: &Release, facts: MoreFacts, can_edit:
         scheduled: release.publish_at.map(|at| frame.fill("release.scheduled", "at", frame.stamp(&at))),
         progress: facts.progress.map(|(done, total)| progress(frame, done, total)),
     }
+}
+
+/// What differs from the release that is out in the same place.
+pub(super) fn changes(lang: Language, release: &Release, against: Option<&AgainstPublished>) -> Readout {
+    let label = lang.t("release.changes");
+    let Some(AgainstPublished { current, .. }) = against else {
+        return Readout::missing(label, lang.t("missing.first_release"));
+    };
+    let (old, new) = (releases::target(current), releases::target(release));
+    let license = |section: &ReleaseSection| section.license.clone();
+    let access = |section: &ReleaseSection| (section.visibility, section.gating);
+    let texts = |release: &Release| {
+        let mut files = release.files.clone();
+        files.remove(releases::ANNOUNCEMENT);
+        files
+    };
+    let announced = |release: &Release| release.files.get(releases::ANNOUNCEMENT).cloned();
+    let weights =
+        |release: &Release| (release.checkpoint, release.prepared.as_ref().map(|made| made.weights));
+    let changed = [
+        ("release.changed_weights", weights(current) != weights(release)),
+        ("release.license", old.as_ref().map(license) != new.as_ref().map(license)),
+        ("release.visibility", old.as_ref().map(access) != new.as_ref().map(access)),
+        ("release.card", (&current.card_en, &current.card_ja) != (&release.card_en, &release.card_ja)),
+        ("release.changed_texts", texts(current) != texts(release)),
+        ("release.announcement", announced(current) != announced(release)),
+        ("release.changed_lineage", current.lineage != release.lineage || current.parents != release.parents),
+    ];
+    let names: Vec<&str> = changed.iter().filter(|(_, is)| *is).map(|(key, _)| lang.t(key)).collect();
+    let value = if names.is_empty() {
+        lang.t("release.unchanged").to_owned()
+    } else {
+        names.join(lang.t("common.comma"))
+    };
+    Readout::new(label, value, lang.fill("release.against_of", &[("name", &current.name)]))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a bar of a hundred pixels")]

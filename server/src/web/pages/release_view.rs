@@ -13,6 +13,7 @@ use sekisho_store::{Approval, Comment, PublishStep, Release, ScoreRow, StepState
 
 use super::card;
 use super::parts::{Choice, Readout, ScoreCell};
+use super::quotes;
 use super::release_more::{self, More, MoreFacts};
 use super::review::{self, Offer};
 use super::scored::Scored;
@@ -31,6 +32,8 @@ pub(super) struct ReleasePage {
     /// Who proposed it, and when.
     proposed: String,
     notice: Option<String>,
+    /// Who returned the draft, and why.
+    returned: Option<String>,
     comment: String,
     road: Vec<Milestone>,
     verdict: &'static str,
@@ -39,6 +42,8 @@ pub(super) struct ReleasePage {
     can_comment: bool,
     findings: Vec<FindingGroup>,
     policy: String,
+    /// What is announced, in pieces; those are marked that a finding quotes.
+    announcement: Vec<(bool, String)>,
     files: Vec<FileRow>,
     model_href: String,
     model: String,
@@ -68,7 +73,8 @@ struct FindingGroup {
 
 struct FindingRow {
     code: &'static str,
-    text: String,
+    /// Its words, with those that somebody wrote and must take back apart: before, inside and behind.
+    text: (String, String, String),
     /// Of an obligation: the text that it asks for is among the files.
     is_included: bool,
     derivation: Vec<String>,
@@ -151,6 +157,7 @@ pub(super) fn view(
     comment: &str,
 ) -> ReleasePage {
     let more = std::mem::take(&mut facts.more);
+    let changes = release_more::changes(frame.lang, &facts.release, more.against.as_ref());
     let lang = frame.lang;
     let release = &facts.release;
     let decision: Option<Decision> =
@@ -167,16 +174,22 @@ pub(super) fn view(
         proposed: lang
             .fill("release.by", &[("who", &facts.author), ("when", &frame.stamp(&release.created))]),
         notice,
+        returned: returned(&frame, release.state, &facts.comments),
         comment: comment.to_owned(),
         road: road(release.state),
         verdict: decision.as_ref().map_or("open", |d| if d.allowed() { "allowed" } else { "refused" }),
-        readouts: readouts(&frame, &facts, decision.as_ref()),
+        readouts: readouts(&frame, &facts, changes, decision.as_ref()),
         offers: review::offers(lang, frame.user.as_ref(), release, &facts.valid, facts.leave),
         can_comment: frame.user.as_ref().is_some_and(|user| COMMENTERS.iter().any(|role| user.has(*role))),
         findings: decision.as_ref().map(|d| finding_groups(lang, d)).unwrap_or_default(),
         policy: decision.as_ref().map_or_else(String::new, |d| {
             format!("{} {} ({})", d.policy.name, d.policy.version, d.policy.digest.short())
         }),
+        announcement: facts
+            .texts
+            .get(ANNOUNCEMENT)
+            .map(|text| quotes::announcement(lang, text, decision.as_ref()))
+            .unwrap_or_default(),
         files: file_rows(&facts),
         model_href: format!("/checkpoints/{}", release.checkpoint),
         model: format!(
@@ -225,8 +238,8 @@ fn road(state: ReleaseState) -> Vec<Milestone> {
     road
 }
 
-/// In the order in which an approver reads them: where to, who will see it, under which licence, what stands in the way.
-fn readouts(frame: &Frame, facts: &Facts, decision: Option<&Decision>) -> Vec<Readout> {
+/// In the order in which an approver reads them: where to, who will see it, under which licence, what is new, what stands in the way.
+fn readouts(frame: &Frame, facts: &Facts, changes: Readout, decision: Option<&Decision>) -> Vec<Readout> {
     let lang = frame.lang;
     let target = facts.target.as_ref();
     let no_target = lang.t("missing.no_target");
@@ -246,6 +259,7 @@ fn readouts(frame: &Frame, facts: &Facts, decision: Option<&Decision>) -> Vec<Re
         Readout::of(lang.t("release.repo"), target.map(|t| (t.repo.clone(), t.revision.clone())), no_target),
         Readout::of(lang.t("release.visibility"), target.map(visible), no_target),
         Readout::of(lang.t("release.license"), target.map(|t| plain(t.license.join(", "))), no_target),
+        changes,
         Readout::of(lang.t("run.mean_short"), mean, lang.t("missing.not_evaluated")),
         Readout::of(lang.t("release.violations_warnings"), found, lang.t("missing.not_judged")),
         Readout::new(lang.t("release.approvals"), approvals, ""),
@@ -255,7 +269,7 @@ fn readouts(frame: &Frame, facts: &Facts, decision: Option<&Decision>) -> Vec<Re
 fn finding_groups(lang: Language, decision: &Decision) -> Vec<FindingGroup> {
     let row = |finding: &Finding| FindingRow {
         code: finding.code.as_str(),
-        text: finding.text.get(lang).to_owned(),
+        text: quotes::marked(finding, lang),
         is_included: decision.includes(finding),
         derivation: finding.derivation.clone(),
     };
@@ -320,6 +334,14 @@ fn void(lang: Language, facts: &Facts, approval: &Approval) -> Option<&'static s
         return None;
     }
     Some(lang.t(if facts.of_content.contains(approval) { "release.void_role" } else { "release.void" }))
+}
+
+/// The last word on a draft that was returned.
+fn returned(frame: &Frame, state: ReleaseState, comments: &[Comment]) -> Option<String> {
+    let why = comments.iter().rev().find(|comment| comment.action == ReleaseAction::Return.as_str())?;
+    let (who, when) = (&why.user_name, frame.stamp(&why.at));
+    let values: [(&str, &dyn std::fmt::Display); 3] = [("who", who), ("when", &when), ("why", &why.text)];
+    (state == ReleaseState::Draft).then(|| frame.lang.fill("release.returned", &values))
 }
 
 /// Newest first: what an author of a returned draft must read stands on top.
