@@ -3,6 +3,7 @@ use tests::checkpoints::Recipe;
 use tests::cli;
 use tests::data::oracle;
 use tests::service::{Options, Service, evaluating, text};
+use tests::webdriver::Browser;
 
 /// A few items, so that the stage is set in seconds.
 const SUITE: &str = r#"
@@ -31,20 +32,30 @@ pub(super) struct Stage {
 impl Stage {
     /// Checkpoints of the oracle's run with the losses that it wrote down.
     pub(super) fn set() -> Option<Self> {
+        Self::of([96, 320, 640, 800])
+    }
+
+    /// The last of them alone.
+    pub(super) fn last() -> Option<Self> {
+        Self::of([800])
+    }
+
+    fn of<const N: usize>(steps: [u64; N]) -> Option<Self> {
         let model = oracle()?.join("mini-ja-en");
         let folder = tempfile::tempdir().expect("a temporary folder");
         fs_err::create_dir(folder.path().join("suites")).expect("a folder");
         fs_err::write(folder.path().join("suites/monitor.toml"), SUITE).expect("written");
         let config = evaluating("monitor", folder.path());
         let service = Service::with(Options { config, local_worker: true, ..Options::default() });
-        let checkpoints = [96, 320, 640, 800]
-            .map(|step| service.ingest(&model.join(format!("step-{step:04}")), RUN, step, step * 4096));
+        let checkpoints =
+            steps.map(|step| service.ingest(&model.join(format!("step-{step:04}")), RUN, step, step * 4096));
         let rows = tests::data::json_lines(&model.join("train_log.jsonl"));
         let body = serde_json::json!({ "seq": 0, "rows": rows });
         service.api().post(&format!("/api/v1/runs/{RUN}/metrics"), &body).has(200);
         let evaluations =
             checkpoints.each_ref().map(|checkpoint| service.finished_evaluation(checkpoint, 180));
-        let ([.., checkpoint], [.., evaluation]) = (checkpoints, evaluations);
+        let newest = |all: &[Value]| all.last().expect("one at least").clone();
+        let (checkpoint, evaluation) = (newest(&checkpoints), newest(&evaluations));
         Some(Self { service, checkpoint, evaluation, _folder: folder })
     }
 }
@@ -78,6 +89,13 @@ pub(super) fn small() -> (Service, Value, tempfile::TempDir) {
     let service = Service::start();
     let checkpoint = service.ingest(folder.path(), "small", 10, 1000);
     (service, checkpoint, folder)
+}
+
+/// Signs an account in by a link, in the browser.
+pub(super) fn sign_in(browser: &Browser, service: &Service, name: &str) {
+    browser.goto(&service.link(name));
+    browser.click("form[action='/login'] button");
+    browser.wait_for_text("header", name);
 }
 
 /// The one-time link as the command prints it.

@@ -40,11 +40,17 @@ impl Lab {
 
     /// With a Hub to publish to.
     pub(crate) fn with_hub(endpoint: &str) -> Self {
+        Self::with_hub_and(endpoint, "")
+    }
+
+    /// With a Hub, and more of a configuration.
+    pub(crate) fn with_hub_and(endpoint: &str, more: &str) -> Self {
         let lab = Self::new("");
         let token = lab.folder.path().join("hub-token");
         fs_err::write(&token, WRITER).expect("written");
-        let config =
-            format!("[hub]\nendpoint = \"{endpoint}\"\ntoken_file = {token:?}\nallow = [\"{endpoint}\"]\n");
+        let config = format!(
+            "[hub]\nendpoint = \"{endpoint}\"\ntoken_file = {token:?}\nallow = [\"{endpoint}\"]\n{more}"
+        );
         lab.reconfigured(&config)
     }
 

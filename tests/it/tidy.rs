@@ -224,6 +224,19 @@ fn every_subcommand_is_documented() {
     assert!(count > 10, "the enum was not read");
 }
 
+#[test]
+fn tests_that_the_readme_names_exist() {
+    let readme = fs_err::read_to_string(root().join("tests/README.md")).expect("tests/README.md");
+    let named = readme.split('`').filter_map(|word| word.split_once("::"));
+    let mut count = 0;
+    for (file, test) in named {
+        count += 1;
+        let text = fs_err::read_to_string(root().join(format!("tests/it/{file}.rs"))).expect("the file");
+        assert!(text.contains(&format!("fn {test}()")), "tests/it/{file}.rs has no test {test}");
+    }
+    assert!(count > 30, "the table was not read");
+}
+
 fn is_code(line: &str) -> bool {
     let line = line.trim();
     !line.is_empty() && !line.starts_with("//")

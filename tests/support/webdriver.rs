@@ -87,6 +87,19 @@ impl Browser {
         });
     }
 
+    /// Chooses an entry of a list, or puts a text in the place of what stands in a field.
+    pub fn fill(&self, css: &str, text: &str) {
+        until(css, PATIENCE, || {
+            let element = self.shown(css).into_iter().next()?;
+            let tag = self.runtime.block_on(element.tag_name()).ok()?;
+            if tag == "select" {
+                return self.runtime.block_on(element.select_by_value(text)).ok();
+            }
+            self.runtime.block_on(element.clear()).ok()?;
+            self.runtime.block_on(element.send_keys(text)).ok()
+        });
+    }
+
     /// The text of the first such element that a person sees, once it is there.
     #[must_use]
     pub fn text(&self, css: &str) -> String {

@@ -1,4 +1,4 @@
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -81,8 +81,12 @@ pub enum Fault {
     ForeignCommit(String),
     /// One byte of this file of this repository changes right after.
     Corrupt(String, String),
+    /// Nothing goes wrong with this one: a fault behind it is meant for the next.
+    Nothing,
     /// Nothing happens, and no answer ever comes.
     Hang,
+    /// Everything happens, and no answer ever comes.
+    Silence,
     /// Nothing happens, and the answer comes a byte at a time without an end.
     Trickle,
     /// Nothing happens, and the answer is white space without an end, as fast as it goes.
@@ -110,6 +114,8 @@ pub struct Logged {
 pub(super) struct Faults {
     queue: Mutex<Vec<(Call, Fault)>>,
     log: Mutex<Vec<Logged>>,
+    /// Requests that will get no answer.
+    held: AtomicUsize,
 }
 
 impl Faults {
@@ -123,6 +129,22 @@ impl Faults {
 
     pub(super) fn log(&self) -> Vec<Logged> {
         self.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn held(&self) -> usize {
+        self.held.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn forget(&self) {
+        self.heal();
+        self.log.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.held.store(0, Ordering::SeqCst);
+    }
+
+    /// Keeps a request waiting until whoever sent it is gone.
+    async fn hold(&self) -> Response {
+        self.held.fetch_add(1, Ordering::SeqCst);
+        std::future::pending().await
     }
 
     fn next(&self, call: Call) -> Option<Fault> {
@@ -160,7 +182,7 @@ pub(super) async fn record(State(shared): State<Arc<Shared>>, request: Request, 
 
 async fn act(shared: &Shared, call: Call, request: Request, next: Next) -> Response {
     match shared.faults.next(call) {
-        None => next.run(request).await,
+        None | Some(Fault::Nothing) => next.run(request).await,
         Some(Fault::Status(status)) => {
             let mut body = request.into_body().into_data_stream();
             while body.next().await.is_some() {}
@@ -189,7 +211,11 @@ async fn act(shared: &Shared, call: Call, request: Request, next: Next) -> Respo
             shared.state().corrupt(&repo, &path);
             answer
         }
-        Some(Fault::Hang) => std::future::pending().await,
+        Some(Fault::Hang) => shared.faults.hold().await,
+        Some(Fault::Silence) => {
+            next.run(request).await;
+            shared.faults.hold().await
+        }
         Some(Fault::Trickle) => endless(Duration::from_millis(20), 1),
         Some(Fault::Flood) => endless(Duration::ZERO, 1 << 20),
         Some(Fault::Cut) => {

@@ -1,5 +1,5 @@
 //! A Hugging Face Hub in this process, faithful to the protocol as far as a publisher and the official client can tell
-//! (`huggingface_hub` 2.4 is run against it, see `tests/it/hub_client.rs`): accounts, private and gated repositories, git
+//! (`huggingface_hub` 2.4 is run against it, see `tests/it/release_hub_client.rs`): accounts, private and gated repositories, git
 //! refs and trees, LFS `basic` and `multipart`, Xet through `xet-client`'s simulation server, the commit with its parent.
 //! Faults can be asked for one by one, and every request is on record with its size.
 
@@ -124,6 +124,18 @@ impl HubDouble {
     /// Forgets the faults that have not happened yet.
     pub fn heal(&self) {
         self.shared.faults.heal();
+    }
+
+    /// How many requests are kept waiting by [`Fault::Hang`] and [`Fault::Silence`].
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.shared.faults.held()
+    }
+
+    /// Becomes a new Hub at the same address: no repositories, no objects, no faults, nothing on record.
+    pub fn forget(&self) {
+        *self.shared.state() = State::default();
+        self.shared.faults.forget();
     }
 
     /// Every request so far.

@@ -1,3 +1,4 @@
+use sekisho_domain::Tokens;
 use sekisho_domain::lineage::Level;
 use sekisho_domain::release::ReleaseState;
 use sekisho_store::{RegisteredSubset, Release};
@@ -24,6 +25,8 @@ pub struct Effects {
 pub struct ReleaseEffect {
     /// The release.
     pub release: Release,
+    /// Tokens of the subset in its lineage, where that says any.
+    pub tokens: Option<Tokens>,
     /// Whether the policy allows it with the registry as it is.
     pub allowed_now: bool,
     /// Whether it would with the new level.
@@ -48,19 +51,17 @@ pub async fn effects(app: &App, subset: &RegisteredSubset, level: Level) -> Resu
     let states: Vec<ReleaseState> = ReleaseState::ALL
         .iter()
         .copied()
-        .filter(|state| !matches!(state, ReleaseState::Rejected | ReleaseState::Withdrawn))
+        .filter(|state| !matches!(state, ReleaseState::Rejected | ReleaseState::Withdrawn | ReleaseState::Yanked))
         .collect();
     for release in app.store.releases_in(&states).await? {
         if !releases::ancestors(app, &release).await?.contains(&subset.subset.id) {
             continue;
         }
-        let out = matches!(
-            release.state,
-            ReleaseState::Published | ReleaseState::Superseded | ReleaseState::Yanked
-        );
+        let out = matches!(release.state, ReleaseState::Published | ReleaseState::Superseded);
         let effect = ReleaseEffect {
             allowed_now: releases::would_be_allowed(app, &release, &now).await?,
             allowed_then: releases::would_be_allowed(app, &release, &then).await?,
+            tokens: releases::tokens_of(app, &release, &subset.subset.id).await?,
             release,
         };
         if out { found.published.push(effect) } else { found.open.push(effect) }

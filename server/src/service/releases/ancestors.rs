@@ -1,5 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
+use sekisho_domain::Tokens;
 use sekisho_domain::release::ReleaseState;
 use sekisho_store::Release;
 
@@ -21,6 +22,18 @@ pub async fn ancestors(app: &App, release: &Release) -> Result<BTreeSet<String>,
     let named = files.flat_map(|file| file.inputs).filter_map(|input| input.id);
     let trained = facts::trained(app, &checkpoint).await?;
     Ok(named.chain(trained.into_iter().map(|trained| trained.subset)).collect())
+}
+
+/// Tokens of a subset in all of the lineage of a release, where that says any.
+///
+/// # Errors
+/// When the store fails.
+pub async fn tokens_of(app: &App, release: &Release, subset: &str) -> Result<Option<Tokens>, WebError> {
+    let facts = facts::of_lineage(app, release).await?;
+    let inputs = std::iter::once(&facts.lineage).chain(facts.parents.values()).flat_map(|file| &file.inputs);
+    let of_subset = inputs.filter(|input| input.id.as_deref() == Some(subset));
+    let tokens = of_subset.filter_map(|input| input.tokens).map(|tokens| tokens.0);
+    Ok(tokens.reduce(u64::saturating_add).map(Tokens))
 }
 
 /// How many releases that are out descend from each subset; those from which none does are absent.

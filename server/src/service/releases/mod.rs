@@ -44,7 +44,7 @@ use crate::{App, Noun, WebError};
 pub use act::{COMMENTERS, act, comment, has_hub, link_makers, may_approve};
 pub use against::{AgainstPublished, TaskDifference, against_published};
 pub use alike::alike;
-pub use ancestors::{ancestors, models_out_of, out_of};
+pub use ancestors::{ancestors, models_out_of, out_of, tokens_of};
 pub use announcement::check_announcement;
 pub use card::{edit_card, editable};
 pub use content::{bundle, model_files, place, released_files};

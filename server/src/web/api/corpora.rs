@@ -165,6 +165,8 @@ struct ReleaseView {
     id: ReleaseId,
     name: String,
     state: &'static str,
+    /// Of the subset in its lineage; `null` where that does not say.
+    tokens: Option<u64>,
     allowed_now: bool,
     allowed_then: bool,
 }
@@ -198,6 +200,7 @@ pub(super) async fn effects(
         id: effect.release.id,
         name: effect.release.name,
         state: effect.release.state.as_str(),
+        tokens: effect.tokens.map(|tokens| tokens.0),
         allowed_now: effect.allowed_now,
         allowed_then: effect.allowed_then,
     };

@@ -78,6 +78,7 @@ struct ReleaseRow {
     href: String,
     name: String,
     state: &'static str,
+    tokens: Cell,
     now: &'static str,
     then: &'static str,
     /// What becomes of it.
@@ -304,6 +305,7 @@ fn release_row(frame: &Frame, effect: ReleaseEffect, is_out: bool) -> ReleaseRow
         href: format!("/releases/{}", effect.release.id),
         name: effect.release.name,
         state: effect.release.state.as_str(),
+        tokens: Cell::of(effect.tokens.map(Tokens::short), frame.t("corpora.not_in_lineage")),
         now: verdict(effect.allowed_now),
         then: verdict(effect.allowed_then),
         what: frame.t(what),
@@ -331,8 +333,12 @@ pub(super) fn samples(frame: &Frame) -> Vec<String> {
         tokens: None,
         repeats: through.map(|_| 0.25),
     };
-    let effect =
-        |allowed_now| ReleaseEffect { release: fixtures::release(), allowed_now, allowed_then: false };
+    let effect = |allowed_now| ReleaseEffect {
+        release: fixtures::release(),
+        tokens: Some(Tokens(90_000_000_000)),
+        allowed_now,
+        allowed_then: false,
+    };
     let effects = Effects {
         runs: vec![used(None)],
         checkpoints: 12,

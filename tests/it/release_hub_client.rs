@@ -87,6 +87,8 @@ async fn our_life(options: HubOptions) {
     let first = publish(&release.bundle).await.expect("published");
     seen["private"] = json!(hub.is_private("lab/m"));
     seen["tags"] = json!(hub.tags("lab/m") == [("v1".to_owned(), first.commit.clone())]);
+    // The tag was looked up before it was made and after.
+    seen["refs"] = json!(hub.count(Call::Refs) >= 2);
     let commits = hub.commits("lab/m", "main").len();
     publish(&release.bundle).await.expect("as it is");
     seen["upload_again_moves"] = json!(hub.commits("lab/m", "main").len() != commits);
@@ -144,6 +146,7 @@ fn expected_of_ours(options: HubOptions) -> Value {
     json!({
         "private": true,
         "tags": true,
+        "refs": true,
         "upload_again_moves": false,
         "lfs_puts": if options.xet { 0 } else { 3 },
         "stale_parent": "hub-overtaken",
