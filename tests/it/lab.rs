@@ -112,7 +112,12 @@ impl Lab {
 
     /// `sekisho release …` as the author.
     pub(crate) fn release(&self, arguments: &[&str]) -> Ended {
-        let mut command = self.service.command(&[&["release"], arguments].concat());
+        self.command(&[&["release"], arguments].concat())
+    }
+
+    /// `sekisho …` as the author.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Ended {
+        let mut command = self.service.command(arguments);
         cli::run(command.env("SEKISHO_TOKEN", &self.author_token))
     }
 

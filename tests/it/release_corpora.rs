@@ -177,7 +177,8 @@ fn what_descends_from_an_lz_subset_leaves_by_no_way() {
     let _ = lab.author.get(&records).has(200);
     let _ = lab.author.get(&file).has(200);
     let before = lab.author.get("/leaderboard.json").has(200).json();
-    assert_eq!(json!([before["total"], before["left_out"]]), json!([2, null]));
+    let rows = before["total"].as_u64().expect("a number");
+    assert!(rows > 0 && before["left_out"].is_null(), "{before}");
 
     let body = json!({ "level": "LZ", "reason": "権利者の依頼", "version": 1 });
     let _ = lab.author.post("/api/v1/corpora/text-LX/level", &body).has(200);
@@ -189,10 +190,10 @@ fn what_descends_from_an_lz_subset_leaves_by_no_way() {
     assert_eq!(lab.service.visitor().get(&samples).status, 403);
     assert_eq!(lab.service.session("ueda").get(&samples).status, 200, "the lab still sees what it has");
     let after = lab.author.get("/leaderboard.json?lang=ja").has(200).json();
-    assert_eq!(json!([after["total"], after["left_out"]]), json!([0, 2]));
-    assert!(text(&after["note"]).contains("2件を除外"), "{after}");
+    assert_eq!(json!([after["total"], after["left_out"]]), json!([0, rows]));
+    assert!(text(&after["note"]).contains(&format!("{rows}件を除外")), "{after}");
     let csv = lab.author.get("/leaderboard.csv").has(200);
-    assert_eq!(csv.headers["sekisho-left-out"], "2; level-forbids-use");
+    assert_eq!(csv.headers["sekisho-left-out"], format!("{rows}; level-forbids-use"));
     assert!(!csv.text.contains("gate-mini"), "{}", csv.text);
     let out = lab.folder.path().join("export");
     lab.release(&["export", &id, "--out", out.to_str().expect("text")]).exits(5);

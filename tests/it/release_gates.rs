@@ -71,7 +71,12 @@ impl Gated {
 
     /// Drafted and frozen; answers its id.
     fn frozen(&self) -> String {
-        let draft = self.lab.post(&json!({ "lineage": lineage("L1") })).has(201).json();
+        self.frozen_of(&lineage("L1"))
+    }
+
+    /// The same of this lineage file.
+    fn frozen_of(&self, lineage: &str) -> String {
+        let draft = self.lab.post(&json!({ "lineage": lineage })).has(201).json();
         let id = text(&draft["id"]).to_owned();
         let _ = self.lab.act(&id, "freeze").has(200);
         id
@@ -165,7 +170,11 @@ fn what_a_run_descends_from_must_have_been_looked_through_too() {
     gated.lab.checkpoint = gated.lab.service.ingest(&model, "child", 20, 2000);
     let _ = gated.lab.service.finished_evaluation(&gated.lab.checkpoint, 60);
     let _ = gated.report("child", &[]);
-    let id = gated.frozen();
+    // The lineage names what the parent was trained on, too.
+    let subset = json!({ "text": "id,corpus,level,license\ntext,lab,L1,CC0-1.0\n", "name": "text.csv" });
+    let _ = gated.lab.author.post("/api/v1/corpora", &subset).has(200);
+    let input = "[[input]]\nkind = \"corpus\"\nid = \"text\"\nlevel = \"L1\"\nlicense = \"CC0-1.0\"\nstage = \"pretrain\"\n";
+    let id = gated.frozen_of(&lineage("L1").replace("[release]\n", &format!("{input}[release]\n")));
     let (_, told) = gated.judged(&id);
     assert!(told[0].contains("run \"child\" descends from \"base\", which is not known here"), "{told:?}");
 

@@ -18,9 +18,14 @@ pub(crate) struct Seen {
 }
 
 fn digits(text: &str) -> Result<String, String> {
-    let digits = text.trim().to_ascii_lowercase();
+    let digits = plain(&text.trim().to_ascii_lowercase()).to_owned();
     let fits = (SHORTEST..=64).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_hexdigit());
     if fits { Ok(digits) } else { Err(format!("write {SHORTEST} to 64 hexadecimal digits of it")) }
+}
+
+/// Without the name of the algorithm that stands before a digest.
+fn plain(digest: &str) -> &str {
+    digest.strip_prefix("sha256:").unwrap_or(digest)
 }
 
 impl Seen {
@@ -37,7 +42,7 @@ impl Seen {
     ) -> anyhow::Result<()> {
         let now = now.as_str().unwrap_or_default();
         match &self.digest {
-            Some(seen) if now.starts_with(seen.as_str()) => Ok(()),
+            Some(seen) if plain(now).starts_with(seen.as_str()) => Ok(()),
             Some(seen) => {
                 let now = if now.is_empty() { "it has no digest, as its content is not fixed" } else { now };
                 let text = format!(

@@ -177,12 +177,13 @@ impl HubDouble {
         self.shared.state().repo(id).gated.clone().unwrap_or_else(|| "none".to_owned())
     }
 
-    /// Commits on a branch, newest first, the initial one included.
+    /// Commits on a branch, newest first, the initial one included; none of a branch that is not there.
     #[must_use]
     pub fn commits(&self, id: &str, branch: &str) -> Vec<String> {
         let state = self.shared.state();
         let repo = state.repo(id);
-        repo.history(&repo.branches[branch]).iter().map(|commit| commit.oid.clone()).collect()
+        let Some(head) = repo.branches.get(branch) else { return Vec::new() };
+        repo.history(head).iter().map(|commit| commit.oid.clone()).collect()
     }
 
     /// Tags and the commits they point at.

@@ -58,7 +58,8 @@ pub async fn approve(
     super::find(app, key).await
 }
 
-/// Ends a channel: it takes nothing any more, and what is on its way stops before its next step. Its author and every approver may.
+/// Ends a channel: it takes nothing any more, and what is on its way stops before its next step. Its author may, and whoever
+/// approves or publishes.
 ///
 /// # Errors
 /// 403, 409 when it has ended, 412 when it has changed.
@@ -70,8 +71,9 @@ pub async fn end(
     comment: &str,
 ) -> Result<Channel, WebError> {
     let mut channel = seen(app, key, version).await?;
-    let role = if actor.user.id == channel.author { Role::Contributor } else { Role::Approver };
-    let may = actor.require_in(&channel.project, &[role], Scope::Release);
+    let own = actor.user.id == channel.author;
+    let roles = if own { &[Role::Contributor][..] } else { &[Role::Approver, Role::Publisher][..] };
+    let may = actor.require_in(&channel.project, roles, Scope::Release);
     people::on_record(app, actor, "channel.end", &channel.id.to_string(), may).await?;
     if channel.state == ChannelState::Ended {
         return Err(wrong_state(&channel, "ended"));

@@ -51,7 +51,9 @@ pub async fn effects(app: &App, subset: &RegisteredSubset, level: Level) -> Resu
     let states: Vec<ReleaseState> = ReleaseState::ALL
         .iter()
         .copied()
-        .filter(|state| !matches!(state, ReleaseState::Rejected | ReleaseState::Withdrawn | ReleaseState::Yanked))
+        .filter(|state| {
+            !matches!(state, ReleaseState::Rejected | ReleaseState::Withdrawn | ReleaseState::Yanked)
+        })
         .collect();
     for release in app.store.releases_in(&states).await? {
         if !releases::ancestors(app, &release).await?.contains(&subset.subset.id) {

@@ -34,11 +34,13 @@ async fn rejudge_one(app: &App, actor: Option<&Actor>, mut release: Release) -> 
     let decision = judge::decide(app, &release, &checkpoint).await?;
     let before = release.decision.as_ref().and_then(|decision| decision["digest"].as_str());
     let is_same = before == Some(decision.digest.to_string().as_str());
-    if is_same && release.digest == Some(content::digest(app, &release, &checkpoint).await?) {
+    // Card and bundle repeat what the registry says; who has changed that is somebody, and no start of the service.
+    let repeats =
+        actor.is_none() || release.digest == Some(content::digest(app, &release, &checkpoint).await?);
+    if is_same && repeats {
         return Ok(());
     }
     let void = super::valid_approvals(app, &release).await?.len();
-    // Card and bundle repeat what the registry says, so they are made again as well.
     release.state.after(ReleaseAction::Rejudge, false)?;
     release.state = ReleaseState::Frozen;
     judge::fix(app, &mut release, &checkpoint).await?;

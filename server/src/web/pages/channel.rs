@@ -177,7 +177,11 @@ fn page(frame: Frame, facts: &Facts, notice: Option<String>, typed: String) -> C
         can_approve: waits_for_approval && hindrance.is_none(),
         can_end: !is_over
             && user.is_some_and(|user| {
-                user.id == channel.author || user.has_in(&channel.project, Role::Approver)
+                let has = |role| user.has_in(&channel.project, role);
+                user.id == channel.author
+                    || has(Role::Approver)
+                    || has(Role::Publisher)
+                    || user.has(Role::Admin)
             }),
         why_not: hindrance.map(|key| frame.t(key)),
         alarm: (channel.state == ChannelState::Active && !facts.has_hub)

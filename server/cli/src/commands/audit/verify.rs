@@ -205,7 +205,7 @@ mod tests {
         let head = AuditHead { seq: 5, hash, at: Timestamp::from_unix_ms(0) };
         let (short, _) = log(4);
         let cut = walk(short.as_bytes(), AuditVerifier::new(vec![head]), Language::Ja);
-        assert!(cut.fault.is_some_and(|fault| fault.contains("末尾の記録が削除されています")));
+        assert!(cut.fault.is_some_and(|fault| fault.contains("末尾が削除されています")));
         let edited = text.replace("\"n\":3", "\"n\":4");
         let edited = walk(edited.as_bytes(), AuditVerifier::new(Vec::new()), Language::En);
         assert_eq!(edited.entries, 2);
