@@ -205,7 +205,7 @@ fn rewrite(dir: &Path, dtype: Dtype, empty: bool) {
         tensors.push(TensorData { name, dtype, shape: vec![0, 4], bytes });
     }
     drop(read);
-    write_safetensors(&path, &BTreeMap::new(), tensors.into_iter()).expect("written");
+    write_safetensors(&path, &BTreeMap::new(), tensors).expect("written");
 }
 
 #[test]
