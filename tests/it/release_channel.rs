@@ -15,6 +15,7 @@ struct Channels {
     lab: Lab,
     hub: HubDouble,
     reference: String,
+    config: String,
     _runtime: tokio::runtime::Runtime,
 }
 
@@ -34,7 +35,7 @@ impl Channels {
         lab.service.add_user("hayashi", &["approver"]);
         let reference = lab.approved(&private("main"), &["ueda", "hayashi"]);
         lab.release(&["publish", "--wait", &reference]).exits(0);
-        Self { lab, hub, reference, _runtime: runtime }
+        Self { lab, hub, reference, config, _runtime: runtime }
     }
 
     fn proposal(&self) -> Value {
@@ -166,6 +167,31 @@ fn what_is_new_waits_for_people() {
     let _ = channels.lab.service.finished_evaluation(&late, 60);
     std::thread::sleep(std::time::Duration::from_secs(6));
     assert_eq!(channels.taken(&id, &late), None);
+}
+
+#[test]
+fn a_lab_that_comes_to_ask_for_more_approvals_asks_them_of_channels_too() {
+    let mut channels = Channels::new();
+    let id = channels.active();
+    let _worker = channels.lab.service.worker();
+    channels.lab.service.add_user("sato", &["approver"]);
+    channels.lab.service.reconfigure(&channels.config.replace("approvals = 2", "approvals = 3"));
+    let shown = channels.show(&id);
+    assert_eq!(shown["approvals_needed"], 3);
+    let page = channels.lab.service.visitor().get(&format!("/channels/{id}?lang=ja")).has(200).text;
+    assert!(page.contains("有効な承認が現在の必要数に足りません"), "{page}");
+    let end = channels.branch("decay-1", "aozora-ja");
+    let waits = channels.reaches(&id, &end, "in_review");
+    assert!(channels.last_comment(&waits).contains("有効な承認は2件です（必要数3件）"));
+    // The third approval makes it whole again; the next branch goes by itself.
+    channels.approve(&id, "sato");
+    let next = channels.branch("decay-2", "aozora-ja");
+    let _ = channels.reaches(&id, &next, "published");
+    assert_eq!(channels.hub.commits(REPO, "decay-1"), Vec::<String>::new());
+    let shown = channels.show(&id);
+    let path = format!("/channels/{id}");
+    let again = channels.lab.service.session("sato").press(&path, &format!("{path}/approve"), "");
+    assert_eq!((shown["state"].as_str(), again.status), (Some("active"), 409), "enough is enough");
 }
 
 #[test]

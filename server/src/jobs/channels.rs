@@ -36,7 +36,9 @@ async fn tick(app: &App) -> Result<(), WebError> {
     let now = app.now();
     for channel in app.store.channels().await? {
         if channel.state == ChannelState::Active && channel.until > now {
-            channels::take(app, &channel).await?;
+            if let Err(error) = channels::take(app, &channel).await {
+                tracing::error!(channel = %channel.id, %error, "a channel could not be looked at");
+            }
         }
     }
     Ok(())

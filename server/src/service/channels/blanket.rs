@@ -6,7 +6,7 @@ use sekisho_domain::release::{ReleaseAction, ReleaseState};
 use sekisho_store::{Comment, Release, StoreError};
 use serde_json::{Value, json};
 
-use super::{digest, find, is_private, valid_approvals};
+use super::{digest, find, is_private, needed, valid_approvals};
 use crate::service::{people, releases};
 use crate::{App, WebError};
 
@@ -40,7 +40,7 @@ pub async fn carries(app: &App, release: &Release) -> Result<Result<(), Text>, W
             format!("包括承認の手本とした「{name}」が、承認時と同じ状態ではありません。"),
         );
     }
-    let (valid, needed) = (valid_approvals(app, &channel).await?.len(), channel.approvals_needed);
+    let (valid, needed) = (valid_approvals(app, &channel).await?.len(), needed(app, &channel));
     if valid < needed as usize {
         return not(
             format!("{valid} of the {needed} approvals of \"{}\" hold.", channel.name),

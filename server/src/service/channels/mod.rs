@@ -181,6 +181,23 @@ fn check(app: &App, proposed: &Proposed) -> Result<(), WebError> {
     Ok(())
 }
 
+/// How many approvals a channel needs: as many as when it was proposed, and no fewer than the lab asks for today.
+#[must_use]
+pub fn needed(app: &App, channel: &Channel) -> u32 {
+    channel.approvals_needed.max(app.config.approvals)
+}
+
+/// Whether people are asked to approve it: at first, and again when the lab has come to ask for more than there are, or when an
+/// approver has left.
+#[must_use]
+pub fn waits_for_approval(app: &App, channel: &Channel, valid: usize) -> bool {
+    match channel.state {
+        ChannelState::Proposed => true,
+        ChannelState::Active => valid < needed(app, channel) as usize,
+        ChannelState::Ended => false,
+    }
+}
+
 /// The approvals that count: of exactly this channel, by people who are approvers still and did not propose it.
 ///
 /// # Errors

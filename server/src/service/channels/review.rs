@@ -23,7 +23,8 @@ pub async fn approve(
     let id = channel.id.to_string();
     let may = releases::may_approve(actor, channel.author, &channel.project);
     people::on_record(app, actor, "channel.approve", &id, may).await?;
-    if channel.state != ChannelState::Proposed {
+    let so_far = valid_approvals(app, &channel).await?;
+    if !super::waits_for_approval(app, &channel, so_far.len()) {
         return Err(wrong_state(&channel, "approved"));
     }
     let now = app.now();
@@ -32,13 +33,9 @@ pub async fn approve(
         let ja = "この包括承認の期限は過ぎています。もう一度申請してください。";
         return Err(WebError::conflict("channel-expired", detail).or_ja(ja));
     }
-    let mut so_far: Vec<_> = valid_approvals(app, &channel).await?.iter().map(|a| a.user).collect();
-    so_far.push(actor.user.id);
-    so_far.sort();
-    so_far.dedup();
-    if so_far.len() >= channel.approvals_needed as usize {
+    if releases::are_enough(&so_far, actor.user.id, super::needed(app, &channel)) {
         channel.state = ChannelState::Active;
-        channel.active_since = Some(now);
+        channel.active_since.get_or_insert(now);
     }
     channel.updated = now;
     let approval = Approval {

@@ -31,8 +31,12 @@ pub enum Waits {
 pub async fn take(app: &App, channel: &Channel) -> Result<(), WebError> {
     let reference = releases::find(app, &channel.reference.to_string()).await?;
     for (checkpoint, waits) in waiting(app, channel).await? {
-        if waits == Waits::Ready {
-            make(app, channel, &reference, &checkpoint).await?;
+        if waits != Waits::Ready {
+            continue;
+        }
+        // One that fails keeps none of the others waiting.
+        if let Err(error) = make(app, channel, &reference, &checkpoint).await {
+            tracing::error!(channel = %channel.id, checkpoint = %checkpoint.id, %error, "no release was made");
         }
     }
     Ok(())

@@ -34,16 +34,17 @@ impl Chain {
     /// When the store fails.
     pub async fn of(app: &App, checkpoint: &Checkpoint) -> Result<Self, WebError> {
         let mut chain = Self { runs: Vec::new(), broken: None };
-        let (mut next, mut seen) = (app.store.run(checkpoint.run).await?, BTreeSet::new());
-        while let Some(run) = next.take().filter(|run| seen.insert(run.id)) {
-            if let Some(spec) = &run.spec {
-                next = runs::parent_of(app, spec).await?;
-                let named = spec["parent"]["run"].as_str();
-                chain.broken =
-                    named.filter(|_| next.is_none()).map(|parent| unknown_parent(&run.name, parent));
-            }
+        let Some(run) = app.store.run(checkpoint.run).await? else { return Ok(chain) };
+        for run in runs::line(app, run).await? {
             let reports = app.store.contamination(run.id).await?;
             chain.runs.push((run, reports));
+        }
+        if let Some((first, _)) = chain.runs.last()
+            && let Some(spec) = &first.spec
+            && let Some(parent) = spec["parent"]["run"].as_str()
+            && runs::parent_of(app, spec).await?.is_none()
+        {
+            chain.broken = Some(unknown_parent(&first.name, parent));
         }
         Ok(chain)
     }

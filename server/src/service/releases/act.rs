@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use sekisho_domain::release::{ReleaseAction, ReleaseState};
 use sekisho_domain::user::{Role, Scope};
 use sekisho_domain::{ReleaseId, Sha256, UserId};
@@ -105,7 +107,7 @@ pub fn may_approve(actor: &Actor, author: UserId, project: &str) -> Result<(), W
         return Err(WebError::forbidden("token-cannot-approve", detail));
     }
     if actor.user.id == author {
-        let detail = "You proposed this release; somebody else approves it.";
+        let detail = "You proposed this yourself; somebody else approves it.";
         return Err(WebError::forbidden("own-release", detail));
     }
     let makers = actor.makers();
@@ -150,12 +152,16 @@ async fn request(app: &App, actor: &Actor, release: Release, comment: &str) -> R
     step(app, actor, release, ReleaseAction::Request, comment).await
 }
 
+/// Whether the approvals so far and one more person's make as many as are needed. A person counts once.
+#[must_use]
+pub fn are_enough(so_far: &[Approval], one_more: UserId, needed: u32) -> bool {
+    let people: BTreeSet<UserId> = so_far.iter().map(|approval| approval.user).chain([one_more]).collect();
+    people.len() >= needed as usize
+}
+
 async fn approve(app: &App, actor: &Actor, mut release: Release, comment: &str) -> Result<Release, WebError> {
-    let mut people_so_far: Vec<_> = valid_approvals(app, &release).await?.iter().map(|a| a.user).collect();
-    people_so_far.push(actor.user.id);
-    people_so_far.sort();
-    people_so_far.dedup();
-    let enough = people_so_far.len() >= super::needed(app, &release) as usize;
+    let so_far = valid_approvals(app, &release).await?;
+    let enough = are_enough(&so_far, actor.user.id, super::needed(app, &release));
     release.state = release.state.after(ReleaseAction::Approve, enough)?;
     release.updated = app.now();
     let approval = approval(app, actor, &release, ApprovalKind::Approval, comment)?;

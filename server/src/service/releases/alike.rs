@@ -1,5 +1,3 @@
-use std::collections::BTreeMap;
-
 use sekisho_store::{Checkpoint, Release};
 
 use super::propose::{Proposal, blank, fill};
@@ -30,22 +28,11 @@ pub async fn alike(
     let proposal = Proposal {
         lineage: toml::to_string(&file).map_err(WebError::internal)?,
         path: reference.path.clone(),
-        parents: texts(app, reference.parents.iter()).await?,
-        files: texts(app, reference.files.iter().filter(|(path, _)| given(path))).await?,
+        parents: facts::texts(app, reference.parents.iter().collect()).await?,
+        files: facts::texts(app, reference.files.iter().filter(|(path, _)| given(path)).collect()).await?,
         announcement: None,
         missing: Some(missing.cloned().collect()),
     };
     fill(app, &mut release, checkpoint, &proposal).await?;
     Ok(release)
-}
-
-async fn texts<'r>(
-    app: &App,
-    keys: impl Iterator<Item = (&'r String, &'r String)>,
-) -> Result<BTreeMap<String, String>, WebError> {
-    let mut texts = BTreeMap::new();
-    for (path, key) in keys {
-        texts.insert(path.clone(), facts::text(app, path, key).await?);
-    }
-    Ok(texts)
 }

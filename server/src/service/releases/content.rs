@@ -113,13 +113,8 @@ pub fn place(app: &App, release: &Release) -> Option<String> {
 /// # Errors
 /// When a text is missing from the blob store.
 pub async fn bundle(app: &App, release: &Release, checkpoint: &Checkpoint) -> Result<Bundle, WebError> {
-    let mut texts = Vec::new();
-    for (path, key) in release.files.iter().filter(|(path, _)| *path != ANNOUNCEMENT) {
-        texts.push((path.as_str(), facts::text(app, path, key).await?));
-    }
-    for (path, key) in &release.generated {
-        texts.push((path.as_str(), facts::text(app, path, key).await?));
-    }
+    let given = release.files.iter().filter(|(path, _)| *path != ANNOUNCEMENT);
+    let texts = facts::texts(app, given.chain(&release.generated).collect()).await?;
     let (_, section) = lineage(&release.lineage)?;
     let out = settings::published(app, release, &section.repo).await?;
     // An earlier content of this release that was committed there, and whose permit fell, is replaced like a release of before.
@@ -145,7 +140,7 @@ pub async fn bundle(app: &App, release: &Release, checkpoint: &Checkpoint) -> Re
 /// 422 naming repository, branch, tag or file.
 pub(super) fn check_names(app: &App, release: &Release, checkpoint: &Checkpoint) -> Result<(), WebError> {
     let paths = release.files.keys().filter(|path| *path != ANNOUNCEMENT);
-    let texts = paths.map(|path| (path.as_str(), String::new())).collect();
+    let texts = paths.map(|path| (path.clone(), String::new())).collect();
     let bundle = named(app, release, checkpoint, texts)?;
     bundle.check().map_err(|error| WebError::refused("release-target", error.to_string()).or_ja(error.ja()))
 }
@@ -154,7 +149,7 @@ fn named(
     app: &App,
     release: &Release,
     checkpoint: &Checkpoint,
-    texts: Vec<(&str, String)>,
+    texts: BTreeMap<String, String>,
 ) -> Result<Bundle, WebError> {
     let (_, section) = lineage(&release.lineage)?;
     let folder = match &release.prepared {
@@ -165,9 +160,9 @@ fn named(
         .iter()
         .map(|entry| BundleFile::local(entry, folder.join(&entry.path)))
         .collect();
-    let cards = [("README.md", release.card_en.clone()), ("README_ja.md", release.card_ja.clone())];
-    let texts = cards.into_iter().chain(texts);
-    files.extend(texts.map(|(path, text)| BundleFile::memory(path, text.into_bytes())));
+    let cards = [("README.md", &release.card_en), ("README_ja.md", &release.card_ja)];
+    files.extend(cards.map(|(path, text)| BundleFile::memory(path, text.clone().into_bytes())));
+    files.extend(texts.into_iter().map(|(path, text)| BundleFile::memory(&path, text.into_bytes())));
     Ok(Bundle {
         repo: section.repo,
         revision: section.revision,

@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use sekisho_domain::lineage::LineageFile;
 use sekisho_domain::parse_toml;
 use sekisho_policy::{Facts, ReleasedFile, Trained};
@@ -66,8 +68,20 @@ async fn released_texts(app: &App, release: &Release) -> Result<Vec<ReleasedFile
         bytes: text.clone().into_bytes(),
     };
     let mut texts: Vec<ReleasedFile> = cards.into_iter().map(card).collect();
-    for (path, key) in release.files.iter().filter(|(path, _)| *path != ANNOUNCEMENT) {
-        texts.push(ReleasedFile { path: path.clone(), bytes: text(app, path, key).await?.into_bytes() });
+    let given = release.files.iter().filter(|(path, _)| *path != ANNOUNCEMENT).collect();
+    let given = self::texts(app, given).await?;
+    texts.extend(given.into_iter().map(|(path, text)| ReleasedFile { path, bytes: text.into_bytes() }));
+    Ok(texts)
+}
+
+/// Texts of a release by their paths, from the blob store.
+///
+/// # Errors
+/// When one is gone, or is no text.
+pub async fn texts(app: &App, keys: Vec<(&String, &String)>) -> Result<BTreeMap<String, String>, WebError> {
+    let mut texts = BTreeMap::new();
+    for (path, key) in keys {
+        texts.insert(path.clone(), text(app, path, key).await?);
     }
     Ok(texts)
 }

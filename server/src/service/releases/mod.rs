@@ -41,7 +41,7 @@ use sekisho_store::{Approval, ApprovalKind, Release, User};
 
 use crate::{App, Noun, WebError};
 
-pub use act::{COMMENTERS, act, comment, has_hub, link_makers, may_approve};
+pub use act::{COMMENTERS, act, are_enough, comment, has_hub, link_makers, may_approve};
 pub use against::{AgainstPublished, TaskDifference, against_published};
 pub use alike::alike;
 pub use ancestors::{ancestors, models_out_of, out_of, tokens_of};
@@ -49,6 +49,7 @@ pub use announcement::check_announcement;
 pub use card::{edit_card, editable};
 pub use content::{bundle, model_files, place, released_files};
 pub use export::{Export, Piece, export, may_export, note_export};
+pub use facts::texts;
 pub use judge::{begin, judge_facts, leave_channel, today};
 pub use leave::{Leave, leave};
 pub use permit::holds;

@@ -46,8 +46,9 @@ async fn rejudge_one(app: &App, actor: Option<&Actor>, mut release: Release) -> 
     judge::fix(app, &mut release, &checkpoint).await?;
     release.publish_at = None;
     release.updated = app.now();
+    let fixed = release.decision.clone().unwrap_or_default();
     let detail = serde_json::json!({
-        "state": release.state, "verdict": decision.verdict, "policy": decision.policy, "void_approvals": void,
+        "state": release.state, "verdict": fixed["verdict"], "policy": fixed["policy"], "void_approvals": void,
     });
     let (action, object) = ("release.rejudge", release.id.to_string());
     let audit = match actor {

@@ -143,6 +143,7 @@ pub(super) async fn end(
 async fn view(app: &App, channel: Channel) -> Result<ChannelView, WebError> {
     let valid = channels::valid_approvals(app, &channel).await?;
     let taken = app.store.channel_releases(channel.id).await?;
+    let approvals_needed = channels::needed(app, &channel);
     let approval = |approval: Approval| ApprovalView {
         user: approval.user_name,
         comment: approval.comment,
@@ -160,7 +161,7 @@ async fn view(app: &App, channel: Channel) -> Result<ChannelView, WebError> {
         until: channel.until,
         digest: channel.digest,
         approvals: valid.into_iter().map(approval).collect(),
-        approvals_needed: channel.approvals_needed,
+        approvals_needed,
         active_since: channel.active_since,
         releases: taken.into_iter().map(|(checkpoint, release)| Taken { checkpoint, release }).collect(),
         version: channel.version,

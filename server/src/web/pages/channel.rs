@@ -70,6 +70,8 @@ struct Facts {
     valid: Vec<Approval>,
     waiting: Vec<(Checkpoint, Waits)>,
     taken: Vec<(Checkpoint, Release)>,
+    needed: u32,
+    waits_for_approval: bool,
     has_hub: bool,
 }
 
@@ -125,11 +127,14 @@ async fn load(app: &App, key: &str) -> Result<Facts, WebError> {
         taken.push((checkpoint, releases::find(app, &release.to_string()).await?));
     }
     let author = app.store.user(channel.author).await?;
+    let valid = service::valid_approvals(app, &channel).await?;
     Ok(Facts {
+        needed: service::needed(app, &channel),
+        waits_for_approval: service::waits_for_approval(app, &channel, valid.len()),
         author: author.map_or_else(|| channel.author.to_string(), |user| user.name),
         reference: releases::find(app, &channel.reference.to_string()).await?,
         given: app.store.channel_approvals(channel.id).await?,
-        valid: service::valid_approvals(app, &channel).await?,
+        valid,
         waiting: service::waiting(app, &channel).await?,
         taken,
         has_hub: releases::has_hub(app).is_ok(),
@@ -141,7 +146,7 @@ fn page(frame: Frame, facts: &Facts, notice: Option<String>, typed: String) -> C
     let channel = &facts.channel;
     let user = frame.user.as_ref();
     let state = channels::state(&frame, channel);
-    let waits_for_approval = state == ChannelState::Proposed.as_str();
+    let waits_for_approval = facts.waits_for_approval && state != "expired";
     let hindrance = hindrance(user, facts).filter(|_| waits_for_approval);
     let is_over = state == ChannelState::Ended.as_str();
     let counts = |approval: &Approval| facts.valid.contains(approval);
@@ -157,7 +162,7 @@ fn page(frame: Frame, facts: &Facts, notice: Option<String>, typed: String) -> C
         facts: list(&frame, facts),
         reference: (format!("/releases/{}", facts.reference.id), facts.reference.name.clone()),
         digest: channel.digest.to_string(),
-        count: format!("{} / {}", facts.valid.len(), channel.approvals_needed),
+        count: format!("{} / {}", facts.valid.len(), facts.needed),
         approvals: facts
             .given
             .iter()
@@ -184,13 +189,22 @@ fn page(frame: Frame, facts: &Facts, notice: Option<String>, typed: String) -> C
                     || user.has(Role::Admin)
             }),
         why_not: hindrance.map(|key| frame.t(key)),
-        alarm: (channel.state == ChannelState::Active && !facts.has_hub)
-            .then(|| frame.t("channels.no_hub").to_owned()),
+        alarm: alarm(&frame, facts),
         notice,
         typed,
         version: channel.version,
         frame,
     }
+}
+
+/// Why an active channel lets nothing out.
+fn alarm(frame: &Frame, facts: &Facts) -> Option<String> {
+    let key = match facts.channel.state {
+        ChannelState::Active if facts.waits_for_approval => "channels.too_few",
+        ChannelState::Active if !facts.has_hub => "channels.no_hub",
+        _ => return None,
+    };
+    Some(frame.t(key).to_owned())
 }
 
 /// The catalogue key of what stands between this person and an approval.
@@ -316,6 +330,8 @@ pub(super) mod tests {
             valid: vec![approval],
             waiting: vec![(checkpoint.clone(), Waits::Evaluation)],
             taken: vec![(checkpoint, fixtures::release())],
+            needed: 2,
+            waits_for_approval: true,
             has_hub: false,
         }
     }

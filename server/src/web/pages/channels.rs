@@ -51,7 +51,8 @@ pub(crate) async fn show(State(app): State<App>, frame: Frame) -> Result<Respons
     for channel in app.store.channels().await? {
         let valid = channels::valid_approvals(&app, &channel).await?.len();
         let taken = app.store.channel_releases(channel.id).await?.len();
-        rows.push(row(&frame, &channel, valid, taken));
+        let approvals = format!("{valid} / {}", channels::needed(&app, &channel));
+        rows.push(row(&frame, &channel, approvals, taken));
     }
     parts::page(&page(frame, rows))
 }
@@ -99,14 +100,14 @@ fn page(frame: Frame, rows: Vec<ChannelRow>) -> ChannelsPage {
     ChannelsPage { frame, how, rows }
 }
 
-fn row(frame: &Frame, channel: &Channel, valid: usize, taken: usize) -> ChannelRow {
+fn row(frame: &Frame, channel: &Channel, approvals: String, taken: usize) -> ChannelRow {
     ChannelRow {
         href: format!("/channels/{}", channel.id),
         name: channel.name.clone(),
         state: state(frame, channel),
         runs: channel.runs.clone(),
         takes: frame.word("channel_takes", channel.takes),
-        approvals: format!("{valid} / {}", channel.approvals_needed),
+        approvals,
         until: frame.stamp(&channel.until),
         releases: taken,
     }
@@ -122,7 +123,7 @@ pub(super) fn state(frame: &Frame, channel: &Channel) -> &'static str {
 
 #[cfg(test)]
 pub(super) fn samples(frame: &Frame) -> Vec<String> {
-    let rows = vec![row(frame, &super::channel::tests::channel(), 1, 3)];
+    let rows = vec![row(frame, &super::channel::tests::channel(), "1 / 2".to_owned(), 3)];
     [page(frame.clone(), rows), page(frame.clone(), Vec::new())]
         .map(|page| page.render().expect("renders"))
         .to_vec()

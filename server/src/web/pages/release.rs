@@ -1,7 +1,5 @@
 //! `/releases/{id}`: what is to be released, what the policy says, who has approved exactly this, and what comes next.
 
-use std::collections::BTreeMap;
-
 use axum::Form;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -142,8 +140,8 @@ pub(super) async fn refused(
 async fn load(app: &App, frame: &Frame, key: &str) -> Result<Facts, WebError> {
     let release = releases::find(app, key).await?;
     let checkpoint = checkpoints::find(app, &release.checkpoint.to_string()).await?;
-    let texts = read(app, &release.files).await?;
-    let parents = read(app, &release.parents).await?;
+    let texts = releases::texts(app, release.files.iter().collect()).await?;
+    let parents = releases::texts(app, release.parents.iter().collect()).await?;
     let files = published(app, &release, &checkpoint).await?;
     let mut more = more(app, frame, &release, &checkpoint).await?;
     let model = Scored::load(app, checkpoint, None).await?;
@@ -259,17 +257,6 @@ async fn more(
         is_pending: releases::is_pending(app, release).await?,
         ..MoreFacts::default()
     })
-}
-
-/// Texts from the blob store, by path.
-async fn read(app: &App, keys: &BTreeMap<String, String>) -> Result<BTreeMap<String, String>, WebError> {
-    let mut texts = BTreeMap::new();
-    for (path, key) in keys {
-        if let Some(bytes) = app.blobs.get(key).await? {
-            texts.insert(path.clone(), String::from_utf8_lossy(&bytes).into_owned());
-        }
-    }
-    Ok(texts)
 }
 
 #[cfg(test)]
