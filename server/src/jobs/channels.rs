@@ -35,10 +35,9 @@ async fn tick(app: &App) -> Result<(), WebError> {
     }
     let now = app.now();
     for channel in app.store.channels().await? {
-        if channel.state == ChannelState::Active && channel.until > now {
-            if let Err(error) = channels::take(app, &channel).await {
-                tracing::error!(channel = %channel.id, %error, "a channel could not be looked at");
-            }
+        let takes = channel.state == ChannelState::Active && channel.until > now;
+        if takes && let Err(error) = channels::take(app, &channel).await {
+            tracing::error!(channel = %channel.id, %error, "a channel could not be looked at");
         }
     }
     Ok(())
