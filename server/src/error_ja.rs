@@ -10,6 +10,8 @@ use crate::web::i18n::Words as _;
 pub enum Noun {
     /// A training run.
     Run,
+    /// Something that happened to a run.
+    Event,
     /// A checkpoint.
     Checkpoint,
     /// An evaluation.
@@ -51,6 +53,7 @@ impl Noun {
     pub(crate) const fn en(self) -> &'static str {
         match self {
             Self::Run => "run",
+            Self::Event => "event of this run",
             Self::Checkpoint => "checkpoint",
             Self::Evaluation => "evaluation",
             Self::TaskIn => "task in evaluation",
@@ -75,6 +78,7 @@ impl Noun {
     const fn key(self) -> &'static str {
         match self {
             Self::Run => "run",
+            Self::Event => "event",
             Self::Checkpoint => "checkpoint",
             Self::Evaluation => "evaluation",
             Self::TaskIn => "task_in",

@@ -142,6 +142,7 @@ impl Server {
             tokio::spawn(jobs::prepare::run(self.app.clone(), self.queues.preparations)),
             tokio::spawn(jobs::schedule::run(self.app.clone())),
             tokio::spawn(jobs::channels::run(self.app.clone())),
+            tokio::spawn(jobs::stalls::run(self.app.clone())),
         ];
         let worker = self.worker.map(|worker| tokio::spawn(worker.run(stop.clone())));
         let (mut stopped, mut deadline) = (stop.clone(), stop);

@@ -82,6 +82,7 @@ mod tests {
             lr: Some(1e-3),
             grad_norm: Some(0.5),
             seconds: Some(0.1),
+            ..MetricRow::default()
         };
         let mut log = Log::open_at(&path, 0).expect("a new log");
         (1..=5).for_each(|step| log.row(&row(step)).expect("a row"));

@@ -151,6 +151,7 @@ impl Run {
             lr: Some(lr),
             grad_norm: Some(grad_norm),
             seconds: Some(started.elapsed().as_secs_f64()),
+            ..MetricRow::default()
         })
     }
 

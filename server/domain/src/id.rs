@@ -63,6 +63,8 @@ macro_rules! ids {
 ids! {
     /// A training run.
     RunId = "run",
+    /// Something that happened to a run.
+    EventId = "event",
     /// A checkpoint that a run handed over.
     CheckpointId = "checkpoint",
     /// One checkpoint examined on one suite.

@@ -1,12 +1,23 @@
 //! A training run: registered once, reported to as it goes.
 
-use std::fmt;
-use std::str::FromStr;
+mod detect;
+mod devices;
+mod metric;
+mod plan;
+mod segment;
+mod sketch;
 
 use serde::{Deserialize, Serialize};
 
 use crate::state::named;
-use crate::{Step, Timestamp, Tokens};
+use crate::{EventId, Step, Timestamp};
+
+pub use detect::{Detectors, Finding};
+pub use devices::Devices;
+pub use metric::{MOST_NAMES, MetricRow, is_metric_name};
+pub use plan::{Plan, Planned};
+pub use segment::{LEAST_PATIENCE, Segment, segment_of};
+pub use sketch::Sketch;
 
 named! {
     /// Where a run stands.
@@ -43,39 +54,30 @@ named! {
         Failed = "failed",
         /// What computes from here on; the note is a [`Devices`].
         Devices = "devices",
+        /// A reported value is not a number, or infinite.
+        NotFinite = "not_finite",
+        /// Nothing was reported for longer than usual.
+        Stalled = "stalled",
         /// Anything else, in words.
         Note = "note",
     }
 }
 
-/// One line of `log.jsonl`, and one row of a metrics batch. All values are of this update.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct MetricRow {
-    /// Update number, from 1.
-    pub step: Step,
-    /// Training targets seen up to and including this update.
-    pub tokens: Tokens,
-    /// `ce + z_loss`, nats per target.
-    #[serde(default)]
-    pub loss: Option<f64>,
-    /// Cross-entropy, nats per target.
-    #[serde(default)]
-    pub ce: Option<f64>,
-    /// Weighted z-loss.
-    #[serde(default)]
-    pub z_loss: Option<f64>,
-    /// Learning rate applied in this update.
-    #[serde(default)]
-    pub lr: Option<f64>,
-    /// Global L2 norm of the gradient before clipping.
-    #[serde(default)]
-    pub grad_norm: Option<f64>,
-    /// Wall time of this update.
-    #[serde(default)]
-    pub seconds: Option<f64>,
+named! {
+    /// How sure it is that something happened.
+    EventStatus {
+        /// The trainer or a person said so.
+        Reported = "reported",
+        /// A detector thinks so; nobody has looked yet.
+        Proposed = "proposed",
+        /// A person has looked and agrees.
+        Confirmed = "confirmed",
+        /// A person has looked and disagrees; it is not drawn.
+        Dismissed = "dismissed",
+    }
 }
 
-/// Something that happened to a run.
+/// Something that happened to a run, as it is told.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunEvent {
     /// What happened.
@@ -90,58 +92,46 @@ pub struct RunEvent {
     pub at: Option<Timestamp>,
 }
 
-/// What computes, as the note of [`EventKind::Devices`] writes it: `64 × NVIDIA H200`, `2 × CPU thread`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Devices {
-    /// How many.
-    pub count: u64,
-    /// Name of one of them.
-    pub name: String,
+/// The same as it is kept: with who said so, and what people made of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct KeptEvent {
+    /// Its id.
+    pub id: EventId,
+    /// What happened.
+    pub kind: EventKind,
+    /// At which update.
+    pub step: Step,
+    /// In a sentence.
+    pub note: String,
+    /// When.
+    pub at: Timestamp,
+    /// How sure it is.
+    pub status: EventStatus,
+    /// Who said so: a user's name, or `detector`.
+    pub by: String,
+    /// What the detector saw.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<Finding>,
+    /// How long training stood still, where that is what happened [s].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lost_seconds: Option<f64>,
+    /// Who confirmed or dismissed it, or wrote the note.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decided_by: Option<String>,
+    /// When.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decided_at: Option<Timestamp>,
+    /// Why, or what it was.
+    #[serde(default)]
+    pub remark: String,
+    /// Grows with every change.
+    pub version: u64,
 }
 
-impl Devices {
-    /// The name of a device that is no accelerator.
-    pub const CPU_THREAD: &'static str = "CPU thread";
-
-    /// Whether the processor of the machine computes.
+impl KeptEvent {
+    /// Whether it is drawn on curves and counts as an alert.
     #[must_use]
-    pub fn is_cpu(&self) -> bool {
-        self.name == Self::CPU_THREAD
-    }
-}
-
-impl fmt::Display for Devices {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} × {}", self.count, self.name)
-    }
-}
-
-impl FromStr for Devices {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let parts = text.split_once(" × ").and_then(|(count, name)| Some((count.parse().ok()?, name.trim())));
-        let parts = parts.filter(|(count, name)| *count > 0_u64 && !name.is_empty());
-        let (count, name) = parts.ok_or_else(|| {
-            format!("\"{text}\" does not say what computes: write a number, × and a name, as in \"64 × NVIDIA H200\" or \"2 × CPU thread\"")
-        })?;
-        Ok(Self { count, name: name.to_owned() })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Devices;
-
-    #[test]
-    fn what_computes_is_read_as_it_is_written() {
-        for text in ["64 × NVIDIA H200", "2 × CPU thread", "1 × a × b"] {
-            let devices: Devices = text.parse().expect(text);
-            assert_eq!((devices.to_string(), devices.is_cpu()), (text.to_owned(), text.contains("CPU")));
-        }
-        for bad in ["", "H200", "64 x H200", "0 × H200", "-1 × H200", "64 × ", "many × H200"] {
-            let error = bad.parse::<Devices>().expect_err(bad);
-            assert!(error.contains("64 × NVIDIA H200"), "{error}");
-        }
+    pub fn holds(&self) -> bool {
+        self.status != EventStatus::Dismissed
     }
 }

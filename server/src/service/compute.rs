@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use sekisho_domain::Step;
-use sekisho_domain::run::{Devices, EventKind, MetricRow, RunEvent};
+use sekisho_domain::run::{Devices, EventKind, KeptEvent, MetricRow};
 use sekisho_store::Checkpoint;
 
 use crate::{App, WebError};
@@ -38,7 +38,7 @@ pub async fn of_checkpoint(app: &App, checkpoint: &Checkpoint) -> Result<Vec<Spe
 /// None unless every one of the updates has a row with its seconds and it is known what computed it.
 fn spent(
     rows: &[MetricRow],
-    events: &[RunEvent],
+    events: &[KeptEvent],
     updates: std::ops::RangeInclusive<u64>,
 ) -> Option<Vec<Spent>> {
     let devices = devices(events)?;
@@ -61,41 +61,32 @@ fn spent(
 
 /// What computed from which update on. None where two events of one update contradict each other: an event that is said twice is kept
 /// once, so that which of them held last is not known.
-fn devices(events: &[RunEvent]) -> Option<Vec<(&RunEvent, Devices)>> {
+fn devices(events: &[KeptEvent]) -> Option<Vec<(&KeptEvent, Devices)>> {
     let of_kind = events.iter().filter(|event| event.kind == EventKind::Devices);
     let read = of_kind.filter_map(|event| Some((event, event.note.parse().ok()?)));
-    let read: Vec<(&RunEvent, Devices)> = read.collect();
+    let read: Vec<(&KeptEvent, Devices)> = read.collect();
     let agree =
-        |(a, left): &(&RunEvent, Devices)| read.iter().all(|(b, right)| a.step != b.step || left == right);
+        |(a, left): &(&KeptEvent, Devices)| read.iter().all(|(b, right)| a.step != b.step || left == right);
     read.iter().all(agree).then_some(read)
 }
 
 #[cfg(test)]
 mod tests {
-    use sekisho_domain::{Timestamp, Tokens};
+    use sekisho_domain::Timestamp;
 
     use super::*;
+    use crate::web::pages::fixtures;
 
     fn row(step: u64, seconds: Option<f64>) -> MetricRow {
-        let step = Step(step);
-        MetricRow {
-            step,
-            tokens: Tokens(0),
-            loss: None,
-            ce: None,
-            z_loss: None,
-            lr: None,
-            grad_norm: None,
-            seconds,
-        }
+        MetricRow { step: Step(step), seconds, ..MetricRow::default() }
     }
 
-    fn event(step: u64, note: &str, at: i64) -> RunEvent {
-        let at = Some(Timestamp::from_unix_ms(at));
-        RunEvent { kind: EventKind::Devices, step: Step(step), note: note.to_owned(), at }
+    fn event(step: u64, note: &str, at: i64) -> KeptEvent {
+        let at = Timestamp::from_unix_ms(at);
+        KeptEvent { kind: EventKind::Devices, at, ..fixtures::event(step, note) }
     }
 
-    fn said(rows: &[MetricRow], events: &[RunEvent], last: u64) -> Option<Vec<String>> {
+    fn said(rows: &[MetricRow], events: &[KeptEvent], last: u64) -> Option<Vec<String>> {
         let all = spent(rows, events, 1..=last)?;
         Some(all.iter().map(|spent| format!("{} {}", spent.devices, spent.seconds)).collect())
     }

@@ -1,14 +1,11 @@
-use sekisho_domain::run::{Devices, EventKind, RunEvent, RunState};
-use sekisho_domain::wire::{MetricsAccepted, MetricsBatch, RegisterRun, RunView};
+use sekisho_domain::run::RunState;
+use sekisho_domain::wire::{RegisterRun, RunView};
 use sekisho_domain::{RunId, Sha256, Step, Tokens, canonical_json};
 use sekisho_store::Run;
 use serde_json::Value;
 
 use super::corpora;
 use crate::{App, Noun, WebError};
-
-/// Rows in one metrics batch; a client splits larger ones.
-const MAX_ROWS: usize = 10_000;
 
 /// A run and those that it descends from, as their specifications name them (`[parent] run`, a name or an id), nearest first. It ends
 /// at a run that nobody registered, and goes no circle.
@@ -155,59 +152,6 @@ fn check_name(name: &str) -> Result<(), WebError> {
         "\"{name}\" cannot be a run's name: use up to 100 letters, digits, '.', '_' and '-', beginning with a letter or a digit."
     );
     Err(WebError::bad_request("run-name", detail))
-}
-
-/// Takes a batch of metrics exactly once.
-///
-/// # Errors
-/// 404, 400 for too many rows.
-pub async fn metrics(app: &App, key: &str, batch: &MetricsBatch) -> Result<MetricsAccepted, WebError> {
-    if batch.rows.len() > MAX_ROWS {
-        let detail = format!(
-            "The batch has {} rows; at most {MAX_ROWS} are taken at once. Send it in parts.",
-            batch.rows.len()
-        );
-        return Err(WebError::bad_request("batch-size", detail));
-    }
-    let run = find(app, key).await?;
-    let accepted = app.store.append_metrics(run.id, batch, app.now()).await?;
-    if run.state == RunState::Registered {
-        app.store.set_run_state(run.id, RunState::Running, app.now()).await?;
-    }
-    app.events.publish(format!("run:{}", run.id), "metrics");
-    Ok(accepted)
-}
-
-/// Takes an event; those that say how the run stands also change its state.
-///
-/// # Errors
-/// 404, 400 for an event of kind `devices` whose note does not say what computes.
-pub async fn event(app: &App, key: &str, event: &RunEvent) -> Result<(), WebError> {
-    let run = find(app, key).await?;
-    if event.kind == EventKind::Devices {
-        event.note.parse::<Devices>().map_err(|error| {
-            let ja = format!(
-                "計算デバイスを「{}」から読み取れません。「64 × NVIDIA H200」「2 × CPU thread」のように、個数、×、名前の順に記載してください。",
-                event.note
-            );
-            WebError::bad_request("run-event", format!("{error}.")).or_ja(ja)
-        })?;
-    }
-    let now = app.now();
-    app.store.add_event(run.id, event, now).await?;
-    let state = match event.kind {
-        EventKind::Started | EventKind::Resumed => Some(RunState::Running),
-        EventKind::Finished => Some(RunState::Finished),
-        EventKind::Failed => Some(RunState::Failed),
-        _ => None,
-    };
-    if let Some(state) = state {
-        app.store.set_run_state(run.id, state, now).await?;
-        // The last checkpoint of a finished run is evaluated whatever its step is.
-        app.ingest.notify_one();
-    }
-    app.events.publish(format!("run:{}", run.id), "event");
-    Ok(())
 }
 
 /// The API's view of a run.

@@ -23,13 +23,17 @@ use crate::{App, Noun, WebError};
 pub fn router() -> Router<App> {
     use pages::{
         audit, channel, channels, checkpoint, corpora, corpus, evaluation, leaderboard, login, login_command,
-        overview, policies, queue, release, release_claims, releases, run, runs, samples, search, settings,
+        overview, policies, queue, release, release_claims, releases, run, run_event, run_plan, runs,
+        samples, search, settings,
     };
     Router::new()
         .route("/", get(overview::show))
         .route("/runs", get(runs::show))
         .route("/runs/{run}", get(run::show))
         .route("/runs/{run}/metrics.csv", get(run::metrics_csv))
+        .route("/runs/{run}/plan", post(run_plan::change))
+        .route("/runs/{run}/events/{event}", get(run_event::show))
+        .route("/runs/{run}/events/{event}/{action}", post(run_event::decide))
         .route("/leaderboard", get(leaderboard::show))
         .route("/leaderboard.csv", get(leaderboard::csv))
         .route("/leaderboard.json", get(leaderboard::json))

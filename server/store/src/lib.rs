@@ -6,6 +6,7 @@
 mod audit;
 mod channels;
 mod checkpoints;
+mod chunk;
 mod contamination;
 mod corpora;
 mod error;
@@ -16,6 +17,7 @@ mod policies;
 mod projects;
 mod queue;
 mod releases;
+mod reports;
 mod runs;
 mod sign_in;
 #[cfg(test)]
@@ -40,12 +42,14 @@ pub use releases::{
     Approval, ApprovalKind, CardEdits, Comment, HubCommit, Prepared, PublishStep, Release, ReleaseRepository,
     StepState,
 };
+pub use reports::{Appended, EventDecision, ReportRepository};
 pub use runs::{Run, RunRepository};
 pub use sign_in::{LoginRequest, Password, SignInRepository};
 
 /// Everything the service keeps. `sqlite::SqliteStore` implements it; PostgreSQL will by the same story tests.
 pub trait Store:
     RunRepository
+    + ReportRepository
     + CheckpointRepository
     + EvaluationRepository
     + QueueRepository
@@ -64,6 +68,7 @@ pub trait Store:
 
 impl<T> Store for T where
     T: RunRepository
+        + ReportRepository
         + CheckpointRepository
         + EvaluationRepository
         + QueueRepository

@@ -46,10 +46,9 @@ pub trait ListRepository: Send + Sync {
     /// Of each run the evaluation of its newest checkpoint that has a score on the named suite.
     async fn newest_scored(&self, runs: &[(RunId, String)])
     -> Result<HashMap<RunId, Evaluation>, StoreError>;
-    /// The loss of several runs in so many equal parts of the steps between their first and last report, each the mean of the first few
-    /// rows in it. The cost does not depend on how many rows a run has.
-    async fn loss_sketches(&self, runs: &[RunId], parts: u32)
-    -> Result<HashMap<RunId, Vec<f64>>, StoreError>;
+    /// The loss of several runs in a few dozen means; runs that have reported nothing are absent. The cost does not depend on how many
+    /// rows a run has.
+    async fn loss_sketches(&self, runs: &[RunId]) -> Result<HashMap<RunId, Vec<f64>>, StoreError>;
     /// Items that are not finished, each with its suite: what gave up first, then what runs, then what waits, in the order in which
     /// it will be taken.
     async fn open_work(&self, limit: u32) -> Result<Vec<(WorkRow, String)>, StoreError>;

@@ -1,9 +1,10 @@
+use std::collections::HashMap;
+
 use async_trait::async_trait;
-use sekisho_domain::run::{MetricRow, RunEvent, RunState};
-use sekisho_domain::wire::{MetricsAccepted, MetricsBatch};
+use sekisho_domain::run::{Planned, RunState};
 use sekisho_domain::{RunId, Sha256, Step, Timestamp, Tokens};
 
-use crate::StoreError;
+use crate::{AuditEntry, StoreError};
 
 /// A training run.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,7 +37,7 @@ pub struct Run {
     pub updated: Timestamp,
 }
 
-/// Runs, their metrics and events. Metric rows are never joined into run lists.
+/// Runs and their plans. What they report is in [`crate::ReportRepository`], and never joined into lists of runs.
 #[async_trait]
 pub trait RunRepository: Send + Sync {
     /// Adds a run. [`StoreError::Conflict`] when the name is taken.
@@ -49,17 +50,12 @@ pub trait RunRepository: Send + Sync {
     async fn runs(&self, limit: u32) -> Result<Vec<Run>, StoreError>;
     /// Changes the state.
     async fn set_run_state(&self, id: RunId, state: RunState, now: Timestamp) -> Result<(), StoreError>;
-    /// Appends a batch exactly once by (run, writer, seq) and moves the run's step, tokens and loss forward.
-    async fn append_metrics(
-        &self,
-        id: RunId,
-        batch: &MetricsBatch,
-        now: Timestamp,
-    ) -> Result<MetricsAccepted, StoreError>;
-    /// All rows of a run by step.
-    async fn metrics(&self, id: RunId) -> Result<Vec<MetricRow>, StoreError>;
-    /// Adds an event; the same (kind, step, note) twice is one event.
-    async fn add_event(&self, id: RunId, event: &RunEvent, now: Timestamp) -> Result<(), StoreError>;
-    /// Events by step.
-    async fn events(&self, id: RunId) -> Result<Vec<RunEvent>, StoreError>;
+    /// Those in a state, the one that reported longest ago first.
+    async fn runs_in(&self, state: RunState) -> Result<Vec<Run>, StoreError>;
+    /// Plans what a run takes; the newest plan holds, the others are its history.
+    async fn add_plan(&self, id: RunId, planned: &Planned, audit: &AuditEntry) -> Result<(), StoreError>;
+    /// All plans of a run, newest first.
+    async fn plans(&self, id: RunId) -> Result<Vec<Planned>, StoreError>;
+    /// The plan that holds for each run that has one.
+    async fn plans_in_force(&self) -> Result<HashMap<RunId, Planned>, StoreError>;
 }

@@ -71,7 +71,7 @@ impl Reporter {
         let (wake, woken) = mpsc::sync_channel(1);
         let (say, notes) = mpsc::channel();
         let mut teller = Teller::new(client, subject);
-        if let Err(error) = teller.find_run() {
+        if let Err(error) = teller.hello() {
             if !error.is_temporary() {
                 return Err(error);
             }
@@ -120,6 +120,9 @@ impl Reporter {
 struct Told {
     /// The run's id on the server.
     run: Option<RunId>,
+    /// The process that wrote last, as it named itself: the one that goes on from here follows it.
+    #[serde(default)]
+    writer: String,
     /// Bytes of `log.jsonl` it has.
     log: u64,
     /// Bytes of `events.jsonl` it has.
@@ -176,6 +179,20 @@ impl Teller {
         self.told = Told { run: Some(run), ..Told::default() };
         self.remember()?;
         Ok(run)
+    }
+
+    /// The run, and that nobody else writes it: a second training under the name of the first is better known of at once.
+    fn hello(&mut self) -> Result<(), ReportError> {
+        let run = self.find_run()?;
+        let (batch, end) = (self.batch(Vec::new()), self.told.log);
+        match self.send(run, batch, end) {
+            // Another database than the one that knew the run: nobody writes it there.
+            Err(error) if error.status() == Some(404) => {
+                self.unanswered = None;
+                Ok(())
+            }
+            other => other,
+        }
     }
 
     fn run(mut self, woken: &Receiver<()>, say: &dyn Fn(String)) {
@@ -246,18 +263,29 @@ impl Teller {
         for rows in rows.chunks(ROWS) {
             let end = rows.last().map_or(self.told.log, |(_, end)| *end);
             let rows = rows.iter().map(|(row, _)| row.clone()).collect();
-            self.send(run, MetricsBatch { seq: self.seq, writer: self.writer.clone(), rows }, end)?;
+            let batch = self.batch(rows);
+            self.send(run, batch, end)?;
         }
         Ok(())
     }
 
+    /// The next batch. Whoever has this folder has its lock, so the process that wrote from it before is gone.
+    fn batch(&self, rows: Vec<MetricRow>) -> MetricsBatch {
+        let follows = if self.told.writer == self.writer { String::new() } else { self.told.writer.clone() };
+        MetricsBatch { seq: self.seq, writer: self.writer.clone(), host: host(), follows, rows }
+    }
+
     fn send(&mut self, run: RunId, batch: MetricsBatch, end: u64) -> Result<(), ReportError> {
+        let has_rows = !batch.rows.is_empty();
         if let Err(error) = self.client.metrics(run, &batch) {
             self.unanswered = Some((batch, end));
             return Err(error);
         }
         self.seq += 1;
         self.told.log = end;
+        if has_rows {
+            self.told.writer.clone_from(&self.writer);
+        }
         self.remember()
     }
 
@@ -325,6 +353,12 @@ impl Teller {
         let text = serde_json::to_vec(&self.told).map_err(std::io::Error::from)?;
         Ok(sekisho_weights::write_atomic(&self.subject.folder.report(), |file| file.write_all(&text))?)
     }
+}
+
+/// The name of this machine, for people who look for a process.
+fn host() -> String {
+    let name = fs_err::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    name.trim().chars().filter(|c| !c.is_control()).take(100).collect()
 }
 
 #[derive(PartialEq, Eq)]

@@ -57,6 +57,13 @@ pub struct MetricsBatch {
     /// The process that writes: a trainer that starts again is another writer and counts from 0 again.
     #[serde(default)]
     pub writer: String,
+    /// The machine that it runs on, for people.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub host: String,
+    /// The writer that this one goes on from and knows to be gone: a trainer that was started again in the same folder. Without it a
+    /// second writer waits until the first has been silent for a while.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub follows: String,
     /// The rows. A row for a step that is there already replaces it (a resumed run repeats steps bit for bit).
     pub rows: Vec<MetricRow>,
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use sekisho_domain::Text;
 use sekisho_domain::corpus::Subset;
 use sekisho_domain::lineage::{BundlePart, InputKind, Level, LineageFile, ReleaseSection, Visibility};
-use sekisho_domain::run::RunEvent;
+use sekisho_domain::run::KeptEvent;
 use sekisho_hub::card::{CardComponent, CardComponentKind as Kind, CardComponentState as State};
 use sekisho_store::{Checkpoint, Release, Run};
 use serde_json::{Value, json};
@@ -76,7 +76,7 @@ async fn logs(app: &App, run: &Run) -> Result<Vec<(String, String)>, WebError> {
     let lines = |rows: Vec<Value>| rows.iter().map(|row| format!("{row}\n")).collect::<String>();
     let metrics = app.store.metrics(run.id).await?;
     let metrics = metrics.iter().map(|row| json!(row)).collect();
-    let event = |event: RunEvent| json!({ "step": event.step, "kind": event.kind, "at": event.at });
+    let event = |event: KeptEvent| json!({ "step": event.step, "kind": event.kind, "at": event.at });
     // Notes are for the lab: they name hosts and people.
     let events = app.store.events(run.id).await?.into_iter().map(event).collect();
     Ok(vec![

@@ -21,6 +21,8 @@ mod run;
 mod run_contamination;
 mod run_events;
 mod run_metrics;
+mod run_plan;
+mod run_segments;
 mod runs;
 mod token;
 mod tokens;
@@ -45,6 +47,9 @@ pub(crate) fn router() -> Router<App> {
         .route("/runs/{run}", get(run::show))
         .route("/runs/{run}/metrics", get(run_metrics::list).post(run_metrics::append))
         .route("/runs/{run}/events", get(run_events::list).post(run_events::add))
+        .route("/runs/{run}/events/{event}", post(run_events::decide))
+        .route("/runs/{run}/segments", get(run_segments::list))
+        .route("/runs/{run}/plan", get(run_plan::show).post(run_plan::change))
         .route("/runs/{run}/contamination", get(run_contamination::list).post(run_contamination::send))
         .route("/runs/{run}/checkpoints", get(checkpoints::list).merge(upload))
         .route("/checkpoints/{id}", get(checkpoint::show))

@@ -1,5 +1,6 @@
 //! What a run's curves are drawn against.
 
+use sekisho_domain::run::{MetricRow, Segment, segment_of};
 use sekisho_domain::{Language, Step, Tokens};
 
 use crate::web::charts::{Axis, Numbers, Scale};
@@ -15,11 +16,15 @@ pub(super) enum Against {
     Tokens,
     /// Updates, linear.
     Steps,
+    /// Floating-point operations, logarithmic: six for each parameter and target (Kaplan et al. 2020, §2.1).
+    Flops,
+    /// Hours since the first report, with what restarts lost.
+    Hours,
 }
 
 impl Against {
     /// All, in the order in which they are offered.
-    pub(super) const ALL: [Self; 3] = [Self::TokensLog, Self::Tokens, Self::Steps];
+    pub(super) const ALL: [Self; 5] = [Self::TokensLog, Self::Tokens, Self::Steps, Self::Flops, Self::Hours];
 
     /// For URLs.
     pub(super) const fn code(self) -> &'static str {
@@ -27,6 +32,8 @@ impl Against {
             Self::TokensLog => "tokens-log",
             Self::Tokens => "tokens",
             Self::Steps => "steps",
+            Self::Flops => "flops",
+            Self::Hours => "hours",
         }
     }
 
@@ -41,14 +48,8 @@ impl Against {
             Self::TokensLog => lang.t("run.x_tokens_log"),
             Self::Tokens => lang.t("run.x_tokens"),
             Self::Steps => lang.t("run.x_steps"),
-        }
-    }
-
-    /// Where a row or a checkpoint lies.
-    pub(super) fn x(self, step: Step, tokens: Tokens) -> f64 {
-        match self {
-            Self::Steps => step.0 as f64,
-            Self::TokensLog | Self::Tokens => tokens.0 as f64,
+            Self::Flops => lang.t("run.x_flops"),
+            Self::Hours => lang.t("run.x_hours"),
         }
     }
 
@@ -57,11 +58,73 @@ impl Against {
         match self {
             Self::TokensLog => Axis::tokens(lang, Scale::Log, furthest, range),
             Self::Tokens => Axis::tokens(lang, Scale::Linear, furthest, range),
-            Self::Steps => {
-                let title = lang.t("axis.steps").to_owned();
-                Axis { title, scale: Scale::Linear, numbers: Numbers::Short, range }
+            Self::Steps => other(lang.t("axis.steps"), Scale::Linear, Numbers::Short, range),
+            Self::Flops => other(lang.t("axis.flops"), Scale::Log, Numbers::Scientific, range),
+            Self::Hours => other(lang.t("axis.hours"), Scale::Linear, Numbers::Plain, range),
+        }
+    }
+}
+
+fn other(title: &str, scale: Scale, numbers: Numbers, range: Option<(f64, f64)>) -> Axis {
+    Axis { title: title.to_owned(), scale, numbers, range }
+}
+
+/// What says where an update of a run lies on each axis.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Ground {
+    /// Parameters of the model, where that is known.
+    parameters: Option<u64>,
+    /// Hours since the first report, by update.
+    hours: Vec<(Step, f64)>,
+    /// The first update of each process that is shown, after the first.
+    breaks: Vec<Step>,
+}
+
+impl Ground {
+    /// From the rows that are shown and the processes that reported them.
+    pub(super) fn of(rows: &[MetricRow], segments: &[Segment], parameters: Option<u64>) -> Self {
+        let mut ground = Self { parameters, ..Self::default() };
+        let (mut seconds, mut last): (f64, Option<&Segment>) = (0.0, None);
+        for row in rows {
+            let segment = segment_of(segments, row.step);
+            if let (Some(before), Some(now)) = (last, segment)
+                && before.number != now.number
+            {
+                ground.breaks.push(row.step);
+                seconds += now.first_at.seconds_since(before.last_at).max(0.0);
+            }
+            last = segment;
+            seconds += row.seconds.filter(|seconds| seconds.is_finite() && *seconds > 0.0).unwrap_or(0.0);
+            ground.hours.push((row.step, seconds / 3600.0));
+        }
+        ground
+    }
+
+    /// Which axes it has what they need for.
+    pub(super) fn offers(&self, against: Against) -> bool {
+        match against {
+            Against::Flops => self.parameters.is_some(),
+            Against::Hours => self.hours.last().is_some_and(|(_, hours)| *hours > 0.0),
+            _ => true,
+        }
+    }
+
+    /// Where a row or a checkpoint lies.
+    pub(super) fn x(&self, against: Against, step: Step, tokens: Tokens) -> f64 {
+        match against {
+            Against::Steps => step.0 as f64,
+            Against::TokensLog | Against::Tokens => tokens.0 as f64,
+            Against::Flops => 6.0 * self.parameters.unwrap_or_default() as f64 * tokens.0 as f64,
+            Against::Hours => {
+                let at = self.hours.partition_point(|(known, _)| *known <= step);
+                at.checked_sub(1).map_or(0.0, |at| self.hours[at].1)
             }
         }
+    }
+
+    /// Which of the processes reported an update, counted from nought: lines are broken between them.
+    pub(super) fn group(&self, step: Step) -> usize {
+        self.breaks.partition_point(|begun| *begun <= step)
     }
 }
 
@@ -81,5 +144,44 @@ mod tests {
         assert_eq!(Against::of(None).axis(Language::En, Tokens(near), None).scale, Scale::Log);
         assert_eq!(Language::Ja.t("axis.mean"), "サブタスクスコアの平均");
         assert_eq!(Language::En.t("axis.mean"), "Average of subtask scores");
+    }
+
+    #[test]
+    fn each_axis_knows_where_an_update_lies() {
+        let at = |seconds: i64| sekisho_domain::Timestamp::from_unix_ms(seconds * 1000);
+        let segment = |number, first: u64, last: u64, begun: i64, ended: i64| Segment {
+            number,
+            writer: String::new(),
+            host: String::new(),
+            first_step: Step(first),
+            last_step: Step(last),
+            first_at: at(begun),
+            last_at: at(ended),
+            batches: 1,
+            last_seq: 0,
+        };
+        let segments = [segment(1, 1, 4, 0, 4 * 3600), segment(2, 4, 6, 6 * 3600, 8 * 3600)];
+        let row = |step: u64| MetricRow {
+            step: Step(step),
+            tokens: Tokens(10 * step),
+            seconds: Some(3600.0),
+            ..MetricRow::default()
+        };
+        let rows: Vec<MetricRow> = (1..=6).map(row).collect();
+        let ground = Ground::of(&rows, &segments, Some(7));
+        let x = |against, step: u64| ground.x(against, Step(step), Tokens(10 * step));
+        assert_eq!(
+            [x(Against::Steps, 3), x(Against::Tokens, 3), x(Against::Flops, 3)],
+            [3.0, 30.0, 6.0 * 7.0 * 30.0]
+        );
+        assert_eq!(
+            [x(Against::Hours, 0), x(Against::Hours, 3), x(Against::Hours, 4)],
+            [0.0, 3.0, 6.0],
+            "two hours lost"
+        );
+        assert_eq!([ground.group(Step(3)), ground.group(Step(4)), ground.group(Step(6))], [0, 1, 1]);
+        assert!(ground.offers(Against::Hours) && ground.offers(Against::Flops));
+        let bare = Ground::of(&rows[..0], &[], None);
+        assert!(!bare.offers(Against::Hours) && !bare.offers(Against::Flops) && bare.offers(Against::Tokens));
     }
 }

@@ -19,6 +19,8 @@ pub(crate) mod release;
 pub(crate) mod release_claims;
 pub(crate) mod releases;
 pub(crate) mod run;
+pub(crate) mod run_event;
+pub(crate) mod run_plan;
 pub(crate) mod runs;
 pub(crate) mod samples;
 pub(crate) mod search;
@@ -40,6 +42,9 @@ mod release_steps;
 mod release_view;
 mod review;
 mod run_curves;
+mod run_events;
+mod run_readouts;
+mod run_scores;
 mod scored;
 mod task_rows;
 
@@ -75,6 +80,7 @@ mod tests {
             release_view::samples(frame),
             releases::samples(frame),
             run::samples(frame),
+            run_event::samples(frame),
             runs::samples(frame),
             samples::samples(frame),
             search::samples(frame),

@@ -1,5 +1,6 @@
 //! `/runs/{run}`: where a run stands, its curves, its checkpoints and what happened to it.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use askama::Template;
@@ -8,24 +9,22 @@ use axum::http::header;
 use axum::response::{IntoResponse as _, Response};
 use sekisho_bench::Catalog;
 use sekisho_domain::evaluation::TaskRun;
-use sekisho_domain::run::{MetricRow, RunEvent, RunState};
+use sekisho_domain::run::{KeptEvent, MetricRow, Planned, RunState, Segment};
 use sekisho_store::Run;
 
-use super::axis::Against;
+use super::axis::{Against, Ground};
 use super::parts::{self, Cell, Choice, Figure, Readout, ScoreCell, SortHead, When};
 use super::run_curves::Curves;
+use super::run_events::EventRow;
+use super::run_plan::PlanView;
 use super::scored::{self, Mean, Scored};
+use super::{run_events, run_readouts};
 use crate::service::comparisons::{self, Comparison, Primary};
 use crate::service::{corpora, evaluations, runs};
 use crate::web::format;
 use crate::web::frame::Frame;
 use crate::web::i18n::Words as _;
 use crate::{App, WebError};
-
-/// Rows that speed is measured over.
-const SPEED_ROWS: usize = 50;
-/// A run that has not reported for three usual steps, and at least for ten minutes, has stalled.
-const STALL_SECONDS: f64 = 600.0;
 
 #[derive(Template)]
 #[template(path = "runs/run.html")]
@@ -51,7 +50,10 @@ pub(super) struct Facts {
     /// How the newest complete mean differs from the one before it, where both may be compared.
     pub(super) change: Option<Comparison>,
     pub(super) rows: Vec<MetricRow>,
-    pub(super) events: Vec<RunEvent>,
+    pub(super) events: Vec<KeptEvent>,
+    pub(super) segments: Vec<Segment>,
+    /// Newest first.
+    pub(super) plans: Vec<Planned>,
     /// By step.
     pub(super) scored: Vec<Scored>,
 }
@@ -71,6 +73,7 @@ struct RunView {
     heads: Vec<SortHead>,
     checkpoints: Vec<CheckpointRow>,
     events: Vec<EventRow>,
+    plan: PlanView,
     spec: Option<String>,
     spec_digest: Option<String>,
 }
@@ -86,13 +89,6 @@ struct CheckpointRow {
     scores: Vec<ScoreCell>,
     when: When,
     refusal: Option<String>,
-}
-
-struct EventRow {
-    when: Option<When>,
-    step: String,
-    kind: &'static str,
-    note: String,
 }
 
 /// `GET /runs/{run}?x=tokens-log|tokens|steps`; with `part=live` only what changes.
@@ -113,6 +109,8 @@ pub(crate) async fn show(
     let facts = Facts {
         rows: app.store.metrics(run.id).await?,
         events: app.store.events(run.id).await?,
+        segments: app.store.segments(run.id).await?,
+        plans: app.store.plans(run.id).await?,
         run,
         suite,
         change,
@@ -139,26 +137,36 @@ fn how(run: &Run) -> Vec<String> {
 
 fn view(frame: &Frame, catalog: &Catalog, facts: &Facts) -> RunView {
     let against = Against::of(frame.param("x"));
-    let curves = Curves { frame, catalog, facts, against };
+    let ground = Ground::of(&facts.rows, &facts.segments, parameters(facts));
+    let offered = Against::ALL.into_iter().filter(|axis| ground.offers(*axis));
+    let axes = offered.map(|axis| axis_choice(frame, axis, against)).collect();
+    let against = if ground.offers(against) { against } else { Against::default() };
+    let curves = Curves { frame, catalog, facts, against, ground };
     let tasks = scored::tasks(facts.scored.iter().rev());
     let newest_mean = facts.scored.iter().rev().filter_map(Scored::mean).find(Mean::is_complete);
     RunView {
         name: facts.run.name.clone(),
         state: facts.run.state,
         topics: format!("run:{}", facts.run.id),
-        alarm: alarm(frame, facts),
-        readouts: readouts(frame, facts),
-        axes: Against::ALL.into_iter().map(|a| axis_choice(frame, a, against)).collect(),
+        alarm: run_readouts::alarm(frame, facts),
+        readouts: run_readouts::readouts(frame, facts),
+        axes,
         loss: curves.loss(),
         mean: curves.mean(),
         small: curves.tasks(&tasks).into_iter().chain(curves.metrics()).collect(),
         mean_note: newest_mean.map_or_else(String::new, |mean| format!("n = {}", format::count(mean.n))),
         heads: tasks.iter().map(|run| head(frame, catalog, facts, run)).collect(),
         checkpoints: checkpoint_rows(frame, facts, &tasks),
-        events: event_rows(frame, facts),
+        events: run_events::rows(frame, &facts.run.name, &facts.events),
+        plan: PlanView::of(frame, facts),
         spec: facts.run.spec.as_ref().and_then(|spec| serde_json::to_string_pretty(spec).ok()),
         spec_digest: facts.run.spec_digest.map(|d| d.to_string()),
     }
+}
+
+/// Parameters of the model, as its newest examined checkpoint has them.
+fn parameters(facts: &Facts) -> Option<u64> {
+    facts.scored.iter().rev().find_map(|scored| Some(scored.checkpoint.verification.as_ref()?.parameters))
 }
 
 fn axis_choice(frame: &Frame, axis: Against, current: Against) -> Choice {
@@ -179,94 +187,6 @@ fn head(frame: &Frame, catalog: &Catalog, facts: &Facts, run: &TaskRun) -> SortH
         href: String::new(),
         sorted: "",
     }
-}
-
-fn alarm(frame: &Frame, facts: &Facts) -> Option<String> {
-    let silent = frame.now.seconds_since(facts.run.updated);
-    let usual = seconds_per_step(&facts.rows).unwrap_or(0.0);
-    let stalled = facts.run.state == RunState::Running && silent > STALL_SECONDS.max(3.0 * usual);
-    stalled.then(|| {
-        let silent = format::duration(frame.lang, silent);
-        frame.lang.fill("run.stalled", &[("duration", &silent), ("step", &facts.run.step)])
-    })
-}
-
-fn readouts(frame: &Frame, facts: &Facts) -> Vec<Readout> {
-    let (lang, run) = (frame.lang, &facts.run);
-    let plain = |value: String| (value, String::new());
-    let speed = tokens_per_second(&facts.rows);
-    let last = facts.scored.last().map(|s| &s.checkpoint);
-    let received = last.map(|c| (frame.ago(&c.created), lang.fill("run.at_step", &[("step", &c.step)])));
-    let mean = facts.scored.iter().rev().find_map(Scored::mean).map(|mean| {
-        let interval = mean.interval.map(|(low, high)| format::interval(low, high));
-        let tasks = || lang.fill("score.tasks_done", &[("done", &mean.done), ("of", &mean.of)]);
-        (format::score(mean.value), interval.unwrap_or_else(tasks))
-    });
-    let loss = run.loss.map(|loss| (format::loss(loss), loss_change(frame, &facts.rows)));
-    let mut readouts = vec![
-        progress(frame, run),
-        Readout::new(lang.t("run.step"), run.step.to_string(), ""),
-        Readout::of(lang.t("run.loss"), loss, lang.t("missing.not_reported")),
-        Readout::of(
-            lang.t("run.speed"),
-            speed.map(|s| plain(format::throughput(lang, s))),
-            lang.t("missing.few_reports"),
-        ),
-        Readout::of(lang.t("run.last_checkpoint"), received, lang.t("missing.no_checkpoint")),
-        Readout::of(lang.t("run.last_mean"), mean, lang.t("missing.not_evaluated")),
-    ];
-    if let (RunState::Running, Some(planned), Some(speed)) = (run.state, run.planned_tokens, speed) {
-        let seconds = planned.0.saturating_sub(run.tokens.0) as f64 / speed;
-        let end = run.updated.plus_seconds(seconds as i64);
-        readouts.push(Readout::new(lang.t("run.forecast"), frame.stamp(&end), ""));
-    }
-    readouts
-}
-
-/// `500B / 3.5T（14.3%）`.
-fn progress(frame: &Frame, run: &Run) -> Readout {
-    let done = run.tokens.short();
-    match run.planned_tokens {
-        None => Readout::new(frame.t("run.tokens"), done, ""),
-        Some(planned) => Readout {
-            share: Some(run.tokens.0 as f64 / planned.0.max(1) as f64),
-            ..Readout::new(
-                frame.t("run.tokens"),
-                format!("{done} / {}", planned.short()),
-                format::percent(run.tokens.0 as f64, planned.0 as f64),
-            )
-        },
-    }
-}
-
-/// Usual wall time of an update, over the last rows that carry times. A trainer may report only every so many updates, each row
-/// with the time of its own update.
-fn seconds_per_step(rows: &[MetricRow]) -> Option<f64> {
-    let last = &rows[rows.len().saturating_sub(SPEED_ROWS)..];
-    let times: Vec<f64> = last.iter().filter_map(|row| row.seconds).filter(|s| *s > 0.0).collect();
-    (!times.is_empty()).then(|| times.iter().sum::<f64>() / times.len() as f64)
-}
-
-/// Training targets per second over the last rows.
-fn tokens_per_second(rows: &[MetricRow]) -> Option<f64> {
-    let last = &rows[rows.len().saturating_sub(SPEED_ROWS)..];
-    let (first, latest) = (last.first()?, last.last()?);
-    let steps = latest.step.0.checked_sub(first.step.0).filter(|steps| *steps > 0)?;
-    let tokens = latest.tokens.0.saturating_sub(first.tokens.0);
-    Some(tokens as f64 / steps as f64 / seconds_per_step(rows)?).filter(|speed| *speed > 0.0)
-}
-
-/// How the loss has changed over a day of training; nothing before a day has passed.
-fn loss_change(frame: &Frame, rows: &[MetricRow]) -> String {
-    let change = || {
-        let (last, usual) = (rows.last()?, seconds_per_step(rows)?);
-        let age = |row: &MetricRow| last.step.0.saturating_sub(row.step.0) as f64 * usual;
-        let day_ago = rows.iter().rev().find(|row| age(row) >= 86_400.0)?;
-        Some(last.loss? - day_ago.loss?)
-    };
-    change().map_or_else(String::new, |change| {
-        frame.fill("run.loss_change", "change", format::difference(change))
-    })
 }
 
 /// Newest first, each with its difference to the one before it.
@@ -315,17 +235,6 @@ fn task_cell(frame: &Frame, scored: &Scored, run: &TaskRun) -> ScoreCell {
     }
 }
 
-/// Newest first.
-fn event_rows(frame: &Frame, facts: &Facts) -> Vec<EventRow> {
-    let row = |event: &RunEvent| EventRow {
-        when: event.at.map(|at| frame.when(at)),
-        step: event.step.to_string(),
-        kind: frame.t(&format!("event_kind.{}", event.kind)),
-        note: event.note.clone(),
-    };
-    facts.events.iter().rev().map(row).collect()
-}
-
 /// `GET /runs/{run}/metrics.csv`: every row.
 pub(crate) async fn metrics_csv(
     State(app): State<App>,
@@ -338,13 +247,15 @@ pub(crate) async fn metrics_csv(
     Ok(([(header::CONTENT_TYPE, "text/csv; charset=utf-8")], csv(&rows)).into_response())
 }
 
-/// Every metric row as CSV; an absent value is an empty field.
+/// Every metric row as CSV; an absent value is an empty field. The names that the trainer gave follow ours.
 fn csv(rows: &[MetricRow]) -> String {
-    let mut out = "step,tokens,loss,ce,z_loss,lr,grad_norm,seconds\n".to_owned();
+    let more: BTreeSet<&String> = rows.iter().flat_map(|row| row.more.keys()).collect();
+    let own = ["loss", "ce", "z_loss", "lr", "grad_norm", "seconds"];
+    let names: Vec<&str> = own.into_iter().chain(more.into_iter().map(String::as_str)).collect();
+    let mut out = format!("step,tokens,{}\n", names.join(","));
     for row in rows {
-        let values = [row.loss, row.ce, row.z_loss, row.lr, row.grad_norm, row.seconds];
-        let fields: Vec<String> =
-            values.iter().map(|v| v.map_or_else(String::new, |v| v.to_string())).collect();
+        let field = |name: &&str| row.get(name).map_or_else(String::new, |value| value.to_string());
+        let fields: Vec<String> = names.iter().map(field).collect();
         let _ = writeln!(out, "{},{},{}", row.step.0, row.tokens.0, fields.join(","));
     }
     out
@@ -365,35 +276,4 @@ pub(super) fn samples(frame: &Frame) -> Vec<String> {
     let fragment = live.render().expect("renders");
     assert!(fragment.trim_start().starts_with("<div id=\"live\""), "{}", &fragment[..200]);
     vec![page(&fixtures::run_facts(5)), page(&fresh)]
-}
-
-#[cfg(test)]
-mod tests {
-    use sekisho_domain::{Step, Tokens};
-
-    use super::*;
-
-    fn row(step: u64, seconds: f64, loss: f64) -> MetricRow {
-        MetricRow {
-            step: Step(step),
-            tokens: Tokens(step * 1000),
-            loss: Some(loss),
-            ce: None,
-            z_loss: None,
-            lr: None,
-            grad_norm: None,
-            seconds: Some(seconds),
-        }
-    }
-
-    #[test]
-    fn speed_is_measured_over_the_last_rows() {
-        let slow_then_fast: Vec<_> =
-            (1..=200).map(|i| row(i, if i < 140 { 10.0 } else { 0.5 }, 1.0)).collect();
-        assert_eq!(tokens_per_second(&slow_then_fast), Some(2000.0));
-        let every_tenth: Vec<_> =
-            slow_then_fast.iter().step_by(10).filter(|r| r.step.0 > 140).cloned().collect();
-        assert_eq!(tokens_per_second(&every_tenth), Some(2000.0));
-        assert_eq!(tokens_per_second(&slow_then_fast[..1]), None);
-    }
 }

@@ -1,18 +1,15 @@
 //! The curves of a run's page.
 
-use std::fmt::Display;
+use std::collections::BTreeSet;
 
 use sekisho_bench::Catalog;
-use sekisho_bench::stats::ALPHA;
-use sekisho_domain::Language;
-use sekisho_domain::evaluation::TaskRun;
-use sekisho_domain::run::{EventKind, MetricRow, RunEvent};
+use sekisho_domain::run::{EventKind, KeptEvent, MetricRow};
+use sekisho_domain::{Language, Step, Tokens};
 
-use super::axis::Against;
-use super::curve_rows::{mean_row, task_row};
+use super::axis::{Against, Ground};
 use super::parts::{Cell, Figure};
 use super::run::Facts;
-use super::scored::{self, Mean, Scored};
+use super::run_events;
 use crate::web::charts::{
     Axis, Chart, Flag, Look, MAX_POINTS, Numbers, Point, Reference, Scale, Series, Size, half_life, smoothed,
     thinned,
@@ -27,12 +24,16 @@ const TABLE_ROWS: usize = 40;
 /// Most flags of one kind of event on a curve.
 const MAX_FLAGS: usize = 6;
 
+/// Most metrics of names of its own that a run's page draws; the CSV has them all.
+const MAX_NAMES: usize = 24;
+
 /// What the curves are made from.
 pub(super) struct Curves<'a> {
     pub(super) frame: &'a Frame,
     pub(super) catalog: &'a Catalog,
     pub(super) facts: &'a Facts,
     pub(super) against: Against,
+    pub(super) ground: Ground,
 }
 
 impl Curves<'_> {
@@ -69,7 +70,7 @@ impl Curves<'_> {
         };
         let heads = [lang.t("run.step"), lang.t("run.tokens"), lang.t("run.loss"), &name];
         let table = |row: &MetricRow| {
-            let smooth = strong.iter().find(|p| p.0 == self.against.x(row.step, row.tokens));
+            let smooth = strong.iter().find(|p| p.0 == self.x(row.step, row.tokens));
             vec![
                 row.step.to_string().into(),
                 row.tokens.to_string().into(),
@@ -80,30 +81,29 @@ impl Curves<'_> {
         self.with_metric_table(drawn(figure, &chart, lang), &heads, table)
     }
 
-    /// Learning rate and gradient norm.
+    /// Learning rate, gradient norm and speed, the parts of the loss, and whatever else the trainer reports, by its name.
     pub(super) fn metrics(&self) -> Vec<Figure> {
         let lang = self.frame.lang;
-        let rate: Value = |row| row.lr;
-        let norm: Value = |row| row.grad_norm;
-        [
-            (
-                "learning-rate",
-                lang.t("run.learning_rate"),
-                lang.t("axis.learning_rate"),
-                Numbers::Scientific,
-                rate,
-            ),
-            (
-                "gradient-norm",
-                lang.t("run.gradient_norm"),
-                lang.t("axis.gradient_norm"),
-                Numbers::Plain,
-                norm,
-            ),
-        ]
-        .into_iter()
-        .filter_map(|(id, title, axis, numbers, value)| self.small_metric(id, title, axis, numbers, value))
-        .collect()
+        let own: [(&str, &str, &str, Numbers, Value); 5] = [
+            ("gradient-norm", "run.gradient_norm", "axis.gradient_norm", Numbers::Plain, |row| row.grad_norm),
+            ("learning-rate", "run.learning_rate", "axis.learning_rate", Numbers::Scientific, |row| row.lr),
+            ("ce", "run.ce", "axis.ce", Numbers::Plain, |row| {
+                row.ce.filter(|_| row.z_loss.is_some_and(|z| z != 0.0))
+            }),
+            ("z-loss", "run.z_loss", "axis.z_loss", Numbers::Scientific, |row| {
+                row.z_loss.filter(|z| *z != 0.0)
+            }),
+            ("update-time", "run.update_time", "axis.update_time", Numbers::Plain, |row| row.seconds),
+        ];
+        let own = own.into_iter().filter_map(|(id, title, axis, numbers, value)| {
+            self.small_metric(id, lang.t(title), lang.t(axis), numbers, &value)
+        });
+        let names: BTreeSet<&String> = self.facts.rows.iter().flat_map(|row| row.more.keys()).collect();
+        let more = names.into_iter().take(MAX_NAMES).filter_map(|name| {
+            let value = |row: &MetricRow| row.more.get(name).copied();
+            self.small_metric(&format!("metric-{}", id_of(name)), name, name, Numbers::Plain, &value)
+        });
+        own.chain(more).collect()
     }
 
     fn small_metric(
@@ -112,7 +112,7 @@ impl Curves<'_> {
         title: &str,
         axis: &str,
         numbers: Numbers,
-        value: Value,
+        value: &dyn Fn(&MetricRow) -> Option<f64>,
     ) -> Option<Figure> {
         let lang = self.frame.lang;
         let points = self.metric(value);
@@ -137,186 +137,15 @@ impl Curves<'_> {
         Some(self.with_metric_table(figure, &heads, table))
     }
 
-    /// Mean of the suite's primary scores at each checkpoint; hollow where tasks are missing, joined where settings are the same.
-    pub(super) fn mean(&self) -> Figure {
-        let lang = self.frame.lang;
-        let means: Vec<(&Scored, Mean)> =
-            self.facts.scored.iter().filter_map(|s| Some((s, s.mean()?))).collect();
-        let settings = groups(means.iter().map(|(s, mean)| mean.is_complete().then(|| s.settings())));
-        let point = |((s, mean), group)| self.mean_point(s, mean, group);
-        let points = means.iter().map(|(s, mean)| (*s, mean)).zip(settings).map(point).collect();
-        let name = lang.t("run.mean_short").to_owned();
-        let chart = Chart {
-            series: vec![Series { name, look: Look::Points, palette: 0, points }],
-            references: self.chance_of_mean().map(|y| self.chance_line(y)).into_iter().collect(),
-            ..self.score_chart(lang.t("axis.mean"))
-        };
-        let figure = Figure {
-            id: "mean".to_owned(),
-            title: lang.fill("run.mean_title", &[("suite", &self.facts.suite)]),
-            summary: self.mean_summary(&means),
-            heads: [
-                "run.tokens",
-                "run.step",
-                "run.mean_short",
-                "score.low",
-                "score.high",
-                "score.n",
-                "score.tasks",
-            ]
-            .map(|key| lang.t(key).to_owned())
-            .to_vec(),
-            rows: means.iter().map(|(s, mean)| mean_row(lang, s, mean)).collect(),
-            ..Figure::new(lang)
-        };
-        drawn(figure, &chart, lang)
-    }
-
-    fn mean_point(&self, scored: &Scored, mean: &Mean, group: usize) -> Point {
-        let values: [&dyn Display; 5] = [
-            &scored.checkpoint.tokens.short(),
-            &format::score(mean.value),
-            &mean.interval.map_or_else(String::new, |(low, high)| format::interval(low, high)),
-            &format::count(mean.n),
-            &format!("{}/{}", mean.done, mean.of),
-        ];
-        let names = ["tokens", "score", "interval", "n", "tasks"];
-        let values: Vec<(&str, &dyn Display)> = names.into_iter().zip(values).collect();
-        Point {
-            x: self.against.x(scored.checkpoint.step, scored.checkpoint.tokens),
-            y: mean.value,
-            interval: mean.interval,
-            hollow: !mean.is_complete(),
-            group,
-            note: self.frame.lang.fill("run.mean_note", &values),
-        }
-    }
-
-    /// The newest complete mean, and how it differs from the one before it, said as a test says it.
-    fn mean_summary(&self, means: &[(&Scored, Mean)]) -> String {
-        let lang = self.frame.lang;
-        let complete: Vec<_> = means.iter().filter(|(_, mean)| mean.is_complete()).collect();
-        let Some((last, mean)) = complete.last() else { return lang.t("run.mean_empty").to_owned() };
-        let (low, high) = mean.interval.unwrap_or((mean.value, mean.value));
-        let score = format!("{} {}", format::score(mean.value), format::interval(low, high));
-        let at = last.checkpoint.tokens.short();
-        let Some((before, _)) = complete.len().checked_sub(2).map(|i| complete[i]) else {
-            return lang.fill("run.mean_first", &[("tokens", &at), ("score", &score)]);
-        };
-        if before.settings() != last.settings() {
-            return lang.fill("run.mean_other_settings", &[("tokens", &at), ("score", &score)]);
-        }
-        let Some(change) = self.facts.change else {
-            return lang.fill("run.mean_first", &[("tokens", &at), ("score", &score)]);
-        };
-        let (key, p) = significance(change.p);
-        let verdict = lang.fill(key, &[("p", &p)]);
-        let change = format::difference(change.difference);
-        let values: [(&str, &dyn Display); 4] =
-            [("tokens", &at), ("score", &score), ("change", &change), ("verdict", &verdict)];
-        lang.fill("run.mean_summary", &values)
-    }
-
-    /// One small chart for each task, all with the same vertical axis.
-    pub(super) fn tasks(&self, tasks: &[TaskRun]) -> Vec<Figure> {
-        let scores = self.facts.scored.iter().flat_map(|s| s.scores.tasks.iter().flatten());
-        let chance = tasks.iter().filter_map(|run| scored::chance(self.catalog, run));
-        let ends =
-            scores.flat_map(|row| [row.entry.low, row.entry.high]).chain(chance).filter(|end| *end <= 1.0);
-        let (low, high) =
-            ends.chain([0.0]).fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
-        let steps = ((high - low) * 5.0).ceil().max(1.0) / 5.0;
-        let range = Some((low, low + steps));
-        tasks.iter().map(|run| self.task(run, range)).collect()
-    }
-
-    fn task(&self, run: &TaskRun, range: Option<(f64, f64)>) -> Figure {
-        let lang = self.frame.lang;
-        let found: Vec<_> = self.facts.scored.iter().filter_map(|s| Some((s, s.score(run).ok()?))).collect();
-        let settings = groups(found.iter().map(|(_, row)| Some(row.entry.fingerprint)));
-        let point = |((s, row), group): (&(&Scored, &sekisho_store::ScoreRow), usize)| Point {
-            x: self.against.x(s.checkpoint.step, s.checkpoint.tokens),
-            y: row.entry.value,
-            interval: Some((row.entry.low, row.entry.high)),
-            hollow: false,
-            group,
-            note: self.frame.lang.fill(
-                "run.point_note",
-                &[
-                    ("tokens", &s.checkpoint.tokens.short()),
-                    ("score", &format::score(row.entry.value)),
-                    ("interval", &format::interval(row.entry.low, row.entry.high)),
-                    ("n", &row.entry.n),
-                ],
-            ),
-        };
-        let metric = found.last().map_or("", |(_, row)| row.entry.metric.as_str());
-        let base = self.score_chart(&lang.fill("axis.score", &[("metric", &metric)]));
-        let chart = Chart {
-            label: format!("{}: {}", run.task, metric),
-            series: vec![Series {
-                name: String::new(),
-                look: Look::Points,
-                palette: 0,
-                points: found.iter().zip(settings).map(point).collect(),
-            }],
-            references: scored::chance(self.catalog, run).map(|y| self.chance_line(y)).into_iter().collect(),
-            // BLEU, chrF and ROUGE have a scale of their own.
-            y: Axis {
-                range: range.filter(|_| found.iter().all(|(_, row)| row.entry.high <= 1.0)),
-                ..base.y.clone()
-            },
-            ..base
-        };
-        let summary = found.last().map_or_else(
-            || lang.t("missing.not_evaluated").to_owned(),
-            |(_, row)| {
-                format!(
-                    "{} {}, n = {}",
-                    format::score(row.entry.value),
-                    format::interval(row.entry.low, row.entry.high),
-                    row.entry.n
-                )
-            },
-        );
-        Figure {
-            id: format!("task-{}-{}", run.profile.replace(['@', '.'], "-"), run.task),
-            title: scored::title(lang, self.catalog, run),
-            summary,
-            empty: found.is_empty(),
-            small: Some(chart.svg(Size::Small)),
-            lang,
-            heads: ["run.tokens", "run.step", "score.score", "score.low", "score.high", "score.n"]
-                .map(|key| lang.t(key).to_owned())
-                .to_vec(),
-            rows: found.iter().map(|(s, row)| task_row(s, row)).collect(),
-            ..Figure::new(lang)
-        }
-    }
-
-    /// Mean of the chance levels, when every task of the suite has one.
-    fn chance_of_mean(&self) -> Option<f64> {
-        let tasks = scored::tasks(self.facts.scored.iter().rev().find(|s| !s.work.is_empty()));
-        let levels: Vec<f64> =
-            tasks.iter().map(|run| scored::chance(self.catalog, run)).collect::<Option<_>>()?;
-        (!levels.is_empty()).then(|| levels.iter().sum::<f64>() / levels.len() as f64)
-    }
-
-    fn chance_line(&self, y: f64) -> Reference {
-        let name = self.frame.lang.fill("run.chance", &[("value", &format::score(y))]);
-        Reference { name, y }
-    }
-
     /// An empty chart with the axes that all curves of the run share.
-    fn chart(&self, y_title: &str, numbers: Numbers) -> Chart {
+    pub(super) fn chart(&self, y_title: &str, numbers: Numbers) -> Chart {
         let (lang, run) = (self.frame.lang, &self.facts.run);
         let furthest = self.facts.scored.last().map_or(run.tokens, |s| s.checkpoint.tokens.max(run.tokens));
-        let steps = self.facts.rows.iter().map(|row| self.against.x(row.step, row.tokens));
-        let flag = |event: &RunEvent| {
-            let row = self.facts.rows.iter().find(|row| row.step >= event.step)?;
-            let note =
-                format!("{} {}: {}", lang.t(&format!("event_kind.{}", event.kind)), event.step, event.note);
-            Some(Flag { x: self.against.x(row.step, row.tokens), note })
+        let steps = self.facts.rows.iter().map(|row| self.x(row.step, row.tokens));
+        let flag = |event: &KeptEvent| {
+            let at = self.facts.rows.partition_point(|row| row.step < event.step);
+            let row = self.facts.rows.get(at)?;
+            Some(Flag { x: self.x(row.step, row.tokens), note: run_events::words(self.frame, event) })
         };
         Chart {
             label: format!("{}: {y_title}", run.name),
@@ -330,40 +159,55 @@ impl Curves<'_> {
 
     /// The events that are drawn. Begin and end of training and what computes need no flag, and a kind that comes often (the next epoch of a small
     /// corpus) would hide the curve: the table of events has it.
-    fn flagged(&self) -> impl Iterator<Item = &RunEvent> {
+    fn flagged(&self) -> impl Iterator<Item = &KeptEvent> {
         let events = &self.facts.events;
         let often = move |kind: EventKind| events.iter().filter(|e| e.kind == kind).count() > MAX_FLAGS;
         let unflagged =
             |kind: EventKind| matches!(kind, EventKind::Started | EventKind::Finished | EventKind::Devices);
-        events.iter().filter(move |event| !unflagged(event.kind) && !often(event.kind))
-    }
-
-    /// The same for scores: it begins at the first checkpoint.
-    fn score_chart(&self, y_title: &str) -> Chart {
-        let base = self.chart(y_title, Numbers::Plain);
-        let points = self.facts.scored.iter().map(|s| self.against.x(s.checkpoint.step, s.checkpoint.tokens));
-        let last = self.against.x(self.facts.run.step, self.facts.run.tokens);
-        Chart { x: Axis { range: self.range(points.chain([last])), ..base.x.clone() }, ..base }
+        events.iter().filter(move |event| event.holds() && !unflagged(event.kind) && !often(event.kind))
     }
 
     /// From the least to the most of these; from zero on where the axis has one.
-    fn range(&self, values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
+    pub(super) fn range(&self, values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
         let (low, high) = values
             .filter(|x| *x > 0.0)
             .fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), x| (l.min(x), h.max(x)));
-        (low < high).then_some((if self.against == Against::TokensLog { low } else { 0.0 }, high))
+        (low < high).then_some((
+            if matches!(self.against, Against::TokensLog | Against::Flops) { low } else { 0.0 },
+            high,
+        ))
+    }
+
+    /// Where a row or a checkpoint lies.
+    pub(super) fn x(&self, step: Step, tokens: Tokens) -> f64 {
+        self.ground.x(self.against, step, tokens)
     }
 
     fn metric(&self, value: impl Fn(&MetricRow) -> Option<f64>) -> Vec<(f64, f64)> {
-        let point = |row: &MetricRow| {
-            Some((self.against.x(row.step, row.tokens), value(row).filter(|v| v.is_finite())?))
-        };
+        let point =
+            |row: &MetricRow| Some((self.x(row.step, row.tokens), value(row).filter(|v| v.is_finite())?));
         self.facts.rows.iter().filter_map(point).collect()
     }
 
+    /// Where each process but the first begins.
+    fn begun(&self) -> Vec<f64> {
+        let rows = &self.facts.rows;
+        let of = |row: &MetricRow| self.ground.group(row.step);
+        let is_new = |pair: &&[MetricRow]| of(&pair[0]) != of(&pair[1]);
+        rows.windows(2).filter(is_new).map(|pair| self.x(pair[1].step, pair[1].tokens)).collect()
+    }
+
     fn line(&self, name: &str, look: Look, palette: usize, points: &[(f64, f64)]) -> Series {
-        let scale = if self.against == Against::TokensLog { Scale::Log } else { Scale::Linear };
-        let points = thinned(points, scale, MAX_POINTS).into_iter().map(Point::from).collect();
+        let scale = if matches!(self.against, Against::TokensLog | Against::Flops) {
+            Scale::Log
+        } else {
+            Scale::Linear
+        };
+        // A line is broken where a process ended and another began.
+        let begun = self.begun();
+        let group = |x: f64| begun.partition_point(|first| *first <= x);
+        let point = |(x, y): (f64, f64)| Point { group: group(x), ..Point::from((x, y)) };
+        let points = thinned(points, scale, MAX_POINTS).into_iter().map(point).collect();
         Series { name: name.to_owned(), look, palette, points }
     }
 
@@ -399,7 +243,12 @@ impl Curves<'_> {
 
 type Value = fn(&MetricRow) -> Option<f64>;
 
-fn drawn(figure: Figure, chart: &Chart, lang: Language) -> Figure {
+/// A name as part of an id in the page.
+fn id_of(name: &str) -> String {
+    name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect()
+}
+
+pub(super) fn drawn(figure: Figure, chart: &Chart, lang: Language) -> Figure {
     let chart = Chart { label: format!("{}. {}", figure.title, figure.summary), ..chart.clone() };
     Figure {
         empty: chart.series.iter().all(|s| s.points.is_empty()),
@@ -407,57 +256,5 @@ fn drawn(figure: Figure, chart: &Chart, lang: Language) -> Figure {
         narrow: chart.svg(Size::Narrow),
         lang,
         ..figure
-    }
-}
-
-/// Numbers neighbours: the same as the one before where its key is, another where it is not. Without a key it stays with those before.
-fn groups<K: PartialEq>(keys: impl Iterator<Item = Option<K>>) -> Vec<usize> {
-    let (mut group, mut last) = (0, None);
-    keys.map(|key| {
-        if let Some(key) = key {
-            group += usize::from(last.as_ref().is_some_and(|last| *last != key));
-            last = Some(key);
-        }
-        group
-    })
-    .collect()
-}
-
-/// The catalogue key that says whether a difference is significant, and the p-value as it is written.
-fn significance(p: f64) -> (&'static str, String) {
-    (if p < ALPHA { "score.significant" } else { "score.not_significant" }, format::p_value(p))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::web::pages::fixtures;
-
-    #[test]
-    fn neighbours_under_the_same_settings_are_one_group() {
-        let keys = [Some('a'), Some('a'), None, Some('a'), Some('b'), None, Some('a')];
-        assert_eq!(groups(keys.into_iter()), [0, 0, 0, 0, 1, 1, 2]);
-    }
-
-    #[test]
-    fn a_difference_is_said_as_the_test_says_it_and_not_at_all_across_settings() {
-        let catalog = Catalog::builtin();
-        let said = |lang, facts: &Facts| {
-            let frame = fixtures::frame(lang, "/runs/v4");
-            Curves { frame: &frame, catalog: &catalog, facts, against: Against::default() }.mean().summary
-        };
-        let mut facts = fixtures::run_facts(2);
-        let ja = said(Language::Ja, &facts);
-        assert!(ja.ends_with("前回との差は+0.006です（有意差なし、p = 0.210）。"), "{ja}");
-        if let Some(change) = &mut facts.change {
-            change.p = 0.0002;
-        }
-        let en = said(Language::En, &facts);
-        assert!(en.ends_with("+0.006 against the previous checkpoint (significant, p < 0.001)."), "{en}");
-        for score in facts.scored[0].scores.tasks.iter_mut().flatten() {
-            score.entry.fingerprint = sekisho_domain::Sha256::of("other settings");
-        }
-        let other = said(Language::En, &facts);
-        assert!(other.contains("cannot be compared") && !other.contains("0.006"), "{other}");
     }
 }

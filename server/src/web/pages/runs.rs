@@ -17,8 +17,6 @@ use crate::{App, WebError};
 
 /// Runs on the page.
 const RUNS: u32 = 100;
-/// Values of a sparkline.
-const SPARK: u32 = 60;
 
 #[derive(Template)]
 #[template(path = "runs/runs.html")]
@@ -73,7 +71,7 @@ fn page(frame: Frame, rows: Vec<RunRow>, cut: Option<String>) -> RunsPage {
 /// Rows for these runs, with their loss and the mean of the newest checkpoint that has scores.
 pub(super) async fn rows(app: &App, frame: &Frame, runs: Vec<Run>) -> Result<Vec<RunRow>, WebError> {
     let ids: Vec<RunId> = runs.iter().map(|run| run.id).collect();
-    let mut sketches = app.store.loss_sketches(&ids, SPARK).await?;
+    let mut sketches = app.store.loss_sketches(&ids).await?;
     let mut summaries = app.store.checkpoint_summaries(&ids).await?;
     let asked: Vec<_> = runs.iter().map(|run| (run.id, evaluations::suite_of(app, run).to_owned())).collect();
     let newest = app.store.newest_scored(&asked).await?;

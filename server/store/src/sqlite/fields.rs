@@ -78,6 +78,11 @@ impl<'r> Fields<'r> {
         Ok(self.get::<Option<i64>>(column)?.map(Timestamp::from_unix_ms))
     }
 
+    /// The error for a column whose content another module understands.
+    pub(super) fn unreadable(&self, column: &'static str, message: &str) -> StoreError {
+        self.wrong(column, &message)
+    }
+
     fn wrong(&self, column: &'static str, error: &dyn Display) -> StoreError {
         let text = |name: &&str| {
             let number = || self.row.try_get::<i64, _>(*name).map(|number| number.to_string());

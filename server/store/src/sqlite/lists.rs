@@ -2,17 +2,16 @@ use std::collections::HashMap;
 use std::ops::RangeInclusive;
 
 use async_trait::async_trait;
+use sekisho_domain::run::Sketch;
 use sekisho_domain::{CheckpointId, EvaluationId, RunId, Step, Timestamp};
 use serde_json::json;
+use sqlx::sqlite::SqliteRow;
 
 use super::fields::Fields;
 use super::{SqliteStore, checkpoints, evaluations, int, queue, runs};
 use crate::{
     Checkpoint, CheckpointSummary, Evaluation, ListRepository, QueueHealth, Run, StoreError, WorkRow,
 };
-
-/// Rows of a part of a run that its sketch takes the mean of.
-const ROWS_OF_A_PART: i64 = 8;
 
 #[async_trait]
 impl ListRepository for SqliteStore {
@@ -90,30 +89,17 @@ impl ListRepository for SqliteStore {
         rows.iter().map(found).collect()
     }
 
-    async fn loss_sketches(&self, ids: &[RunId], parts: u32) -> Result<HashMap<RunId, Vec<f64>>, StoreError> {
+    async fn loss_sketches(&self, ids: &[RunId]) -> Result<HashMap<RunId, Vec<f64>>, StoreError> {
         let query = sqlx::query(
-            // The ends are looked up apart: of each the index has the answer, of both at once it would be read whole.
-            "WITH RECURSIVE part (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM part WHERE i + 1 < $2),
-             span AS MATERIALIZED (
-                 SELECT id, (SELECT MIN(step) FROM metrics WHERE run_id = runs.id) - 1 AS before,
-                     (SELECT MAX(step) FROM metrics WHERE run_id = runs.id) AS last
-                 FROM runs WHERE id IN (SELECT value FROM json_each($1)))
-             SELECT span.id AS run_id, part.i,
-                 (SELECT AVG(loss) FROM (
-                     SELECT loss FROM metrics
-                     WHERE metrics.run_id = span.id AND metrics.step > before + (last - before) * part.i / $2
-                         AND metrics.step <= before + (last - before) * (part.i + 1) / $2
-                     ORDER BY metrics.step LIMIT $3)) AS loss
-             FROM span CROSS JOIN part ORDER BY span.id, part.i",
+            "SELECT run_id, sketch FROM run_watches WHERE run_id IN (SELECT value FROM json_each($1))",
         );
-        let query = query.bind(json!(ids).to_string()).bind(i64::from(parts)).bind(ROWS_OF_A_PART);
-        let mut sketches: HashMap<RunId, Vec<f64>> = HashMap::new();
-        for row in &query.fetch_all(&self.read).await? {
-            let fields = Fields::of("metrics", &["run_id"], row);
-            let sketch = sketches.entry(fields.parse("run_id")?).or_default();
-            sketch.extend(fields.get::<Option<f64>>("loss")?);
-        }
-        Ok(sketches)
+        let rows = query.bind(json!(ids).to_string()).fetch_all(&self.read).await?;
+        let sketch = |row: &SqliteRow| {
+            let fields = Fields::of("run_watches", &["run_id"], row);
+            let sketch: Sketch = fields.json("sketch")?;
+            Ok((fields.parse("run_id")?, sketch.means()))
+        };
+        rows.iter().map(sketch).collect()
     }
 
     async fn open_work(&self, limit: u32) -> Result<Vec<(WorkRow, String)>, StoreError> {

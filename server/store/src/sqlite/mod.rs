@@ -15,11 +15,13 @@ mod corpora;
 mod evaluations;
 mod fields;
 mod lists;
+mod metrics;
 mod people;
 mod policies;
 mod projects;
 mod queue;
 mod releases;
+mod reports;
 mod runs;
 mod sign_in;
 
@@ -149,6 +151,7 @@ async fn examine(database: &str, file: &Path) -> Result<(), StoreError> {
 async fn migrate(write: &SqlitePool) -> Result<(), StoreError> {
     let mut transaction = write.begin_with("BEGIN IMMEDIATE").await?;
     MIGRATIONS.run(&mut *transaction).await?;
+    metrics::take_over(&mut transaction).await?;
     Ok(transaction.commit().await?)
 }
 

@@ -1,13 +1,13 @@
+use std::collections::HashMap;
+
 use async_trait::async_trait;
-use sekisho_domain::run::{MetricRow, RunEvent, RunState};
-use sekisho_domain::wire::{MetricsAccepted, MetricsBatch};
+use sekisho_domain::run::{Planned, RunState};
 use sekisho_domain::{RunId, Step, Timestamp, Tokens, canonical_json};
-use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
 
 use super::fields::Fields;
-use super::{SqliteStore, changed, conflict, int};
-use crate::{Run, RunRepository, StoreError};
+use super::{SqliteStore, audit, changed, conflict, int};
+use crate::{AuditEntry, Run, RunRepository, StoreError};
 
 #[async_trait]
 impl RunRepository for SqliteStore {
@@ -57,105 +57,49 @@ impl RunRepository for SqliteStore {
         changed(&query.execute(&self.write).await?, "run", &id)
     }
 
-    async fn append_metrics(
-        &self,
-        id: RunId,
-        batch: &MetricsBatch,
-        now: Timestamp,
-    ) -> Result<MetricsAccepted, StoreError> {
-        let mut transaction = self.begin().await?;
-        report(&mut transaction, id, now).await?;
-        let new = sqlx::query(
-            "INSERT INTO metric_batches (run_id, writer, seq) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
-        )
-        .bind(id.to_string())
-        .bind(&batch.writer)
-        .bind(int(batch.seq)?)
-        .execute(&mut *transaction)
-        .await?;
-        if new.rows_affected() == 0 {
-            return Ok(MetricsAccepted { accepted: 0, repeated: true });
-        }
-        for row in &batch.rows {
-            put_row(&mut transaction, id, row).await?;
-        }
-        if let Some(last) = batch.rows.iter().max_by_key(|row| row.step) {
-            move_forward(&mut transaction, id, last).await?;
-        }
-        transaction.commit().await?;
-        Ok(MetricsAccepted { accepted: batch.rows.len() as u64, repeated: false })
+    async fn runs_in(&self, state: RunState) -> Result<Vec<Run>, StoreError> {
+        let query =
+            sqlx::query("SELECT * FROM runs WHERE state = $1 ORDER BY updated, id").bind(state.as_str());
+        query.fetch_all(&self.read).await?.iter().map(run).collect()
     }
 
-    async fn metrics(&self, id: RunId) -> Result<Vec<MetricRow>, StoreError> {
-        let query = sqlx::query("SELECT * FROM metrics WHERE run_id = $1 ORDER BY step").bind(id.to_string());
-        query.fetch_all(&self.read).await?.iter().map(metric).collect()
-    }
-
-    async fn add_event(&self, id: RunId, event: &RunEvent, now: Timestamp) -> Result<(), StoreError> {
+    async fn add_plan(&self, id: RunId, planned: &Planned, entry: &AuditEntry) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
-        report(&mut transaction, id, now).await?;
-        sqlx::query(
-            "INSERT INTO run_events (run_id, step, kind, note, at) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
-        )
-        .bind(id.to_string())
-        .bind(int(event.step.0)?)
-        .bind(event.kind.as_str())
-        .bind(&event.note)
-        .bind(event.at.unwrap_or(now).unix_ms())
-        .execute(&mut *transaction)
-        .await?;
+        sqlx::query("INSERT INTO run_plans (run_id, plan, reason, by, at) VALUES ($1, $2, $3, $4, $5)")
+            .bind(id.to_string())
+            .bind(canonical_json(&serde_json::to_value(&planned.plan).unwrap_or_default()))
+            .bind(&planned.reason)
+            .bind(&planned.by)
+            .bind(planned.at.unix_ms())
+            .execute(&mut *transaction)
+            .await?;
+        audit::append(&mut transaction, entry).await?;
         Ok(transaction.commit().await?)
     }
 
-    async fn events(&self, id: RunId) -> Result<Vec<RunEvent>, StoreError> {
-        let query = sqlx::query("SELECT * FROM run_events WHERE run_id = $1 ORDER BY step, at, kind, note");
-        query.bind(id.to_string()).fetch_all(&self.read).await?.iter().map(event).collect()
+    async fn plans(&self, id: RunId) -> Result<Vec<Planned>, StoreError> {
+        let query =
+            sqlx::query("SELECT * FROM run_plans WHERE run_id = $1 ORDER BY seq DESC").bind(id.to_string());
+        query.fetch_all(&self.read).await?.iter().map(|row| Ok(plan(row)?.1)).collect()
+    }
+
+    async fn plans_in_force(&self) -> Result<HashMap<RunId, Planned>, StoreError> {
+        let query = sqlx::query(
+            "SELECT * FROM run_plans WHERE seq IN (SELECT MAX(seq) FROM run_plans GROUP BY run_id)",
+        );
+        query.fetch_all(&self.read).await?.iter().map(plan).collect()
     }
 }
 
-/// Notes that the run was heard of; one that was only registered is running from now on.
-async fn report(connection: &mut SqliteConnection, id: RunId, now: Timestamp) -> Result<(), StoreError> {
-    let query = sqlx::query(
-        "UPDATE runs SET updated = $2, state = CASE WHEN state = 'registered' THEN 'running' ELSE state END WHERE id = $1",
-    );
-    changed(&query.bind(id.to_string()).bind(now.unix_ms()).execute(connection).await?, "run", &id)
-}
-
-async fn put_row(connection: &mut SqliteConnection, id: RunId, row: &MetricRow) -> Result<(), StoreError> {
-    sqlx::query(
-        "INSERT INTO metrics (run_id, step, tokens, loss, ce, z_loss, lr, grad_norm, seconds)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
-         ON CONFLICT (run_id, step) DO UPDATE SET tokens = excluded.tokens, loss = excluded.loss, ce = excluded.ce,
-             z_loss = excluded.z_loss, lr = excluded.lr, grad_norm = excluded.grad_norm, seconds = excluded.seconds",
-    )
-    .bind(id.to_string())
-    .bind(int(row.step.0)?)
-    .bind(int(row.tokens.0)?)
-    .bind(row.loss)
-    .bind(row.ce)
-    .bind(row.z_loss)
-    .bind(row.lr)
-    .bind(row.grad_norm)
-    .bind(row.seconds)
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
-/// A resumed run repeats steps; what is shown of it does not go back.
-async fn move_forward(
-    connection: &mut SqliteConnection,
-    id: RunId,
-    row: &MetricRow,
-) -> Result<(), StoreError> {
-    sqlx::query("UPDATE runs SET step = $2, tokens = $3, loss = $4 WHERE id = $1 AND step <= $2")
-        .bind(id.to_string())
-        .bind(int(row.step.0)?)
-        .bind(int(row.tokens.0)?)
-        .bind(row.loss)
-        .execute(connection)
-        .await?;
-    Ok(())
+fn plan(row: &SqliteRow) -> Result<(RunId, Planned), StoreError> {
+    let fields = Fields::of("run_plans", &["seq"], row);
+    let planned = Planned {
+        plan: fields.json("plan")?,
+        reason: fields.get("reason")?,
+        by: fields.get("by")?,
+        at: fields.time("at")?,
+    };
+    Ok((fields.parse("run_id")?, planned))
 }
 
 pub(super) fn run(row: &SqliteRow) -> Result<Run, StoreError> {
@@ -174,29 +118,5 @@ pub(super) fn run(row: &SqliteRow) -> Result<Run, StoreError> {
         loss: fields.get("loss")?,
         created: fields.time("created")?,
         updated: fields.time("updated")?,
-    })
-}
-
-fn metric(row: &SqliteRow) -> Result<MetricRow, StoreError> {
-    let fields = Fields::of("metrics", &["run_id", "step"], row);
-    Ok(MetricRow {
-        step: Step(fields.count("step")?),
-        tokens: Tokens(fields.count("tokens")?),
-        loss: fields.get("loss")?,
-        ce: fields.get("ce")?,
-        z_loss: fields.get("z_loss")?,
-        lr: fields.get("lr")?,
-        grad_norm: fields.get("grad_norm")?,
-        seconds: fields.get("seconds")?,
-    })
-}
-
-fn event(row: &SqliteRow) -> Result<RunEvent, StoreError> {
-    let fields = Fields::of("run_events", &["run_id", "step", "kind"], row);
-    Ok(RunEvent {
-        kind: fields.parse("kind")?,
-        step: Step(fields.count("step")?),
-        note: fields.get("note")?,
-        at: Some(fields.time("at")?),
     })
 }

@@ -8,7 +8,10 @@ use sqlx::{ConnectOptions as _, Connection as _, Executor as _};
 use tempfile::TempDir;
 
 use super::{MIGRATIONS, SqliteStore, migrate};
-use crate::{AuditRepository as _, PeopleRepository as _, RunRepository as _, Store, StoreError, story};
+use crate::{
+    AuditRepository as _, PeopleRepository as _, ReportRepository as _, RunRepository as _, Store,
+    StoreError, story,
+};
 
 /// A new database in a folder of its own.
 async fn new() -> (TempDir, SqliteStore) {
@@ -292,14 +295,43 @@ async fn what_cannot_be_understood_is_named() {
              \"asleep\" is none of registered, running, finished, failed"
         )
     );
-    spoil("UPDATE metrics SET tokens = -1 WHERE step = 2").await;
-    let error = store.metrics(run).await.expect_err("negative").to_string();
+    spoil("UPDATE metric_chunks SET body = x'00' WHERE id = (SELECT MIN(id) FROM metric_chunks)").await;
+    let error = store.metrics(run).await.expect_err("no chunk").to_string();
     assert!(
         error.starts_with(&format!(
-            "the database holds something unreadable in metrics.tokens of row {run} 2: "
+            "the database holds something unreadable in metric_chunks.body of row {run} "
         )),
         "{error}"
     );
+}
+
+/// A database of before chunks, with rows of metrics one by one.
+#[tokio::test]
+async fn rows_of_an_older_version_come_into_chunks() {
+    let (folder, store) = new().await;
+    MIGRATIONS.undo(&store.write, 20).await.expect("down");
+    let run: RunId = story::id(1);
+    let old = format!(
+        "INSERT INTO runs (id, name, state, step, tokens, created, updated, project)
+             VALUES ('{run}', 'old', 'running', 300, 3000, 1000, 5000, 'default');
+         WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300)
+             INSERT INTO metrics (run_id, step, tokens, loss, lr) SELECT '{run}', i, 10 * i, 4.0 - i / 100.0, 3e-4 FROM n;
+         INSERT INTO metric_batches (run_id, writer, seq) VALUES ('{run}', 'w', 0);
+         INSERT INTO run_events (run_id, step, kind, note, at) VALUES ('{run}', 7, 'spike', 'x', 2000);"
+    );
+    sqlx::raw_sql(sqlx::AssertSqlSafe(old)).execute(&store.write).await.expect("old rows");
+    store.close().await;
+    let store = open(&folder).await.expect("open");
+    let rows = store.metrics(run).await.expect("rows");
+    assert_eq!((rows.len(), rows[299].tokens.0, rows[99].loss), (300, 3000, Some(3.0)));
+    assert_eq!(store.segments(run).await.expect("segments").len(), 1);
+    let events = store.events(run).await.expect("events");
+    assert_eq!((events.len(), events[0].note.as_str(), events[0].version), (1, "x", 1));
+    let repeated = sekisho_domain::wire::MetricsBatch { writer: "w".to_owned(), ..Default::default() };
+    assert_eq!(story::append(&store, run, &repeated, 9).await, crate::Appended::Repeated, "of any content");
+    store.close().await;
+    let again = open(&folder).await.expect("open").metrics(run).await.expect("rows");
+    assert_eq!(again, rows);
 }
 
 #[tokio::test]
@@ -346,14 +378,16 @@ async fn a_full_disk_is_said_and_nothing_is_half_written() {
     let pages: i64 = sqlx::query_scalar("PRAGMA page_count").fetch_one(&store.write).await.expect("count");
     let limit = sqlx::AssertSqlSafe(format!("PRAGMA max_page_count = {pages}"));
     sqlx::query(limit).execute(&store.write).await.expect("limit");
-    let mut row = rows[0].clone();
     let mut batch =
-        sekisho_domain::wire::MetricsBatch { seq: 0, writer: "full".to_owned(), rows: Vec::new() };
+        sekisho_domain::wire::MetricsBatch { writer: "c".to_owned(), seq: 999, ..Default::default() };
+    // Losses that do not compress.
+    let mut loss = 0.5_f64;
     for step in 1000..11_000 {
-        row.step = sekisho_domain::Step(step);
-        batch.rows.push(row.clone());
+        loss = 3.99 * loss * (1.0 - loss);
+        let step = sekisho_domain::Step(step);
+        batch.rows.push(sekisho_domain::run::MetricRow { step, loss: Some(loss), ..Default::default() });
     }
-    let error = store.append_metrics(story::id(1), &batch, sekisho_domain::Timestamp::from_unix_ms(0)).await;
+    let error = story::try_append(&store, story::id(1), &batch, 140).await;
     assert_eq!(
         error.expect_err("full").to_string(),
         "the disk that holds the database is full; nothing of this was written; make room and try again"

@@ -1,0 +1,54 @@
+use axum::Json;
+use axum::extract::{Path, State};
+use sekisho_domain::run::{Plan, Planned};
+use serde::{Deserialize, Serialize};
+
+use super::body::JsonBody;
+use crate::service::plans::{self, Outlook};
+use crate::service::runs;
+use crate::{Actor, App, Viewer, WebError};
+
+/// What a run is planned to take, and how it stands against that.
+#[derive(Serialize)]
+pub(super) struct PlanView {
+    /// The plan that holds.
+    plan: Option<Planned>,
+    /// How the run stands against it.
+    outlook: Outlook,
+    /// All plans, newest first.
+    history: Vec<Planned>,
+}
+
+/// `POST /api/v1/runs/{run}/plan`: the fields given change, the others stay.
+#[derive(Deserialize)]
+pub(super) struct Change {
+    #[serde(flatten)]
+    plan: Plan,
+    /// Why it changes.
+    #[serde(default)]
+    reason: String,
+}
+
+/// `GET /api/v1/runs/{run}/plan`.
+pub(super) async fn show(
+    State(app): State<App>,
+    viewer: Viewer,
+    Path(key): Path<String>,
+) -> Result<Json<PlanView>, WebError> {
+    viewer.may_read()?;
+    let run = runs::find(&app, &key).await?;
+    let history = app.store.plans(run.id).await?;
+    let plan = history.first().cloned();
+    let outlook = plans::outlook(&app, &run, plan.as_ref().map(|planned| &planned.plan)).await?;
+    Ok(Json(PlanView { plan, outlook, history }))
+}
+
+/// `POST /api/v1/runs/{run}/plan`.
+pub(super) async fn change(
+    State(app): State<App>,
+    actor: Actor,
+    Path(key): Path<String>,
+    JsonBody(change): JsonBody<Change>,
+) -> Result<Json<Planned>, WebError> {
+    Ok(Json(plans::change(&app, &actor, &key, change.plan, &change.reason).await?))
+}

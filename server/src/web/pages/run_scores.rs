@@ -1,0 +1,259 @@
+//! The scores of a run's page as curves: the mean of the suite, and each task.
+
+use std::fmt::Display;
+
+use sekisho_bench::stats::ALPHA;
+use sekisho_domain::evaluation::TaskRun;
+
+use super::curve_rows::{mean_row, task_row};
+use super::parts::Figure;
+use super::run_curves::{Curves, drawn};
+use super::scored::{self, Mean, Scored};
+use crate::web::charts::{Axis, Chart, Look, Numbers, Point, Reference, Series, Size};
+use crate::web::format;
+use crate::web::i18n::Words as _;
+
+impl Curves<'_> {
+    /// Mean of the suite's primary scores at each checkpoint; hollow where tasks are missing, joined where settings are the same.
+    pub(super) fn mean(&self) -> Figure {
+        let lang = self.frame.lang;
+        let means: Vec<(&Scored, Mean)> =
+            self.facts.scored.iter().filter_map(|s| Some((s, s.mean()?))).collect();
+        let settings = groups(means.iter().map(|(s, mean)| mean.is_complete().then(|| s.settings())));
+        let point = |((s, mean), group)| self.mean_point(s, mean, group);
+        let points = means.iter().map(|(s, mean)| (*s, mean)).zip(settings).map(point).collect();
+        let name = lang.t("run.mean_short").to_owned();
+        let chart = Chart {
+            series: vec![Series { name, look: Look::Points, palette: 0, points }],
+            references: self.chance_of_mean().map(|y| self.chance_line(y)).into_iter().collect(),
+            ..self.score_chart(lang.t("axis.mean"))
+        };
+        let figure = Figure {
+            id: "mean".to_owned(),
+            title: lang.fill("run.mean_title", &[("suite", &self.facts.suite)]),
+            summary: self.mean_summary(&means),
+            heads: [
+                "run.tokens",
+                "run.step",
+                "run.mean_short",
+                "score.low",
+                "score.high",
+                "score.n",
+                "score.tasks",
+            ]
+            .map(|key| lang.t(key).to_owned())
+            .to_vec(),
+            rows: means.iter().map(|(s, mean)| mean_row(lang, s, mean)).collect(),
+            ..Figure::new(lang)
+        };
+        drawn(figure, &chart, lang)
+    }
+
+    fn mean_point(&self, scored: &Scored, mean: &Mean, group: usize) -> Point {
+        let values: [&dyn Display; 5] = [
+            &scored.checkpoint.tokens.short(),
+            &format::score(mean.value),
+            &mean.interval.map_or_else(String::new, |(low, high)| format::interval(low, high)),
+            &format::count(mean.n),
+            &format!("{}/{}", mean.done, mean.of),
+        ];
+        let names = ["tokens", "score", "interval", "n", "tasks"];
+        let values: Vec<(&str, &dyn Display)> = names.into_iter().zip(values).collect();
+        Point {
+            x: self.x(scored.checkpoint.step, scored.checkpoint.tokens),
+            y: mean.value,
+            interval: mean.interval,
+            hollow: !mean.is_complete(),
+            group,
+            note: self.frame.lang.fill("run.mean_note", &values),
+        }
+    }
+
+    /// The newest complete mean, and how it differs from the one before it, said as a test says it.
+    fn mean_summary(&self, means: &[(&Scored, Mean)]) -> String {
+        let lang = self.frame.lang;
+        let complete: Vec<_> = means.iter().filter(|(_, mean)| mean.is_complete()).collect();
+        let Some((last, mean)) = complete.last() else { return lang.t("run.mean_empty").to_owned() };
+        let (low, high) = mean.interval.unwrap_or((mean.value, mean.value));
+        let score = format!("{} {}", format::score(mean.value), format::interval(low, high));
+        let at = last.checkpoint.tokens.short();
+        let Some((before, _)) = complete.len().checked_sub(2).map(|i| complete[i]) else {
+            return lang.fill("run.mean_first", &[("tokens", &at), ("score", &score)]);
+        };
+        if before.settings() != last.settings() {
+            return lang.fill("run.mean_other_settings", &[("tokens", &at), ("score", &score)]);
+        }
+        let Some(change) = self.facts.change else {
+            return lang.fill("run.mean_first", &[("tokens", &at), ("score", &score)]);
+        };
+        let (key, p) = significance(change.p);
+        let verdict = lang.fill(key, &[("p", &p)]);
+        let change = format::difference(change.difference);
+        let values: [(&str, &dyn Display); 4] =
+            [("tokens", &at), ("score", &score), ("change", &change), ("verdict", &verdict)];
+        lang.fill("run.mean_summary", &values)
+    }
+
+    /// One small chart for each task, all with the same vertical axis.
+    pub(super) fn tasks(&self, tasks: &[TaskRun]) -> Vec<Figure> {
+        let scores = self.facts.scored.iter().flat_map(|s| s.scores.tasks.iter().flatten());
+        let chance = tasks.iter().filter_map(|run| scored::chance(self.catalog, run));
+        let ends =
+            scores.flat_map(|row| [row.entry.low, row.entry.high]).chain(chance).filter(|end| *end <= 1.0);
+        let (low, high) =
+            ends.chain([0.0]).fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
+        let steps = ((high - low) * 5.0).ceil().max(1.0) / 5.0;
+        let range = Some((low, low + steps));
+        tasks.iter().map(|run| self.task(run, range)).collect()
+    }
+
+    fn task(&self, run: &TaskRun, range: Option<(f64, f64)>) -> Figure {
+        let lang = self.frame.lang;
+        let found: Vec<_> = self.facts.scored.iter().filter_map(|s| Some((s, s.score(run).ok()?))).collect();
+        let settings = groups(found.iter().map(|(_, row)| Some(row.entry.fingerprint)));
+        let point = |((s, row), group): (&(&Scored, &sekisho_store::ScoreRow), usize)| Point {
+            x: self.x(s.checkpoint.step, s.checkpoint.tokens),
+            y: row.entry.value,
+            interval: Some((row.entry.low, row.entry.high)),
+            hollow: false,
+            group,
+            note: self.frame.lang.fill(
+                "run.point_note",
+                &[
+                    ("tokens", &s.checkpoint.tokens.short()),
+                    ("score", &format::score(row.entry.value)),
+                    ("interval", &format::interval(row.entry.low, row.entry.high)),
+                    ("n", &row.entry.n),
+                ],
+            ),
+        };
+        let metric = found.last().map_or("", |(_, row)| row.entry.metric.as_str());
+        let base = self.score_chart(&lang.fill("axis.score", &[("metric", &metric)]));
+        let chart = Chart {
+            label: format!("{}: {}", run.task, metric),
+            series: vec![Series {
+                name: String::new(),
+                look: Look::Points,
+                palette: 0,
+                points: found.iter().zip(settings).map(point).collect(),
+            }],
+            references: scored::chance(self.catalog, run).map(|y| self.chance_line(y)).into_iter().collect(),
+            // BLEU, chrF and ROUGE have a scale of their own.
+            y: Axis {
+                range: range.filter(|_| found.iter().all(|(_, row)| row.entry.high <= 1.0)),
+                ..base.y.clone()
+            },
+            ..base
+        };
+        let summary = found.last().map_or_else(
+            || lang.t("missing.not_evaluated").to_owned(),
+            |(_, row)| {
+                format!(
+                    "{} {}, n = {}",
+                    format::score(row.entry.value),
+                    format::interval(row.entry.low, row.entry.high),
+                    row.entry.n
+                )
+            },
+        );
+        Figure {
+            id: format!("task-{}-{}", run.profile.replace(['@', '.'], "-"), run.task),
+            title: scored::title(lang, self.catalog, run),
+            summary,
+            empty: found.is_empty(),
+            small: Some(chart.svg(Size::Small)),
+            lang,
+            heads: ["run.tokens", "run.step", "score.score", "score.low", "score.high", "score.n"]
+                .map(|key| lang.t(key).to_owned())
+                .to_vec(),
+            rows: found.iter().map(|(s, row)| task_row(s, row)).collect(),
+            ..Figure::new(lang)
+        }
+    }
+
+    /// Mean of the chance levels, when every task of the suite has one.
+    fn chance_of_mean(&self) -> Option<f64> {
+        let tasks = scored::tasks(self.facts.scored.iter().rev().find(|s| !s.work.is_empty()));
+        let levels: Vec<f64> =
+            tasks.iter().map(|run| scored::chance(self.catalog, run)).collect::<Option<_>>()?;
+        (!levels.is_empty()).then(|| levels.iter().sum::<f64>() / levels.len() as f64)
+    }
+
+    fn chance_line(&self, y: f64) -> Reference {
+        let name = self.frame.lang.fill("run.chance", &[("value", &format::score(y))]);
+        Reference { name, y }
+    }
+
+    /// The same for scores: it begins at the first checkpoint.
+    fn score_chart(&self, y_title: &str) -> Chart {
+        let base = self.chart(y_title, Numbers::Plain);
+        let points = self.facts.scored.iter().map(|s| self.x(s.checkpoint.step, s.checkpoint.tokens));
+        let last = self.x(self.facts.run.step, self.facts.run.tokens);
+        Chart { x: Axis { range: self.range(points.chain([last])), ..base.x.clone() }, ..base }
+    }
+}
+
+/// Numbers neighbours: the same as the one before where its key is, another where it is not. Without a key it stays with those before.
+fn groups<K: PartialEq>(keys: impl Iterator<Item = Option<K>>) -> Vec<usize> {
+    let (mut group, mut last) = (0, None);
+    keys.map(|key| {
+        if let Some(key) = key {
+            group += usize::from(last.as_ref().is_some_and(|last| *last != key));
+            last = Some(key);
+        }
+        group
+    })
+    .collect()
+}
+
+/// The catalogue key that says whether a difference is significant, and the p-value as it is written.
+fn significance(p: f64) -> (&'static str, String) {
+    (if p < ALPHA { "score.significant" } else { "score.not_significant" }, format::p_value(p))
+}
+
+#[cfg(test)]
+mod tests {
+    use sekisho_bench::Catalog;
+    use sekisho_domain::Language;
+
+    use super::super::axis::{Against, Ground};
+    use super::super::run::Facts;
+    use super::*;
+    use crate::web::pages::fixtures;
+
+    #[test]
+    fn neighbours_under_the_same_settings_are_one_group() {
+        let keys = [Some('a'), Some('a'), None, Some('a'), Some('b'), None, Some('a')];
+        assert_eq!(groups(keys.into_iter()), [0, 0, 0, 0, 1, 1, 2]);
+    }
+
+    #[test]
+    fn a_difference_is_said_as_the_test_says_it_and_not_at_all_across_settings() {
+        let catalog = Catalog::builtin();
+        let said = |lang, facts: &Facts| {
+            let frame = fixtures::frame(lang, "/runs/v4");
+            Curves {
+                frame: &frame,
+                catalog: &catalog,
+                facts,
+                against: Against::default(),
+                ground: Ground::default(),
+            }
+            .mean()
+            .summary
+        };
+        let mut facts = fixtures::run_facts(2);
+        let ja = said(Language::Ja, &facts);
+        assert!(ja.ends_with("前回との差は+0.006です（有意差なし、p = 0.210）。"), "{ja}");
+        if let Some(change) = &mut facts.change {
+            change.p = 0.0002;
+        }
+        let en = said(Language::En, &facts);
+        assert!(en.ends_with("+0.006 against the previous checkpoint (significant, p < 0.001)."), "{en}");
+        for score in facts.scored[0].scores.tasks.iter_mut().flatten() {
+            score.entry.fingerprint = sekisho_domain::Sha256::of("other settings");
+        }
+        let other = said(Language::En, &facts);
+        assert!(other.contains("cannot be compared") && !other.contains("0.006"), "{other}");
+    }
+}
