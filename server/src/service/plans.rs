@@ -130,13 +130,13 @@ pub async fn change(
     app: &App,
     actor: &Actor,
     key: &str,
-    change: Plan,
+    change: &Plan,
     reason: &str,
 ) -> Result<Planned, WebError> {
     let run = runs::find(app, key).await?;
     actor.require_in(&run.project, &[Role::Contributor], Scope::Ingest)?;
     let before = app.store.plans(run.id).await?.into_iter().next();
-    let plan = merged(before.as_ref().map(|planned| planned.plan.clone()).unwrap_or_default(), change);
+    let plan = merged(&before.as_ref().map(|planned| planned.plan.clone()).unwrap_or_default(), change);
     check(&plan, reason)?;
     let planned =
         Planned { plan, reason: reason.trim().to_owned(), by: actor.user.name.clone(), at: app.now() };
@@ -149,7 +149,7 @@ pub async fn change(
     Ok(planned)
 }
 
-fn merged(before: Plan, change: Plan) -> Plan {
+fn merged(before: &Plan, change: &Plan) -> Plan {
     Plan {
         end: change.end.or(before.end),
         gpus: change.gpus.or(before.gpus),
@@ -228,7 +228,7 @@ mod tests {
             state: RunState::Running,
             tokens: Tokens(100_000),
             planned_tokens: Some(Tokens(100_000 + 500 * 86_400 * 3)),
-            ..fixtures::run_facts(1).run
+            ..fixtures::run()
         };
         let plan = Plan { end: Some("2026-12-31".parse().expect("a day")), ..Plan::default() };
         let outlook = stands(&run, Some(&plan), &rows, &[], &[]);
@@ -266,7 +266,7 @@ mod tests {
     #[test]
     fn what_is_given_changes_and_the_rest_stays() {
         let before = Plan { gpus: Some(64), budget_gpu_days: Some(4480.0), ..Plan::default() };
-        let after = merged(before.clone(), Plan { gpus: Some(128), ..Plan::default() });
+        let after = merged(&before, &Plan { gpus: Some(128), ..Plan::default() });
         assert_eq!(after, Plan { gpus: Some(128), ..before });
         for wrong in [
             Plan::default(),

@@ -1,3 +1,5 @@
+use std::collections::HashMap;
+
 use async_trait::async_trait;
 use sekisho_domain::run::{EventStatus, KeptEvent, MetricRow, RunEvent, Segment};
 use sekisho_domain::wire::MetricsBatch;
@@ -55,6 +57,8 @@ pub trait ReportRepository: Send + Sync {
     -> Result<Vec<MetricRow>, StoreError>;
     /// The processes that reported, in the order in which they did.
     async fn segments(&self, id: RunId) -> Result<Vec<Segment>, StoreError>;
+    /// The same of several runs.
+    async fn segments_of(&self, ids: &[RunId]) -> Result<HashMap<RunId, Vec<Segment>>, StoreError>;
     /// Adds an event that somebody tells; the same (kind, step, note) twice is one event, and answers false.
     async fn add_event(
         &self,

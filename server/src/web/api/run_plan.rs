@@ -50,5 +50,5 @@ pub(super) async fn change(
     Path(key): Path<String>,
     JsonBody(change): JsonBody<Change>,
 ) -> Result<Json<Planned>, WebError> {
-    Ok(Json(plans::change(&app, &actor, &key, change.plan, &change.reason).await?))
+    Ok(Json(plans::change(&app, &actor, &key, &change.plan, &change.reason).await?))
 }

@@ -7,6 +7,7 @@ use sekisho_domain::{Language, Tokens};
 
 use super::i18n::Words as _;
 
+pub(crate) mod gantt;
 pub(crate) mod lineage;
 mod series;
 mod small;

@@ -277,6 +277,21 @@ fn text_width(text: &str) -> f64 {
     text.chars().map(|c| if c.is_ascii() { 0.56 * LETTER } else { LETTER }).sum()
 }
 
+/// A text that fits so much room, with an ellipsis where it is cut.
+pub(super) fn shortened(text: &str, room: f64) -> String {
+    if text_width(text) <= room {
+        return text.to_owned();
+    }
+    let mut short = String::new();
+    for letter in text.chars() {
+        short.push(letter);
+        if text_width(&short) > room - LETTER {
+            break;
+        }
+    }
+    short + "…"
+}
+
 fn put(out: &mut String, line: std::fmt::Arguments<'_>) {
     let _ = out.write_fmt(line);
     out.push('\n');

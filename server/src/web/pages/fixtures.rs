@@ -23,7 +23,7 @@ pub(super) use queue::counts;
 pub(crate) use release::release;
 pub(super) use release::{approvals, comments, lineage_graph, refused_release, release_facts, yank};
 pub(super) use run::about;
-pub(crate) use run::run_facts;
+pub(super) use run::run_facts;
 pub(crate) use run::{event, run};
 pub(super) use samples::{items, records};
 pub(super) use scored::{checkpoint, standings};

@@ -45,6 +45,7 @@ mod run_curves;
 mod run_events;
 mod run_readouts;
 mod run_scores;
+mod schedule;
 mod scored;
 mod task_rows;
 
@@ -83,6 +84,7 @@ mod tests {
             run_event::samples(frame),
             runs::samples(frame),
             samples::samples(frame),
+            schedule::samples(frame),
             search::samples(frame),
             settings::samples(frame),
         ]

@@ -7,14 +7,16 @@ use axum::extract::State;
 use axum::response::Response;
 use sekisho_domain::checkpoint::CheckpointState;
 use sekisho_domain::release::ReleaseState;
+use sekisho_domain::run::KeptEvent;
 use sekisho_domain::user::Role;
 use sekisho_domain::{RunId, Step};
-use sekisho_store::{Checkpoint, Release, User};
+use sekisho_store::{Checkpoint, Release, Run, User};
 
 use super::parts::{self, Readout, When};
 use super::queue::Counts;
 use super::release_more::last_step;
 use super::runs::{self, RunRow};
+use super::schedule;
 use crate::service::releases;
 use crate::web::format;
 use crate::web::frame::Frame;
@@ -26,6 +28,8 @@ const RUNS: u32 = 10;
 /// Refused checkpoints that are looked through, and those that are shown.
 const REFUSED_READ: usize = 50;
 const REFUSED: usize = 5;
+/// Events that are looked through for what waits.
+const ALERTS: u32 = 20;
 /// Releases that are looked through for what waits.
 const RELEASES: u32 = 200;
 
@@ -51,6 +55,9 @@ struct Waiting {
 
 /// `GET /`.
 pub(crate) async fn show(State(app): State<App>, frame: Frame) -> Result<Response, WebError> {
+    if frame.param("tab") == Some("schedule") {
+        return schedule::show(&app, frame).await;
+    }
     let all = app.store.releases(RELEASES).await?;
     let mut waiting = Vec::new();
     let approvals = releases::valid_approvals_of(&app, &all).await?;
@@ -67,9 +74,33 @@ pub(crate) async fn show(State(app): State<App>, frame: Frame) -> Result<Respons
     if let Some(user) = frame.user.as_ref().filter(|user| may_hand_over(user)) {
         waiting.extend(unmended(&app, user).await?.iter().map(|checkpoint| refused(&frame, checkpoint)));
     }
+    waiting.extend(alerts(&app, &frame).await?);
     let counts = Counts::load(&app).await?;
     let runs = runs::rows(&app, &frame, app.store.runs(RUNS).await?).await?;
     parts::page(&view(frame, waiting, runs, &counts, &all))
+}
+
+/// Events that detectors have proposed, of runs that this reader reports to.
+async fn alerts(app: &App, frame: &Frame) -> Result<Vec<Waiting>, WebError> {
+    let Some(user) = &frame.user else { return Ok(Vec::new()) };
+    let mut waiting = Vec::new();
+    for (run, event) in app.store.proposed_events(ALERTS).await? {
+        let Some(run) = app.store.run(run).await? else { continue };
+        if hands_over(user, Some(&run.project)) {
+            waiting.push(alert(frame, &run, &event));
+        }
+    }
+    Ok(waiting)
+}
+
+fn alert(frame: &Frame, run: &Run, event: &KeptEvent) -> Waiting {
+    let at = frame.lang.fill("run.at_step", &[("step", &event.step)]);
+    Waiting {
+        href: format!("/runs/{}/events/{}", run.name, event.id),
+        what: format!("{} · {at} · {}", run.name, frame.t(&format!("event_kind.{}", event.kind))),
+        why: frame.t("overview.confirm_event"),
+        when: frame.when(event.at),
+    }
 }
 
 /// Whether this reader hands checkpoints over, of some project at least.
@@ -190,6 +221,7 @@ pub(super) fn samples(frame: &Frame) -> Vec<String> {
     assert_eq!(why(true), Some(frame.t("overview.returned")));
     assert_eq!(why(false), Some(frame.t("overview.continue")));
     waiting.push(refused(&reader, &fixtures::refused_checkpoint()));
+    waiting.push(alert(&reader, &facts.run, &fixtures::event(12_300, "loss 1.95 → 4.2")));
     let mut user = reader.user.clone().expect("signed in");
     assert!(!may_hand_over(&user), "an approver hands nothing over");
     user.projects.insert("v4".to_owned(), vec![Role::Contributor]);

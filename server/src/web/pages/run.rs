@@ -272,6 +272,8 @@ pub(super) fn samples(frame: &Frame) -> Vec<String> {
     let mut fresh = fixtures::run_facts(0);
     fresh.rows.clear();
     fresh.events.clear();
+    fresh.segments.clear();
+    fresh.plans.clear();
     let live = RunLive { frame: frame.clone(), run: view(frame, &catalog, &fixtures::run_facts(5)) };
     let fragment = live.render().expect("renders");
     assert!(fragment.trim_start().starts_with("<div id=\"live\""), "{}", &fragment[..200]);

@@ -11,8 +11,7 @@ use super::parts::{Cell, Figure};
 use super::run::Facts;
 use super::run_events;
 use crate::web::charts::{
-    Axis, Chart, Flag, Look, MAX_POINTS, Numbers, Point, Reference, Scale, Series, Size, half_life, smoothed,
-    thinned,
+    Axis, Chart, Flag, Look, MAX_POINTS, Numbers, Point, Scale, Series, Size, half_life, smoothed, thinned,
 };
 use crate::web::format;
 use crate::web::frame::Frame;

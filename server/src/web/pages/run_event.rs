@@ -42,6 +42,7 @@ struct EventPage {
     figures: Vec<Figure>,
     can_decide: bool,
     is_open: bool,
+    confirm: &'static str,
     why_not: Option<&'static str>,
     notice: Option<String>,
     version: u64,
@@ -141,6 +142,11 @@ fn page(frame: Frame, facts: &Facts, notice: Option<String>, typed: Option<Strin
         figures: figures(&frame, facts),
         can_decide: may,
         is_open: event.status == EventStatus::Proposed,
+        confirm: frame.t(if event.kind == EventKind::Spike {
+            "event.confirm_spike"
+        } else {
+            "event.confirm"
+        }),
         why_not: (!may)
             .then(|| frame.t(if user.is_none() { "action.sign_in" } else { "event.needs_contributor" })),
         notice,
@@ -298,8 +304,8 @@ mod tests {
     #[test]
     fn a_skip_names_the_samples_of_the_update() {
         let facts = facts();
-        assert_eq!(super::samples_of(&facts).as_deref(), Some("12,594,176–12,595,199"));
+        assert_eq!(samples_of(&facts).as_deref(), Some("12,594,176–12,595,199"));
         let foreign = Facts { run: Run { spec: None, ..facts.run.clone() }, ..self::facts() };
-        assert_eq!(super::samples_of(&foreign), None);
+        assert_eq!(samples_of(&foreign), None);
     }
 }

@@ -5,7 +5,6 @@ use sekisho_domain::run::{EventKind, EventStatus, KeptEvent};
 use super::parts::When;
 use crate::web::format;
 use crate::web::frame::Frame;
-use crate::web::i18n::Words as _;
 
 /// A row of the table of events.
 pub(super) struct EventRow {

@@ -81,7 +81,7 @@ pub(crate) async fn change(
     Form(fields): Form<Fields>,
 ) -> Result<Response, WebError> {
     let actor = viewer.form_actor(&fields.csrf)?;
-    plans::change(&app, actor, &run, plan(&fields)?, &fields.reason).await?;
+    plans::change(&app, actor, &run, &plan(&fields)?, &fields.reason).await?;
     Ok(Redirect::to(&format!("/runs/{run}#plan")).into_response())
 }
 
@@ -127,10 +127,10 @@ mod tests {
             price: String::new(),
             reason: String::new(),
         };
-        let plan = super::plan(&fields).expect("a plan");
+        let planned = plan(&fields).expect("a plan");
         let frame = fixtures::frame(Language::Ja, "/");
-        assert_eq!(words(&frame, &plan), "2026-12-31 · 64 GPU · 4,480 GPU日");
+        assert_eq!(words(&frame, &planned), "2026-12-31 · 64 GPU · 4,480 GPU日");
         fields.gpus = field("many");
-        assert_eq!(super::plan(&fields).expect_err("no number").status.as_u16(), 422);
+        assert_eq!(plan(&fields).expect_err("no number").status.as_u16(), 422);
     }
 }

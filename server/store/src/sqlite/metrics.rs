@@ -1,7 +1,7 @@
 //! Rows of metrics: a batch is written as one chunk, and chunks are folded into larger ones as they gather, so that writing costs the
 //! same however long a run is and reading decodes few of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use sekisho_domain::run::{
     Detectors, EventKind, EventStatus, Finding, KeptEvent, MetricRow, RunState, Segment, Sketch, segment_of,
@@ -331,6 +331,21 @@ pub(super) async fn segments(
     let query =
         sqlx::query("SELECT * FROM run_segments WHERE run_id = $1 ORDER BY number").bind(id.to_string());
     query.fetch_all(connection).await?.iter().map(segment).collect()
+}
+
+pub(super) async fn segments_of(
+    connection: &mut SqliteConnection,
+    ids: &[RunId],
+) -> Result<HashMap<RunId, Vec<Segment>>, StoreError> {
+    let query = sqlx::query(
+        "SELECT * FROM run_segments WHERE run_id IN (SELECT value FROM json_each($1)) ORDER BY run_id, number",
+    );
+    let mut found: HashMap<RunId, Vec<Segment>> = HashMap::new();
+    for row in query.bind(serde_json::json!(ids).to_string()).fetch_all(connection).await? {
+        let run = Fields::of("run_segments", &["run_id", "number"], &row).parse("run_id")?;
+        found.entry(run).or_default().push(segment(&row)?);
+    }
+    Ok(found)
 }
 
 fn segment(row: &SqliteRow) -> Result<Segment, StoreError> {

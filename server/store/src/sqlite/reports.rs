@@ -1,3 +1,5 @@
+use std::collections::HashMap;
+
 use async_trait::async_trait;
 use sekisho_domain::run::{EventKind, EventStatus, KeptEvent, MetricRow, RunEvent, Segment};
 use sekisho_domain::wire::MetricsBatch;
@@ -45,6 +47,11 @@ impl ReportRepository for SqliteStore {
     async fn segments(&self, id: RunId) -> Result<Vec<Segment>, StoreError> {
         let mut connection = self.read.acquire().await?;
         metrics::segments(&mut connection, id).await
+    }
+
+    async fn segments_of(&self, ids: &[RunId]) -> Result<HashMap<RunId, Vec<Segment>>, StoreError> {
+        let mut connection = self.read.acquire().await?;
+        metrics::segments_of(&mut connection, ids).await
     }
 
     async fn add_event(

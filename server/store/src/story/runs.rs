@@ -125,6 +125,8 @@ async fn segments(store: &dyn Store, id: RunId) {
         all.iter().map(|s| (s.number, s.writer.as_str(), s.first_step.0, s.last_step.0)).collect();
     assert_eq!(told, [(1, "a", 1, 4), (2, "b", 3, 5), (3, "b", 5, 6), (4, "c", 7, 7)]);
     assert_eq!((all[3].host.as_str(), all[2].last_at), ("node-7", at(30)));
+    let of_all = store.segments_of(&[id, super::id(9)]).await.expect("segments");
+    assert_eq!((of_all.len(), &of_all[&id]), (1, &all));
     let shown = losses(store, id).await;
     assert_eq!(
         shown[2..],
