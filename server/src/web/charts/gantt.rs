@@ -92,14 +92,12 @@ fn months(
 ) {
     let day = |at: Timestamp| at.to_jiff().to_zoned(zone.clone()).date();
     let by_week = to.seconds_since(from) < 70.0 * 86_400.0;
-    let (mut next, step) = if by_week {
-        (monday(day(from)), 1.week())
-    } else {
-        (day(from).first_of_month(), 1.month())
-    };
+    let (mut next, step) =
+        if by_week { (monday(day(from)), 1.week()) } else { (day(from).first_of_month(), 1.month()) };
     let mut free = NAMES;
     while next <= day(to) {
-        let begin = next.to_zoned(zone.clone()).map(|at| Timestamp::from_unix_ms(at.timestamp().as_millisecond()));
+        let begin =
+            next.to_zoned(zone.clone()).map(|at| Timestamp::from_unix_ms(at.timestamp().as_millisecond()));
         if let Ok(begin) = begin
             && begin >= from
         {
@@ -137,8 +135,14 @@ fn draw_row(svg: &mut String, row: &GanttRow, top: f64, now: Timestamp, x: &impl
         let (right, close) = to.map_or((WIDTH - RIGHT, ""), |to| (x(to).max(left + LEAST), "V"));
         let bottom = top + 20.0;
         let _ = match close {
-            "" => write!(svg, r#"<path class="planned" d="M{right:.1} {top:.1}H{left:.1}V{bottom:.1}H{right:.1}"/>"#),
-            _ => write!(svg, r#"<path class="planned" d="M{left:.1} {top:.1}H{right:.1}V{bottom:.1}H{left:.1}Z"/>"#),
+            "" => write!(
+                svg,
+                r#"<path class="planned" d="M{right:.1} {top:.1}H{left:.1}V{bottom:.1}H{right:.1}"/>"#
+            ),
+            _ => write!(
+                svg,
+                r#"<path class="planned" d="M{left:.1} {top:.1}H{right:.1}V{bottom:.1}H{left:.1}Z"/>"#
+            ),
         };
     }
     for (from, to) in &row.done {
@@ -171,7 +175,7 @@ mod tests {
     use super::*;
 
     fn at(text: &str) -> Timestamp {
-        text.parse().expect("a time")
+        Timestamp::try_from(text.to_owned()).expect("a time")
     }
 
     fn rows() -> Vec<GanttRow> {
@@ -199,7 +203,12 @@ mod tests {
     fn each_run_is_a_row_with_what_is_planned_done_and_foreseen() {
         let now = at("2024-08-01T00:00:00Z");
         let svg = draw(&rows(), now, &TimeZone::UTC, "工程表", "今日");
-        for (what, n) in [("class=\"planned\"", 2), ("class=\"done\"", 2), ("class=\"forecast\"", 1), ("class=\"mark\"", 1)] {
+        for (what, n) in [
+            ("class=\"planned\"", 2),
+            ("class=\"done\"", 2),
+            ("class=\"forecast\"", 1),
+            ("class=\"mark\"", 1),
+        ] {
             assert_eq!(svg.matches(what).count(), n, "{what}: {svg}");
         }
         assert!(svg.contains("2024-04") && svg.contains("2024-10") && svg.contains("今日"), "{svg}");

@@ -1,7 +1,5 @@
 //! `/?tab=schedule`: the runs by month, planned and done, with the forecast (工程表).
 
-use std::collections::HashMap;
-
 use askama::Template;
 use axum::response::Response;
 use sekisho_domain::release::ReleaseState;
@@ -84,7 +82,8 @@ fn page(frame: Frame, all: &[About], releases: &[Release], cut: Option<String>) 
     drawn.extend(all.iter().map(|about| bars(&frame, about)));
     let running = all.iter().filter(|about| about.run.state == RunState::Running).count();
     let late = all.iter().filter(|about| about.outlook.delay_days.is_some_and(|days| days >= 1.0)).count();
-    let values: [(&str, &dyn std::fmt::Display); 3] = [("runs", &all.len()), ("running", &running), ("late", &late)];
+    let values: [(&str, &dyn std::fmt::Display); 3] =
+        [("runs", &all.len()), ("running", &running), ("late", &late)];
     let summary = frame.lang.fill("schedule.summary", &values);
     let svg = gantt::draw(&drawn, frame.now, &frame.zone, &summary, frame.t("schedule.today"));
     SchedulePage {
@@ -99,7 +98,8 @@ fn page(frame: Frame, all: &[About], releases: &[Release], cut: Option<String>) 
 
 /// The row on top: what went out.
 fn released(frame: &Frame, releases: &[Release]) -> Option<GanttRow> {
-    let is_out = |release: &&Release| matches!(release.state, ReleaseState::Published | ReleaseState::Superseded);
+    let is_out =
+        |release: &&Release| matches!(release.state, ReleaseState::Published | ReleaseState::Superseded);
     let marks: Vec<(Timestamp, String)> =
         releases.iter().filter(is_out).map(|release| (release.updated, release.name.clone())).collect();
     let names: Vec<&str> = marks.iter().map(|(_, name)| name.as_str()).collect();
@@ -120,7 +120,11 @@ fn bars(frame: &Frame, about: &About) -> GanttRow {
     let from = begun(about).unwrap_or(run.created);
     let is_over = matches!(run.state, RunState::Finished | RunState::Failed);
     let end = plan.end.and_then(end_of);
-    let note = [Some(run.name.clone()), Some(frame.word("run_state", run.state).to_owned()), about.outlook.delay_days.map(|days| delay(frame, days))];
+    let note = [
+        Some(run.name.clone()),
+        Some(frame.word("run_state", run.state).to_owned()),
+        about.outlook.delay_days.map(|days| delay(frame, days)),
+    ];
     GanttRow {
         name: run.name.clone(),
         href: format!("/runs/{}", run.name),
@@ -135,15 +139,23 @@ fn bars(frame: &Frame, about: &About) -> GanttRow {
 fn row(frame: &Frame, about: &About) -> Row {
     let (run, outlook) = (&about.run, &about.outlook);
     let plan = about.plan.as_ref().map(|planned| &planned.plan);
-    let number = |days: f64| if days < 10.0 { format!("{days:.2}") } else { format::count(days.round() as u64) };
-    let ended = about.segments.last().filter(|_| run.state == RunState::Finished).map(|last| frame.stamp(&last.last_at));
+    let number =
+        |days: f64| if days < 10.0 { format!("{days:.2}") } else { format::count(days.round() as u64) };
+    let ended = about
+        .segments
+        .last()
+        .filter(|_| run.state == RunState::Finished)
+        .map(|last| frame.stamp(&last.last_at));
     let end = ended.or_else(|| outlook.forecast_end.map(|end| frame.stamp(&end)));
     Row {
         href: format!("/runs/{}", run.name),
         name: run.name.clone(),
         state: run.state.as_str(),
         begun: Cell::of(begun(about).map(|at| frame.stamp(&at)), frame.t("missing.not_reported")),
-        planned_end: Cell::of(plan.and_then(|plan| plan.end).map(|end| end.to_string()), frame.t("missing.no_plan")),
+        planned_end: Cell::of(
+            plan.and_then(|plan| plan.end).map(|end| end.to_string()),
+            frame.t("missing.no_plan"),
+        ),
         end: Cell::of(end, frame.t("missing.few_reports")),
         delay: Cell::of(outlook.delay_days.map(|days| delay(frame, days)), frame.t("missing.no_plan")),
         gpu_days: Cell::of(outlook.gpu_days_used.map(number), frame.t("missing.no_devices")),
@@ -162,7 +174,12 @@ pub(super) fn samples(frame: &Frame) -> Vec<String> {
         gpu_days_used: Some(612.4),
         yen_used: None,
     };
-    let late = About { plan: facts.plans.first().cloned(), segments: facts.segments.clone(), outlook, run: facts.run.clone() };
+    let late = About {
+        plan: facts.plans.first().cloned(),
+        segments: facts.segments.clone(),
+        outlook,
+        run: facts.run.clone(),
+    };
     let retry = About {
         run: Run { name: "v4-8b-exp2-retry".to_owned(), ..fixtures::run() },
         segments: Vec::new(),
