@@ -44,4 +44,5 @@ mod release_signature;
 mod release_traps;
 mod release_yank;
 mod road;
+mod runs;
 mod tidy;
