@@ -15,6 +15,7 @@ SELECT run_id, step, kind, note, at FROM run_events WHERE kind NOT IN ('not_fini
 DROP TABLE run_events;
 ALTER TABLE told_events RENAME TO run_events;
 
+DROP INDEX runs_by_parent;
 DROP TABLE run_plans;
 DROP TABLE run_watches;
 ALTER TABLE metric_batches DROP COLUMN digest;

@@ -40,6 +40,9 @@ CREATE TABLE run_watches (
     sketch    TEXT NOT NULL                 -- JSON
 ) STRICT, WITHOUT ROWID;
 
+-- A page lists what goes on from its run, however many runs there are.
+CREATE INDEX runs_by_parent ON runs (json_extract(spec, '$.parent.run'));
+
 CREATE TABLE run_plans (
     seq    INTEGER NOT NULL PRIMARY KEY,
     run_id TEXT    NOT NULL REFERENCES runs (id),

@@ -9,6 +9,7 @@ mod policies;
 mod policy;
 mod reader;
 mod reviews;
+mod runs;
 mod signs_in;
 mod stage;
 mod subsets;

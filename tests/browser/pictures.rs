@@ -28,6 +28,7 @@ fn open_to_all(stage: &Stage, release: &str) -> Pages {
     let evaluation = text(&stage.evaluation["id"]);
     vec![
         ("overview", "/".to_owned()),
+        ("schedule", "/?tab=schedule".to_owned()),
         ("runs", "/runs".to_owned()),
         ("run", format!("/runs/{RUN}")),
         ("leaderboard", "/leaderboard".to_owned()),

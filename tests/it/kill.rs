@@ -289,7 +289,8 @@ fn a_killed_trainer_has_told_the_server_everything_once_in_the_end() {
     assert_eq!(segments.as_array().map(Vec::len), Some(3), "each process is one: {segments}");
     let events = api.get("/api/v1/runs/killed/events").has(200).json();
     let resumed = events.as_array().expect("a list").iter().filter(|event| event["kind"] == "resumed");
-    let lost: Vec<f64> = resumed.map(|event| event["lost_seconds"].as_f64().expect("the time lost")).collect();
+    let lost: Vec<f64> =
+        resumed.map(|event| event["lost_seconds"].as_f64().expect("the time lost")).collect();
     assert!(lost.len() == 2 && lost.iter().all(|seconds| *seconds > 0.0), "{lost:?}");
     let expected: Vec<u64> = (1..=STEPS / 5).map(|n| n * 5).collect();
     until("the verdicts", 60, || {

@@ -52,12 +52,14 @@ fn a_second_trainer_is_refused_with_the_segment_until_the_first_is_gone() {
     let segments = api.get("/api/v1/runs/v4-8b/segments").has(200).json();
     assert_eq!((segments[0]["last_step"].as_u64(), segments[1]["first_step"].as_u64()), (Some(10), Some(8)));
     let rows = api.get(METRICS).has(200).json();
-    let steps: Vec<u64> = rows.as_array().expect("rows").iter().filter_map(|row| row["step"].as_u64()).collect();
+    let steps: Vec<u64> =
+        rows.as_array().expect("rows").iter().filter_map(|row| row["step"].as_u64()).collect();
     assert_eq!(steps, (1..=9).collect::<Vec<_>>(), "repeated steps once, what was undone not at all");
     assert_eq!(rows[8]["tflops"], 434.5, "names of the trainer's own");
 
     // A second one that knows nothing comes in once the first has been silent.
-    Database::open(&service.dir()).execute("UPDATE run_segments SET last_at = last_at - 120000, first_at = first_at - 120000");
+    Database::open(&service.dir())
+        .execute("UPDATE run_segments SET last_at = last_at - 120000, first_at = first_at - 120000");
     let _ = api.post(METRICS, &batch("c", 0, 10..12)).has(200);
     let table = cli::run(&mut service.command(&["run", "segments", "v4-8b"])).exits(0);
     assert!(table.stdout.contains("host-of-c"), "{}", table.stdout);
@@ -121,7 +123,10 @@ fn a_loss_that_is_no_number_is_kept_and_noticed() {
     let output = python.env("SEKISHO_TOKEN", service.token()).output().expect("python3");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let rows = api.get(METRICS).has(200).json();
-    assert_eq!(json!([rows[2]["loss"], rows[3]["loss"], rows[3]["grad_norm"]]), json!([2.5, "NaN", "Infinity"]));
+    assert_eq!(
+        json!([rows[2]["loss"], rows[3]["loss"], rows[3]["grad_norm"]]),
+        json!([2.5, "NaN", "Infinity"])
+    );
     let told = events(&api);
     let seen: Vec<_> = told.iter().map(|event| (text(&event["kind"]), event["step"].as_u64())).collect();
     assert_eq!(seen, [("not_finite", Some(4))], "once, with the step");
@@ -138,7 +143,10 @@ fn a_spike_of_any_trainer_is_proposed_and_people_say_what_it_was() {
     let _ = api.post(METRICS, &spike).has(200);
     let found = events(&api);
     let event = &found[0];
-    assert_eq!(json!([event["kind"], event["step"], event["status"], event["by"]]), json!(["spike", 101, "proposed", "detector"]));
+    assert_eq!(
+        json!([event["kind"], event["step"], event["status"], event["by"]]),
+        json!(["spike", 101, "proposed", "detector"])
+    );
     assert!(event["seen"]["sigma"].as_f64() > Some(6.0), "{event}");
 
     service.add_user("mori", &["contributor"]);
@@ -146,7 +154,10 @@ fn a_spike_of_any_trainer_is_proposed_and_people_say_what_it_was() {
     let mori = service.session("mori");
     let path = format!("/runs/v4-8b/events/{}", text(&event["id"]));
     let overview = mori.get("/?lang=ja").has(200).text;
-    assert!(overview.contains(&path) && overview.contains("検出されたイベントを確認してください"), "{overview}");
+    assert!(
+        overview.contains(&path) && overview.contains("検出されたイベントを確認してください"),
+        "{overview}"
+    );
     let close_up = mori.get(&format!("{path}?lang=ja")).has(200).text;
     for words in ["損失スパイクとして確定", "誤検知", "9.500", "zスコア"] {
         assert!(close_up.contains(words), "{words}");
@@ -200,7 +211,11 @@ fn a_plan_changes_with_its_history_and_the_forecast_is_held_against_it() {
     let _ = api.post(plan, &json!({ "end": "2020-01-31", "gpus": 64, "reason": "v1" })).has(200);
     let changed = ["run", "plan", "v4-8b", "--gpus", "128", "--budget", "4480", "-m", "ノード追加", "--json"];
     let stands = cli::run(&mut service.command(&changed)).exits(0).json();
-    assert_eq!(json!([stands["plan"]["end"], stands["plan"]["gpus"]]), json!(["2020-01-31", 128]), "the rest stays");
+    assert_eq!(
+        json!([stands["plan"]["end"], stands["plan"]["gpus"]]),
+        json!(["2020-01-31", 128]),
+        "the rest stays"
+    );
     assert_eq!(stands["history"].as_array().map(Vec::len), Some(2));
     assert!(stands["outlook"]["delay_days"].as_f64() > Some(365.0), "{stands}");
     api.post(plan, &json!({ "gpus": 0 })).is_problem(422, "run-plan");

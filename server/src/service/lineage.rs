@@ -91,6 +91,41 @@ pub async fn cumulative_tokens(app: &App, checkpoint: &Checkpoint) -> Result<Opt
     Ok(None)
 }
 
+/// Where a run leaves the one that it goes on from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fork {
+    /// The run that it goes on from.
+    pub parent: Run,
+    /// Which of its updates.
+    pub step: Step,
+    /// Tokens of the parent's stage at that update.
+    pub tokens: Tokens,
+    /// Tokens of all stages before the parent's, where they are known.
+    pub before: Tokens,
+}
+
+/// The fork that a run begins at; none for one that starts from scratch, or from something that is not registered here.
+///
+/// # Errors
+/// When the store fails.
+pub async fn fork(app: &App, run: &Run) -> Result<Option<Fork>, WebError> {
+    let Some(spec) = &run.spec else { return Ok(None) };
+    let Branch::From(parent, step) = branch(app, spec).await? else { return Ok(None) };
+    let Some(tokens) = tokens_at(app, &parent, step).await? else { return Ok(None) };
+    let (mut before, mut seen) = (0_u64, BTreeSet::from([run.id, parent.id]));
+    let mut next = (*parent).clone();
+    while let Some(spec) = next.spec.clone() {
+        let Branch::From(older, step) = branch(app, &spec).await? else { break };
+        let Some(tokens) = tokens_at(app, &older, step).await? else { break };
+        if !seen.insert(older.id) {
+            break;
+        }
+        before = before.saturating_add(tokens.0);
+        next = *older;
+    }
+    Ok(Some(Fork { parent: *parent, step, tokens, before: Tokens(before) }))
+}
+
 /// Tokens of a run's stage at an update: its checkpoint's, else its log's.
 async fn tokens_at(app: &App, run: &Run, step: Step) -> Result<Option<Tokens>, WebError> {
     if step == Step(0) {

@@ -48,6 +48,8 @@ pub trait RunRepository: Send + Sync {
     async fn run_by_name(&self, name: &str) -> Result<Option<Run>, StoreError>;
     /// Newest report first.
     async fn runs(&self, limit: u32) -> Result<Vec<Run>, StoreError>;
+    /// Runs that go on from this one, as their specifications name it (`[parent] run`, the name or the id), oldest first.
+    async fn branches_of(&self, run: &Run) -> Result<Vec<Run>, StoreError>;
     /// Changes the state.
     async fn set_run_state(&self, id: RunId, state: RunState, now: Timestamp) -> Result<(), StoreError>;
     /// Those in a state, the one that reported longest ago first.

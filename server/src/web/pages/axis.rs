@@ -78,6 +78,8 @@ pub(super) struct Ground {
     hours: Vec<(Step, f64)>,
     /// The first update of each process that is shown, after the first.
     breaks: Vec<Step>,
+    /// Tokens and updates of the stages before, where they are to count.
+    before: (Tokens, Step),
 }
 
 impl Ground {
@@ -100,6 +102,11 @@ impl Ground {
         ground
     }
 
+    /// The same with what was trained before this stage.
+    pub(super) fn after(self, tokens: Tokens, step: Step) -> Self {
+        Self { before: (tokens, step), ..self }
+    }
+
     /// Which axes it has what they need for.
     pub(super) fn offers(&self, against: Against) -> bool {
         match against {
@@ -112,9 +119,11 @@ impl Ground {
     /// Where a row or a checkpoint lies.
     pub(super) fn x(&self, against: Against, step: Step, tokens: Tokens) -> f64 {
         match against {
-            Against::Steps => step.0 as f64,
-            Against::TokensLog | Against::Tokens => tokens.0 as f64,
-            Against::Flops => 6.0 * self.parameters.unwrap_or_default() as f64 * tokens.0 as f64,
+            Against::Steps => (self.before.1.0 + step.0) as f64,
+            Against::TokensLog | Against::Tokens => (self.before.0.0 + tokens.0) as f64,
+            Against::Flops => {
+                6.0 * self.parameters.unwrap_or_default() as f64 * (self.before.0.0 + tokens.0) as f64
+            }
             Against::Hours => {
                 let at = self.hours.partition_point(|(known, _)| *known <= step);
                 at.checked_sub(1).map_or(0.0, |at| self.hours[at].1)

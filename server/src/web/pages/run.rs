@@ -10,6 +10,7 @@ use axum::response::{IntoResponse as _, Response};
 use sekisho_bench::Catalog;
 use sekisho_domain::evaluation::TaskRun;
 use sekisho_domain::run::{KeptEvent, MetricRow, Planned, RunState, Segment};
+use sekisho_domain::{Step, Tokens};
 use sekisho_store::Run;
 
 use super::axis::{Against, Ground};
@@ -20,6 +21,7 @@ use super::run_plan::PlanView;
 use super::scored::{self, Mean, Scored};
 use super::{run_events, run_readouts};
 use crate::service::comparisons::{self, Comparison, Primary};
+use crate::service::lineage::{self, Fork};
 use crate::service::{corpora, evaluations, runs};
 use crate::web::format;
 use crate::web::frame::Frame;
@@ -54,6 +56,10 @@ pub(super) struct Facts {
     pub(super) segments: Vec<Segment>,
     /// Newest first.
     pub(super) plans: Vec<Planned>,
+    /// The run that it goes on from, with the rows up to there.
+    pub(super) fork: Option<(Fork, Vec<MetricRow>)>,
+    /// Runs that go on from it.
+    pub(super) branches: Vec<Run>,
     /// By step.
     pub(super) scored: Vec<Scored>,
 }
@@ -65,6 +71,11 @@ struct RunView {
     alarm: Option<String>,
     readouts: Vec<Readout>,
     axes: Vec<Choice>,
+    /// This stage alone, or with those before; empty for a run that starts from scratch.
+    stages: Vec<Choice>,
+    /// Address and words of the fork.
+    parent: Option<(String, String)>,
+    branches: Vec<(String, String)>,
     loss: Figure,
     mean: Figure,
     small: Vec<Figure>,
@@ -111,6 +122,8 @@ pub(crate) async fn show(
         events: app.store.events(run.id).await?,
         segments: app.store.segments(run.id).await?,
         plans: app.store.plans(run.id).await?,
+        fork: forked(&app, &run).await?,
+        branches: app.store.branches_of(&run).await?,
         run,
         suite,
         change,
@@ -122,6 +135,13 @@ pub(crate) async fn show(
     }
     let how = how(&facts.run);
     parts::page(&RunPage { frame, how, run })
+}
+
+/// Where the run leaves another one, and that one's rows up to there.
+async fn forked(app: &App, run: &Run) -> Result<Option<(Fork, Vec<MetricRow>)>, WebError> {
+    let Some(fork) = lineage::fork(app, run).await? else { return Ok(None) };
+    let rows = app.store.metrics_between(fork.parent.id, Step(0), fork.step).await?;
+    Ok(Some((fork, rows)))
 }
 
 /// The primary scores of the two newest complete evaluations, if they were made under the same settings.
@@ -137,11 +157,15 @@ fn how(run: &Run) -> Vec<String> {
 
 fn view(frame: &Frame, catalog: &Catalog, facts: &Facts) -> RunView {
     let against = Against::of(frame.param("x"));
-    let ground = Ground::of(&facts.rows, &facts.segments, parameters(facts));
+    let is_whole = frame.param("stage") == Some("all");
+    let mut ground = Ground::of(&facts.rows, &facts.segments, parameters(facts));
+    if let Some((fork, _)) = facts.fork.as_ref().filter(|_| is_whole) {
+        ground = ground.after(Tokens(fork.before.0 + fork.tokens.0), steps_before(facts));
+    }
     let offered = Against::ALL.into_iter().filter(|axis| ground.offers(*axis));
     let axes = offered.map(|axis| axis_choice(frame, axis, against)).collect();
     let against = if ground.offers(against) { against } else { Against::default() };
-    let curves = Curves { frame, catalog, facts, against, ground };
+    let curves = Curves { frame, catalog, facts, against, ground, is_whole };
     let tasks = scored::tasks(facts.scored.iter().rev());
     let newest_mean = facts.scored.iter().rev().filter_map(Scored::mean).find(Mean::is_complete);
     RunView {
@@ -151,6 +175,13 @@ fn view(frame: &Frame, catalog: &Catalog, facts: &Facts) -> RunView {
         alarm: run_readouts::alarm(frame, facts),
         readouts: run_readouts::readouts(frame, facts),
         axes,
+        stages: stages(frame, facts, is_whole),
+        parent: facts.fork.as_ref().map(|(fork, _)| parent(frame, fork)),
+        branches: facts
+            .branches
+            .iter()
+            .map(|run| (format!("/runs/{}", run.name), run.name.clone()))
+            .collect(),
         loss: curves.loss(),
         mean: curves.mean(),
         small: curves.tasks(&tasks).into_iter().chain(curves.metrics()).collect(),
@@ -162,6 +193,30 @@ fn view(frame: &Frame, catalog: &Catalog, facts: &Facts) -> RunView {
         spec: facts.run.spec.as_ref().and_then(|spec| serde_json::to_string_pretty(spec).ok()),
         spec_digest: facts.run.spec_digest.map(|d| d.to_string()),
     }
+}
+
+/// Updates before the first of this stage: a child counts on from its parent's unless it says otherwise, and then they are in its own.
+fn steps_before(facts: &Facts) -> Step {
+    let resets = facts.run.spec.as_ref().is_some_and(|spec| spec["parent"]["reset_steps"] == true);
+    facts.fork.as_ref().filter(|_| resets).map_or(Step(0), |(fork, _)| fork.step)
+}
+
+fn stages(frame: &Frame, facts: &Facts, is_whole: bool) -> Vec<Choice> {
+    if facts.fork.is_none() {
+        return Vec::new();
+    }
+    let choice = |key, value: &str, current| Choice {
+        label: frame.t(key).to_owned(),
+        href: frame.with("stage", value),
+        current,
+    };
+    vec![choice("run.this_stage", "", !is_whole), choice("run.all_stages", "all", is_whole)]
+}
+
+fn parent(frame: &Frame, fork: &Fork) -> (String, String) {
+    let values: [(&str, &dyn std::fmt::Display); 3] =
+        [("run", &fork.parent.name), ("step", &fork.step), ("tokens", &fork.tokens.short())];
+    (format!("/runs/{}", fork.parent.name), frame.lang.fill("run.leaves", &values))
 }
 
 /// Parameters of the model, as its newest examined checkpoint has them.
@@ -277,5 +332,18 @@ pub(super) fn samples(frame: &Frame) -> Vec<String> {
     let live = RunLive { frame: frame.clone(), run: view(frame, &catalog, &fixtures::run_facts(5)) };
     let fragment = live.render().expect("renders");
     assert!(fragment.trim_start().starts_with("<div id=\"live\""), "{}", &fragment[..200]);
-    vec![page(&fixtures::run_facts(5)), page(&fresh)]
+    let mut child = fixtures::run_facts(3);
+    let fork = Fork {
+        parent: Run { name: "v4-8b-base".to_owned(), ..child.run.clone() },
+        step: Step(30_000),
+        tokens: Tokens(251_658_240_000),
+        before: Tokens(0),
+    };
+    child.fork = Some((fork, child.rows[..300].to_vec()));
+    child.branches = vec![Run { name: "v4-8b-decay <1>".to_owned(), ..child.run.clone() }];
+    let whole = Frame { query: vec![("stage".to_owned(), "all".to_owned())], ..frame.clone() };
+    let child = RunPage { how: how(&child.run), run: view(&whole, &catalog, &child), frame: whole };
+    let child = child.render().expect("renders");
+    assert!(child.contains("v4-8b-base"), "the curve hangs off its parent's");
+    vec![page(&fixtures::run_facts(5)), page(&fresh), child]
 }

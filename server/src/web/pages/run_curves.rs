@@ -33,6 +33,8 @@ pub(super) struct Curves<'a> {
     pub(super) facts: &'a Facts,
     pub(super) against: Against,
     pub(super) ground: Ground,
+    /// With the stages before: the curve hangs off the one that it left.
+    pub(super) is_whole: bool,
 }
 
 impl Curves<'_> {
@@ -44,10 +46,14 @@ impl Curves<'_> {
         let strong = smoothed(&points, half_life);
         let name = lang.fill("run.smoothed", &[("n", &half_life)]);
         let chart = Chart {
-            series: vec![
-                self.line(lang.t("run.raw"), Look::Faint, 0, &points),
-                self.line(&name, Look::Line, 0, &strong),
-            ],
+            series: self
+                .before()
+                .into_iter()
+                .chain([
+                    self.line(lang.t("run.raw"), Look::Faint, 0, &points),
+                    self.line(&name, Look::Line, 0, &strong),
+                ])
+                .collect(),
             ..self.chart(lang.t("axis.loss"), Numbers::Plain)
         };
         let summary = match (self.facts.rows.last(), strong.last()) {
@@ -186,6 +192,19 @@ impl Curves<'_> {
         let point =
             |row: &MetricRow| Some((self.x(row.step, row.tokens), value(row).filter(|v| v.is_finite())?));
         self.facts.rows.iter().filter_map(point).collect()
+    }
+
+    /// The loss of the run that this one left, smoothed, up to where it did.
+    fn before(&self) -> Option<Series> {
+        let (fork, rows) = self.facts.fork.as_ref().filter(|_| self.is_whole)?;
+        let ground = self.ground.clone().after(fork.before, Step(0));
+        let point = |row: &MetricRow| {
+            let loss = row.loss.filter(|loss| loss.is_finite())?;
+            Some((ground.x(self.against, row.step, row.tokens), loss))
+        };
+        let points: Vec<(f64, f64)> = rows.iter().filter_map(point).collect();
+        let strong = smoothed(&points, half_life(points.len()));
+        (!strong.is_empty()).then(|| self.line(&fork.parent.name, Look::Line, 1, &strong))
     }
 
     /// Where each process but the first begins.

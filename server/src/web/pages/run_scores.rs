@@ -238,6 +238,7 @@ mod tests {
                 facts,
                 against: Against::default(),
                 ground: Ground::default(),
+                is_whole: false,
             }
             .mean()
             .summary

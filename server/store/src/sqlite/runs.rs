@@ -51,6 +51,14 @@ impl RunRepository for SqliteStore {
         query.fetch_all(&self.read).await?.iter().map(run).collect()
     }
 
+    async fn branches_of(&self, parent: &Run) -> Result<Vec<Run>, StoreError> {
+        let query = sqlx::query(
+            "SELECT * FROM runs WHERE json_extract(spec, '$.parent.run') IN ($1, $2) AND id <> $2 ORDER BY created, id",
+        );
+        let query = query.bind(&parent.name).bind(parent.id.to_string());
+        query.fetch_all(&self.read).await?.iter().map(run).collect()
+    }
+
     async fn set_run_state(&self, id: RunId, state: RunState, now: Timestamp) -> Result<(), StoreError> {
         let query = sqlx::query("UPDATE runs SET state = $2, updated = $3 WHERE id = $1");
         let query = query.bind(id.to_string()).bind(state.as_str()).bind(now.unix_ms());

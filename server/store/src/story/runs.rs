@@ -65,7 +65,10 @@ pub(crate) async fn a_run_reports(store: &dyn Store) {
     events(store, first.id).await;
     plans(store, first.id).await;
 
-    store.add_run(&Run { updated: at(50), ..run(2) }).await.expect("add");
+    let child = serde_json::json!({ "parent": { "run": "run-1", "step": 4 } });
+    store.add_run(&Run { updated: at(50), spec: Some(child), ..run(2) }).await.expect("add");
+    assert_eq!(ids(&store.branches_of(&first).await.expect("branches")), [id(2)]);
+    assert_eq!(store.branches_of(&run(2)).await.expect("branches"), []);
     store.set_run_state(first.id, RunState::Finished, at(60)).await.expect("finish");
     assert_eq!(ids(&store.runs(10).await.expect("list")), [first.id, id(2)], "newest report first");
     assert_eq!(ids(&store.runs(1).await.expect("list")), [first.id]);
