@@ -175,7 +175,9 @@ impl Watch<'_> {
                     self.said.remove(&found.path);
                     self.teller.checkpoint(&checkpoint);
                 }
-                Err(error) if is_temporary(&error) => return Err(error),
+                Err(error) if is_about_all(&error) => {
+                    return Err(error.downcast::<ReportError>().map_or_else(|e| e, |e| Failed::from(e).into()));
+                }
                 Err(_) if self.is_stopped() => return Ok(()),
                 Err(error) => {
                     self.teller.failed(found.step, &found.path, &format!("{error:#}"));
@@ -193,7 +195,7 @@ impl Watch<'_> {
             if self.teller.checkpoint(checkpoint) {
                 let path = format!("/checkpoints/{}/evaluations", checkpoint.id);
                 let evaluations: Vec<serde_json::Value> = self.client.get(&path)?;
-                evaluations.iter().for_each(|evaluation| self.teller.evaluation(checkpoint, evaluation));
+                self.teller.evaluations(checkpoint, &evaluations);
             }
         }
         self.teller.first_look_is_over();
@@ -259,10 +261,10 @@ impl Watch<'_> {
     }
 }
 
-/// A refusal of one checkpoint is about that one; a server that is away, or a credential that it does not take, is about all.
-fn is_temporary(error: &anyhow::Error) -> bool {
+/// A refusal of one checkpoint is about that one; a service that is away, or a token or a run that it does not know, is about all.
+fn is_about_all(error: &anyhow::Error) -> bool {
     let report = error.downcast_ref::<ReportError>();
-    report.is_some_and(|error| error.is_temporary() || matches!(error.status(), Some(401 | 403 | 404)))
+    report.is_some_and(|error| error.is_temporary() || matches!(error.status(), Some(401 | 404)))
 }
 
 /// Whether nothing more is to be expected of the gate.

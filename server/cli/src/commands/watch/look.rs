@@ -132,11 +132,14 @@ mod tests {
         write("latest_checkpointed_iteration.txt", "20");
         let manifest = r#"{"run": "r", "step": 30, "tokens": 99, "files": []}"#;
         write("checkpoints/step-000030/manifest.json", manifest);
-        assert_eq!(kinds(&mut look), [
-            (5, Kind::Foreign),
-            (10, Kind::HuggingFace),
-            (20, Kind::Foreign),
-            (30, Kind::Ours { tokens: 99 })
-        ]);
+        assert_eq!(
+            kinds(&mut look),
+            [
+                (5, Kind::Foreign),
+                (10, Kind::HuggingFace),
+                (20, Kind::Foreign),
+                (30, Kind::Ours { tokens: 99 })
+            ]
+        );
     }
 }

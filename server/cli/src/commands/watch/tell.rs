@@ -1,6 +1,6 @@
 //! Each change of state, with its time, once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use sekisho_domain::checkpoint::CheckpointState;
@@ -21,6 +21,8 @@ pub(super) struct Teller<'a> {
     /// Checkpoints of whom something is told, or was known before.
     states: BTreeMap<CheckpointId, (CheckpointState, bool)>,
     evaluations: BTreeMap<String, String>,
+    /// Checkpoints whose suites have ended.
+    evaluated: BTreeSet<CheckpointId>,
     has_refused: bool,
     last: String,
 }
@@ -33,6 +35,7 @@ impl<'a> Teller<'a> {
             is_first_look: true,
             states: BTreeMap::new(),
             evaluations: BTreeMap::new(),
+            evaluated: BTreeSet::new(),
             has_refused: false,
             last: String::new(),
         }
@@ -84,11 +87,20 @@ impl<'a> Teller<'a> {
             let state = checkpoint.state.to_string();
             self.line(checkpoint.step.0, &state, &detail.unwrap_or_else(|| checkpoint.id.to_string()));
         }
-        is_new && checkpoint.state == CheckpointState::Verified
+        is_new && checkpoint.state == CheckpointState::Verified && !self.evaluated.contains(&checkpoint.id)
     }
 
-    /// Where an evaluation stands, if that is news.
-    pub(super) fn evaluation(&mut self, checkpoint: &CheckpointView, evaluation: &Value) {
+    /// Where the evaluations of a checkpoint stand; once all have ended, nobody need ask again.
+    pub(super) fn evaluations(&mut self, checkpoint: &CheckpointView, evaluations: &[Value]) {
+        evaluations.iter().for_each(|evaluation| self.evaluation(checkpoint, evaluation));
+        let ended = |evaluation: &Value| matches!(words(evaluation, "/state"), "finished" | "failed");
+        if !evaluations.is_empty() && evaluations.iter().all(ended) {
+            self.evaluated.insert(checkpoint.id);
+        }
+    }
+
+    /// Where one stands, if that is news.
+    fn evaluation(&mut self, checkpoint: &CheckpointView, evaluation: &Value) {
         let state = words(evaluation, "/state").to_owned();
         let key = words(evaluation, "/id").to_owned();
         if self.evaluations.get(&key) == Some(&state) {
