@@ -80,10 +80,9 @@ impl Arguments {
             false => heads,
         };
         let hidden = self.size("hidden_size")?;
-        let padded = self.size("padded_vocab_size")?;
-        let vocab = match vocab_size {
+        let vocab = match vocab_size.or(self.whole("vocab_size")?) {
             Some(vocab) => vocab,
-            None => self.size_or("vocab_size", padded)?,
+            None => self.size("padded_vocab_size")?,
         };
         let context = self.size_or("max_position_embeddings", 0)?.max(self.size_or("seq_length", 0)?);
         Ok(ModelConfig {

@@ -7,6 +7,8 @@ mod rebuild;
 #[cfg(test)]
 mod tests;
 
+#[cfg(test)]
+pub(crate) use document::Storage;
 pub(crate) use document::{Document, Strided, View};
 
 use crate::ConvertError;

@@ -90,7 +90,7 @@ struct Planner<'a, 'b> {
 impl<'a> Found<'a> {
     /// The shape, without the dimension of the layers.
     fn shape(&self) -> &'a [u64] {
-        &self.tensor.shape[usize::from(self.layer.is_some())..]
+        self.tensor.shape.get(usize::from(self.layer.is_some())..).unwrap_or_default()
     }
 
     fn rows(&self, begin: u64, count: u64) -> Rows<'a> {

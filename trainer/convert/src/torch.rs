@@ -60,9 +60,11 @@ impl Saved {
         let Some(member) = self.members.get(&key) else {
             return Err(wrong(format!("lies in {key}, which the archive does not hold")));
         };
-        let last = last_element(tensor);
-        let end = last.and_then(|last| last.checked_add(1)?.checked_mul(dtype.bytes()));
-        if end.is_none_or(|end| end > member.size) {
+        let bytes = |elements: u64| elements.checked_mul(dtype.bytes());
+        let end = last_element(tensor).and_then(|last| bytes(last.checked_add(1)?));
+        // A tensor that shows one element many times would be larger than what it lies in.
+        let all = tensor.shape.iter().try_fold(1_u64, |all, size| all.checked_mul(*size)).and_then(bytes);
+        if [end, all].iter().any(|size| size.is_none_or(|size| size > member.size)) {
             return Err(wrong(format!("reaches beyond the {} bytes of its storage", member.size)));
         }
         Ok(Place {
@@ -79,4 +81,38 @@ fn last_element(tensor: &Strided) -> Option<u64> {
     tensor.shape.iter().zip(&tensor.strides).try_fold(tensor.offset, |last, (size, stride)| {
         last.checked_add(size.checked_sub(1)?.checked_mul(*stride)?)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use sekisho_weights::Dtype;
+
+    use super::Saved;
+    use crate::file::DataFile;
+    use crate::pickle::{Storage, Strided};
+
+    #[test]
+    fn a_tensor_never_reaches_beyond_its_storage() {
+        let rank =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/legacy-1-1/iter_0012000/mp_rank_00");
+        let rank = fs_err::canonicalize(rank).expect("a folder");
+        let file = DataFile::open(&rank, "model_optim_rng.pt").expect("a file");
+        let saved = Saved::whole(file).expect("an archive");
+        let fits = |offset: u64, shape: &[u64], strides: &[u64]| {
+            let storage = Storage { key: "0".to_owned(), dtype: Some(Dtype::BF16), elements: 4096 };
+            let (shape, strides) = (shape.to_vec(), strides.to_vec());
+            saved.place("t", &Strided { storage, dtype: Some(Dtype::BF16), offset, shape, strides }).is_ok()
+        };
+        // The embedding: 128 rows of 32.
+        assert!(
+            fits(0, &[128, 32], &[32, 1]) && fits(32, &[127, 32], &[32, 1]) && fits(0, &[32, 128], &[1, 32])
+        );
+        assert!(!fits(0, &[129, 32], &[32, 1]) && !fits(1, &[128, 32], &[32, 1]));
+        assert!(!fits(0, &[1 << 40], &[0]), "one element shown a trillion times");
+        for huge in [u64::MAX, u64::MAX / 2, 1 << 63] {
+            assert!(!fits(huge, &[1], &[1]) && !fits(0, &[huge], &[1]) && !fits(0, &[2, 2], &[huge, 1]));
+        }
+    }
 }

@@ -176,7 +176,9 @@ impl Watch<'_> {
                     self.teller.checkpoint(&checkpoint);
                 }
                 Err(error) if is_about_all(&error) => {
-                    return Err(error.downcast::<ReportError>().map_or_else(|e| e, |e| Failed::from(e).into()));
+                    return Err(error
+                        .downcast::<ReportError>()
+                        .map_or_else(|e| e, |e| Failed::from(e).into()));
                 }
                 Err(_) if self.is_stopped() => return Ok(()),
                 Err(error) => {

@@ -70,6 +70,14 @@ fn a_tied_model_has_no_output_layer_and_its_copy_in_the_last_stage_is_the_embedd
 }
 
 #[test]
+fn interleaved_pipelines_come_back_into_the_order_of_layers() {
+    let root = tempfile::tempdir().expect("a folder");
+    let to = root.path().join("model");
+    convert(&options("legacy-interleaved", &to), &mut all()).expect("converted");
+    assert_eq!(tensors(&to.join("model.safetensors")), tensors(&fixture("interleaved.safetensors")));
+}
+
+#[test]
 fn dcp_needs_a_configuration_and_keeps_the_type() {
     let root = tempfile::tempdir().expect("a folder");
     let hf = root.path().join("hf");
