@@ -74,7 +74,7 @@ fn what_a_trainer_writes_is_converted_handed_over_and_verified_once() {
     assert_eq!(names(&root.path().join("run-hf")), ["iter_0011000", "iter_0012000"]);
 
     // Started again it has nothing to say, until there is something new.
-    assert_eq!(watch(&service, &dir, 0), []);
+    assert!(watch(&service, &dir, 0).is_empty());
     fs_err::copy(fixture("dist-1-1/iter_0012000/.metadata"), dir.join("iter_0013000/.metadata"))
         .expect("copied");
     let told = watch(&service, &dir, 0);

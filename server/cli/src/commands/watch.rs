@@ -236,6 +236,11 @@ impl Watch<'_> {
         if to.is_dir() {
             return Ok(to);
         }
+        if self.args.tokenizer.is_none() {
+            self.teller.once(
+                "Nothing is evaluated without a tokenizer; --tokenizer puts one beside converted weights.",
+            );
+        }
         self.teller.converting(found.step, &found.path);
         let options = Options {
             from: found.path.clone(),

@@ -119,9 +119,9 @@ mod tests {
         write("checkpoint-10/config.json", "{}");
         write("checkpoint-10/model.safetensors", "a");
         write("notes/config.json", "{}");
-        assert_eq!(kinds(&mut look), []);
+        assert!(kinds(&mut look).is_empty(), "a first look does not know whether it grows");
         write("checkpoint-10/model.safetensors", "ab");
-        assert_eq!(kinds(&mut look), [], "it grew");
+        assert!(kinds(&mut look).is_empty(), "it grew");
         assert_eq!(kinds(&mut look), [(10, Kind::HuggingFace)]);
 
         write("step-5/__0_0.distcp", "a");

@@ -83,7 +83,8 @@ impl<'a> Teller<'a> {
         self.states.insert(checkpoint.id, (checkpoint.state, is_new));
         if is_new && before.map(|(state, _)| state) != Some(checkpoint.state) {
             self.has_refused |= checkpoint.state == CheckpointState::Refused;
-            let detail = checkpoint.refusal.clone().or(checkpoint.digest.map(|digest| digest.to_string()));
+            let detail =
+                checkpoint.refusal.clone().or_else(|| checkpoint.digest.as_ref().map(ToString::to_string));
             let state = checkpoint.state.to_string();
             self.line(checkpoint.step.0, &state, &detail.unwrap_or_else(|| checkpoint.id.to_string()));
         }
