@@ -34,10 +34,10 @@ impl Saved {
             return Err(wrong("the archive does not hold one data.pkl"));
         };
         let folder = name.trim_end_matches(PICKLE).to_owned();
-        if let Some(order) = members.get(&format!("{folder}/byteorder")) {
-            if file.part(order.begin, order.size, 16)? != b"little" {
-                return Err(wrong("its numbers are not little-endian"));
-            }
+        if let Some(order) = members.get(&format!("{folder}/byteorder"))
+            && file.part(order.begin, order.size, 16)? != b"little"
+        {
+            return Err(wrong("its numbers are not little-endian"));
         }
         let bytes = file.part(member.begin, member.size, pickle::LONGEST)?;
         let document = pickle::read(file.name(), &bytes)?;

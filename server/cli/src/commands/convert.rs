@@ -77,7 +77,7 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> anyhow::Result<ExitStatus> 
             printer.say(&ConvertError::Stopped.to_string());
             return Ok(if stopped.by_user() { ExitStatus::Interrupted } else { ExitStatus::Failure });
         }
-        result => result.map_err(failed)?,
+        result => result.map_err(|error| failed(&error))?,
     };
     if args.json {
         printer.json(&report)?;
@@ -106,7 +106,7 @@ pub(crate) fn with_bar(
     report
 }
 
-pub(crate) fn failed(error: ConvertError) -> anyhow::Error {
+fn failed(error: &ConvertError) -> anyhow::Error {
     let status = match error {
         ConvertError::Exists { .. } => ExitStatus::Conflict,
         _ => ExitStatus::Failure,

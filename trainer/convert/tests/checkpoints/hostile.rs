@@ -68,7 +68,7 @@ fn a_file_outside_of_the_folder_is_not_opened() {
     let metadata = "iter_0012000/.metadata";
     let outside = |from: &Path| {
         edit(&from.join(metadata), |bytes| {
-            assert!(replace(bytes, b"__0_0.distcp", b"../etc/passwd"[..12].as_ref()) > 0)
+            assert!(replace(bytes, b"__0_0.distcp", b"../etc/passw") > 0);
         });
     };
     told(changed("dist-1-1", outside), &["no plain name"]);
