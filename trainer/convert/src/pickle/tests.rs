@@ -9,7 +9,7 @@ fn pickle(body: &[u8]) -> Vec<u8> {
 }
 
 fn text(text: &str) -> Vec<u8> {
-    [&[b'X'], (text.len() as u32).to_le_bytes().as_slice(), text.as_bytes()].concat()
+    [b"X".as_slice(), (text.len() as u32).to_le_bytes().as_slice(), text.as_bytes()].concat()
 }
 
 fn refused(bytes: &[u8]) -> String {
