@@ -11,6 +11,7 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
     ("sekisho-bench", &[]),
     ("sekisho-policy", &["sekisho-bench"]),
     ("sekisho-weights", &[]),
+    ("sekisho-convert", &["sekisho-weights"]),
     ("sekisho-model", &["sekisho-weights"]),
     ("sekisho-trainer", &["sekisho-model", "sekisho-weights"]),
     ("sekisho-evaluator", &["sekisho-bench", "sekisho-model", "sekisho-weights"]),

@@ -1,9 +1,9 @@
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    audit, channel, checkpoint, compare, completions, contamination, corpus, data, demo, doctor, eval,
-    import, ingest, login, logout, policy, project, release, replay, run, serve, tasks, token, train, user,
-    verify, worker,
+    audit, channel, checkpoint, compare, completions, contamination, convert, corpus, data, demo, doctor,
+    eval, import, ingest, login, logout, policy, project, release, replay, run, serve, tasks, token, train,
+    user, verify, watch, worker,
 };
 
 /// The checkpoint that model checkpoints must pass: verify, evaluate, watch, judge, approve, publish.
@@ -37,6 +37,10 @@ pub(crate) enum Command {
     Replay(replay::Args),
     /// Hand a checkpoint over to a service
     Ingest(ingest::Args),
+    /// Find, convert and hand over what a trainer writes
+    Watch(Box<watch::Args>),
+    /// Checkpoints of Megatron-LM and torch DCP as Hugging Face folders
+    Convert(convert::Args),
     /// Evaluate a model without a service
     Eval(Box<eval::Args>),
     /// Benchmark definitions

@@ -15,6 +15,7 @@ mod inspect;
 mod lock;
 mod manifest;
 mod moments;
+mod new_folder;
 mod open;
 mod refusal;
 mod reshard;
@@ -28,10 +29,13 @@ pub use inspect::{Inspected, TensorInfo, inspect, list_files, manifest_digest, w
 pub use lock::{FolderLock, LockError};
 pub use manifest::{hash_folder, read_manifest, write_manifest};
 pub use moments::Moments;
+pub use new_folder::NewFolder;
 pub use open::open_file;
 pub use refusal::Refusal;
 pub use reshard::{Reshard, ReshardError, Resharded, WeightDtype, reshard};
-pub use write::{TensorData, write_atomic, write_safetensors};
+pub use write::{
+    TensorData, header as safetensors_header, in_file as order_in_file, write_atomic, write_safetensors,
+};
 
 #[cfg(test)]
 mod tests;

@@ -7,7 +7,7 @@ mod error;
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::json;
 
@@ -15,8 +15,8 @@ pub use error::ReshardError;
 
 use crate::folder::{CHUNK, CONFIG, Folder, INDEX, Opened, SINGLE};
 use crate::header::TensorEntry;
-use crate::write::{header, in_file, sync_folder};
-use crate::{Dtype, Refusal, write_atomic};
+use crate::write::{header, in_file};
+use crate::{Dtype, NewFolder, Refusal, write_atomic};
 
 /// The pattern of shard names has five digits.
 const MOST_SHARDS: usize = 99_999;
@@ -101,10 +101,11 @@ pub fn reshard(from: &Path, to: &Path, wish: Reshard) -> Result<Resharded, Resha
     }
     let folder = Folder::open(from)?;
     let parts = parts(&folder, wish)?;
-    let building = Building::begin(to)?;
+    let failed = |error| ReshardError::Write { path: to.display().to_string(), error };
+    let building = NewFolder::begin(to).map_err(failed)?;
     let work = Work { folder: &folder, dir: building.path(), wish };
     let done = work.run(&parts)?;
-    building.finish(to)?;
+    building.finish(to).map_err(failed)?;
     Ok(Resharded { left_out: folder.left_out.clone(), ..done })
 }
 
@@ -303,43 +304,4 @@ fn read(file: &Opened, at: u64, piece: &mut [u8], refused: &mut Option<ReshardEr
         *refused = Some(refusal.into());
         io::ErrorKind::InvalidData.into()
     })
-}
-
-/// The folder while it grows, beside its place and under a name of its own; what was not finished is removed.
-struct Building(Option<PathBuf>);
-
-impl Building {
-    fn begin(to: &Path) -> Result<Self, ReshardError> {
-        let name = to.file_name().ok_or_else(|| ReshardError::Exists { path: to.display().to_string() })?;
-        let path = to.with_file_name(format!(".{}.partial", name.to_string_lossy()));
-        let failed = |error| ReshardError::Write { path: path.display().to_string(), error };
-        // What a power cut left of an earlier attempt.
-        if path.exists() {
-            fs_err::remove_dir_all(&path).map_err(failed)?;
-        }
-        fs_err::create_dir_all(&path).map_err(failed)?;
-        Ok(Self(Some(path)))
-    }
-
-    fn path(&self) -> &Path {
-        self.0.as_deref().unwrap_or(Path::new(""))
-    }
-
-    fn finish(mut self, to: &Path) -> Result<(), ReshardError> {
-        let failed = |error| ReshardError::Write { path: to.display().to_string(), error };
-        if let Some(path) = &self.0 {
-            fs_err::rename(path, to).map_err(failed)?;
-        }
-        self.0 = None;
-        sync_folder(to).map_err(failed)
-    }
-}
-
-impl Drop for Building {
-    fn drop(&mut self) {
-        if let Some(path) = &self.0 {
-            // The error that stopped the work is the one to report.
-            let _ = fs_err::remove_dir_all(path);
-        }
-    }
 }

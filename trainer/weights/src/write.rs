@@ -56,12 +56,16 @@ fn invalid(text: String) -> io::Error {
 }
 
 /// The order of tensors in a file: wider types first, then by name.
-pub(crate) fn in_file(a: (Dtype, &str), b: (Dtype, &str)) -> std::cmp::Ordering {
+#[must_use]
+pub fn in_file(a: (Dtype, &str), b: (Dtype, &str)) -> std::cmp::Ordering {
     b.0.bytes().cmp(&a.0.bytes()).then_with(|| a.1.cmp(b.1))
 }
 
-/// The header for tensors that follow it in this order, padded to eight bytes.
-pub(crate) fn header<'a>(
+/// The header for tensors that follow it in this order, padded to eight bytes; its length goes before it.
+///
+/// # Errors
+/// `InvalidInput` when a name is there twice.
+pub fn header<'a>(
     metadata: &BTreeMap<String, String>,
     tensors: impl IntoIterator<Item = (&'a str, Dtype, &'a [usize])>,
 ) -> io::Result<String> {

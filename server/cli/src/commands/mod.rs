@@ -6,6 +6,7 @@ pub(crate) mod checkpoint;
 pub(crate) mod compare;
 pub(crate) mod completions;
 pub(crate) mod contamination;
+pub(crate) mod convert;
 pub(crate) mod corpus;
 pub(crate) mod data;
 pub(crate) mod demo;
@@ -26,6 +27,7 @@ pub(crate) mod token;
 pub(crate) mod train;
 pub(crate) mod user;
 pub(crate) mod verify;
+pub(crate) mod watch;
 pub(crate) mod worker;
 
 use crate::args::Command;
@@ -40,6 +42,8 @@ pub(crate) fn run(command: Command, printer: &Printer) -> anyhow::Result<ExitSta
         Command::Train(args) => train::run(&args, printer),
         Command::Replay(args) => replay::run(&args, printer),
         Command::Ingest(args) => ingest::run(&args, printer),
+        Command::Watch(args) => watch::run(&args, printer),
+        Command::Convert(args) => convert::run(&args, printer),
         Command::Eval(args) => eval::run(&args, printer),
         Command::Tasks(command) => tasks::run(&command, printer),
         Command::Data(command) => data::run(&command, printer),

@@ -1,0 +1,5 @@
+//! The crate from outside.
+
+mod converts;
+mod hostile;
+mod support;
