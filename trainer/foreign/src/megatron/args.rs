@@ -1,0 +1,224 @@
+use std::collections::BTreeMap;
+
+use shlex::Shlex;
+
+use crate::ForeignError;
+
+/// Arguments by their name in Python, `adam_eps`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Args {
+    values: BTreeMap<String, Vec<String>>,
+    /// What could not be made out, in sentences.
+    pub notes: Vec<String>,
+    /// Whether it is a dump, which has every argument with its default.
+    pub complete: bool,
+}
+
+/// How many times variables that hold variables are followed.
+const DEPTH: usize = 8;
+
+impl Args {
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
+
+    /// The words after an argument; none for one that is absent or `None`.
+    #[must_use]
+    pub fn words(&self, name: &str) -> Option<&[String]> {
+        let words = self.values.get(name)?.as_slice();
+        (words != ["None"]).then_some(words)
+    }
+
+    /// All, by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &[String])> {
+        self.values.iter().map(|(name, words)| (name.as_str(), words.as_slice()))
+    }
+
+    fn put(&mut self, name: &str, words: Vec<String>) {
+        self.values.insert(name.replace('-', "_"), words);
+    }
+}
+
+/// Reads a command line, or the launch script that holds it: continuations, comments, arrays and quoted lists of arguments, and variables
+/// that the text itself sets. A variable that it does not set stays as it is written, and is named in the notes.
+///
+/// # Errors
+/// [`ForeignError`] for a text without arguments, or with a quotation mark that is not closed.
+pub fn arguments(file: &str, text: &str) -> Result<Args, ForeignError> {
+    let text = text.trim_start_matches('\u{feff}').replace("\r\n", "\n");
+    let mut dump = Dump::default();
+    if let Some(args) = text.lines().find_map(|line| dump.line(line)) {
+        return Ok(args);
+    }
+    let mut words = Shlex::new(&text);
+    let mut script = Script::default();
+    for word in &mut words {
+        script.word(&word, DEPTH);
+    }
+    if words.had_error {
+        let rule = "a quotation mark opened on or before this line is not closed; paste the whole command, from the program's name to its last argument";
+        return Err(ForeignError::at_line(file, words.line_no as u64, rule));
+    }
+    let args = script.finish();
+    if args.is_empty() {
+        let rule = "holds no argument of Megatron-LM (--num-layers 32 …), and no dump of them (\"---- arguments ----\"); paste the launch command, or the beginning of the log";
+        return Err(ForeignError::whole(file, rule));
+    }
+    Ok(args)
+}
+
+/// A script on its way through the words.
+#[derive(Default)]
+struct Script {
+    args: Args,
+    variables: BTreeMap<String, String>,
+    /// The argument that the next words belong to.
+    open: Option<(String, Vec<String>)>,
+}
+
+impl Script {
+    fn word(&mut self, word: &str, depth: usize) {
+        if let Some((name, value)) = assignment(word) {
+            // `ARGS=(` opens an array, whose words follow.
+            let value = value.trim_start_matches('(');
+            self.close();
+            let value = self.expand(value, DEPTH);
+            if value.split_whitespace().any(is_option) {
+                self.several(&value, depth);
+            }
+            self.variables.insert(name.to_owned(), value);
+            return;
+        }
+        let word = self.expand(word, DEPTH);
+        if word.contains(char::is_whitespace) {
+            return self.several(&word, depth);
+        }
+        if is_option(&word) {
+            self.close();
+            let option = word.trim_start_matches('-');
+            let (name, value) = match option.split_once('=') {
+                Some((name, value)) => (name, vec![value.to_owned()]),
+                None => (option, Vec::new()),
+            };
+            self.open = Some((name.to_owned(), value));
+        } else if word == ")" || word == "\\" || matches!(&*word, "|" | "&&" | ";" | "2>&1" | ">") {
+            self.close();
+        } else if let Some((_, words)) = &mut self.open {
+            let word = word.trim_end_matches([')', ';']);
+            // `"${TRAINING_ARGS[@]}"` and `$GPT_ARGS` stand where arguments do, and were read where they were set.
+            if !word.is_empty() && !(word.contains("[@]") || words_of_args(word) && !words.is_empty()) {
+                words.push(word.to_owned());
+            }
+        }
+    }
+
+    /// Words that one quoted word holds.
+    fn several(&mut self, words: &str, depth: usize) {
+        if depth == 0 {
+            return;
+        }
+        let words: Vec<String> = Shlex::new(words).collect();
+        for word in words {
+            self.word(&word, depth - 1);
+        }
+    }
+
+    /// Puts in what the text itself set: `$NAME`, `${NAME}`, `${NAME:-default}`.
+    fn expand(&self, text: &str, depth: usize) -> String {
+        let Some(at) = text.find('$').filter(|_| depth > 0) else { return text.to_owned() };
+        let (before, rest) = text.split_at(at);
+        let (name, after) = match rest.strip_prefix("${") {
+            Some(inner) => match inner.split_once('}') {
+                Some((name, after)) => (name, after),
+                None => return text.to_owned(),
+            },
+            None => {
+                let rest = &rest[1..];
+                let end = rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+                rest.split_at(end.unwrap_or(rest.len()))
+            }
+        };
+        let (name, default) = name.split_once(":-").map_or((name, None), |(name, d)| (name, Some(d)));
+        let written = &text[at..text.len() - after.len()];
+        let value = self.variables.get(name).map(String::as_str).or(default).unwrap_or(written);
+        format!("{before}{value}{}", self.expand(after, depth - 1))
+    }
+
+    fn close(&mut self) {
+        if let Some((name, words)) = self.open.take() {
+            self.args.put(&name, words);
+        }
+    }
+
+    fn finish(mut self) -> Args {
+        self.close();
+        let unknown = self.args.values.iter().filter(|(_, words)| words.iter().any(|word| word.contains('$')));
+        let notes = unknown.map(|(name, words)| {
+            format!("--{} is {}, which this text does not set; its value is not known", name.replace('_', "-"), words.join(" "))
+        });
+        self.args.notes = notes.collect();
+        self.args
+    }
+}
+
+fn is_option(word: &str) -> bool {
+    word.strip_prefix("--").is_some_and(|name| name.starts_with(|c: char| c.is_ascii_alphabetic()))
+}
+
+/// A variable that by its name holds arguments rather than a value.
+fn words_of_args(word: &str) -> bool {
+    let name = word.trim_start_matches(['$', '{', '"']).trim_end_matches(['}', '"']);
+    word.starts_with('$') && (name.ends_with("ARGS") || name.ends_with("OPTIONS") || name.ends_with("OPTS"))
+}
+
+/// `NAME=value`, `NAME+=value`.
+fn assignment(word: &str) -> Option<(&str, &str)> {
+    let (name, value) = word.split_once('=')?;
+    let name = name.strip_suffix('+').unwrap_or(name);
+    let mut letters = name.chars();
+    let first = letters.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_');
+    (first && letters.all(|c| c.is_ascii_alphanumeric() || c == '_')).then_some((name, value))
+}
+
+/// The dump at the top of a log, `------------------------ arguments ------------------------` to `end of arguments`, one argument a
+/// line: a name, dots, a value as Python prints it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Dump(Option<Args>);
+
+impl Dump {
+    /// Takes a line; gives the arguments at the end of the dump.
+    pub(crate) fn line(&mut self, line: &str) -> Option<Args> {
+        // torchrun puts `[default0]:` before every line.
+        let line = match line.split_once("]:") {
+            Some((head, rest)) if head.starts_with('[') && !head.contains(' ') => rest,
+            _ => line,
+        };
+        let ruled = line.trim().trim_matches('-');
+        if line.contains("----") && ruled.trim() == "arguments" {
+            self.0 = Some(Args { complete: true, ..Args::default() });
+            return None;
+        }
+        if line.contains("----") && ruled.trim() == "end of arguments" {
+            return self.0.take().filter(|args| !args.is_empty());
+        }
+        let args = self.0.as_mut()?;
+        let line = line.trim();
+        let (name, rest) = line.split_once(' ').unwrap_or((line, ""));
+        let fits = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') && !name.is_empty();
+        if fits {
+            args.put(name, python(rest.trim_start().trim_start_matches('.').trim()));
+        }
+        None
+    }
+}
+
+/// A value as Python prints it: a list has its elements, everything else is one word.
+fn python(value: &str) -> Vec<String> {
+    let Some(list) = value.strip_prefix('[').and_then(|value| value.strip_suffix(']')) else {
+        return vec![value.to_owned()];
+    };
+    let elements = list.split(", ").map(|element| element.trim().trim_matches(['\'', '"']).to_owned());
+    elements.filter(|element| !element.is_empty()).collect()
+}
