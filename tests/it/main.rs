@@ -8,6 +8,7 @@ mod compare;
 mod contamination;
 mod demo;
 mod families;
+mod foreign;
 mod full_disk;
 mod ingest;
 mod kill;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use sekisho_domain::run::EventKind;
 use serde_json::Value;
 
-use crate::{Mark, Row, When, megatron, nanotron, names, number, torchtitan};
+use crate::{Mark, Row, When, megatron, names, nanotron, number, torchtitan};
 
 /// Who wrote a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,6 +149,16 @@ impl LogReader {
         }
     }
 
+    /// Takes the last line of everything, whose end is missing: most likely a process died in the middle of a number.
+    pub fn cut_line(&mut self, bytes: &[u8]) {
+        let text = String::from_utf8_lossy(bytes);
+        if plain_text(&text).trim_end().ends_with(['|', '%']) {
+            return self.line(bytes);
+        }
+        self.line += 1;
+        self.say("cut", "the last line is cut off and was left out; import the log again when it is whole");
+    }
+
     fn text(&mut self, text: &str) {
         if let Some(args) = self.dump.line(text) {
             self.trainer = self.trainer.or(Some(Trainer::Megatron));
@@ -251,7 +261,7 @@ impl LogReader {
     fn say(&mut self, what: &'static str, rule: &str) {
         if !self.said.contains(&what) {
             self.said.push(what);
-            self.notes.push(format!("{}, line {}: {rule}.", self.file, self.line));
+            self.notes.push(format!("{}, line {}: {rule}", self.file, self.line));
         }
     }
 
@@ -310,7 +320,10 @@ mod tests {
 
     #[test]
     fn colours_go_and_letters_stay() {
-        assert_eq!(plain_text("\u{1b}[31mstep:  1  \u{1b}[38;2;180;60;0mloss\u{1b}[0m 損失\0"), "step:  1  loss 損失");
+        assert_eq!(
+            plain_text("\u{1b}[31mstep:  1  \u{1b}[38;2;180;60;0mloss\u{1b}[0m 損失\0"),
+            "step:  1  loss 損失"
+        );
         assert_eq!(plain_text("a\u{1b}["), "a");
     }
 }

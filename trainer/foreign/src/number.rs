@@ -63,7 +63,10 @@ mod tests {
         for none in ["", "None", "n/a", "GiB", "infinite loop", "1e", "--"] {
             assert_eq!(leading(none), None, "{none}");
         }
-        assert_eq!((human("480B"), human("1.02K"), human("0.112")), (Some(4.8e11), Some(1020.0), Some(0.112)));
+        assert_eq!(
+            (human("480B"), human("1.02K"), human("0.112")),
+            (Some(4.8e11), Some(1020.0), Some(0.112))
+        );
         assert_eq!((count(1e30), count(-1.0), count(f64::NAN), count(2.0)), (None, None, None, Some(2)));
     }
 }

@@ -79,8 +79,11 @@ fn add(
             What::Start => {}
             What::Scalars(scalars) => {
                 for (tag, value) in scalars {
-                    // Megatron-LM writes each scalar twice, the second time over samples.
-                    if tag.ends_with(" vs samples") || tag.ends_with(" vs tokens") {
+                    // Megatron-LM writes each scalar twice, the second time over samples; tensorboardX has no blanks in tags.
+                    if [" vs samples", " vs tokens", "_vs_samples", "_vs_tokens"]
+                        .iter()
+                        .any(|end| tag.ends_with(end))
+                    {
                         skipped.insert(tag.clone());
                         continue;
                     }

@@ -29,10 +29,12 @@ pub(crate) fn read(line: &str) -> Option<Said> {
         .filter_map(|(name, value)| Some((format!("{prefix}{name}"), number::leading(value)?)))
         .collect();
     let loss = format!("{prefix}loss");
-    metrics
-        .iter()
-        .any(|(name, _)| *name == loss)
-        .then(|| Said::Metrics { step, samples: None, metrics, time: time(&line[..at]) })
+    metrics.iter().any(|(name, _)| *name == loss).then(|| Said::Metrics {
+        step,
+        samples: None,
+        metrics,
+        time: time(&line[..at]),
+    })
 }
 
 /// `name: value` pairs, two blanks apart; a value may be padded.

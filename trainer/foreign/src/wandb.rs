@@ -16,7 +16,10 @@ pub fn read(file: &str, bytes: &[u8], run: Option<&str>) -> Result<History, Fore
     let text = text.trim_start_matches('\u{feff}');
     let first = text.trim_start().chars().next();
     let Some(first) = first else {
-        return Err(ForeignError::whole(file, "is empty; export the run's history again, as CSV or JSON lines"));
+        return Err(ForeignError::whole(
+            file,
+            "is empty; export the run's history again, as CSV or JSON lines",
+        ));
     };
     let table = if first == '{' { lines(file, text)? } else { csv(file, text, run)? };
     history(file, table)
@@ -34,7 +37,8 @@ fn text(file: &str, bytes: &[u8]) -> Result<String, ForeignError> {
         _ => {}
     }
     String::from_utf8(bytes.to_vec()).map_err(|error| {
-        let line = bytes[..error.utf8_error().valid_up_to()].iter().filter(|byte| **byte == b'\n').count() + 1;
+        let line =
+            bytes[..error.utf8_error().valid_up_to()].iter().filter(|byte| **byte == b'\n').count() + 1;
         let rule = "is not UTF-8; save the file as UTF-8 (in a spreadsheet: CSV UTF-8)";
         ForeignError::at_line(file, line as u64, rule)
     })
@@ -71,9 +75,11 @@ fn csv(file: &str, text: &str, run: Option<&str>) -> Result<Table, ForeignError>
             ));
             continue;
         }
-        let cells = columns.names.iter().zip(&record).filter_map(|(name, cell)| {
-            Some((name.clone()?, number::plain(cell.trim())?))
-        });
+        let cells = columns
+            .names
+            .iter()
+            .zip(&record)
+            .filter_map(|(name, cell)| Some((name.clone()?, number::plain(cell.trim())?)));
         table.rows.push(cells.collect());
     }
     Ok(table)
@@ -111,7 +117,9 @@ fn columns(file: &str, head: &[String], run: Option<&str>) -> Result<Columns, Fo
     let axis = head.first().cloned().unwrap_or_default();
     let is_axis = names::STEPS.contains(&axis.to_lowercase().as_str());
     if !is_axis {
-        let rule = format!("\"{axis}\" is the horizontal axis, which does not count updates; set the chart's axis to Step and export it again");
+        let rule = format!(
+            "\"{axis}\" is the horizontal axis, which does not count updates; set the chart's axis to Step and export it again"
+        );
         return Err(ForeignError::at_line(file, 1, rule));
     }
     let metric = |(at, name): (usize, &String)| {
@@ -143,7 +151,9 @@ fn lines(file: &str, text: &str) -> Result<Table, ForeignError> {
                 table.notes.push(format!("{file}, line {count}: the last line is cut off, and was left out"));
             }
             Err(error) => {
-                let rule = format!("is no JSON object ({error}); write one object a line, as run.scan_history() gives them");
+                let rule = format!(
+                    "is no JSON object ({error}); write one object a line, as run.scan_history() gives them"
+                );
                 return Err(ForeignError::at_line(file, at as u64 + 1, rule));
             }
         }
@@ -186,13 +196,16 @@ fn history(file: &str, table: Table) -> Result<History, ForeignError> {
     let step = match &table.step {
         Some(step) => step.as_str(),
         None => *names::STEPS.iter().find_map(|name| lower.get(*name)).ok_or_else(|| {
-            let rule = "has no column that counts steps (_step, global_step, iteration); export the whole history";
+            let rule =
+                "has no column that counts steps (_step, global_step, iteration); export the whole history";
             ForeignError::whole(file, rule)
         })?,
     };
     let mut notes = table.notes;
     if all.contains("_step") && step != "_step" {
-        notes.push(format!("{file}: \"{step}\" counts the updates; _step counts calls of log and is left out"));
+        notes.push(format!(
+            "{file}: \"{step}\" counts the updates; _step counts calls of log and is left out"
+        ));
     }
     let metrics = all.iter().copied().filter(|name| *name != step && !name.starts_with('_'));
     let fields: BTreeMap<String, String> = names::choose(metrics).into_iter().collect();
@@ -221,7 +234,10 @@ fn history(file: &str, table: Table) -> Result<History, ForeignError> {
     let rows: Vec<Row> =
         rows.into_values().filter(|row| !row.metrics.is_empty() || row.tokens.is_some()).collect();
     if rows.is_empty() {
-        return Err(ForeignError::whole(file, "has no line with a step and a number; export the history again"));
+        return Err(ForeignError::whole(
+            file,
+            "has no line with a step and a number; export the history again",
+        ));
     }
     Ok(History { rows, marks: Vec::new(), notes })
 }

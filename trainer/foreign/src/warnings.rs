@@ -109,7 +109,10 @@ fn levels(spec: &Value) -> impl Iterator<Item = Warning> {
     forbidden.into_iter().filter(|(_, names, _, _)| !names.is_empty()).map(|(code, names, en, ja)| Warning {
         code,
         text: Text {
-            en: format!("{} has the release level {en}. Leave it out of data.mix if the model is to go out.", names.join(", ")),
+            en: format!(
+                "{} has the release level {en}. Leave it out of data.mix if the model is to go out.",
+                names.join(", ")
+            ),
             ja: format!(
                 "{}のリリースレベルは{ja}。モデルを公開する予定がある場合は、data.mix から外してください。",
                 names.join("、")

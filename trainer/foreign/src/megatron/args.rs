@@ -14,8 +14,10 @@ pub struct Args {
     pub complete: bool,
 }
 
-/// How many times variables that hold variables are followed.
+/// How many times variables that hold variables are followed, and words that hold words.
 const DEPTH: usize = 8;
+/// Longest text that a variable grows to, in bytes: doubling itself line by line it would have no end.
+const LONGEST: usize = 1 << 20;
 
 impl Args {
     /// Whether there is none.
@@ -84,14 +86,14 @@ impl Script {
             // `ARGS=(` opens an array, whose words follow.
             let value = value.trim_start_matches('(');
             self.close();
-            let value = self.expand(value, DEPTH);
+            let value = self.expand(value);
             if value.split_whitespace().any(is_option) {
                 self.several(&value, depth);
             }
             self.variables.insert(name.to_owned(), value);
             return;
         }
-        let word = self.expand(word, DEPTH);
+        let word = self.expand(word);
         if word.contains(char::is_whitespace) {
             return self.several(&word, depth);
         }
@@ -108,7 +110,9 @@ impl Script {
         } else if let Some((_, words)) = &mut self.open {
             let word = word.trim_end_matches([')', ';']);
             // `"${TRAINING_ARGS[@]}"` and `$GPT_ARGS` stand where arguments do, and were read where they were set.
-            if !word.is_empty() && !(word.contains("[@]") || words_of_args(word) && !words.is_empty()) {
+            let left_out =
+                word.is_empty() || word.contains("[@]") || words_of_args(word) && !words.is_empty();
+            if !left_out {
                 words.push(word.to_owned());
             }
         }
@@ -125,9 +129,9 @@ impl Script {
         }
     }
 
-    /// Puts in what the text itself set: `$NAME`, `${NAME}`, `${NAME:-default}`.
-    fn expand(&self, text: &str, depth: usize) -> String {
-        let Some(at) = text.find('$').filter(|_| depth > 0) else { return text.to_owned() };
+    /// Puts in what the text itself set: `$NAME`, `${NAME}`, `${NAME:-default}`. What a variable holds was expanded when it was set.
+    fn expand(&self, text: &str) -> String {
+        let Some(at) = text.find('$') else { return text.to_owned() };
         let (before, rest) = text.split_at(at);
         let (name, after) = match rest.strip_prefix("${") {
             Some(inner) => match inner.split_once('}') {
@@ -143,7 +147,8 @@ impl Script {
         let (name, default) = name.split_once(":-").map_or((name, None), |(name, d)| (name, Some(d)));
         let written = &text[at..text.len() - after.len()];
         let value = self.variables.get(name).map(String::as_str).or(default).unwrap_or(written);
-        format!("{before}{value}{}", self.expand(after, depth - 1))
+        let expanded = format!("{before}{value}{}", self.expand(after));
+        if expanded.len() > LONGEST { text.to_owned() } else { expanded }
     }
 
     fn close(&mut self) {
@@ -154,9 +159,14 @@ impl Script {
 
     fn finish(mut self) -> Args {
         self.close();
-        let unknown = self.args.values.iter().filter(|(_, words)| words.iter().any(|word| word.contains('$')));
+        let unknown =
+            self.args.values.iter().filter(|(_, words)| words.iter().any(|word| word.contains('$')));
         let notes = unknown.map(|(name, words)| {
-            format!("--{} is {}, which this text does not set; its value is not known", name.replace('_', "-"), words.join(" "))
+            format!(
+                "--{} is {}, which this text does not set; its value is not known",
+                name.replace('_', "-"),
+                words.join(" ")
+            )
         });
         self.args.notes = notes.collect();
         self.args

@@ -29,11 +29,13 @@ pub(crate) fn read(line: &str) -> Option<Said> {
             "elapsed time per iteration (s)" => metrics.push(("seconds".to_owned(), value)),
             "number of skipped iterations" => metrics.push(("skipped_iterations".to_owned(), value)),
             "number of nan iterations" => metrics.push(("nan_iterations".to_owned(), value)),
-            "throughput per GPU (TFLOP/s/GPU)" | "TFLOPs" => metrics.push(("tflops_per_gpu".to_owned(), value)),
+            "throughput per GPU (TFLOP/s/GPU)" | "TFLOPs" => {
+                metrics.push(("tflops_per_gpu".to_owned(), value))
+            }
             _ => metrics.push((name.to_owned(), value)),
         }
     }
-    let known = samples.is_some() || metrics.iter().any(|(name, _)| name == "seconds");
+    let known = metrics.iter().any(|(name, _)| name == "seconds");
     known.then(|| Said::Metrics { step, samples, metrics, time: time(&line[..at]) })
 }
 

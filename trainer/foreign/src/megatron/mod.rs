@@ -7,6 +7,6 @@ mod args;
 pub(crate) mod log;
 mod spec;
 
-pub use args::{Args, arguments};
 pub(crate) use args::Dump;
+pub use args::{Args, arguments};
 pub use spec::{setup, specification};

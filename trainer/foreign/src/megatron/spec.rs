@@ -238,7 +238,8 @@ fn schedule(used: &mut Used<'_>) -> Section {
     };
     put(&mut schedule, "warmup_steps", Some(warmup.unwrap_or(0).into()));
     if kind == "wsd" {
-        let decay = used.count("lr_wsd_decay_iters").or_else(|| of_samples(used.args, "lr_wsd_decay_samples"));
+        let decay =
+            used.count("lr_wsd_decay_iters").or_else(|| of_samples(used.args, "lr_wsd_decay_samples"));
         put(&mut schedule, "decay_steps", decay.map(Value::from));
         let shape = used.words("lr_wsd_decay_style").and_then(|words| words.first().cloned());
         put(&mut schedule, "decay_shape", Some(shape.unwrap_or_else(|| "exponential".to_owned()).into()));
@@ -250,7 +251,8 @@ fn schedule(used: &mut Used<'_>) -> Section {
 
 fn precision(used: &mut Used<'_>) -> Section {
     let mut precision = Section::new();
-    let fp8 = used.args.words("fp8").or_else(|| used.args.words("fp8_format")).is_some_and(|w| w != ["False"]);
+    let fp8 =
+        used.args.words("fp8").or_else(|| used.args.words("fp8_format")).is_some_and(|w| w != ["False"]);
     let is = |name: &str| used.args.words(name).is_some_and(|words| words.is_empty() || words == ["True"]);
     let forward = [(fp8, "fp8"), (is("bf16"), "bf16"), (is("fp16"), "fp16")];
     let forward = forward.iter().find(|(on, _)| *on).map(|(_, name)| Value::from(*name));

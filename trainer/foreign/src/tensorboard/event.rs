@@ -77,7 +77,9 @@ fn single(tensor: &[u8]) -> Option<f64> {
             (2, Value::Bytes(shape)) if !is_single(shape) => return None,
             (4, Value::Bytes(bytes)) => content = bytes,
             (5, Value::Fixed32(bytes)) => listed = Some(f64::from(f32::from_le_bytes(bytes))),
-            (5, Value::Bytes(bytes)) => listed = bytes.try_into().ok().map(|b| f64::from(f32::from_le_bytes(b))),
+            (5, Value::Bytes(bytes)) => {
+                listed = bytes.try_into().ok().map(|b| f64::from(f32::from_le_bytes(b)))
+            }
             (6, Value::Fixed64(bytes)) => listed = Some(f64::from_le_bytes(bytes)),
             (6, Value::Bytes(bytes)) => listed = bytes.try_into().ok().map(f64::from_le_bytes),
             (7 | 10, Value::Varint(number)) => listed = Some(whole(number)),
@@ -94,7 +96,9 @@ fn single(tensor: &[u8]) -> Option<f64> {
 
 fn is_single(shape: &[u8]) -> bool {
     fields(shape).all(|field| match field {
-        (2, Value::Bytes(dimension)) => fields(dimension).all(|f| !matches!(f, (1, Value::Varint(n)) if n != 1)),
+        (2, Value::Bytes(dimension)) => {
+            fields(dimension).all(|f| !matches!(f, (1, Value::Varint(n)) if n != 1))
+        }
         _ => true,
     })
 }

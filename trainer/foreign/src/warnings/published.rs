@@ -48,7 +48,9 @@ pub(super) fn near(parameters: u64, with_experts: bool) -> Vec<&'static Run> {
     if !beside.is_empty() {
         return beside;
     }
-    let below = kind().filter(|run| run.parameters < size).max_by(|a, b| a.parameters.total_cmp(&b.parameters));
-    let above = kind().filter(|run| run.parameters > size).min_by(|a, b| a.parameters.total_cmp(&b.parameters));
+    let below =
+        kind().filter(|run| run.parameters < size).max_by(|a, b| a.parameters.total_cmp(&b.parameters));
+    let above =
+        kind().filter(|run| run.parameters > size).min_by(|a, b| a.parameters.total_cmp(&b.parameters));
     below.zip(above).map_or_else(Vec::new, |(below, above)| vec![below, above])
 }

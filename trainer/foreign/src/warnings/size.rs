@@ -19,9 +19,11 @@ pub(super) fn of(spec: &Value) -> Option<Size> {
     let dimension = count("head_dim").unwrap_or(hidden / heads);
     let experts = count("num_local_experts").filter(|experts| *experts > 1);
     // Of an expert in Megatron-LM; without it an expert is as wide as a dense layer.
-    let wide = spec.pointer("/other/moe_ffn_hidden_size").and_then(Value::as_u64).filter(|_| experts.is_some());
+    let wide =
+        spec.pointer("/other/moe_ffn_hidden_size").and_then(Value::as_u64).filter(|_| experts.is_some());
     let wide = wide.or_else(|| count("intermediate_size"))?;
-    let attention = hidden.checked_mul(dimension)?.checked_mul(heads.checked_add(key_heads)?.checked_mul(2)?)?;
+    let attention =
+        hidden.checked_mul(dimension)?.checked_mul(heads.checked_add(key_heads)?.checked_mul(2)?)?;
     let feed_forward = hidden.checked_mul(wide)?.checked_mul(3)?.checked_mul(experts.unwrap_or(1))?;
     let layer = attention.checked_add(feed_forward)?;
     let tables = if model["tie_word_embeddings"] == true { 1 } else { 2 };
