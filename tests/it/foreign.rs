@@ -126,7 +126,9 @@ fn a_growing_log_is_followed_through_rotation() {
 #[test]
 fn histories_of_tensorboard_and_wandb_come_in_once() {
     let service = Service::start();
-    let board = import(&service, &["tensorboard", "--json"], &fixture("tensorboard"), "board").exits(0);
+    let arguments = ["tensorboard", "--json", "--ended", "finished"];
+    let board = import(&service, &arguments, &fixture("tensorboard"), "board").exits(0);
+    assert_eq!(service.visitor().get("/api/v1/runs/board").has(200).json()["state"], "finished");
     assert_eq!(json!([board.json()["rows"], board.json()["new"]]), json!([8, 8]));
     assert_eq!(steps(&rows(&service, "board")), (1..=8).collect::<Vec<_>>());
     let again =

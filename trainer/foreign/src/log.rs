@@ -160,7 +160,8 @@ impl LogReader {
     }
 
     fn text(&mut self, text: &str) {
-        if let Some(args) = self.dump.line(text) {
+        let may_dump = self.trainer.is_none_or(|trainer| trainer == Trainer::Megatron);
+        if let Some(args) = may_dump.then(|| self.dump.line(text)).flatten() {
             self.trainer = self.trainer.or(Some(Trainer::Megatron));
             self.notes.extend(args.notes.iter().map(|note| format!("{}: {note}", self.file)));
             self.learn(megatron::setup(&args));

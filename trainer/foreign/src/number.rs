@@ -21,11 +21,12 @@ pub(crate) fn plain(word: &str) -> Option<f64> {
 
 /// `8.79K`, `480B`, `0.112`: three digits and a unit of thousand.
 pub(crate) fn human(word: &str) -> Option<f64> {
-    const UNITS: [(char, f64); 5] = [('K', 1e3), ('M', 1e6), ('B', 1e9), ('G', 1e9), ('T', 1e12)];
+    const UNITS: [(char, &str); 5] = [('K', "e3"), ('M', "e6"), ('B', "e9"), ('G', "e9"), ('T', "e12")];
     let word = word.trim();
-    let unit = UNITS.iter().find_map(|(unit, factor)| Some((word.strip_suffix(*unit)?, factor)));
+    let unit = UNITS.iter().find_map(|(unit, power)| Some((word.strip_suffix(*unit)?, power)));
     match unit {
-        Some((digits, factor)) => plain(digits).map(|value| value * factor),
+        // As one decimal number, so that 8.79K is 8790.
+        Some((digits, power)) => plain(&format!("{digits}{power}")),
         None => plain(word),
     }
 }

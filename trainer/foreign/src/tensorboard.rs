@@ -24,8 +24,8 @@ pub struct File<'a> {
     pub bytes: &'a [u8],
 }
 
-/// Tag → step → value.
-type Points = BTreeMap<String, BTreeMap<u64, f64>>;
+/// (Folder, tag) → step → value.
+type Points = BTreeMap<(String, String), BTreeMap<u64, f64>>;
 
 /// Reads all files of one run, in the order of their first event: where two have the same step, the later file has it.
 ///
@@ -65,52 +65,61 @@ fn add(
     marks: &mut Vec<Mark>,
     skipped: &mut BTreeSet<String>,
 ) {
-    let own_folder = matches!(file.folder, "" | "." | "train");
+    let folder = if is_own(file.folder) { "" } else { file.folder };
     let mut begun: BTreeSet<&str> = BTreeSet::new();
     let mut back: Option<(u64, u64, f64)> = None;
     for event in events {
-        match &event.what {
+        let scalars = match &event.what {
+            What::Scalars(scalars) => scalars,
             // A session that begins at a step takes back what an earlier one wrote from there on.
-            What::Start if event.step > 0 => {
-                for of_tag in points.values_mut() {
-                    of_tag.split_off(&event.step);
-                }
-            }
-            What::Start => {}
-            What::Scalars(scalars) => {
-                for (tag, value) in scalars {
-                    // Megatron-LM writes each scalar twice, the second time over samples; tensorboardX has no blanks in tags.
-                    if [" vs samples", " vs tokens", "_vs_samples", "_vs_tokens"]
-                        .iter()
-                        .any(|end| tag.ends_with(end))
-                    {
-                        skipped.insert(tag.clone());
-                        continue;
+            What::Start => {
+                for ((_, _), of_tag) in points.iter_mut().filter(|((of, _), _)| of == folder) {
+                    let last = of_tag.last_key_value().map_or(0, |(step, _)| *step);
+                    if event.step > 0 && last >= event.step {
+                        back = back.or(Some((event.step, last, event.wall_time)));
+                        of_tag.retain(|step, _| *step < event.step);
                     }
-                    let name = if own_folder { tag.clone() } else { format!("{}/{tag}", file.folder) };
-                    let of_tag = points.entry(name).or_default();
-                    if own_folder && begun.insert(tag) {
-                        let last = of_tag.last_key_value().map(|(step, _)| *step);
-                        if let Some(last) = last.filter(|last| event.step <= *last && back.is_none()) {
-                            back = Some((event.step, last, event.wall_time));
-                        }
-                    }
-                    of_tag.insert(event.step, *value);
                 }
+                continue;
             }
+        };
+        for (tag, value) in scalars {
+            // Megatron-LM writes each scalar twice, the second time over samples; tensorboardX has no blanks in tags.
+            if [" vs samples", " vs tokens", "_vs_samples", "_vs_tokens"].iter().any(|end| tag.ends_with(end))
+            {
+                skipped.insert(tag.clone());
+                continue;
+            }
+            let of_tag = points.entry((folder.to_owned(), tag.clone())).or_default();
+            if begun.insert(tag) {
+                let last = of_tag.last_key_value().map(|(step, _)| *step);
+                let again = last.filter(|last| event.step <= *last);
+                back = back.or_else(|| again.map(|last| (event.step, last, event.wall_time)));
+            }
+            of_tag.insert(event.step, *value);
         }
     }
-    if let Some((step, last, wall_time)) = back {
+    if let Some((step, last, wall_time)) = back.filter(|_| folder.is_empty()) {
         let note = format!("the log goes back to step {step} after step {last}");
         let at = number::count(wall_time * 1000.0).and_then(|ms| i64::try_from(ms).ok()).map(When::UnixMs);
         marks.push(Mark { kind: EventKind::Resumed, step, note, at });
     }
 }
 
+/// The run's own folder, or that of Keras for training.
+fn is_own(folder: &str) -> bool {
+    matches!(folder, "" | "." | "train")
+}
+
 fn rows(points: &Points) -> Vec<Row> {
+    let name = |(folder, tag): &(String, String)| {
+        if folder.is_empty() { tag.clone() } else { format!("{folder}/{tag}") }
+    };
+    let named: BTreeMap<String, &BTreeMap<u64, f64>> =
+        points.iter().map(|(key, of_tag)| (name(key), of_tag)).collect();
     let mut rows: BTreeMap<u64, Row> = BTreeMap::new();
-    for (tag, field) in names::choose(points.keys().map(String::as_str)) {
-        for (step, value) in points.get(&tag).into_iter().flatten() {
+    for (name, field) in names::choose(named.keys().map(String::as_str)) {
+        for (step, value) in named.get(&name).into_iter().copied().flatten() {
             let row = rows.entry(*step).or_insert_with(|| Row { step: *step, ..Row::default() });
             if field == "tokens" {
                 row.tokens = number::count(*value);

@@ -14,10 +14,8 @@ pub struct Args {
     pub complete: bool,
 }
 
-/// How many times variables that hold variables are followed, and words that hold words.
-const DEPTH: usize = 8;
-/// Longest text that a variable grows to, in bytes: doubling itself line by line it would have no end.
-const LONGEST: usize = 1 << 20;
+/// What all variables together may grow a text by, in bytes: one that doubles itself line by line would have no end.
+const BUDGET: usize = 4 << 20;
 
 impl Args {
     /// Whether there is none.
@@ -57,7 +55,7 @@ pub fn arguments(file: &str, text: &str) -> Result<Args, ForeignError> {
     let mut words = Shlex::new(&text);
     let mut script = Script::default();
     for word in &mut words {
-        script.word(&word, DEPTH);
+        script.word(&word, true);
     }
     if words.had_error {
         let rule = "a quotation mark opened on or before this line is not closed; paste the whole command, from the program's name to its last argument";
@@ -75,27 +73,33 @@ pub fn arguments(file: &str, text: &str) -> Result<Args, ForeignError> {
 #[derive(Default)]
 struct Script {
     args: Args,
+    /// Bytes that variables have put in.
+    grown: usize,
     variables: BTreeMap<String, String>,
     /// The argument that the next words belong to.
     open: Option<(String, Vec<String>)>,
 }
 
 impl Script {
-    fn word(&mut self, word: &str, depth: usize) {
-        if let Some((name, value)) = assignment(word) {
+    /// Takes a word; a `fresh` one may hold variables.
+    fn word(&mut self, word: &str, fresh: bool) {
+        if let Some((name, value)) = assignment(word).filter(|_| fresh) {
             // `ARGS=(` opens an array, whose words follow.
             let value = value.trim_start_matches('(');
             self.close();
             let value = self.expand(value);
             if value.split_whitespace().any(is_option) {
-                self.several(&value, depth);
+                self.several(&value);
+                self.close();
             }
             self.variables.insert(name.to_owned(), value);
             return;
         }
-        let word = self.expand(word);
-        if word.contains(char::is_whitespace) {
-            return self.several(&word, depth);
+        let quoted = word.contains(char::is_whitespace);
+        let word = if fresh { self.expand(word) } else { word.to_owned() };
+        let several = word.split_whitespace().count() != 1;
+        if fresh && several && (!quoted || word.split_whitespace().any(is_option)) {
+            return self.several(&word);
         }
         if is_option(&word) {
             self.close();
@@ -119,36 +123,28 @@ impl Script {
     }
 
     /// Words that one quoted word holds.
-    fn several(&mut self, words: &str, depth: usize) {
-        if depth == 0 {
-            return;
-        }
-        let words: Vec<String> = Shlex::new(words).collect();
-        for word in words {
-            self.word(&word, depth - 1);
+    fn several(&mut self, words: &str) {
+        for word in Shlex::new(words) {
+            self.word(&word, false);
         }
     }
 
     /// Puts in what the text itself set: `$NAME`, `${NAME}`, `${NAME:-default}`. What a variable holds was expanded when it was set.
-    fn expand(&self, text: &str) -> String {
-        let Some(at) = text.find('$') else { return text.to_owned() };
-        let (before, rest) = text.split_at(at);
-        let (name, after) = match rest.strip_prefix("${") {
-            Some(inner) => match inner.split_once('}') {
-                Some((name, after)) => (name, after),
-                None => return text.to_owned(),
-            },
-            None => {
-                let rest = &rest[1..];
-                let end = rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
-                rest.split_at(end.unwrap_or(rest.len()))
-            }
-        };
-        let (name, default) = name.split_once(":-").map_or((name, None), |(name, d)| (name, Some(d)));
-        let written = &text[at..text.len() - after.len()];
-        let value = self.variables.get(name).map(String::as_str).or(default).unwrap_or(written);
-        let expanded = format!("{before}{value}{}", self.expand(after));
-        if expanded.len() > LONGEST { text.to_owned() } else { expanded }
+    fn expand(&mut self, text: &str) -> String {
+        let mut out = String::with_capacity(text.len());
+        let mut rest = text;
+        while let Some(at) = rest.find('$') {
+            out.push_str(&rest[..at]);
+            let (name, after) = variable(&rest[at..]);
+            let written = &rest[at..rest.len() - after.len()];
+            let (name, default) = name.split_once(":-").map_or((name, None), |(name, d)| (name, Some(d)));
+            let value = self.variables.get(name).map(String::as_str).or(default);
+            let value = value.filter(|value| self.grown + value.len() <= BUDGET);
+            self.grown += value.map_or(0, str::len);
+            out.push_str(value.unwrap_or(written));
+            rest = after;
+        }
+        out + rest
     }
 
     fn close(&mut self) {
@@ -171,6 +167,16 @@ impl Script {
         self.args.notes = notes.collect();
         self.args
     }
+}
+
+/// The name of the variable at the beginning, and what follows it.
+fn variable(text: &str) -> (&str, &str) {
+    if let Some((name, after)) = text.strip_prefix("${").and_then(|inner| inner.split_once('}')) {
+        return (name, after);
+    }
+    let text = &text[1..];
+    let end = text.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+    text.split_at(end.unwrap_or(text.len()))
 }
 
 fn is_option(word: &str) -> bool {
@@ -224,11 +230,12 @@ impl Dump {
     }
 }
 
-/// A value as Python prints it: a list has its elements, everything else is one word.
+/// A value as Python prints it: a list has its elements, an empty one is nothing, everything else is one word.
 fn python(value: &str) -> Vec<String> {
     let Some(list) = value.strip_prefix('[').and_then(|value| value.strip_suffix(']')) else {
         return vec![value.to_owned()];
     };
     let elements = list.split(", ").map(|element| element.trim().trim_matches(['\'', '"']).to_owned());
-    elements.filter(|element| !element.is_empty()).collect()
+    let elements: Vec<String> = elements.filter(|element| !element.is_empty()).collect();
+    if elements.is_empty() { vec!["None".to_owned()] } else { elements }
 }

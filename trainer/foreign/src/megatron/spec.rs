@@ -152,7 +152,11 @@ fn data(used: &mut Used<'_>) -> Section {
     put(&mut data, "sequence_length", length);
     put(&mut data, "total_samples", used.number("train_samples"));
     let paths = used.words("train_data_path").or_else(|| used.words("data_path"));
-    if let Some(paths) = paths.filter(|paths| !paths.is_empty()) {
+    // The mixture may stand in quotation marks, as one word.
+    let split = |paths: Vec<String>| -> Vec<String> {
+        paths.iter().flat_map(|word| word.split_whitespace()).map(ToOwned::to_owned).collect()
+    };
+    if let Some(paths) = paths.map(split).filter(|paths| !paths.is_empty()) {
         put(&mut data, "order", Some("megatron".into()));
         put(&mut data, "mix", Some(mix(&paths)));
     }

@@ -30,13 +30,13 @@ fn a_megatron_log_with_two_restarts_is_read_whole() {
         marks,
         [
             (EventKind::Resumed, 5, note("the log goes back to step 5 after step 6")),
-            (EventKind::Note, 10, note("the loss is NaN (megatron.log, line 63)")),
+            (EventKind::Note, 10, note("the loss is NaN (megatron.log, line 74)")),
             (EventKind::Resumed, 9, note("the log goes back to step 9 after step 10")),
         ]
     );
     let notes = reader.notes();
     assert_eq!(notes.len(), 2, "{notes:?}");
-    assert!(notes[0].contains("line 63") && notes[1].contains("cut off"), "{notes:?}");
+    assert!(notes[0].contains("line 74") && notes[1].contains("cut off"), "{notes:?}");
 }
 
 #[test]

@@ -58,12 +58,10 @@ fn a_peak_above_every_published_run_of_the_size_is_shown_beside_them() {
         "{en}"
     );
     assert!(!en.contains("172B") && !en.contains("A3.8B"), "{en}");
-    // 60B lies between 32B and 172B.
-    spec["model"]["num_hidden_layers"] = json!(280);
-    assert!(
-        warnings(&spec, None)[0].text.ja.contains("LLM-jp-4 32B 2e-4、LLM-jp-3 172B 8e-5")
-            || warnings(&spec, None)[0].text.ja.contains("LLM-jp-3 172B 8e-5")
-    );
+    // 76B lies between 32B and 172B, and near neither.
+    spec["model"]["num_hidden_layers"] = json!(340);
+    let ja = &warnings(&spec, None)[0].text.ja;
+    assert!(ja.contains("LLM-jp-4 32B 2e-4、LLM-jp-3 172B 8e-5"), "{ja}");
     // A toy is far below everything that was published.
     spec["model"] = json!({ "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 128 });
     assert_eq!(codes(&spec, None), [""; 0]);

@@ -54,6 +54,7 @@ pub(super) fn run(args: &Args, trainer: Option<Trainer>, printer: &Printer) -> a
     sender.marks(&import.marks)?;
     if args.follow {
         bar.set_message("following");
+        sender.go_live();
         import.follow(&mut sender, &bar, &stop, printer)?;
     }
     bar.finish_and_clear();

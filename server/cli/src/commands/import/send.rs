@@ -3,8 +3,9 @@ use std::fmt::Write as _;
 use indicatif::ProgressBar;
 use sekisho_domain::run::RunEvent;
 use sekisho_domain::wire::{MetricsAccepted, RegisterRun, RunView};
-use sekisho_domain::{Sha256, Step, Timestamp, Tokens};
+use sekisho_domain::{Clock as _, Sha256, Step, Timestamp, Tokens};
 use sekisho_foreign::{Mark, Row, When};
+use sekisho_server::SystemClock;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -31,6 +32,9 @@ pub(super) struct Target {
     /// Targets of an update, where the source does not say it
     #[arg(long, value_name = "N")]
     pub(super) tokens_per_step: Option<u64>,
+    /// How the run ended, when it has and its log does not say so
+    #[arg(long, value_name = "HOW", value_parser = ["finished", "failed"])]
+    ended: Option<String>,
     /// Show what was read and send nothing
     #[arg(long)]
     pub(super) check: bool,
@@ -109,6 +113,8 @@ pub(super) struct Sender<'a> {
     run: RunView,
     writer: String,
     seq: u64,
+    /// The last update that was sent.
+    last: u64,
     done: Done,
 }
 
@@ -145,7 +151,15 @@ impl<'a> Sender<'a> {
         }
         let digest = Sha256::of(content.as_bytes()).hex();
         let done = Done { run: run.name.clone(), ..Done::default() };
-        Ok(Self { target, client, run, writer: format!("import-{}", &digest[..16]), seq: 0, done })
+        Ok(Self { target, client, run, writer: format!("import-{}", &digest[..16]), seq: 0, last: 0, done })
+    }
+
+    /// From here on rows come as they are written, and what is sent next depends on when: this process is a writer of its own.
+    pub(super) fn go_live(&mut self) {
+        let now = SystemClock.now().unix_ms();
+        let name = format!("{} {now} {}", self.writer, std::process::id());
+        self.writer = format!("follow-{}", &Sha256::of(name.as_bytes()).hex()[..16]);
+        self.seq = 0;
     }
 
     /// Sends rows. `bar` counts them.
@@ -156,6 +170,7 @@ impl<'a> Sender<'a> {
             let path = format!("/runs/{}/metrics", self.run.id);
             let accepted: MetricsAccepted = self.client.post(&path, &batch)?;
             self.seq += 1;
+            self.last = rows.iter().map(|row| row.step).fold(self.last, u64::max);
             let count = rows.len() as u64;
             self.done.rows += count;
             if accepted.repeated {
@@ -182,7 +197,11 @@ impl<'a> Sender<'a> {
     }
 
     /// Says what came of it.
-    pub(super) fn finish(self, printer: &Printer) -> anyhow::Result<ExitStatus> {
+    pub(super) fn finish(mut self, printer: &Printer) -> anyhow::Result<ExitStatus> {
+        if let Some(kind) = self.target.ended.as_ref().and_then(|ended| ended.parse().ok()) {
+            let step = self.last.max(self.run.step.0);
+            self.marks(&[Mark { kind, step, note: String::new(), at: None }])?;
+        }
         let done = self.done;
         if self.target.json {
             printer.json(&done)?;
