@@ -73,7 +73,7 @@ fn add(
             What::Scalars(scalars) => scalars,
             // A session that begins at a step takes back what an earlier one wrote from there on.
             What::Start => {
-                for ((_, _), of_tag) in points.iter_mut().filter(|((of, _), _)| of == folder) {
+                for (_, of_tag) in points.iter_mut().filter(|((of, _), _)| of == folder) {
                     let last = of_tag.last_key_value().map_or(0, |(step, _)| *step);
                     if event.step > 0 && last >= event.step {
                         back = back.or(Some((event.step, last, event.wall_time)));

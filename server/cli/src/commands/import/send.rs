@@ -168,8 +168,9 @@ impl<'a> Sender<'a> {
             let fields: Vec<Value> = rows.iter().map(Row::to_json).collect();
             let batch = json!({ "seq": self.seq, "writer": self.writer, "rows": fields });
             let path = format!("/runs/{}/metrics", self.run.id);
-            let accepted: MetricsAccepted = self.client.post(&path, &batch)?;
+            // A number that was sent without an answer is never used for other rows; rows that were taken then replace themselves.
             self.seq += 1;
+            let accepted: MetricsAccepted = self.client.post(&path, &batch)?;
             self.last = rows.iter().map(|row| row.step).fold(self.last, u64::max);
             let count = rows.len() as u64;
             self.done.rows += count;
