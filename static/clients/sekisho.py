@@ -9,8 +9,8 @@
 
 The signatures are wandb's. The service is SEKISHO_SERVER (http://127.0.0.1:7070), the token SEKISHO_TOKEN, with the scope `ingest`.
 
-Training never waits for the service and never fails because of it: a thread writes every row to a file in SEKISHO_SPOOL (./sekisho-spool)
-and sends from there, so that a service which is away, or a process that is killed, loses nothing. What could not be sent is sent by
+Training never waits for the service and never fails because of it: a thread writes every complete row to a file in SEKISHO_SPOOL
+(./sekisho-spool) and sends from there, so that a service which is away, or a process that is killed, costs none of them. What could not be sent is sent by
 the next `init` in that folder, or by `python sekisho.py sync`. What goes wrong is said on stderr, once.
 """
 
@@ -138,6 +138,7 @@ class Run:
         self._tokens_per_step = tokens_per_step
         self._tokens = 0
         self._pending = None
+        self._last = None
         self._lock = threading.Lock()
         self._warned = set()
         self._loss_is_bad = False
@@ -149,7 +150,7 @@ class Run:
         if mode == "online":
             self._hello(client, resume)
         self._queue = queue.Queue(QUEUE)
-        self._sender = _Sender(client, folder, register, self._queue, mode == "offline", self._snapshot)
+        self._sender = _Sender(client, folder, register, self._queue, mode == "offline")
         self._sender.start()
         self._crashed = False
         self._watch_exceptions()
@@ -176,7 +177,8 @@ class Run:
     def log(self, data, step=None, commit=None):
         """Metrics of an update: numbers, also as NumPy or PyTorch scalars, by name. Calls with the same step make one row.
 
-        Without `step` each call is the next one, unless `commit=False` leaves it open for the next call.
+        Without `step` each call is the next one, unless `commit=False` leaves it open for the next call. With `step` the row is complete
+        when the next step begins, at `commit=True` and at the end. As in wandb, a step before the last one is not taken.
         """
         if self.disabled or self._finished or os.getpid() != self._pid:
             return
@@ -186,6 +188,7 @@ class Run:
             self._warn("log", "a row was not logged: %r" % (error,))
 
     def _log(self, data, step, commit):
+        pairs = list(_flat(data))
         with self._lock:
             pending = self._pending
             at = int(step) if step is not None else (pending[0] if pending else self.step + 1)
@@ -193,8 +196,12 @@ class Run:
                 self._commit()
                 pending = None
             if pending is None:
-                pending = self._pending = (at, {})
-            for name, value in _flat(data):
+                if self._last and at < self._last[0]:
+                    return self._warn("back", "steps go forward: step %d comes after step %d and is not kept" % (at, self._last[0]))
+                # A row replaces the one of the same step, so it has what that one had.
+                same = self._last[1] if self._last and at == self._last[0] else {}
+                pending = self._pending = (at, dict(same))
+            for name, value in pairs:
                 number = _number(value)
                 if number is None:
                     self._warn("type:" + name, "%r is no number (%s) and is not kept" % (name, type(value).__name__))
@@ -206,7 +213,8 @@ class Run:
     def _commit(self):
         """Hands the open row over. Under the lock."""
         pending, self._pending = self._pending, None
-        if pending:
+        if pending and pending[1]:
+            self._last = pending
             self.step = pending[0]
             row = self._row(pending)
             self.summary.update(row)
@@ -233,13 +241,6 @@ class Run:
         if "loss" in values:
             self._loss_is_bad = not math.isfinite(values["loss"])
         return row
-
-    def _snapshot(self):
-        """The open row as it is, for the thread: what is logged of it later replaces it."""
-        with self._lock:
-            if not self._pending or not self._pending[1]:
-                return None
-            return {"row": self._row(self._pending)}
 
     def alert(self, title, text="", level=None, wait_duration=None):
         """A remark on the run, shown among its events and on its curves."""
@@ -464,9 +465,9 @@ class _Memory(_Spool):
 class _Sender(threading.Thread):
     """Writes what is logged to the spool, and sends from there."""
 
-    def __init__(self, client, folder, register, entries, offline, snapshot):
+    def __init__(self, client, folder, register, entries, offline):
         super().__init__(name="sekisho", daemon=True)
-        self.client, self.folder, self.entries, self.offline, self.snapshot = client, folder, entries, offline, snapshot
+        self.client, self.folder, self.entries, self.offline = client, folder, entries, offline
         self.spool = _Spool.create(folder, register)
         self.deadline = None
         self.ended = threading.Event()
@@ -475,18 +476,11 @@ class _Sender(threading.Thread):
         self.away = False
 
     def run(self):
-        shown = None
         while True:
             ending = self.ended.is_set()
             taken = self._take()
             if taken:
                 self._append(taken)
-            elif not ending:
-                # Nothing new for a while: the open row is worth showing.
-                row = self.snapshot()
-                if row and row != shown:
-                    shown = row
-                    self._append([row])
             if self.offline or (time.monotonic() < self.not_before and not ending):
                 if ending and self.entries.empty():
                     return
@@ -524,7 +518,9 @@ class _Sender(threading.Thread):
             try:
                 if not self.registered:
                     # What an earlier process of this run left goes first: its steps may come again here.
-                    _sync(self.folder, self.client, self.spool.head["register"]["name"])
+                    before = _sync(self.folder, self.client, self.spool.head["register"]["name"])
+                    if before:
+                        self.spool.remember(follows=before[-1])
                     _register(self.client, self.spool)
                     self.registered = True
                 while _send_some(self.client, self.spool):
@@ -593,11 +589,15 @@ def _send_some(client, spool):
     try:
         _send_entries(client, spool, entries)
     except _Refused as error:
+        if error.status == 409 and spool.state.get("follows") and not spool.state.get("waits"):
+            # Another writer was heard of a moment ago; it is the process that this one goes on from, and gone.
+            spool.remember(waits=True)
+            return True
         if error.status == 413 and len(entries) > 1:
             # Too large at once: by half, under the same number, which was not taken.
             spool.remember(until=spool.lines(at, len(entries) // 2)[1])
             return True
-        if error.is_temporary or error.status in (401, 403, 404):
+        if error.is_temporary or error.status in (401, 403, 404) or (error.status == 409 and "row" in entries[0]):
             raise
         _say("%s; %d entries are kept in %s.refused" % (error, len(entries), spool.path))
         spool.refuse(entries, error)
@@ -630,7 +630,10 @@ def _send_entries(client, spool, entries):
     path = "/runs/" + urllib.parse.quote(spool.head["register"]["name"])
     rows = [entry["row"] for entry in entries if "row" in entry]
     if rows:
-        client.call("POST", path + "/metrics", {"seq": spool.state["seq"], "writer": spool.state["writer"], "rows": rows})
+        batch = {"seq": spool.state["seq"], "writer": spool.state["writer"], "rows": rows}
+        if spool.state.get("waits"):
+            batch["follows"] = spool.state["follows"]
+        client.call("POST", path + "/metrics", batch)
         return
     for entry in entries:
         if "event" in entry:
@@ -643,12 +646,15 @@ def sync(folder=None, server=None):
     """Sends what processes that are gone have left in a spool folder. Gives the number of spools that are done."""
     folder = folder or os.environ.get("SEKISHO_SPOOL") or "sekisho-spool"
     server = (server or os.environ.get("SEKISHO_SERVER") or "http://127.0.0.1:7070").rstrip("/")
-    return _sync(folder, _Client(server, os.environ.get("SEKISHO_TOKEN")))
+    return len(_sync(folder, _Client(server, os.environ.get("SEKISHO_TOKEN"))))
 
 
 def _sync(folder, client, name=None):
-    """Sends the spools of processes that are gone, oldest first. For a run that begins, an error with those of other runs is not its own."""
-    done = 0
+    """Sends the spools of processes that are gone, oldest first, and gives the writers of those of run `name`, or of all.
+
+    For a run that begins, an error with those of other runs is not its own.
+    """
+    done = []
     for spool in sorted(_left_behind(folder), key=lambda spool: spool.head.get("begun") or 0):
         try:
             if not spool.is_done():
@@ -656,7 +662,8 @@ def _sync(folder, client, name=None):
                 while _send_some(client, spool):
                     pass
             spool.remove()
-            done += 1
+            if name is None or spool.head["register"]["name"] == name:
+                done.append(spool.state["writer"])
         except (_Away, _Refused):
             spool.file.close()
             if name is None or spool.head["register"]["name"] == name:

@@ -275,7 +275,7 @@ impl LogReader {
         std::mem::take(&mut self.rows)
     }
 
-    /// The same with the last one, to which nothing was added for a while.
+    /// The same with the last one, at the end of the log.
     pub fn all_rows(&mut self) -> Vec<Row> {
         if let Some(open) = &self.open {
             self.rows.push(open.clone());

@@ -15,8 +15,6 @@ use crate::signals;
 
 /// How often a growing log is looked at.
 const LOOK: Duration = Duration::from_millis(500);
-/// How long the last row waits for lines that add to it.
-const SETTLE: Duration = Duration::from_secs(2);
 /// Longest pause between attempts while the service is away.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// A text that holds no metrics may be a launch script up to this size.
@@ -49,12 +47,14 @@ pub(super) fn run(args: &Args, trainer: Option<Trainer>, printer: &Printer) -> a
         return Ok(ExitStatus::Ok);
     }
     let mut sender = Sender::begin(&args.target, spec.as_ref(), &import.rows, printer)?;
+    if args.follow {
+        sender.go_live();
+    }
     let bar = printer.bar(import.rows.len() as u64, BAR);
     sender.rows(&import.rows, &bar)?;
     sender.marks(&import.marks)?;
     if args.follow {
         bar.set_message("following");
-        sender.go_live();
         import.follow(&mut sender, &bar, &stop, printer)?;
     }
     bar.finish_and_clear();
@@ -97,7 +97,8 @@ impl<'a> Import<'a> {
         if reader.found() == 0 && reader.setup().spec.is_none() && !args.follow {
             script(first, &mut reader, trainer, printer)?;
         }
-        let (rows, marks) = (reader.all_rows(), reader.marks());
+        let rows = if args.follow { reader.rows() } else { reader.all_rows() };
+        let marks = reader.marks();
         reader.notes().iter().for_each(|note| printer.say(note));
         Ok(Self { target: &args.target, reader, tail, rows, marks })
     }
@@ -111,16 +112,14 @@ impl<'a> Import<'a> {
         printer: &Printer,
     ) -> anyhow::Result<()> {
         let (mut waiting, mut marks): (Vec<Row>, Vec<Mark>) = (Vec::new(), Vec::new());
-        let (mut grown, mut settled, mut pause, mut next) = (Instant::now(), true, LOOK, Instant::now());
+        let (mut pause, mut next) = (LOOK, Instant::now());
         loop {
             let ending = stop.load(Ordering::Relaxed);
             for line in self.tail.lines().map_err(Failed::user)? {
                 self.reader.line(&line);
-                (grown, settled) = (Instant::now(), false);
             }
-            let settles = !settled && (ending || grown.elapsed() > SETTLE);
-            let mut rows = if settles { self.reader.all_rows() } else { self.reader.rows() };
-            settled |= settles;
+            // The last row waits for the next one: a validation may still add to it.
+            let mut rows = if ending { self.reader.all_rows() } else { self.reader.rows() };
             self.target.count_tokens(&mut rows);
             bar.inc_length(rows.len() as u64);
             waiting.append(&mut rows);

@@ -154,17 +154,18 @@ impl<'a> Sender<'a> {
         Ok(Self { target, client, run, writer: format!("import-{}", &digest[..16]), seq: 0, last: 0, done })
     }
 
-    /// From here on rows come as they are written, and what is sent next depends on when: this process is a writer of its own.
+    /// Rows come as they are written, and which make a batch depends on when: this process is a writer of its own.
     pub(super) fn go_live(&mut self) {
         let now = SystemClock.now().unix_ms();
         let name = format!("{} {now} {}", self.writer, std::process::id());
         self.writer = format!("follow-{}", &Sha256::of(name.as_bytes()).hex()[..16]);
-        self.seq = 0;
     }
 
     /// Sends rows. `bar` counts them.
     pub(super) fn rows(&mut self, rows: &[Row], bar: &ProgressBar) -> anyhow::Result<()> {
-        for rows in rows.chunks(ROWS) {
+        // Where the steps go back a batch ends, so that a restart is seen as one.
+        let forward = rows.chunk_by(|row, next| row.step < next.step);
+        for rows in forward.flat_map(|rows| rows.chunks(ROWS)) {
             let fields: Vec<Value> = rows.iter().map(Row::to_json).collect();
             let batch = json!({ "seq": self.seq, "writer": self.writer, "rows": fields });
             let path = format!("/runs/{}/metrics", self.run.id);
