@@ -47,6 +47,10 @@ LONGEST_PAUSE = 60.0
 HELLO = 5.0
 FAREWELL = 30.0
 
+# What the service takes: further names of a run, and bytes of a name.
+MOST_NAMES = 200
+LONGEST_NAME = 64
+
 # Our names, and what others call the same.
 NAMES = {
     "train/loss": "loss", "train_loss": "loss", "lm loss": "loss", "lm_loss": "loss", "training_loss": "loss",
@@ -141,6 +145,7 @@ class Run:
         self._last = None
         self._lock = threading.Lock()
         self._warned = set()
+        self._names = {}
         self._loss_is_bad = False
         self._pid = os.getpid()
         if self.disabled:
@@ -206,9 +211,22 @@ class Run:
                 if number is None:
                     self._warn("type:" + name, "%r is no number (%s) and is not kept" % (name, type(value).__name__))
                 else:
-                    pending[1][NAMES.get(name, name)] = number
+                    name = self._field(name)
+                    if name:
+                        pending[1][name] = number
             if commit or (commit is None and step is None):
                 self._commit()
+
+    def _field(self, name):
+        """The name of a metric as the service takes it; None for one too many."""
+        field = self._names.get(name)
+        if field is None:
+            if len(self._names) >= MOST_NAMES:
+                return self._warn("names", "a run has %d metrics at most; %r and further ones are not kept" % (MOST_NAMES, name))
+            field = NAMES.get(name) or re.sub(r'[\s,"\x00-\x1f\x7f-\x9f]+', "_", name)
+            field = field.encode("utf-8", "replace")[:LONGEST_NAME].decode("utf-8", "ignore") or "_"
+            self._names[name] = field
+        return field
 
     def _commit(self):
         """Hands the open row over. Under the lock."""

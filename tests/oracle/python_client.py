@@ -243,6 +243,7 @@ class Tensor:
     def item(self): return 9.0 / 31
 run = sekisho.init(name="plain", config={"other": {1, 2}, "nan": float("nan")})
 run.log({"loss": Tensor(), "lr": 1e-4, "tokens": 31 * 512, "picture": object(), "huge": 10**400}, step=31)
+run.log({"a name, \"quoted\"\n": 1, "x" * 100: 2, **{"many/%d" % i: i for i in range(300)}}, step=31)
 run.log({"loss": Tensor(), "lr": 1e-4, "tokens": 31 * 512}, step=31)
 run.log({"loss": 1.0}, step=31, commit=True)
 run.log({"loss": Tensor()}, step=31)
@@ -251,7 +252,7 @@ run.log("no dictionary")
 run.finish()
 """, port, "odd"))
     assert "no spool can be written" in said and "without its configuration" in said and "was not logged" in said, said
-    assert "steps go forward" in said, said
+    assert "steps go forward" in said and "200 metrics at most" in said, said
     has_rows("plain", 31)
     for arguments, message in [('resume="must", name="nobody"', "no run"), ('resume="never", name="plain"', "there is a run")]:
         said = ends(start("sekisho.init(%s)" % arguments, port, "resume"), status=1)

@@ -1,7 +1,9 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sekisho_domain::run::EventKind;
 use serde_json::{Map, Value};
+
+use crate::names;
 
 /// Metrics of one update.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -65,4 +67,26 @@ pub struct History {
     pub marks: Vec<Mark>,
     /// What was left out or assumed, in sentences.
     pub notes: Vec<String>,
+}
+
+impl History {
+    /// Leaves out names beyond those that a run may have, and says which.
+    pub(crate) fn limited(mut self) -> Self {
+        let names: BTreeSet<String> = self.rows.iter().flat_map(|row| row.metrics.keys().cloned()).collect();
+        let (_, others): (Vec<&String>, Vec<&String>) =
+            names.iter().partition(|name| names::ours(name).is_some());
+        let beyond: BTreeSet<&String> = others.into_iter().skip(names::MOST).collect();
+        if !beyond.is_empty() {
+            for row in &mut self.rows {
+                row.metrics.retain(|name, _| !beyond.contains(name));
+            }
+            let list: Vec<&str> = beyond.iter().map(|name| name.as_str()).collect();
+            self.notes.push(format!(
+                "a run has {} metrics of its own names at most; left out: {}",
+                names::MOST,
+                list.join(", ")
+            ));
+        }
+        self
+    }
 }

@@ -72,7 +72,10 @@ pub(crate) const STEPS: &[&str] =
     &["train/global_step", "trainer/global_step", "global_step", "iteration", "step", "_step"];
 
 /// Longest name of a metric, in bytes.
-const LONGEST: usize = 120;
+const LONGEST: usize = 64;
+
+/// Further names of one run that the service takes.
+pub(crate) const MOST: usize = 200;
 
 /// Our name for a metric and how likely it is meant, 0 best; none for one that is not ours.
 pub(crate) fn ours(name: &str) -> Option<(&'static str, usize)> {
@@ -80,11 +83,11 @@ pub(crate) fn ours(name: &str) -> Option<(&'static str, usize)> {
     NAMES.iter().find_map(|(ours, theirs)| Some((*ours, theirs.iter().position(|known| *known == name)?)))
 }
 
-/// A name as a field of a row: what is neither a letter, a digit nor one of `._/-` becomes `_`; a name of ours is not given away.
+/// A name as a field of a row: blanks, commas, quotes and what cannot be seen become `_`; a name of ours is not given away.
 pub(crate) fn own(name: &str) -> String {
     let mut out = String::with_capacity(name.len());
     for letter in name.trim().chars() {
-        let letter = if letter.is_alphanumeric() || "._/-".contains(letter) { letter } else { '_' };
+        let letter = if fits(letter) { letter } else { '_' };
         if letter == '_' && out.ends_with('_') {
             continue;
         }
@@ -96,6 +99,12 @@ pub(crate) fn own(name: &str) -> String {
     let out = out.trim_matches('_');
     let taken = out.is_empty() || out == "step" || NAMES.iter().any(|(ours, _)| *ours == out);
     if taken { format!("own_{out}") } else { out.to_owned() }
+}
+
+fn fits(letter: char) -> bool {
+    // The marks that turn the direction of writing would rearrange what stands beside the name.
+    let turns = matches!(letter, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    !(letter.is_control() || letter.is_whitespace() || turns || matches!(letter, ',' | '"'))
 }
 
 /// Picks our names among the names of a source: of several that mean the same, the likeliest. The others keep their own.
@@ -140,14 +149,14 @@ mod tests {
     #[test]
     fn any_name_becomes_a_field() {
         for (name, field) in [
-            ("throughput per GPU (TFLOP/s/GPU)", "throughput_per_GPU_TFLOP/s/GPU"),
+            ("throughput per GPU (TFLOP/s/GPU)", "throughput_per_GPU_(TFLOP/s/GPU)"),
             ("損失 訓練", "損失_訓練"),
             ("a\u{202e}b\n", "a_b"),
-            ("()", "own_"),
+            (" , ", "own_"),
             ("tokens", "own_tokens"),
         ] {
             assert_eq!(own(name), field);
         }
-        assert!(own(&"森".repeat(100)).len() <= 120);
+        assert!(own(&"森".repeat(100)).len() <= 64);
     }
 }

@@ -55,7 +55,7 @@ pub fn read(files: &[File<'_>]) -> Result<History, ForeignError> {
         let after = notes.iter().map(|note| format!(" ({note})")).collect::<String>();
         return Err(ForeignError::whole(file, format!("{rule}{after}")));
     }
-    Ok(History { rows: rows(&points), marks, notes })
+    Ok(History { rows: rows(&points), marks, notes }.limited())
 }
 
 fn add(

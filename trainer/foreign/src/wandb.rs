@@ -239,5 +239,5 @@ fn history(file: &str, table: Table) -> Result<History, ForeignError> {
             "has no line with a step and a number; export the history again",
         ));
     }
-    Ok(History { rows, marks: Vec::new(), notes })
+    Ok(History { rows, marks: Vec::new(), notes }.limited())
 }

@@ -53,6 +53,19 @@ fn json_lines_are_read_as_python_writes_them() {
 }
 
 #[test]
+fn no_more_names_are_kept_than_a_run_may_have() {
+    let names: String = (0..300).map(|n| format!(",\"system/{n:03}\":1")).collect();
+    let line = format!("{{\"_step\": 1, \"loss\": 2.0{names}}}\n");
+    let history = read("h", line.as_bytes(), None).expect("read");
+    assert_eq!((history.rows[0].metrics.len(), history.rows[0].metrics["loss"]), (201, 2.0));
+    assert!(
+        history.notes[0].contains("system/299") && !history.notes[0].contains("system/199"),
+        "{:?}",
+        history.notes
+    );
+}
+
+#[test]
 fn what_a_spreadsheet_makes_of_it_is_read_or_refused_by_line() {
     let text = "\u{feff}\"Step\",\"a - loss\"\r\n1,2.5\r\n";
     let wide: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
