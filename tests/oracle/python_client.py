@@ -243,7 +243,7 @@ class Tensor:
     def item(self): return 9.0 / 31
 run = sekisho.init(name="plain", config={"other": {1, 2}, "nan": float("nan")})
 run.log({"loss": Tensor(), "lr": 1e-4, "tokens": 31 * 512, "picture": object(), "huge": 10**400}, step=31)
-run.log({"a name, \"quoted\"\n": 1, "x" * 100: 2, **{"many/%d" % i: i for i in range(300)}}, step=31)
+run.log({'a name, "quoted"' + chr(10): 1, "x" * 100: 2, **{"many/%d" % i: i for i in range(300)}}, step=31)
 run.log({"loss": Tensor(), "lr": 1e-4, "tokens": 31 * 512}, step=31)
 run.log({"loss": 1.0}, step=31, commit=True)
 run.log({"loss": Tensor()}, step=31)
