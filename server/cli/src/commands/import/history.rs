@@ -30,7 +30,7 @@ pub(crate) struct TensorboardArgs {
 }
 
 pub(super) fn wandb(args: &WandbArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
-    let bytes = fs_err::read(&args.path).map_err(missing)?;
+    let bytes = fs_err::read(&args.path).map_err(|error| missing(&error))?;
     let name = args.path.display().to_string();
     let history = wandb::read(&name, &bytes, args.wandb_run.as_deref()).map_err(Failed::user)?;
     take(history, &args.target, printer)
@@ -56,7 +56,13 @@ pub(super) fn tensorboard(args: &TensorboardArgs, printer: &Printer) -> anyhow::
     };
     let files: Vec<(String, String, Vec<u8>)> = paths
         .iter()
-        .map(|path| Ok((path.display().to_string(), folder(path), fs_err::read(path).map_err(missing)?)))
+        .map(|path| {
+            Ok((
+                path.display().to_string(),
+                folder(path),
+                fs_err::read(path).map_err(|error| missing(&error))?,
+            ))
+        })
         .collect::<anyhow::Result<_>>()?;
     let files: Vec<tensorboard::File<'_>> =
         files.iter().map(|(name, folder, bytes)| tensorboard::File { name, folder, bytes }).collect();
@@ -97,7 +103,7 @@ fn collect(folder: &Path, found: &mut Vec<PathBuf>) -> std::io::Result<()> {
 }
 
 /// Nothing there is exit 3.
-pub(super) fn missing(error: std::io::Error) -> anyhow::Error {
+pub(super) fn missing(error: &std::io::Error) -> anyhow::Error {
     let status = match error.kind() {
         std::io::ErrorKind::NotFound => ExitStatus::NotFound,
         _ => ExitStatus::Failure,

@@ -78,17 +78,18 @@ impl<'a> Import<'a> {
         let (first, others) = args.paths.split_first().ok_or_else(|| Failed::user("name a log"))?;
         let mut reader = LogReader::new(&first.display().to_string(), trainer, args.target.tokens_per_step);
         if let Some(path) = &args.arguments {
-            let text = String::from_utf8_lossy(&fs_err::read(path).map_err(missing)?).into_owned();
+            let text =
+                String::from_utf8_lossy(&fs_err::read(path).map_err(|error| missing(&error))?).into_owned();
             let found = megatron::arguments(&path.display().to_string(), &text).map_err(Failed::user)?;
             found.notes.iter().for_each(|note| printer.say(note));
             reader.assume(megatron::setup(&found));
         }
-        let mut tail = Tail::open(first).map_err(missing)?;
+        let mut tail = Tail::open(first).map_err(|error| missing(&error))?;
         drain(&mut tail, &mut reader, printer)?;
         for path in others {
             tail.last_line().iter().for_each(|line| reader.cut_line(line));
             reader.next_file(&path.display().to_string());
-            tail = Tail::open(path).map_err(missing)?;
+            tail = Tail::open(path).map_err(|error| missing(&error))?;
             drain(&mut tail, &mut reader, printer)?;
         }
         if !args.follow {
@@ -201,11 +202,11 @@ fn script(
         ))
     };
     let may_be = trainer.is_none_or(|trainer| trainer == Trainer::Megatron)
-        && fs_err::metadata(path).map_err(missing)?.len() <= SCRIPT;
+        && fs_err::metadata(path).map_err(|error| missing(&error))?.len() <= SCRIPT;
     if !may_be {
         return Err(nothing());
     }
-    let text = String::from_utf8_lossy(&fs_err::read(path).map_err(missing)?).into_owned();
+    let text = String::from_utf8_lossy(&fs_err::read(path).map_err(|error| missing(&error))?).into_owned();
     let found = megatron::arguments(&path.display().to_string(), &text).map_err(|_| nothing())?;
     found.notes.iter().for_each(|note| printer.say(note));
     reader.assume(megatron::setup(&found));
