@@ -9,6 +9,7 @@ mod contamination;
 mod convert;
 mod demo;
 mod families;
+mod foreign;
 mod full_disk;
 mod ingest;
 mod kill;

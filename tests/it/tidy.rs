@@ -10,6 +10,7 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
     ("sekisho-domain", &[]),
     ("sekisho-bench", &[]),
     ("sekisho-policy", &["sekisho-bench"]),
+    ("sekisho-foreign", &[]),
     ("sekisho-weights", &[]),
     ("sekisho-convert", &["sekisho-weights"]),
     ("sekisho-model", &["sekisho-weights"]),
@@ -28,7 +29,7 @@ const TENSOR_CRATES: &[&str] =
     &["gemm", "candle-core", "candle-nn", "candle-transformers", "cudarc", "tokenizers", "sekisho-model"];
 
 /// Crates that do no I/O: what they may not name.
-const PURE: &[&str] = &["server/domain", "server/policy", "evaluator/bench"];
+const PURE: &[&str] = &["server/domain", "server/policy", "evaluator/bench", "trainer/foreign"];
 
 /// Longest file and function, in lines that are neither blank nor comment, tests apart.
 const FILE_LINES: usize = 400;

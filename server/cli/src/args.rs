@@ -53,7 +53,7 @@ pub(crate) enum Command {
     Compare(compare::Args),
     /// Look for the items of benchmarks in training text
     Contamination(Box<contamination::Args>),
-    /// Results made by other harnesses, as per-item records
+    /// Results of other harnesses as per-item records; histories and logs of other trainers, W&B and TensorBoard
     #[command(subcommand)]
     Import(import::Command),
     /// Licence and release-level policy, without a service

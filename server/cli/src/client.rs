@@ -123,6 +123,11 @@ impl Client {
         self.send(self.http.post(self.url(path)).json(body))
     }
 
+    /// POST; nothing is answered.
+    pub(crate) fn tell(&self, path: &str, body: &impl Serialize) -> anyhow::Result<()> {
+        self.answer(self.http.post(self.url(path)).json(body)).map(drop)
+    }
+
     /// POST on the version that the caller has seen; refused when there is a newer one.
     pub(crate) fn post_seen<T: DeserializeOwned>(
         &self,

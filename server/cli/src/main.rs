@@ -16,6 +16,7 @@ mod seen;
 mod selection;
 mod signals;
 mod transfer;
+mod warn;
 
 use std::process::ExitCode;
 

@@ -16,12 +16,18 @@ struct Asset {
     digest: String,
 }
 
-static ASSETS: LazyLock<[Asset; 4]> = LazyLock::new(|| {
+static ASSETS: LazyLock<[Asset; 5]> = LazyLock::new(|| {
     [
         asset("app.css", "text/css; charset=utf-8", include_bytes!("../../../static/app.css")),
         asset("app.js", "text/javascript; charset=utf-8", include_bytes!("../../../static/app.js")),
         asset("live.js", "text/javascript; charset=utf-8", include_bytes!("../../../static/live.js")),
         asset("gate.svg", "image/svg+xml", include_bytes!("../../../static/gate.svg")),
+        // People fetch it by hand, as `/static/clients/sekisho.py`, which is no digest.
+        asset(
+            "sekisho.py",
+            "text/x-python; charset=utf-8",
+            include_bytes!("../../../static/clients/sekisho.py"),
+        ),
     ]
 });
 

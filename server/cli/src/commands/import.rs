@@ -1,8 +1,14 @@
+mod history;
+mod log;
+mod send;
+mod tail;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use sekisho_bench::import::{self, File, Imported, ReportedScore, Settings};
+use sekisho_foreign::Trainer;
 use serde::Serialize;
 
 use crate::exit::{ExitStatus, Failed};
@@ -25,6 +31,18 @@ pub(crate) enum Command {
     },
     /// swallow-evaluation: its results folder of one model
     Swallow(Args),
+    /// W&B: a history exported as CSV or JSON lines, into a run
+    Wandb(Box<history::WandbArgs>),
+    /// TensorBoard: the event files of a run, into a run
+    Tensorboard(Box<history::TensorboardArgs>),
+    /// Megatron-LM: arguments and iterations of its log, or a launch script, into a run
+    Megatron(Box<log::Args>),
+    /// torchtitan: the steps of its log, into a run
+    Torchtitan(Box<log::Args>),
+    /// nanotron: the iterations of its log, into a run
+    Nanotron(Box<log::Args>),
+    /// A log of any of the three, told by its lines
+    Log(Box<log::Args>),
 }
 
 #[derive(clap::Args)]
@@ -48,6 +66,12 @@ pub(crate) struct Args {
 
 pub(crate) fn run(command: &Command, printer: &Printer) -> anyhow::Result<ExitStatus> {
     let (args, imported) = match command {
+        Command::Wandb(args) => return history::wandb(args, printer),
+        Command::Tensorboard(args) => return history::tensorboard(args, printer),
+        Command::Megatron(args) => return log::run(args, Some(Trainer::Megatron), printer),
+        Command::Torchtitan(args) => return log::run(args, Some(Trainer::Torchtitan), printer),
+        Command::Nanotron(args) => return log::run(args, Some(Trainer::Nanotron), printer),
+        Command::Log(args) => return log::run(args, None, printer),
         Command::LmEval(args) => (args, lm_eval(&Files::read(&args.path)?)?),
         Command::LlmJpEval { args, profile, split } => {
             let settings = Settings { profile: profile.as_deref(), split: split.as_deref() };

@@ -12,6 +12,7 @@ use sekisho_trainer::{Ended, Progress, ServerAddress, Spec, TrainOptions, train}
 use crate::client::TokenArgs;
 use crate::exit::{ExitStatus, Failed};
 use crate::printer::Printer;
+use crate::warn::LanguageArgs;
 use crate::{parent, signals};
 
 #[derive(clap::Args)]
@@ -36,6 +37,8 @@ pub(crate) struct Args {
     /// Show the resolved specification and train nothing
     #[arg(long)]
     check: bool,
+    #[command(flatten)]
+    language: LanguageArgs,
     /// auto, cpu or cuda:N
     #[arg(long, default_value = "auto", value_name = "DEVICE")]
     device: String,
@@ -47,6 +50,9 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, printer: &Printer) -> anyhow::Result<ExitStatus> {
     let spec = Spec::load(&args.spec).map_err(Failed::user)?;
     let Some(out) = args.dir.as_ref().filter(|_| !args.check) else {
+        for line in args.language.lines(&serde_json::to_value(&spec)?, None) {
+            printer.data(&line)?;
+        }
         printer.data(&spec.check())?;
         return Ok(ExitStatus::Ok);
     };
