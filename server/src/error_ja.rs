@@ -28,6 +28,10 @@ pub enum Noun {
     Release,
     /// A channel of automatic publication.
     Channel,
+    /// Where messages about what happens are sent.
+    Webhook,
+    /// One of these messages.
+    Message,
     /// Something that could be done to a release.
     Action,
     /// A suite of tasks.
@@ -60,6 +64,8 @@ impl Noun {
             Self::Policy => "policy set",
             Self::Release => "release",
             Self::Channel => "channel",
+            Self::Webhook => "webhook",
+            Self::Message => "message",
             Self::Action => "action on a release",
             Self::Suite => "suite",
             Self::Account => "account",
@@ -84,6 +90,8 @@ impl Noun {
             Self::Policy => "policy",
             Self::Release => "release",
             Self::Channel => "channel",
+            Self::Webhook => "webhook",
+            Self::Message => "message",
             Self::Action => "action",
             Self::Suite => "suite",
             Self::Account => "account",

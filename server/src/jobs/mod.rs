@@ -5,3 +5,4 @@ pub mod ingest;
 pub mod prepare;
 pub mod publish;
 pub mod schedule;
+pub mod webhooks;

@@ -18,4 +18,5 @@ pub mod projects;
 pub mod releases;
 pub mod runs;
 pub mod sources;
+pub mod webhooks;
 pub mod work;

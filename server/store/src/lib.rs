@@ -20,6 +20,7 @@ mod runs;
 mod sign_in;
 #[cfg(test)]
 mod story;
+mod webhooks;
 
 pub mod blobs;
 pub mod sqlite;
@@ -42,6 +43,9 @@ pub use releases::{
 };
 pub use runs::{Run, RunRepository};
 pub use sign_in::{LoginRequest, Password, SignInRepository};
+pub use webhooks::{
+    Attempt, Circuit, Endpoint, Happening, Message, Outcome, Resend, WebhookRepository,
+};
 
 /// Everything the service keeps. `sqlite::SqliteStore` implements it; PostgreSQL will by the same story tests.
 pub trait Store:
@@ -58,6 +62,7 @@ pub trait Store:
     + ProjectRepository
     + SignInRepository
     + AuditRepository
+    + WebhookRepository
     + ListRepository
 {
 }
@@ -76,6 +81,7 @@ impl<T> Store for T where
         + ProjectRepository
         + SignInRepository
         + AuditRepository
+        + WebhookRepository
         + ListRepository
 {
 }

@@ -23,6 +23,9 @@ pub(crate) mod runs;
 pub(crate) mod samples;
 pub(crate) mod search;
 pub(crate) mod settings;
+pub(crate) mod webhook;
+pub(crate) mod webhook_events;
+pub(crate) mod webhooks;
 
 mod axis;
 mod board;
@@ -79,6 +82,9 @@ mod tests {
             samples::samples(frame),
             search::samples(frame),
             settings::samples(frame),
+            webhook::samples(frame),
+            webhook_events::samples(frame),
+            webhooks::samples(frame),
         ]
         .concat()
     }

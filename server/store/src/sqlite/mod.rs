@@ -15,6 +15,7 @@ mod corpora;
 mod evaluations;
 mod fields;
 mod lists;
+mod outbox;
 mod people;
 mod policies;
 mod projects;
@@ -22,6 +23,7 @@ mod queue;
 mod releases;
 mod runs;
 mod sign_in;
+mod webhooks;
 
 #[cfg(test)]
 mod tests;

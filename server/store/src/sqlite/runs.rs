@@ -6,7 +6,7 @@ use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
 
 use super::fields::Fields;
-use super::{SqliteStore, changed, conflict, int};
+use super::{SqliteStore, changed, conflict, int, outbox};
 use crate::{Run, RunRepository, StoreError};
 
 #[async_trait]
@@ -80,6 +80,7 @@ impl RunRepository for SqliteStore {
             put_row(&mut transaction, id, row).await?;
         }
         if let Some(last) = batch.rows.iter().max_by_key(|row| row.step) {
+            outbox::progress(&mut transaction, id, last, now).await?;
             move_forward(&mut transaction, id, last).await?;
         }
         transaction.commit().await?;
@@ -93,8 +94,9 @@ impl RunRepository for SqliteStore {
 
     async fn add_event(&self, id: RunId, event: &RunEvent, now: Timestamp) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
+        let heard = outbox::last_heard(&mut transaction, id).await?;
         report(&mut transaction, id, now).await?;
-        sqlx::query(
+        let added = sqlx::query(
             "INSERT INTO run_events (run_id, step, kind, note, at) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
         )
         .bind(id.to_string())
@@ -104,6 +106,9 @@ impl RunRepository for SqliteStore {
         .bind(event.at.unwrap_or(now).unix_ms())
         .execute(&mut *transaction)
         .await?;
+        if added.rows_affected() == 1 {
+            outbox::of_event(&mut transaction, id, event, heard, now).await?;
+        }
         Ok(transaction.commit().await?)
     }
 
@@ -115,6 +120,7 @@ impl RunRepository for SqliteStore {
 
 /// Notes that the run was heard of; one that was only registered is running from now on.
 async fn report(connection: &mut SqliteConnection, id: RunId, now: Timestamp) -> Result<(), StoreError> {
+    outbox::first_report(&mut *connection, id, now).await?;
     let query = sqlx::query(
         "UPDATE runs SET updated = $2, state = CASE WHEN state = 'registered' THEN 'running' ELSE state END WHERE id = $1",
     );
