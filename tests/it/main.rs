@@ -45,3 +45,5 @@ mod release_traps;
 mod release_yank;
 mod road;
 mod tidy;
+mod webhooks;
+mod webhooks_releases;

@@ -34,6 +34,7 @@ mod corpora_mix;
 mod findings;
 mod item;
 mod lineage_view;
+mod overview_told;
 mod parts;
 mod release_changes;
 mod release_form;
