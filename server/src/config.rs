@@ -284,8 +284,9 @@ impl Config {
 
 fn webhooks(section: WebhooksSection) -> Result<WebhookSettings, ConfigError> {
     let wrong = |key, value: String, rule: &str| ConfigError::Value { key, value, rule: rule.to_owned() };
-    let allow = Allow::parse(&section.allow)
-        .map_err(|entry| wrong("webhooks.allow", entry, "expected a host, or a host and a port, for example receiver.lab:8080"))?;
+    let allow = Allow::parse(&section.allow).map_err(|entry| {
+        wrong("webhooks.allow", entry, "expected a host, or a host and a port, for example receiver.lab:8080")
+    })?;
     let schedule = section.schedule.unwrap_or_else(|| SCHEDULE.to_vec());
     const LONGEST: u64 = 30 * 86_400;
     if schedule.is_empty() || schedule.iter().any(|seconds| *seconds > LONGEST) {

@@ -32,7 +32,9 @@ pub enum EgressError {
     #[error("port {0} is neither 443 nor 8443; name {1}:{0} in [webhooks] allow")]
     Port(u16, String),
     /// An address inside.
-    #[error("{host} is {address}, {range}; only public addresses are spoken to, and hosts in [webhooks] allow")]
+    #[error(
+        "{host} is {address}, {range}; only public addresses are spoken to, and hosts in [webhooks] allow"
+    )]
     Inside {
         /// As the URL has it.
         host: String,
@@ -57,10 +59,18 @@ impl EgressError {
     pub fn text(&self) -> Text {
         let ja = match self {
             Self::Url(reason) => format!("URLとして解釈できません（{reason}）"),
-            Self::Scheme => "https:// で始まるURLを指定してください。httpは [webhooks] allow に登録したホストに限ります".to_owned(),
-            Self::Userinfo => "URLにユーザー名やパスワードを含めることはできません。メッセージは署名で検証してください".to_owned(),
+            Self::Scheme => {
+                "https:// で始まるURLを指定してください。httpは [webhooks] allow に登録したホストに限ります"
+                    .to_owned()
+            }
+            Self::Userinfo => {
+                "URLにユーザー名やパスワードを含めることはできません。メッセージは署名で検証してください"
+                    .to_owned()
+            }
             Self::Port(port, host) => {
-                format!("ポート{port}は使用できません（443または8443）。必要な場合は {host}:{port} を [webhooks] allow に登録してください")
+                format!(
+                    "ポート{port}は使用できません（443または8443）。必要な場合は {host}:{port} を [webhooks] allow に登録してください"
+                )
             }
             Self::Inside { host, address, .. } => format!(
                 "{host} は内部のアドレス（{address}）です。公開されているアドレス、または [webhooks] allow に登録したホストを指定してください"
@@ -81,7 +91,11 @@ impl Allow {
     /// # Errors
     /// The entry that is no host and no host with a port.
     pub fn parse(entries: &[String]) -> Result<Self, String> {
-        entries.iter().map(|entry| Self::entry(entry).ok_or_else(|| entry.clone())).collect::<Result<_, _>>().map(Self)
+        entries
+            .iter()
+            .map(|entry| Self::entry(entry).ok_or_else(|| entry.clone()))
+            .collect::<Result<_, _>>()
+            .map(Self)
     }
 
     fn entry(entry: &str) -> Option<(String, Option<u16>)> {
@@ -121,7 +135,8 @@ impl Target {
         if !url.username().is_empty() || url.password().is_some() {
             return Err(EgressError::Userinfo);
         }
-        let (Some(host), Some(port)) = (url.host_str().map(ToOwned::to_owned), url.port_or_known_default()) else {
+        let (Some(host), Some(port)) = (url.host_str().map(ToOwned::to_owned), url.port_or_known_default())
+        else {
             return Err(EgressError::Scheme);
         };
         let allowed = allow.has(&host, port);
@@ -231,7 +246,9 @@ fn range_of(address: IpAddr) -> Option<&'static str> {
 
 fn range_of_v4(address: Ipv4Addr) -> Option<&'static str> {
     let bits = u32::from(address);
-    let lies_in = |(first, prefix, _): &&([u8; 4], u32, &str)| (bits ^ u32::from(Ipv4Addr::from(*first))).leading_zeros() >= *prefix;
+    let lies_in = |(first, prefix, _): &&([u8; 4], u32, &str)| {
+        (bits ^ u32::from(Ipv4Addr::from(*first))).leading_zeros() >= *prefix
+    };
     V4.iter().find(lies_in).map(|(.., name)| *name)
 }
 

@@ -83,7 +83,11 @@ fn an_attempt_that_fails_is_repeated_with_the_same_id_until_none_is_left() {
     let receiver = Receiver::start();
     let service = serving(&receiver, "schedule = [0, 0, 1]\n");
     let webhook = add(&service, &receiver, &json!({}));
-    receiver.reply([Reply::status(500), Reply::with(302, "location: http://169.254.169.254/"), Reply::status(200)]);
+    receiver.reply([
+        Reply::status(500),
+        Reply::with(302, "location: http://169.254.169.254/"),
+        Reply::status(200),
+    ]);
     start_run(&service, "a");
     let received = receiver.wait_for(3);
     let first = &received[0];
@@ -93,12 +97,16 @@ fn an_attempt_that_fails_is_repeated_with_the_same_id_until_none_is_left() {
     receiver.reply([Reply::status(500), Reply::status(404), Reply::status(503)]);
     start_run(&service, "b");
     let dead = in_state(&service, &webhook, "dead");
-    let statuses: Vec<&Value> = dead["tries"].as_array().expect("tries").iter().map(|one| &one["status"]).collect();
+    let statuses: Vec<&Value> =
+        dead["tries"].as_array().expect("tries").iter().map(|one| &one["status"]).collect();
     assert_eq!(statuses, [500, 404, 503]);
     let again = json!({ "message": dead["id"] });
     let _ = service.api().post(&format!("{}/resend", path(&webhook)), &again).has(200);
     assert_eq!(in_state(&service, &webhook, "delivered")["id"], dead["id"]);
-    assert_eq!(receiver.received().last().map(|one| one.id().to_owned()), dead["id"].as_str().map(str::to_owned));
+    assert_eq!(
+        receiver.received().last().map(|one| one.id().to_owned()),
+        dead["id"].as_str().map(str::to_owned)
+    );
 }
 
 #[test]
@@ -115,7 +123,11 @@ fn a_receiver_that_hangs_trickles_or_never_ends_holds_nothing_up() {
         assert_eq!((&slow["status"], &slow["error"]), (&Value::Null, &json!("no answer in time")));
     }
     let answer = text(&tries[2]["answer"]);
-    assert_eq!((&tries[2]["status"], answer.len()), (&json!(200), 4096), "what is kept of an answer has an end");
+    assert_eq!(
+        (&tries[2]["status"], answer.len()),
+        (&json!(200), 4096),
+        "what is kept of an answer has an end"
+    );
 }
 
 #[test]
@@ -127,7 +139,8 @@ fn a_receiver_that_is_gone_is_left_alone_and_a_busy_one_gets_its_pause() {
     receiver.reply([Reply::with(429, "retry-after: 3")]);
     start_run(&service, "a");
     let delivered = in_state(&service, &busy, "delivered");
-    let at = |place: usize| text(&delivered["tries"][place]["at"]).parse::<jiff::Timestamp>().expect("a time");
+    let at =
+        |place: usize| text(&delivered["tries"][place]["at"]).parse::<jiff::Timestamp>().expect("a time");
     let waited = at(1).duration_since(at(0)).as_secs_f64();
     assert!((3.0..20.0).contains(&waited), "{waited}");
 
@@ -197,7 +210,10 @@ fn a_kill_between_the_change_and_its_message_loses_nothing_and_changes_no_id() {
     service.restart();
     let received = receiver.wait_for(22);
     let mut ids: Vec<&str> = received.iter().map(|one| one.id()).collect();
-    assert!(ids[2..].contains(&hanging[0].id()) && ids[2..].contains(&hanging[1].id()), "sent again as they were");
+    assert!(
+        ids[2..].contains(&hanging[0].id()) && ids[2..].contains(&hanging[1].id()),
+        "sent again as they were"
+    );
     ids.sort_unstable();
     ids.dedup();
     let mut expected: Vec<&str> = waiting.iter().map(|one| text(&one["id"])).collect();
@@ -211,9 +227,16 @@ fn nothing_inside_is_spoken_to() {
     let service = serving(&receiver, "");
     let port = receiver.host().rsplit(':').next().expect("a port").to_owned();
     for url in [
-        "https://127.0.0.1/", "https://2130706433/", "https://0x7f.1/", "https://[::ffff:169.254.169.254]/latest/",
-        "https://169.254.169.254/", "https://10.0.0.1:8443/", "http://example.org/", "https://user:x@example.org/",
-        "https://example.org:22/", &format!("http://localhost:{port}/"),
+        "https://127.0.0.1/",
+        "https://2130706433/",
+        "https://0x7f.1/",
+        "https://[::ffff:169.254.169.254]/latest/",
+        "https://169.254.169.254/",
+        "https://10.0.0.1:8443/",
+        "http://example.org/",
+        "https://user:x@example.org/",
+        "https://example.org:22/",
+        &format!("http://localhost:{port}/"),
     ] {
         let answer = service.api().post("/api/v1/webhooks", &json!({ "name": url, "url": url }));
         answer.is_problem(422, "webhook-url");
@@ -224,7 +247,11 @@ fn nothing_inside_is_spoken_to() {
     let _ = service.api().post(&format!("{}/ping", path(&webhook)), &json!({})).has(200);
     let dead = in_state(&service, &webhook, "dead");
     let error = text(&dead["tries"][0]["error"]);
-    assert!(error.starts_with("localhost is ") && error.contains("this machine") || error.contains("not within 2000::/3"), "{error}");
+    assert!(
+        error.starts_with("localhost is ") && error.contains("this machine")
+            || error.contains("not within 2000::/3"),
+        "{error}"
+    );
     assert!(receiver.received().is_empty());
 }
 
@@ -249,10 +276,13 @@ fn no_secret_is_told_twice_or_kept() {
     let link = service.api().post("/api/v1/users/admin/login-link", &json!({})).has(200).json();
     let session = Session::sign_in(service.url(), text(&link["url"]));
     let page = format!("/webhooks/{}", text(&made["id"]));
-    let mut told: Vec<String> = ["/webhooks", &page, "/audit"].iter().map(|page| session.get(page).has(200).text).collect();
+    let mut told: Vec<String> =
+        ["/webhooks", &page, "/audit"].iter().map(|page| session.get(page).has(200).text).collect();
     told.push(service.api().get("/api/v1/webhooks").text);
     told.push(service.api().get(&format!("{}/deliveries", path(&made))).text);
-    told.push(fs_err::read_to_string(service.dir().parent().expect("a folder").join("serve.log")).expect("a log"));
+    told.push(
+        fs_err::read_to_string(service.dir().parent().expect("a folder").join("serve.log")).expect("a log"),
+    );
     let audit = Database::open(&service.dir()).audit();
     assert!(audit.iter().any(|entry| entry.action == "webhook.add"));
     told.push(json!(audit.iter().map(|entry| &entry.detail).collect::<Vec<_>>()).to_string());
@@ -296,7 +326,10 @@ fn strangers_and_readers_set_nothing_up() {
     ] {
         assert_eq!(service.api().post("/api/v1/webhooks", &wrong).status, 422, "{wrong}");
     }
-    service.api().post("/api/v1/webhooks", &json!({ "name": "lab", "url": receiver.url() })).is_problem(409, "conflict");
+    service
+        .api()
+        .post("/api/v1/webhooks", &json!({ "name": "lab", "url": receiver.url() }))
+        .is_problem(409, "conflict");
 }
 
 #[test]
@@ -304,7 +337,9 @@ fn the_commands_do_what_the_pages_do() {
     let receiver = Receiver::start();
     let service = serving(&receiver, "");
     let url = receiver.url();
-    let run = |arguments: &[&str]| tests::cli::run(service.command(arguments).args(["--server", service.url()])).exits(0);
+    let run = |arguments: &[&str]| {
+        tests::cli::run(service.command(arguments).args(["--server", service.url()])).exits(0)
+    };
     let made = run(&["webhook", "add", "lab", &url, "--events", "run.*,release.*", "--json"]).json();
     let id = text(&made["id"]).to_owned();
     assert!(text(&made["secret"]).starts_with("whsec_"));
@@ -341,8 +376,10 @@ fn python() -> Option<String> {
 #[test]
 fn the_receiver_of_the_documentation_takes_what_is_signed_and_nothing_else() {
     let Some(python) = python() else { return };
-    let page = fs_err::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/webhooks.md")).expect("the page");
-    let script = page.split("```python\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a script");
+    let page = fs_err::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/webhooks.md"))
+        .expect("the page");
+    let script =
+        page.split("```python\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a script");
     assert!(script.lines().count() <= 12, "short enough to be read");
     let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = free.local_addr().expect("an address").port().to_string();
@@ -352,7 +389,11 @@ fn the_receiver_of_the_documentation_takes_what_is_signed_and_nothing_else() {
     let body = json!({ "name": "python", "url": format!("http://127.0.0.1:{port}/") });
     let webhook = service.api().post("/api/v1/webhooks", &body).has(201).json();
     let mut receiver = Command::new(python);
-    receiver.args(["-c", script, &port]).env("SECRET", text(&webhook["secret"])).stdout(Stdio::piped()).stderr(Stdio::null());
+    receiver
+        .args(["-c", script, &port])
+        .env("SECRET", text(&webhook["secret"]))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null());
     let mut receiver = receiver.spawn().expect("the interpreter runs");
     let mut lines = BufReader::new(receiver.stdout.take().expect("a pipe")).lines();
     start_run(&service, "a");

@@ -1,7 +1,7 @@
 //! What is told of releases, levels, checkpoints and evaluations, and what waits on people's first page for the same reason.
 
 use serde_json::{Value, json};
-use tests::checkpoints::Recipe;
+use tests::checkpoints::{Recipe, spoil};
 use tests::receiver::{Received, Receiver};
 use tests::service::text;
 use tests::wait::until;
@@ -37,14 +37,25 @@ fn a_release_is_told_at_every_turn_that_somebody_must_know_of() {
     let id = text(&draft["id"]);
     let name = text(&draft["name"]).to_owned();
     let of = |kind: &str| of_kind(&receiver, kind);
-    assert_eq!(sentences(&of("release.proposed")), [format!("【情報】{name}：moriさんが起案しました"), format!("[Info] {name}: proposed by mori")]);
+    assert_eq!(
+        sentences(&of("release.proposed")),
+        [format!("【情報】{name}：moriさんが起案しました"), format!("[Info] {name}: proposed by mori")]
+    );
     let _ = lab.act(id, "freeze").has(200);
     let _ = lab.act(id, "request").has(200);
     let message = of("release.review_requested");
-    assert!(sentences(&message)[0].starts_with(&format!("【要対応】{name}：承認をお願いします（公開先 lab/gate-mini、")), "{message}");
+    assert!(
+        sentences(&message)[0]
+            .starts_with(&format!("【要対応】{name}：承認をお願いします（公開先 lab/gate-mini、")),
+        "{message}"
+    );
     assert!(sentences(&message)[0].ends_with("0/2名承認済み）"), "{message}");
     for approver in ["ueda", "kimura"] {
-        let answer = lab.service.session(approver).press(&format!("/releases/{id}"), &format!("/releases/{id}/approve"), "");
+        let answer = lab.service.session(approver).press(
+            &format!("/releases/{id}"),
+            &format!("/releases/{id}/approve"),
+            "",
+        );
         assert_eq!(answer.status, 303, "{}", answer.text);
     }
     let message = of("release.approved");
@@ -64,15 +75,28 @@ fn a_release_is_told_at_every_turn_that_somebody_must_know_of() {
     for approver in ["ueda", "kimura"] {
         let page = lab.service.session(approver);
         let page = page.get("/?lang=ja").has(200).text;
-        assert!(page.contains("あなたの承認は無効になりました（変更：モデルカード）") && page.contains(&name), "{page}");
+        assert!(
+            page.contains("あなたの承認は無効になりました（変更：モデルカード）") && page.contains(&name),
+            "{page}"
+        );
     }
-    assert!(!lab.service.session("mori").get("/?lang=ja").text.contains("あなたの承認は無効"), "mori approved nothing");
+    assert!(
+        !lab.service.session("mori").get("/?lang=ja").text.contains("あなたの承認は無効"),
+        "mori approved nothing"
+    );
 
     let _ = lab.act(id, "freeze").has(200);
     let _ = lab.act(id, "request").has(200);
-    let answer = lab.service.session("ueda").press(&format!("/releases/{id}"), &format!("/releases/{id}/return"), "出典\nを補ってください");
+    let answer = lab.service.session("ueda").press(
+        &format!("/releases/{id}"),
+        &format!("/releases/{id}/return"),
+        "出典\nを補ってください",
+    );
     assert_eq!(answer.status, 303);
-    assert_eq!(sentences(&of("release.returned"))[0], format!("【要対応】{name}：uedaさんが差し戻しました。「出典 を補ってください」"));
+    assert_eq!(
+        sentences(&of("release.returned"))[0],
+        format!("【要対応】{name}：uedaさんが差し戻しました。「出典 を補ってください」")
+    );
 }
 
 #[test]
@@ -90,7 +114,10 @@ fn a_change_of_level_is_told_with_what_it_reaches_and_waits_for_the_approvers() 
     );
     assert_eq!(message["data"]["open_releases"], 1);
     let page = lab.service.session("ueda").get("/?lang=ja").has(200).text;
-    assert!(page.contains("リリースレベルが L1 から LX に変更されました") && page.contains("/corpora/aozora-ja"), "{page}");
+    assert!(
+        page.contains("リリースレベルが L1 から LX に変更されました") && page.contains("/corpora/aozora-ja"),
+        "{page}"
+    );
     let _ = lab.act(text(&draft["id"]), "freeze").has(200);
     let message = of_kind(&receiver, "release.refused");
     assert!(sentences(&message)[0].contains("ポリシー判定は公開不可です（違反"), "{message}");
@@ -111,24 +138,16 @@ fn a_refused_checkpoint_is_told_in_the_form_of_a_chat() {
     tests::cli::run(lab.service.command(&arguments).arg(&folder)).exits(1);
     let received = receiver.wait_for(2);
     let lines = |place: usize| text(&received[place].json()["text"]).to_owned();
-    assert!(lines(0).starts_with("【情報】v4：ステップ1のチェックポイントを検証しました。評価を開始します\n<"), "{}", lines(0));
-    assert!(lines(1).starts_with("【要対応】v4：ステップ2のチェックポイントを受け入れられません。"), "{}", lines(1));
+    assert!(
+        lines(0).starts_with("【情報】v4：ステップ1のチェックポイントを検証しました。評価を開始します\n<"),
+        "{}",
+        lines(0)
+    );
+    assert!(
+        lines(1).starts_with("【要対応】v4：ステップ2のチェックポイントを受け入れられません。"),
+        "{}",
+        lines(1)
+    );
     assert!(lines(1).contains("NaN") && lines(1).ends_with("|Sekishoで開く>"), "{}", lines(1));
     assert_eq!(received[0].json().as_object().map(serde_json::Map::len), Some(2));
-}
-
-/// Makes the last value of the last tensor NaN, in bfloat16.
-fn spoil(folder: &std::path::Path) {
-    let mut shards: Vec<_> = std::fs::read_dir(folder)
-        .expect("a folder")
-        .map(|entry| entry.expect("an entry").path())
-        .filter(|path| path.extension().is_some_and(|end| end == "safetensors"))
-        .collect();
-    shards.sort();
-    let shard = shards.last().expect("a shard");
-    let mut bytes = fs_err::read(shard).expect("read");
-    let end = bytes.len();
-    // The upper half of a quiet NaN, in bfloat16 as in float32.
-    bytes[end - 2..].copy_from_slice(&[0xc0, 0x7f]);
-    fs_err::write(shard, bytes).expect("written");
 }

@@ -152,7 +152,9 @@ fn serve(mut stream: TcpStream, state: &Mutex<State>) {
         Reply::Status(status, headers, body) => {
             let lines: String = headers.iter().map(|line| format!("{line}\r\n")).collect();
             let length = body.len();
-            let head = format!("HTTP/1.1 {status} Told\r\n{lines}content-length: {length}\r\nconnection: close\r\n\r\n");
+            let head = format!(
+                "HTTP/1.1 {status} Told\r\n{lines}content-length: {length}\r\nconnection: close\r\n\r\n"
+            );
             let _ = stream.write_all(format!("{head}{body}").as_bytes());
         }
         Reply::Hang => std::thread::sleep(Duration::from_secs(600)),

@@ -34,7 +34,8 @@ pub use digest::{DigestError, Sha256};
 pub use full::{disk_sentence, is_disk_full};
 pub use glob::fits_glob;
 pub use id::{
-    ChannelId, CheckpointId, EndpointId, EvaluationId, IdError, MessageId, ReleaseId, RunId, TokenId, UserId, WorkItemId,
+    ChannelId, CheckpointId, EndpointId, EvaluationId, IdError, MessageId, ReleaseId, RunId, TokenId, UserId,
+    WorkItemId,
 };
 pub use language::Language;
 pub use state::StateError;

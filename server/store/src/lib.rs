@@ -43,9 +43,7 @@ pub use releases::{
 };
 pub use runs::{Run, RunRepository};
 pub use sign_in::{LoginRequest, Password, SignInRepository};
-pub use webhooks::{
-    Attempt, Circuit, Endpoint, Happening, Message, Outcome, Resend, WebhookRepository,
-};
+pub use webhooks::{Attempt, Circuit, Endpoint, Happening, Message, Outcome, Resend, WebhookRepository};
 
 /// Everything the service keeps. `sqlite::SqliteStore` implements it; PostgreSQL will by the same story tests.
 pub trait Store:

@@ -236,7 +236,18 @@ fn tell(webhook: &Value, options: &Options, printer: &Printer) -> anyhow::Result
     if options.json {
         return printer.json(webhook);
     }
-    let keys = ["id", "project", "name", "state", "url", "language", "format", "every_tokens", "failures", "undelivered"];
+    let keys = [
+        "id",
+        "project",
+        "name",
+        "state",
+        "url",
+        "language",
+        "format",
+        "every_tokens",
+        "failures",
+        "undelivered",
+    ];
     let mut facts = keys.map(|key| (key, cell(webhook, key))).to_vec();
     let events = webhook["events"].as_array().cloned().unwrap_or_default();
     facts.push(("events", events.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", ")));

@@ -78,7 +78,8 @@ async fn post(
     at: Timestamp,
 ) -> Result<(StatusCode, HeaderMap, String), String> {
     let timeout = Duration::from_secs(app.config.webhooks.timeout);
-    let target = Target::parse(&endpoint.url, &app.config.webhooks.allow).map_err(|error| error.to_string())?;
+    let target =
+        Target::parse(&endpoint.url, &app.config.webhooks.allow).map_err(|error| error.to_string())?;
     let client = target.client(timeout).await.map_err(|error| error.to_string())?;
     let id = wire_id(message.id);
     let request = client
@@ -166,7 +167,10 @@ mod tests {
             retry_after(&HeaderMap::from_iter([(RETRY_AFTER, text.parse().expect("a header"))]), now)
         };
         assert_eq!(of("120"), Some(120));
-        assert_eq!(of("Wed, 18 Nov 2026 10:27:20 GMT"), Some(seconds("2026-11-18T10:27:20Z".to_owned().try_into().expect("a time")) - seconds(now)));
+        assert_eq!(
+            of("Wed, 18 Nov 2026 10:27:20 GMT"),
+            Some(seconds("2026-11-18T10:27:20Z".to_owned().try_into().expect("a time")) - seconds(now))
+        );
         assert_eq!(of("soon"), None);
         assert_eq!(of("-5"), None);
         assert_eq!(retry_after(&HeaderMap::new(), now), None);

@@ -16,7 +16,13 @@ pub(super) fn both(of: impl Fn(Language) -> String) -> Text {
 
 /// What somebody said, on one line and not too long.
 pub(super) fn quoted(text: &str) -> String {
-    let visible = |c: char| if c.is_control() || "\u{202a}\u{202b}\u{202d}\u{202e}\u{2066}\u{2067}\u{2068}".contains(c) { ' ' } else { c };
+    let visible = |c: char| {
+        if c.is_control() || "\u{202a}\u{202b}\u{202d}\u{202e}\u{2066}\u{2067}\u{2068}".contains(c) {
+            ' '
+        } else {
+            c
+        }
+    };
     let line: String = text.chars().map(visible).collect();
     let line = line.split_whitespace().collect::<Vec<_>>().join(" ");
     match line.char_indices().nth(LONGEST) {

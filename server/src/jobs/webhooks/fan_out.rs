@@ -51,13 +51,18 @@ async fn messages_of(
         subject: happening.subject.clone(),
         body: shape::body(endpoint, happening.kind, happening.at, &told),
         // What an endpoint that was left alone would have been told is kept for people to send again.
-        state: if endpoint.state == EndpointState::Disabled { MessageState::Dead } else { MessageState::Waiting },
+        state: if endpoint.state == EndpointState::Disabled {
+            MessageState::Dead
+        } else {
+            MessageState::Waiting
+        },
         attempt: 0,
         next_at: now,
         created: now,
         updated: now,
     };
-    let of_project = |endpoint: &&&Endpoint| told.project.as_ref().is_none_or(|project| *project == endpoint.project);
+    let of_project =
+        |endpoint: &&&Endpoint| told.project.as_ref().is_none_or(|project| *project == endpoint.project);
     Ok(asked.iter().filter(of_project).map(message).collect())
 }
 

@@ -57,3 +57,6 @@ async fn tick(app: &App, sending: &mut JoinSet<()>, pruned: &mut Option<Timestam
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -51,7 +51,8 @@ pub(super) async fn of(app: &App, evaluation: &str) -> Result<Vec<Value>, WebErr
         b.extend(records(app, &new[key]).await?);
     }
     let catalog = app.catalog.clone();
-    let compared = tokio::task::spawn_blocking(move || compare(&a, &b, &catalog)).await.map_err(WebError::internal)?;
+    let compared =
+        tokio::task::spawn_blocking(move || compare(&a, &b, &catalog)).await.map_err(WebError::internal)?;
     // Nothing shared is nothing to say.
     let Ok(compared) = compared else { return Ok(Vec::new()) };
     Ok(compared.rows.iter().filter(|row| fell(row)).map(|row| told(row, &before)).collect())

@@ -119,7 +119,10 @@ mod tests {
     fn told() -> Told {
         Told {
             project: Some("v4".to_owned()),
-            text: Text { en: "[Action] v4: *no* <!channel> & @everyone".to_owned(), ja: "【要対応】v4".to_owned() },
+            text: Text {
+                en: "[Action] v4: *no* <!channel> & @everyone".to_owned(),
+                ja: "【要対応】v4".to_owned(),
+            },
             data: Map::from_iter([("step".to_owned(), json!(7))]),
             page: "https://sekisho.example/runs/v4".to_owned(),
             api: "https://sekisho.example/api/v1/runs/v4".to_owned(),
@@ -145,7 +148,10 @@ mod tests {
                 },
             })
         );
-        assert_eq!(of(PayloadFormat::Standard, MessageLanguage::Ja)["data"]["text"], json!({ "ja": "【要対応】v4" }));
+        assert_eq!(
+            of(PayloadFormat::Standard, MessageLanguage::Ja)["data"]["text"],
+            json!({ "ja": "【要対応】v4" })
+        );
     }
 
     #[test]

@@ -125,7 +125,12 @@ pub async fn add(
 ///
 /// # Errors
 /// As [`add`].
-pub async fn change(app: &App, actor: &Actor, endpoint: &Endpoint, settings: Settings) -> Result<Endpoint, WebError> {
+pub async fn change(
+    app: &App,
+    actor: &Actor,
+    endpoint: &Endpoint,
+    settings: Settings,
+) -> Result<Endpoint, WebError> {
     may_keep(actor, endpoint)?;
     let mut changed = endpoint.clone();
     take(app, &mut changed, settings)?;
@@ -137,7 +142,12 @@ pub async fn change(app: &App, actor: &Actor, endpoint: &Endpoint, settings: Set
 ///
 /// # Errors
 /// 403.
-pub async fn set_state(app: &App, actor: &Actor, endpoint: &Endpoint, state: EndpointState) -> Result<Endpoint, WebError> {
+pub async fn set_state(
+    app: &App,
+    actor: &Actor,
+    endpoint: &Endpoint,
+    state: EndpointState,
+) -> Result<Endpoint, WebError> {
     may_keep(actor, endpoint)?;
     let action = if state == EndpointState::Active { "resume" } else { "pause" };
     let detail = json!({ "name": endpoint.name, "before": endpoint.state });
@@ -204,8 +214,14 @@ pub async fn ping(app: &App, actor: &Actor, endpoint: &Endpoint) -> Result<Messa
 pub async fn resend(app: &App, actor: &Actor, endpoint: &Endpoint, which: Resend) -> Result<u64, WebError> {
     may_keep(actor, endpoint)?;
     if endpoint.state == EndpointState::Disabled {
-        let detail = format!("Nothing is sent to webhook \"{}\" at present. Resume it first: `sekisho webhook resume {}`.", endpoint.name, endpoint.id);
-        let ja = format!("Webhook「{}」への配信は停止しています。先に再開してください：`sekisho webhook resume {}`", endpoint.name, endpoint.id);
+        let detail = format!(
+            "Nothing is sent to webhook \"{}\" at present. Resume it first: `sekisho webhook resume {}`.",
+            endpoint.name, endpoint.id
+        );
+        let ja = format!(
+            "Webhook「{}」への配信は停止しています。先に再開してください：`sekisho webhook resume {}`",
+            endpoint.name, endpoint.id
+        );
         return Err(WebError::conflict("webhook-disabled", detail).or_ja(ja));
     }
     let detail = match which {
@@ -266,7 +282,8 @@ fn take(app: &App, endpoint: &mut Endpoint, settings: Settings) -> Result<(), We
         WebError::refused("webhook-url", format!("Nothing is sent to this URL: {}.", text.en))
             .or_ja(format!("このURLには送信できません。{}。", text.ja))
     })?;
-    let events: Vec<String> = settings.events.iter().map(|glob| glob.trim().to_owned()).filter(|glob| !glob.is_empty()).collect();
+    let events: Vec<String> =
+        settings.events.iter().map(|glob| glob.trim().to_owned()).filter(|glob| !glob.is_empty()).collect();
     events_fit(&events)?;
     if settings.every_tokens.is_some_and(|tokens| tokens.0 == 0 || i64::try_from(tokens.0).is_err()) {
         let detail = "every_tokens is a number of tokens from 1 on, for example 10000000000.";
@@ -283,18 +300,25 @@ fn take(app: &App, endpoint: &mut Endpoint, settings: Settings) -> Result<(), We
 fn events_fit(events: &[String]) -> Result<(), WebError> {
     let few = !events.is_empty() && events.len() <= 40;
     let fits = |glob: &&String| {
-        glob.len() <= 60 && glob.matches('*').count() <= 4 && EventType::ALL.iter().any(|kind| fits_glob(glob, kind.as_str()))
+        glob.len() <= 60
+            && glob.matches('*').count() <= 4
+            && EventType::ALL.iter().any(|kind| fits_glob(glob, kind.as_str()))
     };
     let Some(wrong) = events.iter().find(|glob| !fits(glob)) else {
         if few {
             return Ok(());
         }
         let detail = "Name 1 to 40 events, as in release.*; the list is on /webhooks/events.";
-        return Err(WebError::refused("webhook-events", detail)
-            .or_ja("出来事は release.* のように1〜40個指定してください。一覧は /webhooks/events にあります。"));
+        return Err(WebError::refused("webhook-events", detail).or_ja(
+            "出来事は release.* のように1〜40個指定してください。一覧は /webhooks/events にあります。",
+        ));
     };
     let wrong: String = wrong.chars().take(60).collect();
-    let detail = format!("No event fits \"{wrong}\". Their names are on /webhooks/events, for example run.failed or release.*.");
-    let ja = format!("「{wrong}」に当てはまる出来事はありません。名前の一覧は /webhooks/events にあります（例：run.failed、release.*）。");
+    let detail = format!(
+        "No event fits \"{wrong}\". Their names are on /webhooks/events, for example run.failed or release.*."
+    );
+    let ja = format!(
+        "「{wrong}」に当てはまる出来事はありません。名前の一覧は /webhooks/events にあります（例：run.failed、release.*）。"
+    );
     Err(WebError::refused("webhook-events", detail).or_ja(ja))
 }

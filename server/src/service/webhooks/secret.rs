@@ -45,7 +45,15 @@ impl WebhookKey {
     }
 
     fn secret(&self, endpoint: EndpointId, generation: u32) -> [u8; 32] {
-        mac(&self.0, &[b"sekisho webhook secret ", endpoint.to_string().as_bytes(), b" ", generation.to_string().as_bytes()])
+        mac(
+            &self.0,
+            &[
+                b"sekisho webhook secret ",
+                endpoint.to_string().as_bytes(),
+                b" ",
+                generation.to_string().as_bytes(),
+            ],
+        )
     }
 
     /// The secret of an endpoint as its receiver gets it, once.
@@ -75,7 +83,8 @@ pub const fn seconds(at: Timestamp) -> i64 {
 
 /// `v1,` and the HMAC-SHA256 of `id.timestamp.body` in Base64.
 fn signature(secret: &[u8], id: &str, seconds: i64, body: &str) -> String {
-    let parts = [id.as_bytes(), b".", seconds.to_string().as_bytes(), b".", body.as_bytes()].map(<[u8]>::to_vec);
+    let parts =
+        [id.as_bytes(), b".", seconds.to_string().as_bytes(), b".", body.as_bytes()].map(<[u8]>::to_vec);
     let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
     format!("v1,{}", BASE64.encode(mac(secret, &parts)))
 }
@@ -118,7 +127,8 @@ mod tests {
     #[test]
     fn the_known_answer_of_the_specification() {
         let secret = BASE64.decode("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").expect("Base64");
-        let found = signature(&secret, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, "{\"test\": 2432232314}");
+        let found =
+            signature(&secret, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, "{\"test\": 2432232314}");
         assert_eq!(found, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
     }
 
@@ -127,7 +137,9 @@ mod tests {
         let key = WebhookKey([7; 32]);
         let rotated = Timestamp::from_unix_ms(1_795_000_000_000);
         let before = key.sign(&endpoint(1, None), "msg_1", rotated, "{}");
-        let of = |hours: i64| key.sign(&endpoint(2, Some(rotated)), "msg_1", rotated.plus_seconds(hours * 3600), "{}");
+        let of = |hours: i64| {
+            key.sign(&endpoint(2, Some(rotated)), "msg_1", rotated.plus_seconds(hours * 3600), "{}")
+        };
         assert_eq!(before.split(' ').count(), 1);
         assert_eq!(of(0).split(' ').count(), 2);
         assert!(of(0).ends_with(&before) && !of(0).starts_with(&before), "the new one first");
@@ -145,6 +157,11 @@ mod tests {
         assert_eq!(mode & 0o777, 0o600);
         assert_eq!(format!("{made:?}"), "WebhookKey(…)");
         fs_err::write(&file, "short").expect("written");
-        assert!(WebhookKey::open(&file, &crate::SystemEntropy).expect_err("no key").to_string().contains("64 hexadecimal"));
+        assert!(
+            WebhookKey::open(&file, &crate::SystemEntropy)
+                .expect_err("no key")
+                .to_string()
+                .contains("64 hexadecimal")
+        );
     }
 }

@@ -219,7 +219,8 @@ pub(super) async fn resend(
         (Some(key), None) => Resend::One(webhooks::find_message(&app, &endpoint, key).await?.id),
         (None, Some(since)) => Resend::DeadSince(since),
         _ => {
-            let detail = "Say which: \"message\" for one, or \"since\" (a time) for all that were given up since.";
+            let detail =
+                "Say which: \"message\" for one, or \"since\" (a time) for all that were given up since.";
             let ja = "message（1件）か since（日時。それ以降の未配信すべて）のどちらかを指定してください。";
             return Err(WebError::bad_request("webhook-resend", detail).or_ja(ja));
         }

@@ -20,7 +20,12 @@ const SECONDS: i64 = 7 * 24 * 3600;
 const READ: u32 = 100;
 
 /// What waits for this reader for such a reason, newest first.
-pub(super) async fn waits(app: &App, frame: &Frame, user: &User, releases: &[Release]) -> Result<Vec<Waiting>, WebError> {
+pub(super) async fn waits(
+    app: &App,
+    frame: &Frame,
+    user: &User,
+    releases: &[Release],
+) -> Result<Vec<Waiting>, WebError> {
     let since = frame.now.plus_seconds(-SECONDS);
     let voided = app.store.happened(EventType::ReleaseApprovalVoided, since, READ).await?;
     let mut waiting = void(frame, user, releases, &voided);
@@ -79,7 +84,9 @@ fn changed(frame: &Frame, happenings: &[Happening]) -> Vec<Waiting> {
     let mut seen = BTreeSet::new();
     let newest = happenings.iter().filter(|happening| seen.insert(happening.subject.as_str()));
     let waiting = |happening: &Happening| {
-        let level = |name: &str| happening.detail[name].as_str().unwrap_or_else(|| frame.t("corpora.no_level")).to_owned();
+        let level = |name: &str| {
+            happening.detail[name].as_str().unwrap_or_else(|| frame.t("corpora.no_level")).to_owned()
+        };
         Waiting {
             href: format!("/corpora/{}", encode(&happening.subject)),
             what: happening.subject.clone(),
@@ -108,13 +115,21 @@ mod tests {
         let user = fixtures::user("ueda", fixtures::id("ueda"), &[Role::Approver]);
         let release = fixtures::release();
         let of = |approver: &str, what: Value| {
-            let detail = json!({ "approvers": [fixtures::id::<sekisho_domain::UserId>(approver)], "what": what });
+            let detail =
+                json!({ "approvers": [fixtures::id::<sekisho_domain::UserId>(approver)], "what": what });
             happening(EventType::ReleaseApprovalVoided, &release.id.to_string(), detail)
         };
-        let all = [of("ueda", json!(["card", "files"])), of("ueda", json!(["lineage"])), of("mori", json!(["card"]))];
+        let all = [
+            of("ueda", json!(["card", "files"])),
+            of("ueda", json!(["lineage"])),
+            of("mori", json!(["card"])),
+        ];
         let found = void(&frame, &user, std::slice::from_ref(&release), &all);
         assert_eq!(found.len(), 1, "once, however often it happened");
-        assert_eq!(found[0].why, "内容が変更されたため、あなたの承認は無効になりました（変更：モデルカード、同梱ファイル）");
+        assert_eq!(
+            found[0].why,
+            "内容が変更されたため、あなたの承認は無効になりました（変更：モデルカード、同梱ファイル）"
+        );
         let out = Release { state: ReleaseState::Published, ..release.clone() };
         assert!(void(&frame, &user, &[out], &all).is_empty());
         let other = fixtures::user("ikeda", fixtures::id("ikeda"), &[Role::Approver]);
@@ -129,7 +144,10 @@ mod tests {
         };
         let found = changed(&frame, &[change(json!("L3"), "LX"), change(Value::Null, "L3")]);
         assert_eq!(found.len(), 1, "the newest change of a subset");
-        assert_eq!((found[0].href.as_str(), found[0].why.as_str()), ("/corpora/web%20ja", "release level L3 → LX; look at what it reaches"));
+        assert_eq!(
+            (found[0].href.as_str(), found[0].why.as_str()),
+            ("/corpora/web%20ja", "release level L3 → LX; look at what it reaches")
+        );
         let mut user = fixtures::user("mori", fixtures::id("mori"), &[Role::Contributor]);
         assert!(!approves(&user));
         user.projects.insert("v4".to_owned(), vec![Role::Approver]);

@@ -93,7 +93,12 @@ pub(crate) async fn show(
 }
 
 /// The page of an endpoint with a secret that was just made.
-pub(super) async fn fresh(app: &App, frame: Frame, endpoint: &Endpoint, secret: String) -> Result<Response, WebError> {
+pub(super) async fn fresh(
+    app: &App,
+    frame: Frame,
+    endpoint: &Endpoint,
+    secret: String,
+) -> Result<Response, WebError> {
     let frame = Frame { path: format!("/webhooks/{}", endpoint.id), query: Vec::new(), ..frame };
     let page = load(app, frame, endpoint, None).await?;
     parts::page(&WebhookPage { secret: Some(secret), ..page })
@@ -173,7 +178,12 @@ fn since(text: &str) -> Result<Timestamp, WebError> {
     Ok(Timestamp::from_unix_ms(zoned.timestamp().as_millisecond()))
 }
 
-async fn refusal(app: &App, frame: Frame, endpoint: &Endpoint, error: &WebError) -> Result<WebhookPage, WebError> {
+async fn refusal(
+    app: &App,
+    frame: Frame,
+    endpoint: &Endpoint,
+    error: &WebError,
+) -> Result<WebhookPage, WebError> {
     let notice = error::told(frame.lang, error);
     let frame = Frame { path: format!("/webhooks/{}", endpoint.id), query: Vec::new(), ..frame };
     load(app, frame, endpoint, Some(notice)).await
@@ -234,14 +244,19 @@ fn page(
 
 fn facts(frame: &Frame, endpoint: &Endpoint, undelivered: u64) -> Vec<(&'static str, Cell)> {
     let ends = endpoint.rotated.map(|rotated| rotated.plus_seconds(service::BOTH_SECONDS));
-    let both = ends.filter(|end| *end > frame.now).map(|end| frame.fill("webhooks.rotated", "at", frame.stamp(&end)));
+    let both = ends
+        .filter(|end| *end > frame.now)
+        .map(|end| frame.fill("webhooks.rotated", "at", frame.stamp(&end)));
     let signature = both.or(endpoint.rotated.map(|at| frame.stamp(&at)));
     vec![
         (frame.t("webhooks.project"), Cell::from(endpoint.project.clone())),
         (frame.t("webhooks.url"), Cell::from(service::shown_url(endpoint))),
         (frame.t("webhooks.events"), Cell::from(endpoint.events.join(", "))),
         (frame.t("webhooks.format"), Cell::from(frame.word("webhook_format", endpoint.format).to_owned())),
-        (frame.t("webhooks.language"), Cell::from(frame.word("webhook_language", endpoint.language).to_owned())),
+        (
+            frame.t("webhooks.language"),
+            Cell::from(frame.word("webhook_language", endpoint.language).to_owned()),
+        ),
         (frame.t("webhooks.every"), webhooks::every(frame, endpoint)),
         (frame.t("webhooks.failures"), Cell::from(format::count(u64::from(endpoint.failures)))),
         (frame.t("webhooks.undelivered"), Cell::from(format::count(undelivered))),
@@ -252,7 +267,8 @@ fn facts(frame: &Frame, endpoint: &Endpoint, undelivered: u64) -> Vec<(&'static 
 fn row(frame: &Frame, message: &Message, attempts: &[Attempt]) -> MessageRow {
     let last = attempts.last();
     let nothing = frame.t("webhooks.nothing_tried");
-    let waits = message.next_at > frame.now && message.state == sekisho_domain::webhook::MessageState::Waiting;
+    let waits =
+        message.next_at > frame.now && message.state == sekisho_domain::webhook::MessageState::Waiting;
     MessageRow {
         id: wire_id(message.id),
         when: frame.when(message.created),
@@ -341,7 +357,10 @@ pub(super) mod tests {
         let keeper = fixtures::user("mori", fixtures::id("mori"), &[Role::Contributor]);
         let signed_in = Frame { user: Some(keeper), csrf: "csrf_x".to_owned(), ..frame.clone() };
         let tries = [attempt(None, ""), attempt(Some(500), "<html>no</html>"), attempt(Some(200), "")];
-        let rows = vec![row(frame, &message(MessageState::Waiting), &tries), row(frame, &message(MessageState::Dead), &[])];
+        let rows = vec![
+            row(frame, &message(MessageState::Waiting), &tries),
+            row(frame, &message(MessageState::Dead), &[]),
+        ];
         let full = WebhookPage {
             secret: Some("whsec_x".to_owned()),
             done: Some("ok".to_owned()),
@@ -356,7 +375,11 @@ pub(super) mod tests {
         };
         let quiet = page(frame.clone(), &busy, 0, Vec::new(), None);
         let pages = [full, quiet].map(|page| page.render().expect("renders")).to_vec();
-        assert!(pages.iter().all(|page| !page.contains("canary") && page.contains("https://hooks.slack.com/…cret")));
+        assert!(
+            pages
+                .iter()
+                .all(|page| !page.contains("canary") && page.contains("https://hooks.slack.com/…cret"))
+        );
         pages
     }
 }

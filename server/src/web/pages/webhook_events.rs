@@ -44,7 +44,8 @@ fn page(frame: Frame) -> EventsPage {
 
 /// A sentence about one made-up run and its release, without the facts that are told where they are known.
 fn example(lang: Language, kind: EventType) -> String {
-    let done = lang.fill("webhook_text.done_of", &[("done", &"500B"), ("planned", &"3.50T"), ("percent", &"14.3%")]);
+    let done =
+        lang.fill("webhook_text.done_of", &[("done", &"500B"), ("planned", &"3.50T"), ("percent", &"14.3%")]);
     let reason = lang.t("webhooks.reason");
     let (private, card) = (lang.t("visibility.private"), lang.t("webhook_part.card"));
     let (from, to) = match kind {

@@ -150,13 +150,15 @@ async fn load(
         }
     }
     let projects = app.store.projects().await?.into_iter().map(|project| project.name);
-    let projects = projects.filter(|project| frame.user.as_ref().is_some_and(|user| keeps(user, project))).collect();
+    let projects =
+        projects.filter(|project| frame.user.as_ref().is_some_and(|user| keeps(user, project))).collect();
     Ok(page(frame, rows, form, projects, notice))
 }
 
 /// Whether somebody is offered the forms of a project's webhooks.
 pub(super) fn keeps(user: &User, project: &str) -> bool {
-    user.has(sekisho_domain::user::Role::Admin) || service::KEEPERS.iter().any(|role| user.has_in(project, *role))
+    user.has(sekisho_domain::user::Role::Admin)
+        || service::KEEPERS.iter().any(|role| user.has_in(project, *role))
 }
 
 fn page(
@@ -199,7 +201,11 @@ pub(super) fn samples(frame: &Frame) -> Vec<String> {
     let rows = vec![row(frame, &endpoint, 3)];
     let projects = vec!["default".to_owned(), "v4".to_owned()];
     let typed = SettingsForm { every: "1,000".to_owned(), ..SettingsForm::of(&endpoint) };
-    assert_eq!(typed.settings(Some(&endpoint)).expect("settings").url, endpoint.url, "an empty address stays");
+    assert_eq!(
+        typed.settings(Some(&endpoint)).expect("settings").url,
+        endpoint.url,
+        "an empty address stays"
+    );
     assert!(SettingsForm { every: "many".to_owned(), ..typed.clone() }.settings(None).is_err());
     [
         page(signed_in, rows, typed, projects, Some("no < yes".to_owned())),

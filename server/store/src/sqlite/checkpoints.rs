@@ -141,7 +141,8 @@ impl CheckpointRepository for SqliteStore {
         .execute(&mut *transaction)
         .await?;
         if result.rows_affected() == 1 {
-            outbox::note(&mut transaction, EventType::CheckpointReady, &id.to_string(), &json!({}), now).await?;
+            outbox::note(&mut transaction, EventType::CheckpointReady, &id.to_string(), &json!({}), now)
+                .await?;
         }
         transaction.commit().await?;
         self.moved(&result, id, "accepting it", "received, verifying").await
@@ -156,7 +157,8 @@ impl CheckpointRepository for SqliteStore {
         let mut transaction = self.begin().await?;
         let result = query.execute(&mut *transaction).await?;
         if result.rows_affected() == 1 {
-            outbox::note(&mut transaction, EventType::CheckpointRefused, &id.to_string(), &json!({}), now).await?;
+            outbox::note(&mut transaction, EventType::CheckpointRefused, &id.to_string(), &json!({}), now)
+                .await?;
         }
         transaction.commit().await?;
         self.moved(&result, id, "refusing it", "received, verifying, verified").await

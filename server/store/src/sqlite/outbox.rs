@@ -47,7 +47,8 @@ pub(super) async fn last_heard(
     connection: &mut SqliteConnection,
     id: RunId,
 ) -> Result<Option<Timestamp>, StoreError> {
-    let query = sqlx::query_scalar("SELECT updated FROM runs WHERE id = $1 AND step > 0").bind(id.to_string());
+    let query =
+        sqlx::query_scalar("SELECT updated FROM runs WHERE id = $1 AND step > 0").bind(id.to_string());
     let heard: Option<i64> = query.fetch_optional(connection).await?;
     Ok(heard.map(Timestamp::from_unix_ms))
 }
@@ -93,7 +94,10 @@ pub(super) async fn progress(
 }
 
 /// Notes what an audit entry means to others: everything about releases and levels leaves one with the change.
-pub(super) async fn of_audit(connection: &mut SqliteConnection, entry: &AuditEntry) -> Result<(), StoreError> {
+pub(super) async fn of_audit(
+    connection: &mut SqliteConnection,
+    entry: &AuditEntry,
+) -> Result<(), StoreError> {
     let who = &entry.actor;
     let (kind, detail) = match (entry.action.as_str(), entry.result.as_str()) {
         ("release.propose", "done") => (EventType::ReleaseProposed, json!({ "who": who })),
@@ -114,12 +118,8 @@ pub(super) async fn of_audit(connection: &mut SqliteConnection, entry: &AuditEnt
             json!({ "who": who, "comment": last_comment(connection, &entry.object).await? }),
         ),
         ("release.reject", "done") => (EventType::ReleaseRejected, json!({ "who": who })),
-        ("release.publish", "failed") => {
-            (EventType::ReleaseStopped, stop(connection, &entry.object).await?)
-        }
-        ("release.complete", "done") => {
-            (EventType::ReleasePublished, json!({ "url": entry.detail["url"] }))
-        }
+        ("release.publish", "failed") => (EventType::ReleaseStopped, stop(connection, &entry.object).await?),
+        ("release.complete", "done") => (EventType::ReleasePublished, json!({ "url": entry.detail["url"] })),
         ("release.yank", "done") => (EventType::ReleaseYanked, json!({ "who": who })),
         ("release.supersede", "done") => {
             (EventType::ReleaseSuperseded, json!({ "successor": entry.detail["successor"] }))
@@ -146,7 +146,8 @@ async fn last_comment(
     connection: &mut SqliteConnection,
     release: &str,
 ) -> Result<Option<String>, StoreError> {
-    let query = sqlx::query_scalar("SELECT text FROM comments WHERE release_id = $1 ORDER BY seq DESC LIMIT 1");
+    let query =
+        sqlx::query_scalar("SELECT text FROM comments WHERE release_id = $1 ORDER BY seq DESC LIMIT 1");
     Ok(query.bind(release).fetch_optional(connection).await?)
 }
 
@@ -181,7 +182,8 @@ pub(super) async fn approvals_fall(
         return Ok(());
     }
     let detail = json!({ "n": approvers.len(), "approvers": approvers, "what": what });
-    note(connection, EventType::ReleaseApprovalVoided, &release.id.to_string(), &detail, release.updated).await
+    note(connection, EventType::ReleaseApprovalVoided, &release.id.to_string(), &detail, release.updated)
+        .await
 }
 
 /// The parts of what is approved that differ from those that are written.

@@ -8,7 +8,8 @@ use sqlx::sqlite::SqliteRow;
 use super::fields::Fields;
 use super::{SqliteStore, audit, changed, conflict, int, outbox};
 use crate::{
-    Attempt, AuditEntry, Circuit, Endpoint, Happening, Message, Outcome, Resend, StoreError, WebhookRepository,
+    Attempt, AuditEntry, Circuit, Endpoint, Happening, Message, Outcome, Resend, StoreError,
+    WebhookRepository,
 };
 
 /// Claims of one call.
@@ -29,8 +30,9 @@ impl WebhookRepository for SqliteStore {
         since: Timestamp,
         limit: u32,
     ) -> Result<Vec<Happening>, StoreError> {
-        let query =
-            sqlx::query("SELECT * FROM outbox WHERE kind = $1 AND at >= $2 ORDER BY at DESC, seq DESC LIMIT $3");
+        let query = sqlx::query(
+            "SELECT * FROM outbox WHERE kind = $1 AND at >= $2 ORDER BY at DESC, seq DESC LIMIT $3",
+        );
         let query = query.bind(kind.as_str()).bind(since.unix_ms()).bind(i64::from(limit));
         query.fetch_all(&self.read).await?.iter().map(happening).collect()
     }
@@ -366,7 +368,8 @@ async fn open_circuit(
         "SELECT COUNT(*) FROM webhook_messages WHERE endpoint_id = $1 AND state = 'dead' AND seq IS NOT NULL",
     );
     let undelivered: i64 = query.bind(endpoint).fetch_one(&mut *connection).await?;
-    let detail = json!({ "failures": failures, "undelivered": undelivered, "gone": outcome == Outcome::Gone });
+    let detail =
+        json!({ "failures": failures, "undelivered": undelivered, "gone": outcome == Outcome::Gone });
     outbox::note(connection, EventType::EndpointDisabled, endpoint, &detail, now).await
 }
 

@@ -1,8 +1,6 @@
 use sekisho_domain::evaluation::WorkState;
 use sekisho_domain::run::{EventKind, MetricRow, RunEvent};
-use sekisho_domain::webhook::{
-    EndpointState, EventType, MessageLanguage, MessageState, PayloadFormat,
-};
+use sekisho_domain::webhook::{EndpointState, EventType, MessageLanguage, MessageState, PayloadFormat};
 use sekisho_domain::wire::MetricsBatch;
 use sekisho_domain::{MessageId, Sha256, Step, Text, Timestamp, Tokens};
 use serde_json::json;
@@ -73,7 +71,9 @@ pub(crate) async fn what_happens_is_noted(store: &dyn Store) {
         grad_norm: None,
         seconds: None,
     };
-    for (seq, rows) in [(0, vec![row(1, 900)]), (1, vec![row(2, 999)]), (2, vec![row(3, 3100)]), (2, vec![row(3, 3100)])] {
+    for (seq, rows) in
+        [(0, vec![row(1, 900)]), (1, vec![row(2, 999)]), (2, vec![row(3, 3100)]), (2, vec![row(3, 3100)])]
+    {
         let batch = MetricsBatch { seq, writer: "a".to_owned(), rows };
         store.append_metrics(first.id, &batch, at(5)).await.expect("metrics");
     }
@@ -81,12 +81,21 @@ pub(crate) async fn what_happens_is_noted(store: &dyn Store) {
     assert_eq!(kinds(store).await, [EventType::RunStarted, EventType::RunProgress]);
     assert_eq!(noted[1].detail, json!({ "from": 999, "to": 3100, "step": 3, "loss": 2.5 }));
     let event = |kind, step| RunEvent { kind, step: Step(step), note: "z".to_owned(), at: Some(at(60)) };
-    for told in [event(EventKind::Spike, 3), event(EventKind::Spike, 3), event(EventKind::LearningRate, 3), event(EventKind::Resumed, 2), event(EventKind::Failed, 4)] {
+    for told in [
+        event(EventKind::Spike, 3),
+        event(EventKind::Spike, 3),
+        event(EventKind::LearningRate, 3),
+        event(EventKind::Resumed, 2),
+        event(EventKind::Failed, 4),
+    ] {
         store.add_event(first.id, &told, at(65)).await.expect("event");
     }
     assert_eq!(kinds(store).await[2..], [EventType::RunSpike, EventType::RunResumed, EventType::RunFailed]);
     let spike = &store.happened(EventType::RunSpike, at(0), 9).await.expect("spikes")[0];
-    assert_eq!((spike.subject.as_str(), &spike.detail), (&*first.id.to_string(), &json!({ "step": 3, "note": "z", "down": 60.0 })));
+    assert_eq!(
+        (spike.subject.as_str(), &spike.detail),
+        (&*first.id.to_string(), &json!({ "step": 3, "note": "z", "down": 60.0 }))
+    );
     assert_eq!(store.happened(EventType::RunSpike, at(66), 9).await.expect("later"), Vec::<Happening>::new());
     told(store).await;
 
@@ -160,7 +169,11 @@ pub(crate) async fn messages_are_sent(store: &dyn Store) {
     settle(store, 1, Outcome::Delivered, at(12)).await;
     let next = Outcome::Failed { next: Some(at(20)), not_before: Some(at(18)) };
     settle(store, 2, next, at(12)).await;
-    assert_eq!(store.claim_messages(2, 60, at(17)).await.expect("claim"), [], "the endpoint has asked for a pause");
+    assert_eq!(
+        store.claim_messages(2, 60, at(17)).await.expect("claim"),
+        [],
+        "the endpoint has asked for a pause"
+    );
     assert_eq!(store.claim_messages(9, 60, at(20)).await.expect("claim").len(), 4);
     assert_eq!(store.attempts(id(2)).await.expect("attempts"), [attempt(None)]);
     store.free_messages(at(21)).await.expect("free");
@@ -196,7 +209,10 @@ async fn circuit(store: &dyn Store) {
     assert_eq!(state(store, 1).await, (EndpointState::Active, 0));
     let again = store.resend(id(1), Resend::DeadSince(at(10)), &entry("webhook.resend"), at(50)).await;
     assert_eq!(again.expect("resend"), 4);
-    assert_eq!(store.resend(id(1), Resend::One(id(1)), &entry("webhook.resend"), at(50)).await.expect("one"), 1);
+    assert_eq!(
+        store.resend(id(1), Resend::One(id(1)), &entry("webhook.resend"), at(50)).await.expect("one"),
+        1
+    );
     assert_eq!(store.claim_messages(9, 60, at(50)).await.expect("claim").len(), 5);
     // Five days in which nothing came through are enough, however few attempts that was.
     settle(store, 2, failed, at(60)).await;
@@ -204,8 +220,10 @@ async fn circuit(store: &dyn Store) {
     assert_eq!(state(store, 1).await, (EndpointState::Disabled, 2));
 
     store.prune_messages(at(1000)).await.expect("prune");
-    assert_eq!(store.happenings(9).await.expect("happenings").len(), 3, "what is not told yet stays");
-    assert!(store.messages(id(1), 9).await.expect("list").iter().all(|left| left.state == MessageState::Sending));
+    assert_eq!(store.happenings(9).await.expect("happenings").len(), 4, "what is not told yet stays");
+    assert!(
+        store.messages(id(1), 9).await.expect("list").iter().all(|left| left.state == MessageState::Sending)
+    );
     store.delete_endpoint(id(1), &entry("webhook.delete")).await.expect("delete");
     settle(store, 4, Outcome::Delivered, at(200)).await;
     assert_eq!(store.message(id(4)).await.expect("lookup"), None);

@@ -77,7 +77,14 @@ fn sentence(lang: Language, kind: EventType, run: &Run, detail: &Value, barred: 
     let (step, minutes, days) = (step.unwrap_or_default(), &detail["minutes"], &detail["days"]);
     lang.fill(
         &format!("webhook_text.{}", kind.key()),
-        &[("run", &run.name), ("step", &step), ("minutes", minutes), ("days", days), ("done", &done), ("facts", &facts)],
+        &[
+            ("run", &run.name),
+            ("step", &step),
+            ("minutes", minutes),
+            ("days", days),
+            ("done", &done),
+            ("facts", &facts),
+        ],
     )
 }
 
@@ -147,11 +154,16 @@ pub(super) async fn evaluation(app: &App, happening: &Happening) -> Result<Told,
     let (text, mut data) = match happening.kind {
         EventType::EvaluationFinished => {
             let means = if barred { Means::default() } else { means(app, &checkpoint, &evaluation).await? };
-            (both(|lang| finished(lang, &run, &checkpoint, &means)), json!({ "mean": means.mean, "change": means.change }))
+            (
+                both(|lang| finished(lang, &run, &checkpoint, &means)),
+                json!({ "mean": means.mean, "change": means.change }),
+            )
         }
         EventType::EvaluationFailed => failed(app, &run, &evaluation).await?,
         // It consists of numbers.
-        _ if barred => corpora::may_use(app, run.clone()).await.map(|()| (both(|_| String::new()), json!({})))?,
+        _ if barred => {
+            corpora::may_use(app, run.clone()).await.map(|()| (both(|_| String::new()), json!({})))?
+        }
         _ => (both(|lang| regressed(lang, &run, &happening.detail)), happening.detail.clone()),
     };
     data["run"] = json!(run.id);
@@ -190,7 +202,8 @@ fn finished(lang: Language, run: &Run, checkpoint: &Checkpoint, means: &Means) -
         .mean
         .map(|mean| format!("{} {}", format::score(mean.value), format::interval(mean.low, mean.high)));
     let change = means.change.map(|change| {
-        let significant = if change.p < ALPHA { "webhook_text.significant" } else { "webhook_text.not_significant" };
+        let significant =
+            if change.p < ALPHA { "webhook_text.significant" } else { "webhook_text.not_significant" };
         let verdict = lang.t(significant);
         lang.fill(
             "webhook_text.change",
