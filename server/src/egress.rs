@@ -18,7 +18,7 @@ const PORTS: [u16; 2] = [443, 8443];
 
 /// Why an address is not spoken to.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum EgressError {
+pub(crate) enum EgressError {
     /// No URL.
     #[error("it is no URL ({0})")]
     Url(String),
@@ -56,7 +56,7 @@ pub enum EgressError {
 impl EgressError {
     /// The sentence in both languages.
     #[must_use]
-    pub fn text(&self) -> Text {
+    pub(crate) fn text(&self) -> Text {
         let ja = match self {
             Self::Url(reason) => format!("URLとして解釈できません（{reason}）"),
             Self::Scheme => {
@@ -117,7 +117,7 @@ impl Allow {
 
 /// An address that may be spoken to, as far as its text says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Target {
+pub(crate) struct Target {
     url: Url,
     host: String,
     port: u16,
@@ -130,7 +130,7 @@ impl Target {
     ///
     /// # Errors
     /// [`EgressError`], for everything but what a name resolves to.
-    pub fn parse(text: &str, allow: &Allow) -> Result<Self, EgressError> {
+    pub(crate) fn parse(text: &str, allow: &Allow) -> Result<Self, EgressError> {
         let url = Url::parse(text).map_err(|error| EgressError::Url(error.to_string()))?;
         if !url.username().is_empty() || url.password().is_some() {
             return Err(EgressError::Userinfo);
@@ -174,7 +174,7 @@ impl Target {
     ///
     /// # Errors
     /// [`EgressError`].
-    pub async fn client(&self, timeout: Duration) -> Result<reqwest::Client, EgressError> {
+    pub(crate) async fn client(&self, timeout: Duration) -> Result<reqwest::Client, EgressError> {
         let name = |reason: String| EgressError::Name { host: self.host.clone(), reason };
         let addresses: Vec<SocketAddr> = match self.literal() {
             Some(address) => vec![SocketAddr::new(address, self.port)],
@@ -202,7 +202,7 @@ impl Target {
 
     /// The address.
     #[must_use]
-    pub const fn url(&self) -> &Url {
+    pub(crate) const fn url(&self) -> &Url {
         &self.url
     }
 }

@@ -92,7 +92,7 @@ pub async fn add(
     app: &App,
     actor: &Actor,
     project: Option<&str>,
-    settings: Settings,
+    settings: &Settings,
 ) -> Result<(Endpoint, String), WebError> {
     let project = projects::of_request(app, project).await?;
     actor.require_in(&project, &KEEPERS, Scope::Release)?;
@@ -129,7 +129,7 @@ pub async fn change(
     app: &App,
     actor: &Actor,
     endpoint: &Endpoint,
-    settings: Settings,
+    settings: &Settings,
 ) -> Result<Endpoint, WebError> {
     may_keep(actor, endpoint)?;
     let mut changed = endpoint.clone();
@@ -265,7 +265,7 @@ fn described(endpoint: &Endpoint) -> Value {
 }
 
 /// Checks settings and takes them over.
-fn take(app: &App, endpoint: &mut Endpoint, settings: Settings) -> Result<(), WebError> {
+fn take(app: &App, endpoint: &mut Endpoint, settings: &Settings) -> Result<(), WebError> {
     let name = settings.name.trim();
     if name.is_empty() || name.chars().count() > 60 || name.chars().any(char::is_control) {
         let detail = "A webhook has a name of 1 to 60 visible characters.";

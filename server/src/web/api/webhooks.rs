@@ -133,7 +133,7 @@ pub(super) async fn add(
 ) -> Result<(StatusCode, Json<Fresh>), WebError> {
     let Add { name, url, events, language, format, every_tokens, project } = request;
     let settings = Settings { name, url, events, language, format, every_tokens };
-    let (endpoint, secret) = webhooks::add(&app, &actor, project.as_deref(), settings).await?;
+    let (endpoint, secret) = webhooks::add(&app, &actor, project.as_deref(), &settings).await?;
     Ok((StatusCode::CREATED, Json(Fresh { webhook: view(&app, endpoint).await?, secret })))
 }
 
@@ -165,7 +165,7 @@ pub(super) async fn change(
         format: request.format.unwrap_or(now.format),
         every_tokens: request.every_tokens.or(now.every_tokens).filter(|tokens| tokens.0 > 0),
     };
-    let endpoint = webhooks::change(&app, &actor, &endpoint, settings).await?;
+    let endpoint = webhooks::change(&app, &actor, &endpoint, &settings).await?;
     Ok(Json(view(&app, endpoint).await?))
 }
 

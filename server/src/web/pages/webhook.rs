@@ -6,7 +6,7 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use jiff::civil::DateTime;
 use sekisho_domain::Timestamp;
-use sekisho_domain::webhook::{EndpointState, MessageLanguage, PayloadFormat};
+use sekisho_domain::webhook::EndpointState;
 use sekisho_store::{Attempt, Endpoint, Message, Resend};
 use serde::Deserialize;
 
@@ -115,7 +115,7 @@ pub(crate) async fn change(
     let actor = viewer.form_actor(&form.csrf)?;
     let endpoint = service::find(&app, &key).await?;
     let done = match form.settings(Some(&endpoint)) {
-        Ok(settings) => service::change(&app, actor, &endpoint, settings).await,
+        Ok(settings) => service::change(&app, actor, &endpoint, &settings).await,
         Err(error) => Err(error),
     };
     match done {
@@ -306,7 +306,7 @@ pub(super) fn samples(frame: &Frame) -> Vec<String> {
 pub(super) mod tests {
     use sekisho_domain::Tokens;
     use sekisho_domain::user::Role;
-    use sekisho_domain::webhook::{EventType, MessageState};
+    use sekisho_domain::webhook::{EventType, MessageLanguage, MessageState, PayloadFormat};
 
     use super::super::fixtures;
     use super::*;

@@ -122,7 +122,7 @@ pub(crate) async fn add(
 ) -> Result<Response, WebError> {
     let actor = viewer.form_actor(&form.csrf)?;
     let done = match form.settings(None) {
-        Ok(settings) => service::add(&app, actor, form.project.as_deref(), settings).await,
+        Ok(settings) => service::add(&app, actor, form.project.as_deref(), &settings).await,
         Err(error) => Err(error),
     };
     match done {
