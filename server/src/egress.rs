@@ -8,6 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use reqwest::Url;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::redirect::Policy;
 use sekisho_domain::Text;
 
@@ -193,7 +194,7 @@ impl Target {
             .redirect(Policy::none())
             .no_proxy()
             .pool_max_idle_per_host(0)
-            .resolve_to_addrs(&self.host, &addresses)
+            .dns_resolver(Checked(addresses))
             .connect_timeout(CONNECT.min(timeout))
             .timeout(timeout)
             .build()
@@ -204,6 +205,16 @@ impl Target {
     #[must_use]
     pub(crate) const fn url(&self) -> &Url {
         &self.url
+    }
+}
+
+/// Answers every name with the addresses that were checked, so that nobody is asked a second time.
+struct Checked(Vec<SocketAddr>);
+
+impl Resolve for Checked {
+    fn resolve(&self, _: Name) -> Resolving {
+        let addresses: Addrs = Box::new(self.0.clone().into_iter());
+        Box::pin(std::future::ready(Ok(addresses)))
     }
 }
 

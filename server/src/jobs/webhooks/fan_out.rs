@@ -11,25 +11,72 @@ use crate::{App, WebError};
 /// Happenings that are told in one write.
 const BATCH: u32 = 50;
 
+/// Looks at one happening that cannot be told before it is left out: half an hour, in which a disk may be mended.
+const PATIENCE: u32 = 3600;
+
+/// What could not be told the last time, and how often that was tried.
+#[derive(Default)]
+pub(super) struct Stuck {
+    seq: u64,
+    tries: u32,
+}
+
+impl Stuck {
+    /// Counts a failure; answers whether the happening is left out, so that one does not silence all others for ever.
+    fn gives_up(&mut self, seq: u64) -> bool {
+        self.tries = if self.seq == seq { self.tries + 1 } else { 1 };
+        self.seq = seq;
+        self.tries >= PATIENCE
+    }
+}
+
 /// Tells everything that no endpoint was told of yet.
-pub(super) async fn all(app: &App) -> Result<(), WebError> {
-    while batch(app).await? {}
+pub(super) async fn all(app: &App, stuck: &mut Stuck) -> Result<(), WebError> {
+    while batch(app, stuck).await? {}
     Ok(())
 }
 
 /// Tells some of it: messages, what follows from it, and the place up to which all is told are one write, so that a crash before it
 /// changes nothing and one after it loses nothing. Answers whether there may be more.
-async fn batch(app: &App) -> Result<bool, WebError> {
+async fn batch(app: &App, stuck: &mut Stuck) -> Result<bool, WebError> {
     let happenings = app.store.happenings(BATCH).await?;
-    let Some(last) = happenings.last().map(|happening| happening.seq) else { return Ok(false) };
     let endpoints = app.store.endpoints().await?;
-    let (mut messages, mut follows) = (Vec::new(), Vec::new());
+    let (mut messages, mut follows, mut last, mut failure) = (Vec::new(), Vec::new(), None, None);
     for happening in &happenings {
-        messages.extend(messages_of(app, &endpoints, happening).await?);
-        follows.extend(what_follows(app, &endpoints, happening).await?);
+        match one(app, &endpoints, happening).await {
+            Ok((told, following)) => {
+                messages.extend(told);
+                follows.extend(following);
+            }
+            Err(error) if stuck.gives_up(happening.seq) => {
+                tracing::error!(seq = happening.seq, kind = %happening.kind, %error, "it cannot be told and is left out");
+            }
+            Err(error) => {
+                failure = Some(error);
+                break;
+            }
+        }
+        last = Some(happening.seq);
     }
-    app.store.fan_out(last, &messages, &follows, app.now()).await?;
-    Ok(happenings.len() == BATCH as usize || !follows.is_empty())
+    if let Some(last) = last {
+        app.store.fan_out(last, &messages, &follows, app.now()).await?;
+    }
+    match failure {
+        Some(error) => Err(error),
+        None => Ok(happenings.len() == BATCH as usize || !follows.is_empty()),
+    }
+}
+
+/// What follows from a happening: kind, subject and detail.
+type Follows = Vec<(EventType, String, Value)>;
+
+async fn one(
+    app: &App,
+    endpoints: &[Endpoint],
+    happening: &Happening,
+) -> Result<(Vec<Message>, Follows), WebError> {
+    let messages = messages_of(app, endpoints, happening).await?;
+    Ok((messages, what_follows(app, endpoints, happening).await?))
 }
 
 async fn messages_of(
@@ -87,11 +134,7 @@ fn passes(endpoint: &Endpoint, detail: &Value) -> bool {
 }
 
 /// Significant falls since the checkpoint before, where somebody listens to them: they need every answer of two evaluations.
-async fn what_follows(
-    app: &App,
-    endpoints: &[Endpoint],
-    happening: &Happening,
-) -> Result<Vec<(EventType, String, Value)>, WebError> {
+async fn what_follows(app: &App, endpoints: &[Endpoint], happening: &Happening) -> Result<Follows, WebError> {
     let kind = EventType::EvaluationRegressed;
     if happening.kind != EventType::EvaluationFinished || !endpoints.iter().any(|one| listens(one, kind)) {
         return Ok(Vec::new());

@@ -10,6 +10,7 @@ mod told;
 
 use std::time::Duration;
 
+use fan_out::Stuck;
 use sekisho_domain::{MessageId, Timestamp};
 use tokio::task::JoinSet;
 
@@ -37,9 +38,9 @@ pub async fn run(app: App) {
         tracing::error!(%error, "messages that were on their way could not be taken up");
     }
     let mut sending = JoinSet::new();
-    let mut pruned = None;
+    let (mut stuck, mut pruned) = (Stuck::default(), None);
     loop {
-        if let Err(error) = tick(&app, &mut sending, &mut pruned).await {
+        if let Err(error) = tick(&app, &mut stuck, &mut sending, &mut pruned).await {
             tracing::error!(%error, "webhooks could not be looked at");
         }
         tokio::time::sleep(EVERY).await;
@@ -47,9 +48,16 @@ pub async fn run(app: App) {
     }
 }
 
-async fn tick(app: &App, sending: &mut JoinSet<()>, pruned: &mut Option<Timestamp>) -> Result<(), WebError> {
-    fan_out::all(app).await?;
+async fn tick(
+    app: &App,
+    stuck: &mut Stuck,
+    sending: &mut JoinSet<()>,
+    pruned: &mut Option<Timestamp>,
+) -> Result<(), WebError> {
+    // What cannot be told at the moment does not keep back what can be sent.
+    let told = fan_out::all(app, stuck).await;
     deliver::due(app, sending).await?;
+    told?;
     let now = app.now();
     if pruned.is_none_or(|last| now.seconds_since(last) >= PRUNE_SECONDS) {
         app.store.prune_messages(now.plus_seconds(-KEPT_SECONDS)).await?;

@@ -146,7 +146,7 @@ fn score(task: &str, right: u64, settings: &str) -> ResultEntry {
 
 /// What was told since, oldest first: kind and sentence.
 async fn told(app: &App, endpoint: EndpointId, seen: usize) -> Vec<(EventType, String)> {
-    fan_out::all(app).await.expect("told");
+    fan_out::all(app, &mut Stuck::default()).await.expect("told");
     let mut messages = app.store.messages(endpoint, 100).await.expect("messages");
     messages.sort_by_key(|message| message.seq);
     let sentence = |body: &str| {

@@ -173,6 +173,13 @@ impl WebhookRepository for SqliteStore {
         lease_seconds: i64,
         now: Timestamp,
     ) -> Result<Vec<Message>, StoreError> {
+        // Most looks find nothing, and should not make a writer wait.
+        let due = sqlx::query(
+            "SELECT 1 FROM webhook_messages WHERE state IN ('waiting', 'sending') AND next_at <= $1 LIMIT 1",
+        );
+        if due.bind(now.unix_ms()).fetch_optional(&self.read).await?.is_none() {
+            return Ok(Vec::new());
+        }
         let query = sqlx::query(
             "UPDATE webhook_messages SET state = 'sending', lease_until = $2, updated = $1
              WHERE id IN (
