@@ -316,7 +316,11 @@ async fn move_on(
         Outcome::Failed { next: None, .. } | Outcome::Gone => (MessageState::Dead, now),
     };
     let query = sqlx::query_scalar(
-        "UPDATE webhook_messages SET state = $2, next_at = $3, attempt = attempt + 1, lease_until = NULL, updated = $4
+        // An attempt that was under way when its endpoint was left alone is followed by none.
+        "UPDATE webhook_messages SET next_at = $3, attempt = attempt + 1, lease_until = NULL, updated = $4,
+             state = CASE WHEN $2 = 'waiting' AND EXISTS (
+                 SELECT 1 FROM webhook_endpoints WHERE id = endpoint_id AND webhook_endpoints.state = 'disabled')
+                 THEN 'dead' ELSE $2 END
          WHERE id = $1 RETURNING endpoint_id",
     );
     let query = query.bind(id.to_string()).bind(state.as_str()).bind(next.unix_ms()).bind(now.unix_ms());

@@ -218,6 +218,9 @@ async fn circuit(store: &dyn Store) {
     settle(store, 2, failed, at(60)).await;
     settle(store, 3, failed, at(160)).await;
     assert_eq!(state(store, 1).await, (EndpointState::Disabled, 2));
+    settle(store, 5, failed, at(161)).await;
+    let late = store.message(id(5)).await.expect("lookup").expect("is there");
+    assert_eq!(late.state, MessageState::Dead, "what was on its way then is not tried again");
 
     store.prune_messages(at(1000)).await.expect("prune");
     assert_eq!(store.happenings(9).await.expect("happenings").len(), 4, "what is not told yet stays");
