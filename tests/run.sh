@@ -41,11 +41,11 @@ install_tools() {
         as_root apt-get update -qq
         as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}"
     fi
-    # The official Hub client, the official verifier of model signatures, and llama.cpp's server with what writes its weights.
-    if ! "$SEKISHO_TEST_PYTHON" -c 'import gguf, huggingface_hub, model_signing, xllamacpp' 2>/dev/null; then
+    # The official Hub client, the official verifier of model signatures, the reference library of webhooks, and llama.cpp's server with what writes its weights.
+    if ! "$SEKISHO_TEST_PYTHON" -c 'import gguf, huggingface_hub, model_signing, standardwebhooks, xllamacpp' 2>/dev/null; then
         python3 -m venv "$tools/venv"
         "$tools/venv/bin/python" -m pip install --quiet --disable-pip-version-check \
-            'huggingface_hub==2.4.0' 'gguf==0.19.0' 'xllamacpp==2026.10.11549' 'model_signing==1.1.1' 'pyOpenSSL==26.4.0'
+            'huggingface_hub==2.4.0' 'gguf==0.19.0' 'xllamacpp==2026.10.11549' 'model_signing==1.1.1' 'pyOpenSSL==26.4.0' 'standardwebhooks==1.1.0'
     fi
     command -v cargo-nextest >/dev/null || cargo install --locked cargo-nextest
 }

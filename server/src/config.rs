@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use sekisho_domain::{TomlError, parse_toml};
 use serde::Deserialize;
 
+use crate::egress::Allow;
+
 /// What a visitor without sign-in may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -51,6 +53,7 @@ struct File {
     policy: PolicySection,
     signing: SigningSection,
     workers: WorkersSection,
+    webhooks: WebhooksSection,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -115,6 +118,31 @@ struct WorkersSection {
     pools: Vec<String>,
 }
 
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct WebhooksSection {
+    allow: Vec<String>,
+    schedule: Option<Vec<u64>>,
+    timeout: Option<u64>,
+    failures: Option<u32>,
+}
+
+/// How messages are sent to other systems.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WebhookSettings {
+    /// Hosts that may be inside, and use http.
+    pub allow: Allow,
+    /// Seconds before each attempt, counted from the one before it.
+    pub schedule: Vec<u64>,
+    /// Seconds that an attempt may take.
+    pub timeout: u64,
+    /// Failed attempts in a row after which an endpoint is left alone.
+    pub failures: u32,
+}
+
+/// At once, 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h, 24 h: what Standard Webhooks suggests.
+const SCHEDULE: [u64; 10] = [0, 5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400];
+
 /// The configuration, resolved: every path absolute, every default filled in.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -158,6 +186,8 @@ pub struct Config {
     pub signing_key_file: Option<PathBuf>,
     /// Pools that workers may name; empty: any.
     pub pools: Vec<String>,
+    /// How messages are sent to other systems.
+    pub webhooks: WebhookSettings,
     /// Whether `serve` starts a worker of its own.
     pub local_worker: bool,
 }
@@ -220,6 +250,7 @@ impl Config {
             policy: policy(file.policy.set, base)?,
             signing_key_file: file.signing.key_file.map(absolute).transpose()?,
             pools: file.workers.pools,
+            webhooks: webhooks(file.webhooks)?,
             local_worker: true,
             dir,
         })
@@ -249,6 +280,24 @@ impl Config {
     pub fn cookie_name(&self) -> &'static str {
         if self.is_https() { "__Host-sekisho" } else { "sekisho" }
     }
+}
+
+fn webhooks(section: WebhooksSection) -> Result<WebhookSettings, ConfigError> {
+    let wrong = |key, value: String, rule: &str| ConfigError::Value { key, value, rule: rule.to_owned() };
+    let allow = Allow::parse(&section.allow).map_err(|entry| {
+        wrong("webhooks.allow", entry, "expected a host, or a host and a port, for example receiver.lab:8080")
+    })?;
+    let schedule = section.schedule.unwrap_or_else(|| SCHEDULE.to_vec());
+    const LONGEST: u64 = 30 * 86_400;
+    if schedule.is_empty() || schedule.iter().any(|seconds| *seconds > LONGEST) {
+        let rule = "expected the seconds before each attempt, at most 30 days, for example [0, 5, 300]";
+        return Err(wrong("webhooks.schedule", format!("{schedule:?}"), rule));
+    }
+    let timeout = section.timeout.unwrap_or(20);
+    if !(1..=300).contains(&timeout) {
+        return Err(wrong("webhooks.timeout", timeout.to_string(), "expected 1 to 300 seconds"));
+    }
+    Ok(WebhookSettings { allow, schedule, timeout, failures: section.failures.unwrap_or(100).max(1) })
 }
 
 /// A file's path relative to the configuration; the name of a built-in set as it is.

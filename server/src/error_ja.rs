@@ -30,6 +30,10 @@ pub enum Noun {
     Release,
     /// A channel of automatic publication.
     Channel,
+    /// Where messages about what happens are sent.
+    Webhook,
+    /// One of these messages.
+    Message,
     /// Something that could be done to a release.
     Action,
     /// A suite of tasks.
@@ -63,6 +67,8 @@ impl Noun {
             Self::Policy => "policy set",
             Self::Release => "release",
             Self::Channel => "channel",
+            Self::Webhook => "webhook",
+            Self::Message => "message",
             Self::Action => "action on a release",
             Self::Suite => "suite",
             Self::Account => "account",
@@ -88,6 +94,8 @@ impl Noun {
             Self::Policy => "policy",
             Self::Release => "release",
             Self::Channel => "channel",
+            Self::Webhook => "webhook",
+            Self::Message => "message",
             Self::Action => "action",
             Self::Suite => "suite",
             Self::Account => "account",

@@ -5,6 +5,7 @@
 
 mod auth;
 mod config;
+mod egress;
 mod error;
 mod error_ja;
 mod events;

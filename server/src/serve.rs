@@ -21,6 +21,7 @@ use crate::jobs::publish::Publications;
 use crate::launch::local::LocalWorker;
 use crate::service::passwords::Tries;
 use crate::service::sources::Sources;
+use crate::service::webhooks::WebhookKey;
 use crate::service::{copies, people, policies, releases};
 use crate::state::Inner;
 use crate::{App, Config, Events, SystemClock, SystemEntropy, WebError, jobs, web};
@@ -143,6 +144,7 @@ impl Server {
             tokio::spawn(jobs::schedule::run(self.app.clone())),
             tokio::spawn(jobs::channels::run(self.app.clone())),
             tokio::spawn(jobs::stalls::run(self.app.clone())),
+            tokio::spawn(jobs::webhooks::run(self.app.clone())),
         ];
         let worker = self.worker.map(|worker| tokio::spawn(worker.run(stop.clone())));
         let (mut stopped, mut deadline) = (stop.clone(), stop);
@@ -184,6 +186,8 @@ pub(crate) async fn open_app(config: Config) -> Result<(App, Queues), ServeError
     let store = SqliteStore::open(&config.database_url).await?;
     let blobs = Blobs::open(&config.blobs_url)?;
     let signing = signing_key(&config)?;
+    fs_err::create_dir_all(&config.dir)?;
+    let webhook_key = WebhookKey::open(&config.dir.join("webhook-key"), &SystemEntropy)?;
     let (publish, publications) = jobs::publish::channel();
     let (prepare, preparations) = jobs::prepare::channel();
     let app = App::new(Inner {
@@ -199,6 +203,7 @@ pub(crate) async fn open_app(config: Config) -> Result<(App, Queues), ServeError
         ingest: Notify::new(),
         comparing: Mutex::new(()),
         signing,
+        webhook_key,
         tries: Tries::default(),
         prepare,
         publish,
@@ -279,7 +284,7 @@ fn local_worker() -> String {
 const LOCAL_WORKER: &str = "local worker";
 
 /// Writes a secret that only its owner can read.
-fn write_secret(path: &Path, secret: &str) -> std::io::Result<()> {
+pub(crate) fn write_secret(path: &Path, secret: &str) -> std::io::Result<()> {
     use std::io::Write as _;
     use std::os::unix::fs::OpenOptionsExt as _;
     let mut file =

@@ -12,6 +12,7 @@ use crate::jobs::prepare::Preparer;
 use crate::jobs::publish::Publisher;
 use crate::service::passwords::Tries;
 use crate::service::sources::Sources;
+use crate::service::webhooks::WebhookKey;
 use crate::{Config, Events};
 
 /// What every handler and job works with. Cheap to clone.
@@ -44,6 +45,8 @@ pub struct Inner {
     pub comparing: Mutex<()>,
     /// The key that releases and heads of the audit log are signed with.
     pub signing: sekisho_hub::signature::SigningKey,
+    /// What the secrets of webhooks are derived from.
+    pub webhook_key: WebhookKey,
     /// Wrong passwords of late.
     pub tries: Tries,
     /// Hands releases to the job that makes their files.

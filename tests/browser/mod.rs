@@ -14,4 +14,5 @@ mod signs_in;
 mod stage;
 mod subsets;
 mod walks;
+mod webhooks;
 mod without_scripts;

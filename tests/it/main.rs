@@ -49,3 +49,5 @@ mod road;
 mod runs;
 mod tidy;
 mod watch;
+mod webhooks;
+mod webhooks_releases;

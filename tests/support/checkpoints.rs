@@ -266,3 +266,22 @@ fn edit_json(dir: &Path, name: &str, edit: impl FnOnce(&mut Value)) {
     edit(&mut value);
     write_json(dir, name, &value);
 }
+
+/// Makes the last value of the last tensor NaN, in bfloat16.
+///
+/// # Panics
+/// When there is no shard.
+pub fn spoil(folder: &Path) {
+    let mut shards: Vec<_> = std::fs::read_dir(folder)
+        .expect("a folder")
+        .map(|entry| entry.expect("an entry").path())
+        .filter(|path| path.extension().is_some_and(|end| end == "safetensors"))
+        .collect();
+    shards.sort();
+    let shard = shards.last().expect("a shard");
+    let mut bytes = fs_err::read(shard).expect("read");
+    let end = bytes.len();
+    // The upper half of a quiet NaN, in bfloat16 as in float32.
+    bytes[end - 2..].copy_from_slice(&[0xc0, 0x7f]);
+    fs_err::write(shard, bytes).expect("written");
+}

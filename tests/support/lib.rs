@@ -12,6 +12,7 @@ pub mod hub_double;
 pub mod official_client;
 pub mod process;
 pub mod publication;
+pub mod receiver;
 pub mod service;
 pub mod wait;
 pub mod webdriver;

@@ -3,7 +3,7 @@ use clap::{Parser, Subcommand};
 use crate::commands::{
     audit, channel, checkpoint, compare, completions, contamination, convert, corpus, data, demo, doctor,
     eval, import, ingest, login, logout, policy, project, release, replay, run, serve, tasks, token, train,
-    user, verify, watch, worker,
+    user, verify, watch, webhook, worker,
 };
 
 /// The checkpoint that model checkpoints must pass: verify, evaluate, watch, judge, approve, publish.
@@ -92,6 +92,9 @@ pub(crate) enum Command {
     /// API tokens of a service
     #[command(subcommand)]
     Token(token::Command),
+    /// Webhooks of a service: where it tells what happens
+    #[command(subcommand)]
+    Webhook(webhook::Command),
     /// What this machine offers and what is missing
     Doctor(doctor::Args),
     /// Shell completions

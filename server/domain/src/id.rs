@@ -79,4 +79,8 @@ ids! {
     TokenId = "token",
     /// A task of an evaluation, as the queue hands it to a worker.
     WorkItemId = "work item",
+    /// Where messages about what happens are sent.
+    EndpointId = "webhook endpoint",
+    /// A message to one endpoint; the same on every attempt.
+    MessageId = "webhook message",
 }

@@ -26,6 +26,7 @@ pub mod release;
 pub mod run;
 pub mod score;
 pub mod user;
+pub mod webhook;
 pub mod wire;
 
 pub use canonical::canonical_json;
@@ -33,7 +34,8 @@ pub use digest::{DigestError, Sha256};
 pub use full::{disk_sentence, is_disk_full};
 pub use glob::fits_glob;
 pub use id::{
-    ChannelId, CheckpointId, EvaluationId, EventId, IdError, ReleaseId, RunId, TokenId, UserId, WorkItemId,
+    ChannelId, CheckpointId, EndpointId, EvaluationId, EventId, IdError, MessageId, ReleaseId, RunId,
+    TokenId, UserId, WorkItemId,
 };
 pub use language::Language;
 pub use state::StateError;

@@ -6,3 +6,4 @@ pub mod prepare;
 pub mod publish;
 pub mod schedule;
 pub mod stalls;
+pub mod webhooks;

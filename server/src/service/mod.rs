@@ -20,4 +20,5 @@ pub mod releases;
 pub mod reports;
 pub mod runs;
 pub mod sources;
+pub mod webhooks;
 pub mod work;

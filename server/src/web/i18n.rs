@@ -92,7 +92,7 @@ mod tests {
     fn every_key_in_templates_and_pages_is_in_the_catalogues_and_every_text_is_used() {
         let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
         let mut sources = String::new();
-        for folder in [root.join("../templates"), root.join("src/web")] {
+        for folder in [root.join("../templates"), root.join("src/web"), root.join("src/jobs/webhooks")] {
             collect(&folder, &mut sources);
         }
         // Errors find their sentences by code.

@@ -24,7 +24,7 @@ pub fn router() -> Router<App> {
     use pages::{
         audit, channel, channels, checkpoint, corpora, corpus, evaluation, leaderboard, login, login_command,
         overview, policies, queue, release, release_claims, releases, run, run_event, run_plan, runs,
-        samples, search, settings,
+        samples, search, settings, webhook, webhook_events, webhooks,
     };
     Router::new()
         .route("/", get(overview::show))
@@ -67,6 +67,10 @@ pub fn router() -> Router<App> {
         .route("/settings/password", post(settings::password))
         .route("/settings/tokens", post(settings::add_token))
         .route("/settings/tokens/revoke", post(settings::revoke_token))
+        .route("/webhooks", get(webhooks::show).post(webhooks::add))
+        .route("/webhooks/events", get(webhook_events::show))
+        .route("/webhooks/{id}", get(webhook::show).post(webhook::change))
+        .route("/webhooks/{id}/{action}", post(webhook::act))
         .route("/login", get(login::show).post(login::sign_in))
         .route("/login/password", post(login::with_password))
         .route("/login/command", get(login_command::show).post(login_command::answer))

@@ -22,6 +22,7 @@ mod runs;
 mod sign_in;
 #[cfg(test)]
 mod story;
+mod webhooks;
 
 pub mod blobs;
 pub mod sqlite;
@@ -45,6 +46,7 @@ pub use releases::{
 pub use reports::{Appended, EventDecision, ReportRepository};
 pub use runs::{Run, RunRepository};
 pub use sign_in::{LoginRequest, Password, SignInRepository};
+pub use webhooks::{Attempt, Circuit, Endpoint, Happening, Message, Outcome, Resend, WebhookRepository};
 
 /// Everything the service keeps. `sqlite::SqliteStore` implements it; PostgreSQL will by the same story tests.
 pub trait Store:
@@ -62,6 +64,7 @@ pub trait Store:
     + ProjectRepository
     + SignInRepository
     + AuditRepository
+    + WebhookRepository
     + ListRepository
 {
 }
@@ -81,6 +84,7 @@ impl<T> Store for T where
         + ProjectRepository
         + SignInRepository
         + AuditRepository
+        + WebhookRepository
         + ListRepository
 {
 }

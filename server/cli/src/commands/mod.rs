@@ -28,6 +28,7 @@ pub(crate) mod train;
 pub(crate) mod user;
 pub(crate) mod verify;
 pub(crate) mod watch;
+pub(crate) mod webhook;
 pub(crate) mod worker;
 
 use crate::args::Command;
@@ -63,6 +64,7 @@ pub(crate) fn run(command: Command, printer: &Printer) -> anyhow::Result<ExitSta
         Command::Logout(args) => logout::run(&args, printer),
         Command::User(command) => user::run(&command, printer),
         Command::Token(command) => token::run(&command, printer),
+        Command::Webhook(command) => webhook::run(&command, printer),
         Command::Doctor(args) => doctor::run(&args, printer),
         Command::Completions(args) => completions::run(&args, printer),
     }

@@ -28,6 +28,8 @@ mod token;
 mod tokens;
 mod user_roles;
 mod users;
+mod webhook_deliveries;
+mod webhooks;
 mod work;
 
 use axum::Router;
@@ -88,6 +90,13 @@ pub(crate) fn router() -> Router<App> {
         .route("/users/{name}/roles", post(user_roles::set))
         .route("/users/{name}/tokens", get(tokens::list).post(tokens::add))
         .route("/users/{name}/tokens/{id}", delete(token::revoke))
+        .route("/webhooks", get(webhooks::list).post(webhooks::add))
+        .route("/webhooks/events", get(webhooks::events))
+        .route("/webhooks/{id}", get(webhooks::show).post(webhooks::change).delete(webhooks::delete))
+        .route("/webhooks/{id}/resend", post(webhooks::resend))
+        .route("/webhooks/{id}/deliveries", get(webhook_deliveries::list))
+        .route("/webhooks/{id}/deliveries/{message}", get(webhook_deliveries::show))
+        .route("/webhooks/{id}/{action}", post(webhooks::act))
         .route("/work/claim", post(work::claim))
         .route("/work/heartbeat", post(work::heartbeat))
         .route("/work/results", post(work::results))

@@ -25,6 +25,9 @@ pub(crate) mod runs;
 pub(crate) mod samples;
 pub(crate) mod search;
 pub(crate) mod settings;
+pub(crate) mod webhook;
+pub(crate) mod webhook_events;
+pub(crate) mod webhooks;
 
 mod axis;
 mod board;
@@ -33,6 +36,7 @@ mod corpora_mix;
 mod findings;
 mod item;
 mod lineage_view;
+mod overview_told;
 mod parts;
 mod release_changes;
 mod release_form;
@@ -87,6 +91,9 @@ mod tests {
             schedule::samples(frame),
             search::samples(frame),
             settings::samples(frame),
+            webhook::samples(frame),
+            webhook_events::samples(frame),
+            webhooks::samples(frame),
         ]
         .concat()
     }

@@ -12,6 +12,7 @@ use sekisho_domain::user::Role;
 use sekisho_domain::{RunId, Step};
 use sekisho_store::{Checkpoint, Release, Run, User};
 
+use super::overview_told;
 use super::parts::{self, Readout, When};
 use super::queue::Counts;
 use super::release_more::last_step;
@@ -46,11 +47,11 @@ struct OverviewPage {
 }
 
 /// Something that waits for the reader.
-struct Waiting {
-    href: String,
-    what: String,
-    why: &'static str,
-    when: When,
+pub(super) struct Waiting {
+    pub(super) href: String,
+    pub(super) what: String,
+    pub(super) why: String,
+    pub(super) when: When,
 }
 
 /// `GET /`.
@@ -70,6 +71,9 @@ pub(crate) async fn show(State(app): State<App>, frame: Frame) -> Result<Respons
             && release.state == ReleaseState::Draft
             && last_step(&app.store.comments(release.id).await?).is_some();
         waiting.extend(release_waits(&frame, release, seen, returned));
+    }
+    if let Some(user) = &frame.user {
+        waiting.extend(overview_told::waits(&app, &frame, user, &all).await?);
     }
     if let Some(user) = frame.user.as_ref().filter(|user| may_hand_over(user)) {
         waiting.extend(unmended(&app, user).await?.iter().map(|checkpoint| refused(&frame, checkpoint)));
@@ -156,7 +160,7 @@ fn release_waits(frame: &Frame, release: &Release, seen: bool, returned: bool) -
     Some(Waiting {
         href: format!("/releases/{}", release.id),
         what: release.name.clone(),
-        why: frame.t(why),
+        why: frame.t(why).to_owned(),
         when: frame.when(release.updated),
     })
 }
@@ -169,7 +173,7 @@ fn refused(frame: &Frame, checkpoint: &Checkpoint) -> Waiting {
             checkpoint.run_name,
             frame.lang.fill("run.at_step", &[("step", &checkpoint.step)])
         ),
-        why: frame.t("overview.refused"),
+        why: frame.t("overview.refused").to_owned(),
         when: frame.when(checkpoint.updated),
     }
 }
@@ -218,8 +222,8 @@ pub(super) fn samples(frame: &Frame) -> Vec<String> {
     assert!(release_waits(&reader, &fixtures::release(), true, false).is_none());
     let draft = Release { state: ReleaseState::Draft, author: fixtures::id("ueda"), ..fixtures::release() };
     let why = |returned| release_waits(&reader, &draft, false, returned).map(|waiting| waiting.why);
-    assert_eq!(why(true), Some(frame.t("overview.returned")));
-    assert_eq!(why(false), Some(frame.t("overview.continue")));
+    assert_eq!(why(true).as_deref(), Some(frame.t("overview.returned")));
+    assert_eq!(why(false).as_deref(), Some(frame.t("overview.continue")));
     waiting.push(refused(&reader, &fixtures::refused_checkpoint()));
     waiting.push(alert(&reader, &facts.run, &fixtures::event(12_300, "loss 1.95 → 4.2")));
     let mut user = reader.user.clone().expect("signed in");

@@ -7,7 +7,7 @@ use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
 
 use super::fields::Fields;
-use super::{SqliteStore, int};
+use super::{SqliteStore, int, outbox};
 use crate::audit::AuditFilter;
 use crate::{AuditEntry, AuditRepository, StoreError};
 
@@ -81,7 +81,7 @@ fn second(at: Timestamp) -> String {
     at.to_string().chars().take(19).collect()
 }
 
-/// Appends an entry within a transaction, so that it commits with the change it tells of.
+/// Appends an entry within a transaction, so that it commits with the change it tells of, and notes what it means to others.
 pub(super) async fn append(connection: &mut SqliteConnection, entry: &AuditEntry) -> Result<(), StoreError> {
     let last = sqlx::query("SELECT * FROM audit_log ORDER BY seq DESC LIMIT 1")
         .fetch_optional(&mut *connection)
@@ -98,9 +98,9 @@ pub(super) async fn append(connection: &mut SqliteConnection, entry: &AuditEntry
         .bind(seq + 1)
         .bind(&text)
         .bind(chained(previous, &text).hex())
-        .execute(connection)
+        .execute(&mut *connection)
         .await?;
-    Ok(())
+    outbox::of_audit(connection, entry).await
 }
 
 /// What cannot be read as an entry or a digest was changed; it is shown as something that no hash fits.

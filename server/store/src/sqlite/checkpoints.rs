@@ -1,11 +1,12 @@
 use async_trait::async_trait;
 use sekisho_domain::checkpoint::CheckpointState;
+use sekisho_domain::webhook::EventType;
 use sekisho_domain::{CheckpointId, RunId, Sha256, StateError, Step, Text, Timestamp, Tokens};
 use serde_json::json;
 use sqlx::sqlite::{SqliteQueryResult, SqliteRow};
 
 use super::fields::Fields;
-use super::{SqliteStore, int};
+use super::{SqliteStore, int, outbox};
 use crate::{Checkpoint, CheckpointRepository, StoreError, Verification};
 
 #[async_trait]
@@ -125,6 +126,7 @@ impl CheckpointRepository for SqliteStore {
         found: &Verification,
         now: Timestamp,
     ) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
         let result = sqlx::query(
             "UPDATE checkpoints
              SET state = 'verified', path = $2, owned = $3, digest = $4, verification = $5, updated = $6
@@ -136,8 +138,13 @@ impl CheckpointRepository for SqliteStore {
         .bind(found.digest.hex())
         .bind(json!(found).to_string())
         .bind(now.unix_ms())
-        .execute(&self.write)
+        .execute(&mut *transaction)
         .await?;
+        if result.rows_affected() == 1 {
+            outbox::note(&mut transaction, EventType::CheckpointReady, &id.to_string(), &json!({}), now)
+                .await?;
+        }
+        transaction.commit().await?;
         self.moved(&result, id, "accepting it", "received, verifying").await
     }
 
@@ -147,7 +154,13 @@ impl CheckpointRepository for SqliteStore {
              WHERE id = $1 AND state <> 'refused'",
         );
         let query = query.bind(id.to_string()).bind(&reason.en).bind(&reason.ja).bind(now.unix_ms());
-        let result = query.execute(&self.write).await?;
+        let mut transaction = self.begin().await?;
+        let result = query.execute(&mut *transaction).await?;
+        if result.rows_affected() == 1 {
+            outbox::note(&mut transaction, EventType::CheckpointRefused, &id.to_string(), &json!({}), now)
+                .await?;
+        }
+        transaction.commit().await?;
         self.moved(&result, id, "refusing it", "received, verifying, verified").await
     }
 }

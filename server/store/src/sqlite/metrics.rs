@@ -12,7 +12,7 @@ use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
 
 use super::fields::Fields;
-use super::{int, reports};
+use super::{int, outbox, reports};
 use crate::{Appended, StoreError, chunk};
 
 /// Chunks of one level that are folded into one of the next.
@@ -62,6 +62,7 @@ pub(super) async fn append(
     }
     put(connection, id, segment.number, 0, &rows).await?;
     fold(connection, id, segment.number).await?;
+    outbox::progress(connection, id, latest, now).await?;
     move_forward(connection, id, latest).await?;
     let proposed = detect(connection, id, &rows, now, ids).await?;
     Ok(Appended::Accepted { proposed })
@@ -179,7 +180,9 @@ async fn resumed(
         remark: String::new(),
         version: 1,
     };
-    reports::insert(connection, id, &event).await?;
+    if reports::insert(connection, id, &event).await? {
+        outbox::of_event(connection, id, &event, Some(lost), now).await?;
+    }
     Ok(())
 }
 
@@ -283,7 +286,10 @@ async fn detect(
     let mut proposed = 0;
     for (step, kind, finding) in found {
         let event = proposal(ids(), step, kind, finding, now);
-        proposed += usize::from(reports::insert(connection, id, &event).await?);
+        if reports::insert(connection, id, &event).await? {
+            outbox::of_event(connection, id, &event, None, now).await?;
+            proposed += 1;
+        }
     }
     Ok(proposed)
 }

@@ -16,6 +16,7 @@ mod evaluations;
 mod fields;
 mod lists;
 mod metrics;
+mod outbox;
 mod people;
 mod policies;
 mod projects;
@@ -24,6 +25,7 @@ mod releases;
 mod reports;
 mod runs;
 mod sign_in;
+mod webhooks;
 
 #[cfg(test)]
 mod tests;

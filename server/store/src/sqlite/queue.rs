@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use async_trait::async_trait;
 use sekisho_domain::evaluation::WorkState;
 use sekisho_domain::score::{ResultEntry, TokenCounts};
+use sekisho_domain::webhook::EventType;
 use sekisho_domain::wire::{HeldItem, ItemFailure};
 use sekisho_domain::{CheckpointId, EvaluationId, Sha256, Timestamp, WorkItemId};
 use serde_json::json;
@@ -11,7 +12,7 @@ use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
 
 use super::fields::Fields;
-use super::{SqliteStore, evaluations, int};
+use super::{SqliteStore, evaluations, int, outbox};
 use crate::queue::{MAX_ATTEMPTS, retry_after};
 use crate::{Evaluation, NewWork, Progress, QueueRepository, RecordChunk, StoreError, WorkRow};
 
@@ -368,7 +369,9 @@ async fn settle(
     id: EvaluationId,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    sqlx::query(
+    let before = sqlx::query_scalar("SELECT state FROM evaluations WHERE id = $1").bind(id.to_string());
+    let before: Option<String> = before.fetch_optional(&mut *connection).await?;
+    let after = sqlx::query_scalar(
         "UPDATE evaluations SET updated = $2, state = (
              SELECT CASE
                  WHEN COUNT(*) FILTER (WHERE work_items.state = 'failed') > 0 THEN 'failed'
@@ -376,13 +379,16 @@ async fn settle(
                  WHEN COUNT(*) FILTER (WHERE work_items.state <> 'waiting') > 0 THEN 'running'
                  ELSE 'waiting' END
              FROM work_items WHERE work_items.evaluation_id = evaluations.id)
-         WHERE id = $1",
-    )
-    .bind(id.to_string())
-    .bind(now.unix_ms())
-    .execute(connection)
-    .await?;
-    Ok(())
+         WHERE id = $1 RETURNING state",
+    );
+    let after = after.bind(id.to_string()).bind(now.unix_ms());
+    let after: Option<String> = after.fetch_optional(&mut *connection).await?;
+    let kind = match after.as_deref().filter(|after| before.as_deref() != Some(*after)) {
+        Some("finished") => EventType::EvaluationFinished,
+        Some("failed") => EventType::EvaluationFailed,
+        _ => return Ok(()),
+    };
+    outbox::note(connection, kind, &id.to_string(), &json!({}), now).await
 }
 
 pub(super) fn work(row: &SqliteRow) -> Result<WorkRow, StoreError> {

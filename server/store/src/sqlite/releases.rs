@@ -9,7 +9,7 @@ use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{Sqlite, SqliteConnection};
 
 use super::fields::Fields;
-use super::{SqliteStore, audit, conflict, int};
+use super::{SqliteStore, audit, conflict, int, outbox};
 use crate::{Approval, AuditEntry, Comment, HubCommit, PublishStep, Release, ReleaseRepository, StoreError};
 
 #[async_trait]
@@ -256,6 +256,7 @@ fn with_content<'q>(query: ReleaseQuery<'q>, release: &'q Release) -> ReleaseQue
 
 /// Writes a release if nobody did since it was read, raises its version, and voids the approvals of another content.
 async fn write(connection: &mut SqliteConnection, release: &Release) -> Result<(), StoreError> {
+    outbox::approvals_fall(&mut *connection, release).await?;
     let query = sqlx::query(
         "UPDATE releases SET checkpoint_id = $2, name = $3, state = $4, lineage = $5, card_en = $6, card_ja = $7, files = $8,
              decision = $9, digest = $10, approvals_needed = $11, hub_commit = $12, hub_url = $13, updated = $14,
@@ -292,7 +293,7 @@ async fn add_comment(
     Ok(())
 }
 
-fn release(row: &SqliteRow) -> Result<Release, StoreError> {
+pub(super) fn release(row: &SqliteRow) -> Result<Release, StoreError> {
     let fields = Fields::of("releases", &["id"], row);
     Ok(Release {
         id: fields.parse("id")?,

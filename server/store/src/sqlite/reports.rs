@@ -8,7 +8,7 @@ use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
 
 use super::fields::Fields;
-use super::{SqliteStore, changed, int, metrics};
+use super::{SqliteStore, changed, int, metrics, outbox};
 use crate::{Appended, EventDecision, ReportRepository, StoreError};
 
 #[async_trait]
@@ -63,6 +63,7 @@ impl ReportRepository for SqliteStore {
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         let mut transaction = self.begin().await?;
+        let before = outbox::last_heard(&mut transaction, id).await?;
         heard(&mut transaction, id, now).await?;
         let kept = KeptEvent {
             id: new,
@@ -80,6 +81,10 @@ impl ReportRepository for SqliteStore {
             version: 1,
         };
         let is_new = insert(&mut transaction, id, &kept).await?;
+        if is_new {
+            let down = before.map(|before| now.seconds_since(before));
+            outbox::of_event(&mut transaction, id, &kept, down, now).await?;
+        }
         transaction.commit().await?;
         Ok(is_new)
     }
@@ -87,6 +92,9 @@ impl ReportRepository for SqliteStore {
     async fn put_event(&self, id: RunId, event: &KeptEvent) -> Result<bool, StoreError> {
         let mut transaction = self.begin().await?;
         let is_new = insert(&mut transaction, id, event).await?;
+        if is_new {
+            outbox::of_event(&mut transaction, id, event, None, event.at).await?;
+        }
         transaction.commit().await?;
         Ok(is_new)
     }
@@ -140,6 +148,7 @@ pub(super) async fn heard(
     id: RunId,
     now: Timestamp,
 ) -> Result<(), StoreError> {
+    outbox::first_report(&mut *connection, id, now).await?;
     let query = sqlx::query(
         "UPDATE runs SET updated = $2, state = CASE WHEN state = 'registered' THEN 'running' ELSE state END WHERE id = $1",
     );

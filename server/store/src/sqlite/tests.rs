@@ -62,6 +62,16 @@ async fn a_channel_takes_each_checkpoint_once() {
 }
 
 #[tokio::test]
+async fn what_happens_is_noted() {
+    tell(story::what_happens_is_noted).await;
+}
+
+#[tokio::test]
+async fn messages_are_sent() {
+    tell(story::messages_are_sent).await;
+}
+
+#[tokio::test]
 async fn lists_are_read_at_once() {
     tell(story::lists_are_read_at_once).await;
 }

@@ -14,6 +14,7 @@ mod queue;
 mod releases;
 mod runs;
 mod sign_in;
+mod webhooks;
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -42,6 +43,7 @@ pub(crate) use queue::{
 pub(crate) use releases::{a_release_is_reviewed, a_release_takes_the_place_of_another};
 pub(crate) use runs::{a_run_reports, append, try_append};
 pub(crate) use sign_in::passwords_and_command_lines;
+pub(crate) use webhooks::{messages_are_sent, what_happens_is_noted};
 
 use crate::{AuditEntry, Checkpoint, Evaluation, NewWork, Run, Store, User, Verification};
 
