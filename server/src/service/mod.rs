@@ -16,6 +16,7 @@ pub mod people;
 pub mod policies;
 pub mod projects;
 pub mod releases;
+pub mod reported;
 pub mod runs;
 pub mod sources;
 pub mod work;

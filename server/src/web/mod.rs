@@ -31,6 +31,7 @@ pub fn router() -> Router<App> {
         .route("/runs/{run}", get(run::show))
         .route("/runs/{run}/metrics.csv", get(run::metrics_csv))
         .route("/leaderboard", get(leaderboard::show))
+        .route("/leaderboard/reported", get(leaderboard::reported::show).post(leaderboard::reported::import))
         .route("/leaderboard.csv", get(leaderboard::csv))
         .route("/leaderboard.json", get(leaderboard::json))
         .route("/checkpoints/{id}", get(checkpoint::show))

@@ -4,6 +4,7 @@
 //! caller's decision; time comes in as an argument; every change of state and its audit entry commit together.
 
 mod audit;
+mod board;
 mod channels;
 mod checkpoints;
 mod contamination;
@@ -25,6 +26,7 @@ pub mod blobs;
 pub mod sqlite;
 
 pub use audit::{AuditEntry, AuditFilter, AuditRepository};
+pub use board::{BoardRepository, Candidates, Reported, Standing, StandingWork};
 pub use channels::{Channel, ChannelRepository};
 pub use checkpoints::{Checkpoint, CheckpointRepository, Verification};
 pub use contamination::ContaminationRepository;
@@ -59,6 +61,7 @@ pub trait Store:
     + SignInRepository
     + AuditRepository
     + ListRepository
+    + BoardRepository
 {
 }
 
@@ -77,5 +80,6 @@ impl<T> Store for T where
         + SignInRepository
         + AuditRepository
         + ListRepository
+        + BoardRepository
 {
 }

@@ -1,3 +1,5 @@
+mod reported;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -25,6 +27,8 @@ pub(crate) enum Command {
     },
     /// swallow-evaluation: its results folder of one model
     Swallow(Args),
+    /// Scores that others published, from a CSV file, into a service's leaderboard
+    Reported(reported::Args),
 }
 
 #[derive(clap::Args)]
@@ -53,6 +57,7 @@ pub(crate) fn run(command: &Command, printer: &Printer) -> anyhow::Result<ExitSt
             let settings = Settings { profile: profile.as_deref(), split: split.as_deref() };
             (args, llm_jp_eval(&Files::read(&args.path)?, settings)?)
         }
+        Command::Reported(args) => return reported::run(args, printer),
         Command::Swallow(args) => {
             (args, import::swallow(&Files::read(&args.path)?.list()).map_err(Failed::user)?)
         }

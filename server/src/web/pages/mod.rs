@@ -25,7 +25,7 @@ pub(crate) mod search;
 pub(crate) mod settings;
 
 mod axis;
-mod board;
+
 mod card;
 mod corpora_mix;
 mod findings;

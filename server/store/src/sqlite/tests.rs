@@ -59,6 +59,11 @@ async fn a_channel_takes_each_checkpoint_once() {
 }
 
 #[tokio::test]
+async fn a_board_takes_one_checkpoint_a_run() {
+    tell(story::a_board_takes_one_checkpoint_a_run).await;
+}
+
+#[tokio::test]
 async fn lists_are_read_at_once() {
     tell(story::lists_are_read_at_once).await;
 }
