@@ -217,7 +217,7 @@ mod tests {
             (2, HashMap::from([(3, of(0.3))])),
         ]);
         let found: Vec<_> =
-            super::tests(&[0, 0, 1, 1], &known).iter().map(|t| (t.leader, t.row, t.corrected)).collect();
+            tests(&[0, 0, 1, 1], &known).iter().map(|t| (t.leader, t.row, t.corrected)).collect();
         // Two tests below the first leader, one below the second.
         assert_eq!(found, [(0, 1, Some(0.4)), (0, 2, Some(0.002)), (2, 3, Some(0.3))]);
     }

@@ -167,7 +167,7 @@ mod tests {
     use super::*;
 
     fn chart(most: f64) -> Bars {
-        let bar = |name: &str, value: f64, is_reported| Bar {
+        let bar = |name: &str, value: f64, is_reported: bool| Bar {
             name: name.to_owned(),
             value,
             interval: (!is_reported).then_some((value - 0.1 * most, value + 0.1 * most)),

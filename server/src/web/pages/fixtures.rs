@@ -23,7 +23,7 @@ pub(super) use release::{approvals, comments, lineage_graph, refused_release, re
 pub(crate) use run::run;
 pub(super) use run::{about, run_facts};
 pub(super) use samples::{items, records};
-pub(super) use scored::{checkpoint, scored, standings, suite};
+pub(super) use scored::{checkpoint, half_done, scored, standings, suite};
 pub(crate) use scored::{refused_checkpoint, verified_checkpoint};
 
 /// 2026-11-21 14:03 in Tokyo.

@@ -51,28 +51,26 @@ pub(super) async fn choose(
     suites: &[(String, EvaluationId)],
     asked: &mut Asked,
 ) -> Result<Option<Chosen>, WebError> {
-    let mut chosen = match own(&app.catalog, frame, asked) {
-        Some(own) => own,
-        None => match preset(&app.catalog, frame, asked) {
-            Some(found) => of_preset(frame, found),
-            None => match of_suite(app, frame, suites, asked).await? {
-                Some(found) => found,
-                None => return Ok(None),
-            },
-        },
-    };
+    let mut found = own(&app.catalog, frame, asked);
+    if found.is_none() {
+        found = preset(&app.catalog, frame, asked);
+    }
+    if found.is_none() {
+        found = of_suite(app, frame, suites, asked).await?;
+    }
+    let Some(mut chosen) = found else { return Ok(None) };
     let unknown = chosen.hide(&asked.hidden);
     asked.ignored.extend(unknown.into_iter().map(|name| ("hide".to_owned(), name)));
     Ok(Some(chosen))
 }
 
-fn preset<'c>(catalog: &'c Catalog, frame: &Frame, asked: &mut Asked) -> Option<&'c Preset> {
+fn preset(catalog: &Catalog, frame: &Frame, asked: &mut Asked) -> Option<Chosen> {
     let wanted = frame.param("preset").filter(|wanted| !wanted.is_empty())?;
     let found = catalog.presets().iter().find(|preset| preset.name == wanted);
     if found.is_none() && wanted != OWN {
         asked.ignored.push(("preset".to_owned(), wanted.to_owned()));
     }
-    found
+    found.map(|preset| of_preset(frame, preset))
 }
 
 fn of_preset(frame: &Frame, preset: &Preset) -> Chosen {

@@ -138,12 +138,8 @@ async fn load(app: &App, frame: &Frame, why: For) -> Result<Shown, WebError> {
     let mut standings = app.store.standings(&pairs(&chosen.all), chosen.suite.as_deref(), which).await?;
     let candidates = standings.len();
     let left_out = leave_out(app, &mut standings, why).await?;
-    let mut board = Board::new(
-        &app.catalog,
-        chosen.shown.clone(),
-        chosen.categories.clone(),
-        models(app, standings, &chosen.shown).await?,
-    );
+    let models = models(app, standings, &chosen.shown).await?;
+    let mut board = Board::new(&app.catalog, chosen.shown.clone(), chosen.categories.clone(), models);
     let named = named_lines(app, &mut asked, &chosen, &board, why).await?;
     let offered = Offered::of(&board);
     board.retain(|line| asked.filter.wants(line));

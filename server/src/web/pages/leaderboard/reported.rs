@@ -15,7 +15,6 @@ use super::super::parts::{self, Cell};
 use crate::service::reported::{self, COLUMNS, Read};
 use crate::web::format;
 use crate::web::frame::Frame;
-use crate::web::i18n::Words as _;
 use crate::{App, Viewer, WebError};
 
 #[derive(Template)]

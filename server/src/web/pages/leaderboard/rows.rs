@@ -193,9 +193,9 @@ async fn looked(
         if work.is_none() {
             work = Some(app.store.work_of_all(&evaluations).await?);
         }
-        let own =
-            work.iter().flatten().filter(|w| w.checkpoint == checkpoint.id && shown.contains(&w.work.id));
-        let standings = contamination::standings(app, &checkpoint, own).await?;
+        let mut own = work.clone().unwrap_or_default();
+        own.retain(|w| w.checkpoint == checkpoint.id && shown.contains(&w.work.id));
+        let standings = contamination::standings(app, &checkpoint, &own).await?;
         let known = standings.into_iter().filter_map(|(work, standing)| Some((work, standing.ok()?)));
         looked.insert(checkpoint.id, known.collect());
     }

@@ -12,7 +12,7 @@ use super::board::{Board, Key, Model, Pick};
 use super::cells::{self, Mark, Words};
 use super::columns::{self, Chosen};
 use super::filters::{self, Form};
-use super::rows::{self, Row};
+use super::rows::Row;
 use super::{Found, Shown, figures};
 use crate::service::comparisons::TieTest;
 use crate::service::reported;
@@ -39,6 +39,8 @@ struct BoardView {
     title: String,
     definition: String,
     views: Vec<Choice>,
+    /// What lies on the scatter's horizontal axis.
+    axes: Vec<Choice>,
     figure: Option<Figure>,
     /// Above and under the table's columns of facts and the mean.
     heads: Vec<SortHead>,
@@ -162,6 +164,7 @@ fn board_view(catalog: &Catalog, frame: &Frame, asked: &Asked, found: Found) -> 
         title: chosen.title.clone(),
         definition: definition(catalog, frame, &chosen, &board),
         views: View::ALL.map(view).to_vec(),
+        axes: if asked.view == View::Scatter { axes(frame, asked) } else { Vec::new() },
         figure: figures::figure(&words, &rows.rows),
         heads: heads(catalog, frame, asked, &chosen, &board, &rows.rows),
         settings: frame.t("score.fingerprint"),
@@ -176,6 +179,18 @@ fn board_view(catalog: &Catalog, frame: &Frame, asked: &Asked, found: Found) -> 
         rows: rows.rows.iter().map(|row| row_view(&words, row)).collect(),
         pager,
     }
+}
+
+fn axes(frame: &Frame, asked: &Asked) -> Vec<Choice> {
+    let axis = |value: &str, key: &str, current| Choice {
+        label: frame.t(key).to_owned(),
+        href: parts::unpaged(frame).with("x", value),
+        current,
+    };
+    vec![
+        axis("", "board.scatter_size", !asked.by_tokens),
+        axis("tokens", "board.scatter_tokens", asked.by_tokens),
+    ]
 }
 
 /// What the mean is of, and under which settings.
@@ -436,7 +451,7 @@ pub(in crate::web::pages) fn samples(frame: &Frame) -> Vec<String> {
     let mut nothing = frame.clone();
     nothing.query = vec![("family".to_owned(), "gpt".to_owned())];
     let mut shown = fixtures::shown_board(&nothing);
-    shown.found.iter_mut().for_each(|found| found.rows = rows::Rows::default());
+    shown.found.iter_mut().for_each(|found| found.rows = super::rows::Rows::default());
     pages.push(render(&nothing, shown));
     pages.extend(super::reported::samples(frame));
     pages
