@@ -196,6 +196,12 @@ pub(super) fn title(catalog: &Catalog, lang: Language, run: &TaskRun) -> String 
     }
 }
 
+/// `llm-jp-eval@1.3, test, 4-shot`, with the number of shots where it is the task's own too.
+pub(super) fn note(catalog: &Catalog, frame: &Frame, run: &TaskRun) -> String {
+    let shots = catalog.find(&run.profile, &run.task).ok().map(|definition| definition.shots_of(run));
+    super::super::parts::run_note(frame.lang, &TaskRun { shots: run.shots.or(shots), ..run.clone() })
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::fixtures;

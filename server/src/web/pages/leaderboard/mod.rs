@@ -14,6 +14,7 @@ mod figures;
 mod filters;
 #[cfg(test)]
 mod fixtures;
+mod links;
 pub(crate) mod reported;
 mod rows;
 mod view;

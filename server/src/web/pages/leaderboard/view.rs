@@ -12,6 +12,7 @@ use super::board::{Board, Key, Model, Pick};
 use super::cells::{self, Mark, Words};
 use super::columns::{self, Chosen};
 use super::filters::{self, Form};
+use super::links;
 use super::rows::Row;
 use super::{Found, Shown, figures};
 use crate::service::comparisons::TieTest;
@@ -121,7 +122,10 @@ pub(super) fn page(catalog: &Catalog, frame: Frame, shown: Shown) -> Leaderboard
         user.has(Role::Admin) || reported::KEEPERS.iter().any(|role| user.has(*role))
     };
     LeaderboardPage {
-        how: vec![format!("GET {}", data_link(&frame, "json")), format!("GET {}", data_link(&frame, "csv"))],
+        how: vec![
+            format!("GET {}", links::data_link(&frame, "json")),
+            format!("GET {}", links::data_link(&frame, "csv")),
+        ],
         presets: presets.collect(),
         suites: suites.iter().map(suite).collect(),
         which: vec![
@@ -139,18 +143,6 @@ pub(super) fn page(catalog: &Catalog, frame: Frame, shown: Shown) -> Leaderboard
     }
 }
 
-/// The same rows as CSV or JSON. Language, theme and tab are the reader's, not the data's.
-fn data_link(frame: &Frame, kind: &str) -> String {
-    Frame { path: format!("/leaderboard.{kind}"), ..frame.clone() }.with("view", "")
-}
-
-/// This page after another change of its query.
-fn edited(frame: &Frame, edit: impl FnOnce(&mut Vec<(String, String)>)) -> String {
-    let mut changed = parts::unpaged(frame);
-    edit(&mut changed.query);
-    changed.with("", "")
-}
-
 fn board_view(catalog: &Catalog, frame: &Frame, asked: &Asked, found: Found) -> BoardView {
     let Found { chosen, board, rows, pager, base, offered } = found;
     let words = Words::new(frame, catalog, asked, &board, &rows.rows);
@@ -164,40 +156,28 @@ fn board_view(catalog: &Catalog, frame: &Frame, asked: &Asked, found: Found) -> 
         title: chosen.title.clone(),
         definition: definition(catalog, frame, &chosen, &board),
         views: View::ALL.map(view).to_vec(),
-        axes: if asked.view == View::Scatter { axes(frame, asked) } else { Vec::new() },
+        axes: if asked.view == View::Scatter { links::axes(frame, asked) } else { Vec::new() },
         figure: figures::figure(&words, &rows.rows),
         heads: heads(catalog, frame, asked, &chosen, &board, &rows.rows),
         settings: frame.t("score.fingerprint"),
         base: base.map(|name| (name, first.with("base", ""))),
         tests: rows.tests.iter().map(|(leader, row, test)| test_view(&words, leader, row, test)).collect(),
-        chooser: chooser(catalog, frame, asked, &chosen),
+        chooser: links::chooser(catalog, frame, asked, &chosen),
         all_columns: chosen.is_narrowed().then(|| first.with("hide", "")),
-        own: own(catalog, frame, &chosen),
+        own: links::own(catalog, frame, &chosen),
         form: filters::form(frame, asked, &offered),
-        csv: data_link(frame, "csv"),
-        json: data_link(frame, "json"),
+        csv: links::data_link(frame, "csv"),
+        json: links::data_link(frame, "json"),
         rows: rows.rows.iter().map(|row| row_view(&words, row)).collect(),
         pager,
     }
-}
-
-fn axes(frame: &Frame, asked: &Asked) -> Vec<Choice> {
-    let axis = |value: &str, key: &str, current| Choice {
-        label: frame.t(key).to_owned(),
-        href: parts::unpaged(frame).with("x", value),
-        current,
-    };
-    vec![
-        axis("", "board.scatter_size", !asked.by_tokens),
-        axis("tokens", "board.scatter_tokens", asked.by_tokens),
-    ]
 }
 
 /// What the mean is of, and under which settings.
 fn definition(catalog: &Catalog, frame: &Frame, chosen: &Chosen, board: &Board) -> String {
     let name = |run: &TaskRun| columns::title(catalog, frame.lang, run);
     let tasks: Vec<String> = board.columns.iter().map(name).collect();
-    let notes: Vec<String> = board.columns.iter().map(|run| note(catalog, frame, run)).collect();
+    let notes: Vec<String> = board.columns.iter().map(|run| columns::note(catalog, frame, run)).collect();
     let same = notes.iter().all(|note| Some(note) == notes.first());
     let how =
         if same { notes.first().cloned().unwrap_or_default() } else { frame.t("board.mixed").to_owned() };
@@ -221,12 +201,6 @@ fn definition(catalog: &Catalog, frame: &Frame, chosen: &Chosen, board: &Board) 
     )
 }
 
-/// `llm-jp-eval@1.3, test, 4-shot`, with the number of shots where it is the task's own too.
-fn note(catalog: &Catalog, frame: &Frame, run: &TaskRun) -> String {
-    let shots = catalog.find(&run.profile, &run.task).ok().map(|definition| definition.shots_of(run));
-    parts::run_note(frame.lang, &TaskRun { shots: run.shots.or(shots), ..run.clone() })
-}
-
 /// The columns that sort.
 fn heads(
     catalog: &Catalog,
@@ -242,7 +216,7 @@ fn heads(
         label: label.to_owned(),
         sub,
         title,
-        href: sort_link(frame, key, key == current && !asked.ascending),
+        href: links::sort_link(frame, key, key == current && !asked.ascending),
         sorted: match (key == current, asked.ascending) {
             (false, _) => "",
             (true, false) => "descending",
@@ -268,7 +242,8 @@ fn heads(
         let entry = same.and_then(Pick::score).or_else(|| scores().find_map(Pick::score));
         let sub = entry
             .map_or_else(|| without_scores(catalog, run), |ScoreRow { entry, .. }| parts::head_note(entry));
-        let title = format!("{} ({})", columns::title(catalog, frame.lang, run), note(catalog, frame, run));
+        let title =
+            format!("{} ({})", columns::title(catalog, frame.lang, run), columns::note(catalog, frame, run));
         heads.push(head(Key::Task(i), &run.task, sub, title));
     }
     heads.push(plain(Key::Missing, "board.missing"));
@@ -285,46 +260,6 @@ fn without_scores(catalog: &Catalog, run: &TaskRun) -> String {
         Some(shots) => format!("{metric}, {shots}-shot"),
         None => metric,
     }
-}
-
-/// This page ordered by that column, and in the other direction when it is so already.
-fn sort_link(frame: &Frame, key: Key, ascending: bool) -> String {
-    edited(frame, |query| {
-        query.retain(|(name, _)| !["order", "sort"].contains(&name.as_str()));
-        if ascending {
-            query.push(("order".to_owned(), "asc".to_owned()));
-        }
-        query.push(("sort".to_owned(), key.code()));
-    })
-}
-
-/// Each column with a link that shows or hides it.
-fn chooser(catalog: &Catalog, frame: &Frame, asked: &Asked, chosen: &Chosen) -> Vec<Choice> {
-    let first = parts::unpaged(frame);
-    let choice = |run: &TaskRun| {
-        let is_shown = chosen.shown.contains(run);
-        let mut hidden: Vec<&str> = asked.hidden.iter().map(String::as_str).collect();
-        hidden.retain(|name| *name != run.task && chosen.all.iter().any(|run| run.task == **name));
-        if is_shown {
-            hidden.push(&run.task);
-        }
-        Choice {
-            label: columns::title(catalog, frame.lang, run),
-            href: first.with("hide", &hidden.join(",")),
-            current: is_shown,
-        }
-    };
-    chosen.all.iter().map(choice).collect()
-}
-
-/// Every known column, to be chosen one by one: code, name, and whether it is there now.
-fn own(catalog: &Catalog, frame: &Frame, chosen: &Chosen) -> Vec<(String, String, bool)> {
-    let option = |run: TaskRun| {
-        let is_there = chosen.shown.iter().any(|shown| catalog.same_run(shown, &run));
-        let name = format!("{} ({})", columns::title(catalog, frame.lang, &run), note(catalog, frame, &run));
-        (columns::code(&run), name, is_there)
-    };
-    columns::known(catalog).into_iter().map(option).collect()
 }
 
 fn row_view(words: &Words<'_>, row: &Row) -> RowView {
@@ -357,8 +292,8 @@ fn row_view(words: &Words<'_>, row: &Row) -> RowView {
         href: ours.map(|standing| format!("/runs/{}", standing.run_name)),
         step: ours.map(|s| (frame.fill("board.step", "n", s.step), format!("/checkpoints/{}", s.checkpoint))),
         marks: words.marks(row),
-        pin: pin(words, row),
-        base: base(words, row),
+        pin: links::pin(words, row),
+        base: links::base(words, row),
         stage: Cell::of(
             facts.stage.map(|stage| frame.word("lineage_stage", stage.as_str())),
             frame.t("missing.not_recorded"),
@@ -380,29 +315,6 @@ fn row_view(words: &Words<'_>, row: &Row) -> RowView {
         settings_full: settings.map_or_else(String::new, |id| id.to_string()),
         when: frame.when(facts.day),
     }
-}
-
-/// Puts a row above the others, or back among them.
-fn pin(words: &Words<'_>, row: &Row) -> Choice {
-    let key = row.line.key();
-    let is_pinned = words.asked.pins.contains(&key);
-    let href = edited(words.frame, |query| {
-        query.retain(|(name, value)| !(name == "pin" && *value == key));
-        if !is_pinned {
-            query.push(("pin".to_owned(), key.clone()));
-        }
-    });
-    let label = words.frame.t(if is_pinned { "board.unpin" } else { "board.pin" }).to_owned();
-    Choice { label, href, current: is_pinned }
-}
-
-/// Compares the others with a row, or no longer.
-fn base(words: &Words<'_>, row: &Row) -> Choice {
-    let key = row.line.key();
-    let is_base = words.asked.base.as_ref() == Some(&key);
-    let href = parts::unpaged(words.frame).with("base", if is_base { "" } else { &key });
-    let label = words.frame.t(if is_base { "board.no_base" } else { "board.base" }).to_owned();
-    Choice { label, href, current: is_base }
 }
 
 fn whisker(row: &Row) -> String {
@@ -465,56 +377,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_column_head_sorts_and_then_turns_round() {
-        let mut frame = fixtures::frame(Language::En, "/leaderboard");
-        assert_eq!(sort_link(&frame, Key::Tokens, false), "/leaderboard?sort=tokens");
-        frame.query = vec![("sort".to_owned(), "tokens".to_owned()), ("all".to_owned(), "1".to_owned())];
-        assert_eq!(sort_link(&frame, Key::Tokens, true), "/leaderboard?all=1&order=asc&sort=tokens");
-        frame.query.push(("lang".to_owned(), "ja".to_owned()));
-        frame.query.push(("view".to_owned(), "bars".to_owned()));
-        assert_eq!(data_link(&frame, "json"), "/leaderboard.json?sort=tokens&all=1");
-    }
-
-    #[test]
-    fn a_hidden_column_is_in_the_url_and_the_mean_says_that_it_is_another_one() {
+    fn the_mean_over_a_choice_says_that_it_is_another_one() {
         let catalog = Catalog::builtin();
-        let mut frame = fixtures::frame(Language::Ja, "/leaderboard");
-        let chosen = |shown: &[TaskRun]| Chosen {
-            all: fixtures::board_tasks(),
-            shown: shown.to_vec(),
-            ..Chosen::default()
-        };
-        let tasks = fixtures::board_tasks();
+        let frame = fixtures::frame(Language::Ja, "/leaderboard");
         let (board, rows) = fixtures::board_rows();
-        let whole = chooser(&catalog, &frame, &Asked::of(&frame), &chosen(&tasks));
-        assert_eq!(whole[1].href, "/leaderboard?hide=niilc");
-        frame.query = vec![("hide".to_owned(), "niilc".to_owned())];
-        let asked = Asked::of(&frame);
-        let narrowed = chosen(&tasks[..1]);
-        let choices = chooser(&catalog, &frame, &asked, &narrowed);
-        let hrefs: Vec<&str> = choices.iter().map(|choice| choice.href.as_str()).collect();
-        assert_eq!(hrefs, ["/leaderboard?hide=niilc%2Cjcommonsenseqa", "/leaderboard"]);
+        let all = fixtures::board_tasks();
+        let narrowed = Chosen { shown: all[..1].to_vec(), all, ..Chosen::default() };
         let definition = definition(&catalog, &frame, &narrowed, &board);
         assert!(definition.contains("再計算") && definition.contains("NIILC"), "{definition}");
-        let heads = heads(&catalog, &frame, &asked, &narrowed, &board, &rows);
+        let heads = heads(&catalog, &frame, &Asked::default(), &narrowed, &board, &rows);
         assert!(heads[4].label.contains("選択した"), "{}", heads[4].label);
-    }
-
-    #[test]
-    fn a_row_is_pinned_beside_others_and_taken_down_alone() {
-        let catalog = Catalog::builtin();
-        let mut frame = fixtures::frame(Language::En, "/leaderboard");
-        let (board, rows) = fixtures::board_rows();
-        let (first, second) = (&rows[0], &rows[1]);
-        frame.query = vec![("pin".to_owned(), first.line.key())];
-        let asked = Asked::of(&frame);
-        let words = Words::new(&frame, &catalog, &asked, &board, &rows);
-        let both = format!("/leaderboard?pin={}&pin={}", first.line.key(), second.line.key());
-        assert_eq!((pin(&words, second).href, pin(&words, second).current), (both, false));
-        assert_eq!((pin(&words, first).href, pin(&words, first).current), ("/leaderboard".to_owned(), true));
-        assert_eq!(
-            base(&words, second).href,
-            format!("/leaderboard?pin={}&base={}", first.line.key(), second.line.key())
-        );
     }
 }
