@@ -1,6 +1,7 @@
 //! One integration binary: it links once, and nextest runs each test in a process of its own.
 
 mod bad_input;
+mod board;
 #[path = "../browser/mod.rs"]
 mod browser;
 mod commands;

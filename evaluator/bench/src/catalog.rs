@@ -5,8 +5,9 @@ use serde::Deserialize;
 use crate::definition::{TaskDefinition, join};
 use crate::error::TaskError;
 use crate::means::MeanDefinition;
+use crate::preset::{Preset, PresetFile};
 
-/// The files below `tasks/`: `<profile>/<task>.toml` and `suites/<name>.toml`. The build script lists them.
+/// The files below `tasks/`: `<profile>/<task>.toml`, `suites/<name>.toml` and `presets/<name>.toml`. The build script lists them.
 const FILES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/tasks.rs"));
 
 /// A named list of tasks, for example what is run on every checkpoint.
@@ -27,11 +28,12 @@ pub struct Suite {
     pub means: Vec<MeanDefinition>,
 }
 
-/// Every task definition and suite that is known.
+/// Every task definition, suite and preset that is known.
 #[derive(Clone, Debug, Default)]
 pub struct Catalog {
     tasks: Vec<TaskDefinition>,
     suites: Vec<Suite>,
+    presets: Vec<Preset>,
 }
 
 impl Catalog {
@@ -45,13 +47,15 @@ impl Catalog {
     #[must_use]
     pub fn builtin() -> Self {
         let mut catalog = Self::empty();
-        let (suites, tasks): (Vec<_>, Vec<_>) =
-            FILES.iter().partition(|(file, _)| file.starts_with("suites/"));
-        for (file, text) in tasks {
+        let in_folder = |folder: &'static str| FILES.iter().filter(move |(file, _)| file.starts_with(folder));
+        for (file, text) in FILES.iter().filter(|(file, _)| file.contains('@')) {
             catalog.add(file, text).expect("a test reads every definition of the build");
         }
-        for (file, text) in suites {
+        for (file, text) in in_folder("suites/") {
             catalog.add_suite(file, text).expect("a test reads every suite of the build");
+        }
+        for (file, text) in in_folder("presets/") {
+            catalog.add_preset(file, text).expect("a test reads every preset of the build");
         }
         catalog
     }
@@ -94,6 +98,24 @@ impl Catalog {
             run.profile.clone_from(&definition.profile);
         }
         self.suites.push(suite);
+        Ok(())
+    }
+
+    /// Adds a preset of tasks that are known or named as absent; `file` is its name in errors.
+    ///
+    /// # Errors
+    /// Unknown keys, a name that is there already, a task that is unknown and not named as absent, a suite or mean that is not there.
+    pub fn add_preset(&mut self, file: &str, text: &str) -> Result<(), TaskError> {
+        let read: PresetFile = parse_toml(file, text)?;
+        let refused = |message: String| TaskError::Definition { file: file.to_owned(), message };
+        let preset = read.resolve(self).map_err(refused)?;
+        if self.presets.iter().any(|other| other.name == preset.name) {
+            return Err(refused(format!(
+                "preset \"{}\" is defined already; give it another name",
+                preset.name
+            )));
+        }
+        self.presets.push(preset);
         Ok(())
     }
 
@@ -159,6 +181,12 @@ impl Catalog {
             let known: Vec<&str> = self.suites.iter().map(|suite| suite.name.as_str()).collect();
             unknown("suite", name, String::new(), &known)
         })
+    }
+
+    /// Every preset, in the order of their files.
+    #[must_use]
+    pub fn presets(&self) -> &[Preset] {
+        &self.presets
     }
 
     /// Every suite.

@@ -20,6 +20,7 @@ mod error;
 mod means;
 mod metric;
 mod ngram;
+mod preset;
 mod prompt;
 mod python_text;
 mod reader;
@@ -53,6 +54,7 @@ pub use definition::{
 pub use error::TaskError;
 pub use means::{Category, MeanDefinition, NamedMean, means};
 pub use metric::{Metric, Reported};
+pub use preset::{AbsentTask, Preset};
 pub use python_text::python_rstrip;
 pub use reader::Reader;
 pub use record::{PerContext, Record};

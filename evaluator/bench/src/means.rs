@@ -63,26 +63,20 @@ impl NamedMean {
 /// The named means of a suite, each after its categories. `value` gives the primary score of a run, divided by
 /// [`Metric::scale`](crate::Metric::scale), or none where there is none yet.
 pub fn means(suite: &Suite, value: &dyn Fn(&TaskRun) -> Option<f64>) -> Vec<NamedMean> {
-    let mut all = Vec::new();
-    for definition in &suite.means {
-        let categories: Vec<NamedMean> =
-            definition.categories.iter().map(|category| category_mean(suite, category, value)).collect();
-        let complete: Vec<f64> =
-            categories.iter().filter(|c| c.is_complete()).filter_map(|c| c.value).collect();
-        let mean = NamedMean {
-            name: definition.name.clone(),
-            value: mean(&complete),
-            done: complete.len(),
-            of: categories.len(),
-        };
-        all.extend(categories);
+    let of = |definition: &MeanDefinition| {
+        let (mut all, mean) = definition.over(&suite.tasks, value);
         all.push(mean);
-    }
-    all
+        all
+    };
+    suite.means.iter().flat_map(of).collect()
 }
 
-fn category_mean(suite: &Suite, category: &Category, value: &dyn Fn(&TaskRun) -> Option<f64>) -> NamedMean {
-    let of_task = |task: &String| value(suite.tasks.iter().find(|run| run.task == *task)?);
+fn category_mean(
+    tasks: &[TaskRun],
+    category: &Category,
+    value: &dyn Fn(&TaskRun) -> Option<f64>,
+) -> NamedMean {
+    let of_task = |task: &String| value(tasks.iter().find(|run| run.task == *task)?);
     let there: Vec<f64> = category.tasks.iter().filter_map(of_task).collect();
     NamedMean {
         name: category.name.clone(),
@@ -93,6 +87,25 @@ fn category_mean(suite: &Suite, category: &Category, value: &dyn Fn(&TaskRun) ->
 }
 
 impl MeanDefinition {
+    /// The categories over these tasks, and their mean. `value` as for [`means`].
+    pub fn over(
+        &self,
+        tasks: &[TaskRun],
+        value: &dyn Fn(&TaskRun) -> Option<f64>,
+    ) -> (Vec<NamedMean>, NamedMean) {
+        let categories: Vec<NamedMean> =
+            self.categories.iter().map(|category| category_mean(tasks, category, value)).collect();
+        let complete: Vec<f64> =
+            categories.iter().filter(|c| c.is_complete()).filter_map(|c| c.value).collect();
+        let mean = NamedMean {
+            name: self.name.clone(),
+            value: mean(&complete),
+            done: complete.len(),
+            of: categories.len(),
+        };
+        (categories, mean)
+    }
+
     /// The first rule that the mean breaks in its suite, as a sentence.
     pub(crate) fn contradiction(&self, suite: &Suite) -> Option<String> {
         let runs = |task: &str| suite.tasks.iter().filter(|run| run.task == task).count();

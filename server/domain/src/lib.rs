@@ -23,6 +23,7 @@ pub mod evaluation;
 pub mod lineage;
 pub mod manifest;
 pub mod release;
+pub mod reported;
 pub mod run;
 pub mod score;
 pub mod user;

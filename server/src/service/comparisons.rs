@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use sekisho_bench::stats::tie_groups;
+use sekisho_bench::stats::{holm, tie_groups};
 use sekisho_bench::{TaskItems, difference_over_tasks};
 use sekisho_store::ScoreRow;
 use serde::{Deserialize, Serialize};
@@ -56,12 +56,33 @@ pub async fn against_first(app: &App, rows: &[Primary]) -> Result<Vec<Option<Com
     Ok((1..rows.len()).map(|row| found.remove(&row).flatten()).collect())
 }
 
-/// Groups of rows that a ranking cannot tell apart, the number of each row's group from 0. `rows` are in the order of their means
-/// and all made under the same settings.
+/// Which rows a ranking cannot tell apart, and the tests that say so.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Ties {
+    /// The number of each row's group, from 0.
+    pub groups: Vec<usize>,
+    /// The leader of each group against each other row of it, and against the leader of the next group.
+    pub tests: Vec<TieTest>,
+}
+
+/// The leader of a group against a row below it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TieTest {
+    /// The leader.
+    pub leader: usize,
+    /// The row.
+    pub row: usize,
+    /// What was found; none where they did not answer the same items.
+    pub found: Option<Comparison>,
+    /// p after Holm's correction over all rows below the leader.
+    pub corrected: Option<f64>,
+}
+
+/// Groups of rows that a ranking cannot tell apart. `rows` are in the order of their means and all made under the same settings.
 ///
 /// # Errors
 /// When store or blobs fail.
-pub async fn ties(app: &App, rows: &[Primary]) -> Result<Vec<usize>, WebError> {
+pub async fn ties(app: &App, rows: &[Primary]) -> Result<Ties, WebError> {
     let mut page = Page { app, rows, values: HashMap::new() };
     let mut known: HashMap<usize, HashMap<usize, Option<Comparison>>> = HashMap::new();
     loop {
@@ -74,9 +95,30 @@ pub async fn ties(app: &App, rows: &[Primary]) -> Result<Vec<usize>, WebError> {
                 None
             }
         });
-        let Some(leader) = wanted else { return Ok(groups) };
+        let Some(leader) = wanted else { return Ok(Ties { tests: tests(&groups, &known), groups }) };
         known.insert(leader, page.against_all_below(leader).await?);
     }
+}
+
+/// The tests behind the groups, by leader and row.
+fn tests(groups: &[usize], known: &HashMap<usize, HashMap<usize, Option<Comparison>>>) -> Vec<TieTest> {
+    let mut tests = Vec::new();
+    for leader in (0..groups.len()).filter(|row| *row == 0 || groups[row - 1] != groups[*row]) {
+        let Some(found) = known.get(&leader) else { continue };
+        let of = |row: usize| found.get(&row).copied().flatten();
+        let compared: Vec<usize> = (leader + 1..groups.len()).filter(|row| of(*row).is_some()).collect();
+        let p: Vec<f64> = compared.iter().filter_map(|row| Some(of(*row)?.p)).collect();
+        let corrected: HashMap<usize, f64> = compared.into_iter().zip(holm(&p)).collect();
+        let end = (leader + 1..groups.len()).find(|row| groups[*row] != groups[leader]);
+        let last = end.map_or(groups.len(), |next| next + 1);
+        tests.extend((leader + 1..last).map(|row| TieTest {
+            leader,
+            row,
+            found: of(row),
+            corrected: corrected.get(&row).copied(),
+        }));
+    }
+    tests
 }
 
 /// Rows that are compared with each other.
@@ -161,4 +203,22 @@ fn compare(a: &Values, b: &Values) -> Option<Comparison> {
         high: found.difference.high,
         p: found.p,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tests_shown_are_those_that_made_the_groups() {
+        let of = |p: f64| Some(Comparison { difference: -0.1, low: -0.2, high: 0.0, p });
+        let known = HashMap::from([
+            (0, HashMap::from([(1, of(0.4)), (2, of(0.001)), (3, None)])),
+            (2, HashMap::from([(3, of(0.3))])),
+        ]);
+        let found: Vec<_> =
+            tests(&[0, 0, 1, 1], &known).iter().map(|t| (t.leader, t.row, t.corrected)).collect();
+        // Two tests below the first leader, one below the second.
+        assert_eq!(found, [(0, 1, Some(0.4)), (0, 2, Some(0.002)), (2, 3, Some(0.3))]);
+    }
 }

@@ -18,6 +18,7 @@ pub mod policies;
 pub mod projects;
 pub mod releases;
 pub mod reports;
+pub mod reported;
 pub mod runs;
 pub mod sources;
 pub mod webhooks;

@@ -35,6 +35,7 @@ pub fn router() -> Router<App> {
         .route("/runs/{run}/events/{event}", get(run_event::show))
         .route("/runs/{run}/events/{event}/{action}", post(run_event::decide))
         .route("/leaderboard", get(leaderboard::show))
+        .route("/leaderboard/reported", get(leaderboard::reported::show).post(leaderboard::reported::import))
         .route("/leaderboard.csv", get(leaderboard::csv))
         .route("/leaderboard.json", get(leaderboard::json))
         .route("/checkpoints/{id}", get(checkpoint::show))

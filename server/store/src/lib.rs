@@ -4,6 +4,7 @@
 //! caller's decision; time comes in as an argument; every change of state and its audit entry commit together.
 
 mod audit;
+mod board;
 mod channels;
 mod checkpoints;
 mod chunk;
@@ -28,6 +29,7 @@ pub mod blobs;
 pub mod sqlite;
 
 pub use audit::{AuditEntry, AuditFilter, AuditRepository};
+pub use board::{BoardRepository, Candidates, Reported, Standing, StandingWork};
 pub use channels::{Channel, ChannelRepository};
 pub use checkpoints::{Checkpoint, CheckpointRepository, Verification};
 pub use contamination::ContaminationRepository;
@@ -66,6 +68,7 @@ pub trait Store:
     + AuditRepository
     + WebhookRepository
     + ListRepository
+    + BoardRepository
 {
 }
 
@@ -86,5 +89,6 @@ impl<T> Store for T where
         + AuditRepository
         + WebhookRepository
         + ListRepository
+        + BoardRepository
 {
 }

@@ -138,3 +138,63 @@ fn the_example_in_the_documentation_is_a_valid_definition() {
     let definition = TaskDefinition::from_toml("docs/evaluation.md", &text).expect("a valid definition");
     assert_eq!(definition.name(), "mylab@1/arithmetic");
 }
+
+#[test]
+fn presets_of_the_build_name_what_is_absent() {
+    let catalog = Catalog::builtin();
+    let names: Vec<&str> = catalog.presets().iter().map(|preset| preset.name.as_str()).collect();
+    assert_eq!(
+        names,
+        ["ja-4", "swallow-paper-8", "swallow-ja", "swallow-en", "llm-jp-eval-categories", "early"]
+    );
+    let sizes: Vec<(usize, usize)> =
+        catalog.presets().iter().map(|preset| (preset.tasks.len(), preset.absent.len())).collect();
+    assert_eq!(sizes, [(4, 0), (8, 1), (10, 2), (10, 5), (13, 0), (3, 0)]);
+    let categories =
+        catalog.presets()[4].mean.as_ref().map(|mean| (mean.name.as_str(), mean.categories.len()));
+    assert_eq!(categories, Some(("AVG", 9)));
+    assert_eq!(catalog.published_metric("jp-harness@1", "wmt20-en-ja").map(|(_, scale)| scale), Some(100.0));
+    assert_eq!(catalog.published_metric("jp-harness@1", "xlsum_ja"), Some(("rouge2".to_owned(), 1.0)));
+    assert_eq!(catalog.published_metric("jp-harness@1", "nothing"), None);
+}
+
+#[test]
+fn a_run_is_the_same_with_its_default_number_of_shots_written_or_not() {
+    let catalog = Catalog::builtin();
+    let run = |shots, limit| TaskRun {
+        profile: "llm-jp-eval@1.3".to_owned(),
+        task: "niilc".to_owned(),
+        split: "test".to_owned(),
+        limit,
+        shots,
+    };
+    assert!(catalog.same_run(&run(None, None), &run(Some(4), None)));
+    assert!(!catalog.same_run(&run(None, None), &run(Some(3), None)));
+    assert!(!catalog.same_run(&run(None, None), &run(None, Some(100))));
+}
+
+#[test]
+fn a_preset_is_refused_by_the_rule_it_breaks() {
+    let mut catalog = Catalog::builtin();
+    let head = "name = \"x\"\ntitle_en = \"X\"\ntitle_ja = \"X\"\n";
+    let task = |profile: &str, task: &str, split: &str| {
+        format!("[[task]]\nprofile = \"{profile}\"\ntask = \"{task}\"\nsplit = \"{split}\"\n")
+    };
+    let niilc = task("llm-jp-eval@1.3", "niilc", "test");
+    let absent = "[[absent]]\nprofile = \"llm-jp-eval@1.3\"\ntask = \"niilc\"\ntitle_en = \"\"\ntitle_ja = \"\"\nmetric = \"x\"\nbecause = \"\"\n";
+    for (body, says) in [
+        (String::new(), "it has no task"),
+        (format!("suite = \"llm-jp-eval-1.1\"\n{niilc}"), "not both"),
+        ("suite = \"llm-jp-eval-1.1\"\nmean = \"AVG\"\n".to_owned(), "has no mean \"AVG\""),
+        (format!("mean = \"AVG\"\n{niilc}"), "needs the suite"),
+        (format!("{niilc}{absent}"), "is not absent"),
+        (task("llm-jp-eval@1.3", "nilc", "test"), "did you mean \"niilc\"?"),
+        (task("llm-jp-eval@1.3", "niilc", "validation"), "validation"),
+    ] {
+        let error = catalog.add_preset("x.toml", &format!("{head}{body}")).expect_err(says).to_string();
+        assert!(error.contains(says), "{error}");
+    }
+    catalog.add_preset("x.toml", &format!("{head}{niilc}")).expect("a preset");
+    let error = catalog.add_preset("x.toml", &format!("{head}{niilc}")).expect_err("twice").to_string();
+    assert!(error.contains("defined already"), "{error}");
+}

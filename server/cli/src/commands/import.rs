@@ -2,6 +2,7 @@ mod history;
 mod log;
 mod send;
 mod tail;
+mod reported;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -43,6 +44,8 @@ pub(crate) enum Command {
     Nanotron(Box<log::Args>),
     /// A log of any of the three, told by its lines
     Log(Box<log::Args>),
+    /// Scores that others published, from a CSV file, into a service's leaderboard
+    Reported(reported::Args),
 }
 
 #[derive(clap::Args)]
@@ -77,6 +80,7 @@ pub(crate) fn run(command: &Command, printer: &Printer) -> anyhow::Result<ExitSt
             let settings = Settings { profile: profile.as_deref(), split: split.as_deref() };
             (args, llm_jp_eval(&Files::read(&args.path)?, settings)?)
         }
+        Command::Reported(args) => return reported::run(args, printer),
         Command::Swallow(args) => {
             (args, import::swallow(&Files::read(&args.path)?.list()).map_err(Failed::user)?)
         }

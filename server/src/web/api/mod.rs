@@ -17,6 +17,7 @@ mod release;
 mod release_action;
 mod release_files;
 mod releases;
+mod reported;
 mod run;
 mod run_contamination;
 mod run_events;
@@ -73,6 +74,7 @@ pub(crate) fn router() -> Router<App> {
         .route("/corpora/{subset}", get(corpora::show))
         .route("/corpora/{subset}/effects", get(corpora::effects))
         .route("/corpora/{subset}/level", post(corpora::change_level))
+        .route("/reported", get(reported::list).post(reported::import))
         .route("/policies", get(policies::list))
         .route("/policies/{digest}", get(policies::show))
         .route("/policies/simulate", post(policies::simulate))

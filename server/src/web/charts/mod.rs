@@ -8,7 +8,10 @@ use sekisho_domain::{Language, Tokens};
 use super::i18n::Words as _;
 
 pub(crate) mod gantt;
+pub(crate) mod bars;
 pub(crate) mod lineage;
+pub(crate) mod radar;
+pub(crate) mod scatter;
 mod series;
 mod small;
 mod svg;

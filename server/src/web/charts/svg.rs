@@ -273,7 +273,7 @@ fn marker(palette: usize, x: f64, y: f64, class: &str) -> String {
 }
 
 /// About how wide a text is: a Japanese letter is as wide as it is high, a Latin one a little more than half.
-fn text_width(text: &str) -> f64 {
+pub(super) fn text_width(text: &str) -> f64 {
     text.chars().map(|c| if c.is_ascii() { 0.56 * LETTER } else { LETTER }).sum()
 }
 

@@ -134,8 +134,7 @@ pub(super) fn samples(frame: &Frame) -> Vec<String> {
         view(frame.clone(), &catalog, &evaluation, scored, (&rows, &standings)).render().expect("renders")
     };
     let done = fixtures::run_facts(5).scored.pop().expect("a checkpoint");
-    let half =
-        fixtures::board_rows().into_iter().find(|s| s.checkpoint.run_name == "half").expect("half done");
+    let half = fixtures::half_done();
     let done = page(&done);
     assert!(done.contains("3 / 98") && done.contains(frame.t("missing.not_looked_for")));
     vec![done, page(&half)]

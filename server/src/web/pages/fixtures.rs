@@ -1,6 +1,5 @@
 //! The running example of the pages' tests: run `v4-8b-exp2` and a few rows beside it.
 
-mod board;
 mod corpora;
 mod queue;
 mod release;
@@ -17,7 +16,6 @@ use sekisho_store::User;
 
 use crate::web::frame::{Frame, Theme};
 
-pub(super) use board::{board_rows, board_tasks};
 pub(super) use corpora::{mix_column, mixes, subsets};
 pub(super) use queue::counts;
 pub(crate) use release::release;
@@ -26,7 +24,7 @@ pub(super) use run::about;
 pub(super) use run::run_facts;
 pub(crate) use run::{event, run};
 pub(super) use samples::{items, records};
-pub(super) use scored::{checkpoint, standings};
+pub(super) use scored::{checkpoint, half_done, scored, standings, suite};
 pub(crate) use scored::{refused_checkpoint, verified_checkpoint};
 
 /// 2026-11-21 14:03 in Tokyo.

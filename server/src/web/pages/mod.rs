@@ -30,7 +30,7 @@ pub(crate) mod webhook_events;
 pub(crate) mod webhooks;
 
 mod axis;
-mod board;
+
 mod card;
 mod corpora_mix;
 mod findings;

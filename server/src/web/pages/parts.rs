@@ -32,6 +32,10 @@ pub(super) struct ScoreCell {
     pub(super) note: String,
     /// Why it may not be compared with its neighbours; empty when it may.
     pub(super) mark: String,
+    /// How many of its items were found in the training text, `3/98`; empty where none were, or nobody looked.
+    pub(super) taint: String,
+    /// What it has more than the row that all are compared with: `+0.012`.
+    pub(super) delta: String,
     /// Where it leads.
     pub(super) href: Option<String>,
     /// Why there is no score.

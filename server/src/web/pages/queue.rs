@@ -129,9 +129,9 @@ fn queue_row(frame: &Frame, row: WorkRow, suite: String) -> QueueRow {
 #[cfg(test)]
 pub(super) fn samples(frame: &Frame) -> Vec<String> {
     use sekisho_domain::evaluation::WorkState;
-    let work: Vec<(WorkRow, String)> = super::fixtures::board_rows()
+    let work: Vec<(WorkRow, String)> = super::fixtures::half_done()
+        .work
         .into_iter()
-        .flat_map(|s| s.work)
         .filter(|row| row.state != WorkState::Finished)
         .map(|row| (row, "demo".to_owned()))
         .collect();

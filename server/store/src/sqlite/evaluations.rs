@@ -194,7 +194,7 @@ fn chunk(row: &SqliteRow) -> Result<RecordChunk, StoreError> {
     })
 }
 
-fn score(row: &SqliteRow) -> Result<ScoreRow, StoreError> {
+pub(super) fn score(row: &SqliteRow) -> Result<ScoreRow, StoreError> {
     let fields = Fields::of("scores", &["work_id", "seq"], row);
     // SQLite keeps what is not a number as null.
     let number = |column| Ok::<_, StoreError>(fields.get::<Option<f64>>(column)?.unwrap_or(f64::NAN));

@@ -8,6 +8,7 @@
 //! - Decoding names table, column and row of what it cannot understand.
 
 mod audit;
+mod board;
 mod channels;
 mod checkpoints;
 mod contamination;

@@ -72,6 +72,11 @@ async fn messages_are_sent() {
 }
 
 #[tokio::test]
+async fn a_board_takes_one_checkpoint_a_run() {
+    tell(story::a_board_takes_one_checkpoint_a_run).await;
+}
+
+#[tokio::test]
 async fn lists_are_read_at_once() {
     tell(story::lists_are_read_at_once).await;
 }

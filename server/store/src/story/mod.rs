@@ -1,6 +1,7 @@
 //! What every implementation of the repositories does, told through the traits alone, one story for each noun.
 
 mod audit;
+mod board;
 mod channels;
 mod checkpoints;
 mod contamination;
@@ -27,6 +28,7 @@ use sekisho_domain::{CheckpointId, EvaluationId, RunId, Sha256, Step, Timestamp,
 use serde_json::json;
 
 pub(crate) use audit::the_audit_log_is_a_chain;
+pub(crate) use board::a_board_takes_one_checkpoint_a_run;
 pub(crate) use channels::a_channel_takes_each_checkpoint_once;
 pub(crate) use checkpoints::a_checkpoint_is_received_and_examined;
 pub(crate) use contamination::training_text_is_looked_through;
