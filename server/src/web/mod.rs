@@ -22,8 +22,9 @@ use crate::{App, Noun, WebError};
 /// The pages and the static files. The fallback answers every path that is neither theirs nor the API's.
 pub fn router() -> Router<App> {
     use pages::{
-        audit, channel, channels, checkpoint, corpora, corpus, evaluation, leaderboard, login, login_command,
-        overview, policies, queue, release, release_claims, releases, run, runs, samples, search, settings,
+        audit, channel, channels, checkpoint, compare, compare_samples, corpora, corpus, evaluation,
+        leaderboard, login, login_command, overview, policies, queue, release, release_claims, releases, run,
+        runs, samples, search, settings,
     };
     Router::new()
         .route("/", get(overview::show))
@@ -37,6 +38,9 @@ pub fn router() -> Router<App> {
         .route("/checkpoints/{id}/propose", post(checkpoint::propose))
         .route("/evals/{id}", get(evaluation::show))
         .route("/evals/{id}/samples", get(samples::show))
+        .route("/compare", get(compare::show))
+        .route("/compare/{file}", get(compare::file))
+        .route("/compare/samples", get(compare_samples::show))
         .route("/releases", get(releases::show))
         .route("/releases.csv", get(releases::csv))
         .route("/releases.json", get(releases::json))

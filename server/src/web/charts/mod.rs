@@ -6,13 +6,19 @@
 use sekisho_domain::{Language, Tokens};
 
 use super::i18n::Words as _;
+use svg::names;
 
+mod bars;
 pub(crate) mod lineage;
+pub(crate) mod paint;
+mod panels;
 mod series;
 mod small;
 mod svg;
 mod ticks;
 
+pub(crate) use bars::{Bar, Bars};
+pub(crate) use panels::Panels;
 pub(crate) use series::{half_life, smoothed, thinned};
 pub(crate) use small::{sparkline, stack, whisker};
 pub(crate) use ticks::{Numbers, Scale};
@@ -75,6 +81,10 @@ pub(crate) enum Look {
     Line,
     /// Points, joined by a line, with their intervals.
     Points,
+    /// The intervals of its points as one area.
+    Band,
+    /// The part of the horizontal axis between its first and its last point; the first one's note is its name.
+    Region,
 }
 
 /// One series.
@@ -84,7 +94,7 @@ pub(crate) struct Series {
     pub(crate) name: String,
     /// How it is drawn.
     pub(crate) look: Look,
-    /// Which of the palette's eight colours, dashes and markers.
+    /// Which of the palette's eight colours, dashes and markers; or a number of `paint`.
     pub(crate) palette: usize,
     /// Points by ascending x.
     pub(crate) points: Vec<Point>,

@@ -4,6 +4,8 @@ pub(crate) mod audit;
 pub(crate) mod channel;
 pub(crate) mod channels;
 pub(crate) mod checkpoint;
+pub(crate) mod compare;
+pub(crate) mod compare_samples;
 pub(crate) mod corpora;
 pub(crate) mod corpus;
 mod curve_rows;
@@ -27,6 +29,10 @@ pub(crate) mod settings;
 mod axis;
 mod board;
 mod card;
+mod compare_curves;
+mod compare_figures;
+mod compare_scaling;
+mod compare_table;
 mod corpora_mix;
 mod findings;
 mod item;
@@ -62,6 +68,8 @@ mod tests {
             channel::samples(frame),
             channels::samples(frame),
             checkpoint::samples(frame),
+            compare::samples(frame),
+            compare_samples::samples(frame),
             corpora::samples(frame),
             corpus::samples(frame),
             error::samples(frame),
