@@ -1,6 +1,7 @@
 //! What a person sees and does, in a real browser.
 
 mod approves;
+mod compares;
 mod ends;
 mod keys;
 mod live;

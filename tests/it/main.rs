@@ -5,6 +5,7 @@ mod bad_input;
 mod browser;
 mod commands;
 mod compare;
+mod compare_service;
 mod contamination;
 mod demo;
 mod families;

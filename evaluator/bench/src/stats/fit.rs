@@ -2,9 +2,9 @@
 
 /// Exponents that are tried, before the best one is refined: from nearly flat to steeper than any training curve.
 const EXPONENTS: (f64, f64) = (0.01, 3.0);
-const GRID: i32 = 300;
+const GRID: i32 = 100;
 /// Halvings of the interval around the best exponent.
-const REFINEMENTS: usize = 100;
+const REFINEMENTS: usize = 60;
 
 /// A curve that was fitted.
 #[derive(Clone, Copy, Debug, PartialEq)]

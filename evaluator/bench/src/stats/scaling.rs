@@ -44,7 +44,7 @@ pub fn score_scaling(checkpoints: &[(f64, Vec<Stratum<'_>>)], at: &[f64]) -> Opt
     let means: Vec<f64> =
         checkpoints.iter().map(|(_, tasks)| super::stratum::mean_of(tasks)).collect::<Option<_>>()?;
     let mut random = PythonRandom::new(SEED);
-    scaling(Shape::Logarithm, &tokens, &means, at, |_| drawn_means(checkpoints, &mut random))
+    scaling(Shape::Logarithm, &tokens, &means, at, || drawn_means(checkpoints, &mut random))
 }
 
 /// The mean over tasks of every checkpoint with the same items drawn for all.
@@ -75,7 +75,7 @@ pub fn loss_scaling(points: &[(f64, f64)], at: &[f64]) -> Option<Scaling> {
     let (centre, n) = (super::mean(&residuals)?, small(residuals.len()));
     let stretch = (n / (n - 3.0).max(1.0)).sqrt();
     let mut random = PythonRandom::new(SEED);
-    scaling(Shape::Power, &tokens, &losses, at, |_| {
+    scaling(Shape::Power, &tokens, &losses, at, || {
         let drawn = random.choices(residuals.len(), residuals.len());
         let value =
             |(place, (x, _)): (&usize, &(f64, f64))| curve.at(*x) + (residuals[*place] - centre) * stretch;
@@ -89,7 +89,7 @@ fn scaling(
     tokens: &[f64],
     values: &[f64],
     at: &[f64],
-    mut replicate: impl FnMut(usize) -> Option<Vec<f64>>,
+    mut replicate: impl FnMut() -> Option<Vec<f64>>,
 ) -> Option<Scaling> {
     if values.len() < shape.least_points() {
         return None;
@@ -100,8 +100,8 @@ fn scaling(
     let curve = fit(values)?;
     let places: Vec<f64> = at.iter().copied().chain([*last]).collect();
     let mut drawn: Vec<Vec<f64>> = vec![Vec::with_capacity(REPLICATES); places.len()];
-    for number in 0..REPLICATES {
-        let Some(curve) = replicate(number).and_then(|values| fit(&values)) else { continue };
+    for _ in 0..REPLICATES {
+        let Some(curve) = replicate().and_then(|values| fit(&values)) else { continue };
         for (values, x) in drawn.iter_mut().zip(&places) {
             values.push(curve.at(*x));
         }

@@ -49,9 +49,9 @@ pub async fn side(app: &App, key: &str) -> Result<Side, WebError> {
     let mut rows = app.store.work_of_all(&ids).await?;
     let mut work = Vec::new();
     for evaluation in found {
-        let (own, others) = rows.into_iter().partition(|row| row.evaluation == evaluation.id);
+        let (own, others): (Vec<WorkRow>, Vec<WorkRow>) =
+            rows.into_iter().partition(|row| row.evaluation == evaluation.id);
         rows = others;
-        let own: Vec<WorkRow> = own;
         work.extend(own.into_iter().map(|row| (evaluation.clone(), row)));
     }
     Ok(Side { checkpoint, work })

@@ -98,15 +98,15 @@ fn comparable(a: &Column, b: &Column) -> (Vec<ScoreRow>, Vec<ScoreRow>) {
 async fn pair(app: &App, a: Vec<ScoreRow>, b: Vec<ScoreRow>) -> Result<Option<items::Comparison>, WebError> {
     let key = format!("pairs/{}-{}.json", evaluations::identity(&a), evaluations::identity(&b));
     let kept = |bytes: Option<Vec<u8>>| bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
-    if let Some(found) = kept(app.blobs.get(&key).await?.map(Into::into)) {
+    if let Some(found) = kept(app.blobs.get(&key).await?) {
         return Ok(found);
     }
     // One page at a time computes, and finds what the one before it has kept.
     let _one = app.comparing.lock().await;
-    if let Some(found) = kept(app.blobs.get(&key).await?.map(Into::into)) {
+    if let Some(found) = kept(app.blobs.get(&key).await?) {
         return Ok(found);
     }
-    let (a, b) = (primary_records(app, &a).await?, primary_records(app, &b).await?);
+    let (a, b) = (records(app, &a).await?, records(app, &b).await?);
     let shared = app.clone();
     let job = tokio::task::spawn_blocking(move || items::compare(&a, &b, &shared.catalog).ok());
     let found = job.await.map_err(WebError::internal)?;
@@ -114,8 +114,8 @@ async fn pair(app: &App, a: Vec<ScoreRow>, b: Vec<ScoreRow>) -> Result<Option<it
     Ok(found)
 }
 
-/// The records behind scores, with what is made of the primary metric alone: the others are not compared here.
-async fn primary_records(app: &App, scores: &[ScoreRow]) -> Result<Vec<Record>, WebError> {
+/// The records behind scores.
+async fn records(app: &App, scores: &[ScoreRow]) -> Result<Vec<Record>, WebError> {
     let mut all = Vec::new();
     for score in scores {
         all.extend(evaluations::records(app, score.work).await?);

@@ -144,7 +144,7 @@ impl Bars {
 }
 
 /// Every other bar is paler: neighbours are told apart without colour.
-const fn second(number: usize) -> &'static str {
+fn second(number: usize) -> &'static str {
     if number.is_multiple_of(2) { "" } else { " second" }
 }
 

@@ -40,7 +40,9 @@ impl Panels {
             if number != last {
                 chart.x.title.clear();
                 if !at_ends {
-                    chart.series.iter_mut().for_each(|series| series.name.clear());
+                    for series in &mut chart.series {
+                        series.name.clear();
+                    }
                 }
             }
             let paper = Paper { right, ..paper };

@@ -20,7 +20,6 @@ use crate::service::comparisons::specs::{self, Differing};
 use crate::service::comparisons::table::{self, Table};
 use crate::service::{corpora, evaluations};
 use crate::web::frame::Frame;
-use crate::web::i18n::Words as _;
 use crate::{App, Noun, WebError};
 
 #[derive(Template)]

@@ -134,10 +134,10 @@ pub(super) fn role(run: &Run) -> (Role, &'static str) {
     let decays_all =
         number("/schedule/decay_steps").zip(own).is_some_and(|(decay, own)| decay > 0 && decay >= own);
     match text("/schedule/kind") {
-        Some("cosine") => (Role::Cosine, "role.cosine"),
-        Some("linear") if is_child => (Role::Decay, "role.decay"),
-        Some("wsd") if is_child && decays_all => (Role::Decay, "role.decay"),
-        _ => (Role::Stable, "role.stable"),
+        Some("cosine") => (Role::Cosine, "schedule_role.cosine"),
+        Some("linear") if is_child => (Role::Decay, "schedule_role.decay"),
+        Some("wsd") if is_child && decays_all => (Role::Decay, "schedule_role.decay"),
+        _ => (Role::Stable, "schedule_role.stable"),
     }
 }
 
