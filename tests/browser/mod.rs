@@ -2,6 +2,7 @@
 
 mod approves;
 mod boards;
+mod compares;
 mod ends;
 mod keys;
 mod live;

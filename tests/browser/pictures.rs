@@ -26,6 +26,7 @@ type Pages = Vec<(&'static str, String)>;
 
 fn open_to_all(stage: &Stage, release: &str) -> Pages {
     let evaluation = text(&stage.evaluation["id"]);
+    let two = format!("ids={RUN},{}", text(&stage.checkpoint["id"]));
     vec![
         ("overview", "/".to_owned()),
         ("schedule", "/?tab=schedule".to_owned()),
@@ -40,6 +41,10 @@ fn open_to_all(stage: &Stage, release: &str) -> Pages {
         ("checkpoint", format!("/checkpoints/{}", text(&stage.checkpoint["id"]))),
         ("evaluation", format!("/evals/{evaluation}")),
         ("samples", format!("/evals/{evaluation}/samples")),
+        ("compare", format!("/compare?{two}")),
+        ("compare-curves", format!("/compare?{two}&tab=curves")),
+        ("compare-scaling", format!("/compare?{two}&tab=scaling&more=0.003")),
+        ("compare-samples", format!("/compare/samples?a={evaluation}&b={evaluation}")),
         ("releases", "/releases".to_owned()),
         ("release", release.to_owned()),
         ("channels", "/channels".to_owned()),

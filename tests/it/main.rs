@@ -6,6 +6,7 @@ mod board;
 mod browser;
 mod commands;
 mod compare;
+mod compare_service;
 mod contamination;
 mod convert;
 mod demo;

@@ -60,5 +60,5 @@ pub use reader::Reader;
 pub use record::{PerContext, Record};
 pub use score::{Answer, Scored, score};
 pub use step::{Pattern, Step};
-pub use task_items::{TaskItems, difference_over_tasks, mean_over_tasks, share_of_mean};
+pub use task_items::{TaskItems, difference_over_tasks, mean_over_tasks, scaling_over_tasks, share_of_mean};
 pub use template::Template;

@@ -90,6 +90,22 @@ impl Statistic {
         }
     }
 
+    /// Each item judged by itself, more being better: its value, the corpus metric of it alone, how near its number is to the gold one.
+    /// `ascending` says whether more of the metric is better.
+    pub(crate) fn each(&self, ascending: bool) -> Vec<f64> {
+        let sign = if ascending { 1.0 } else { -1.0 };
+        match self {
+            Self::Mean(values) => values.iter().map(|value| sign * value).collect(),
+            // In logarithms: a perplexity may be more than a number holds.
+            Self::Perplexity(likelihoods) => likelihoods.clone(),
+            Self::Correlation(pairs, _) => pairs.iter().map(|(said, gold)| -(said - gold).abs()).collect(),
+            Self::Weighted(..) | Self::Bleu(_) | Self::Chrf(_) => {
+                let worst = f64::NEG_INFINITY;
+                (0..self.len()).map(|item| self.over(&[item]).map_or(worst, |value| sign * value)).collect()
+            }
+        }
+    }
+
     /// The items' values where the score is their mean.
     pub(crate) fn means(&self) -> Option<&[f64]> {
         if let Self::Mean(values) = self { Some(values) } else { None }

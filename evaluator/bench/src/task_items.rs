@@ -41,6 +41,16 @@ impl TaskItems {
         self.items.len()
     }
 
+    /// Whether an item is among them, which stand in their order.
+    pub(crate) fn has_item(&self, item: u64) -> bool {
+        self.items.binary_search(&item).is_ok()
+    }
+
+    /// Each item judged by itself, more being better.
+    pub(crate) fn values(&self) -> Vec<f64> {
+        self.statistic.each(self.enters_means())
+    }
+
     /// The metric over these items.
     pub(crate) const fn statistic(&self) -> &Statistic {
         &self.statistic
@@ -140,4 +150,25 @@ pub fn difference_over_tasks(a: &[TaskItems], b: &[TaskItems]) -> Option<Paired>
         return None;
     }
     stats::paired(&a.iter().zip(b).map(|(a, b)| a.difference(b, a.scale())).collect::<Option<Vec<_>>>()?)
+}
+
+/// Scores over the logarithm of tokens: [`stats::score_scaling`] of the means over tasks. `checkpoints` by tokens ascending, each with
+/// its tasks in the same order. None unless all have the same items of each task.
+#[must_use]
+pub fn scaling_over_tasks(checkpoints: &[(f64, Vec<TaskItems>)], at: &[f64]) -> Option<stats::Scaling> {
+    let (_, first) = checkpoints.first()?;
+    let same = |tasks: &Vec<TaskItems>| {
+        tasks.len() == first.len() && tasks.iter().zip(first).all(|(task, first)| task.items == first.items)
+    };
+    if !checkpoints.iter().all(|(_, tasks)| same(tasks)) {
+        return None;
+    }
+    let strata: Vec<(f64, Vec<Stratum<'_>>)> = checkpoints
+        .iter()
+        .map(|(tokens, tasks)| {
+            let strata = tasks.iter().map(|task| task.stratum(task.scale()));
+            Some((*tokens, strata.collect::<Option<Vec<_>>>()?))
+        })
+        .collect::<Option<_>>()?;
+    stats::score_scaling(&strata, at)
 }

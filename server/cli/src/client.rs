@@ -103,6 +103,12 @@ impl Client {
         Self::with(&args.server, Some(login.secret))
     }
 
+    /// For a command that may also do without a service: the token, else the sign-in that is kept for this one.
+    pub(crate) fn reading(server: &str, token: &TokenArgs) -> anyhow::Result<Self> {
+        let kept = || Ok(logins::current(server)?.map(|login| login.secret));
+        Self::with(server, prefer(token.read()?, kept)?)
+    }
+
     /// Under this secret, or as a stranger.
     pub(crate) fn with(server: &str, token: Option<String>) -> anyhow::Result<Self> {
         // A limit to every wait for the next bytes, not to the whole answer.

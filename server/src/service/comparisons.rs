@@ -1,6 +1,13 @@
 //! Paired comparison of evaluations on the items that both answered. A comparison reads every record of two evaluations and draws
 //! ten thousand times, so it is made once and kept beside the records; finished work never changes.
 
+pub mod scaling;
+pub mod selection;
+pub mod settings;
+pub mod sides;
+pub mod specs;
+pub mod table;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 

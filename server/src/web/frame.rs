@@ -158,7 +158,9 @@ impl Frame {
     pub(crate) fn in_section(&self, section: &str) -> bool {
         match section {
             "/" => self.path == "/",
-            "/runs" => ["/runs", "/checkpoints", "/evals"].iter().any(|begin| self.path.starts_with(begin)),
+            "/runs" => ["/runs", "/checkpoints", "/evals", "/compare"]
+                .iter()
+                .any(|begin| self.path.starts_with(begin)),
             "/releases" => ["/releases", "/channels"].iter().any(|begin| self.path.starts_with(begin)),
             other => self.path.starts_with(other),
         }

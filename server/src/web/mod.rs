@@ -22,9 +22,9 @@ use crate::{App, Noun, WebError};
 /// The pages and the static files. The fallback answers every path that is neither theirs nor the API's.
 pub fn router() -> Router<App> {
     use pages::{
-        audit, channel, channels, checkpoint, corpora, corpus, evaluation, leaderboard, login, login_command,
-        overview, policies, queue, release, release_claims, releases, run, run_event, run_plan, runs,
-        samples, search, settings, webhook, webhook_events, webhooks,
+        audit, channel, channels, checkpoint, compare, compare_samples, corpora, corpus, evaluation,
+        leaderboard, login, login_command, overview, policies, queue, release, release_claims, releases, run,
+        run_event, run_plan, runs, samples, search, settings, webhook, webhook_events, webhooks,
     };
     Router::new()
         .route("/", get(overview::show))
@@ -42,6 +42,9 @@ pub fn router() -> Router<App> {
         .route("/checkpoints/{id}/propose", post(checkpoint::propose))
         .route("/evals/{id}", get(evaluation::show))
         .route("/evals/{id}/samples", get(samples::show))
+        .route("/compare", get(compare::show))
+        .route("/compare/{file}", get(compare::file))
+        .route("/compare/samples", get(compare_samples::show))
         .route("/releases", get(releases::show))
         .route("/releases.csv", get(releases::csv))
         .route("/releases.json", get(releases::json))

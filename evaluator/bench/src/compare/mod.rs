@@ -3,12 +3,13 @@
 //! Items are shared when profile, task, split and line agree and the prompts are the same text. A prompt that is not known
 //! (of a result made elsewhere) is the same when the gold answer is.
 
+mod items;
 mod pairs;
 mod statistic;
 mod verdict;
 
 use sekisho_domain::score::Interval;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::catalog::Catalog;
 use crate::record::Record;
@@ -16,11 +17,12 @@ use crate::stats::{self, ALPHA, McNemar, Paired};
 use pairs::Task;
 use statistic::Compared;
 
+pub use items::{Cell, Judged, Pair, Pairs, pair_items};
 pub use pairs::Counts;
 pub use verdict::{Verdict, p_value};
 
 /// One of the two models.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Side {
     /// The first.
@@ -30,7 +32,7 @@ pub enum Side {
 }
 
 /// What was compared, and what came of it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Comparison {
     /// The answer in one sentence, with its numbers.
     pub verdict: Verdict,
@@ -45,7 +47,7 @@ pub struct Comparison {
 }
 
 /// The mean over tasks, each with its primary metric (BLEU and chrF ÷ 100); metrics of which less is better do not enter.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Mean {
     /// Tasks in the mean.
     pub tasks: usize,
@@ -60,7 +62,7 @@ pub struct Mean {
 }
 
 /// One metric of one task.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Row {
     /// Versioned profile.
     pub profile: String,
@@ -92,7 +94,7 @@ pub struct Row {
 }
 
 /// The items of one task.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskCounts {
     /// Versioned profile.
     pub profile: String,
@@ -172,26 +174,28 @@ pub fn compare(a: &[Record], b: &[Record], catalog: &Catalog) -> Result<Comparis
 
 /// The rows of a task, the primary metric first.
 fn rows(task: &Task<'_>, metrics: &[Compared]) -> Vec<Row> {
-    let row = |compared: &Compared| {
-        let paired = compared.paired()?;
-        let p = compared.p(&paired);
-        Some(Row {
-            profile: task.profile.to_owned(),
-            task: task.task.to_owned(),
-            split: task.split.to_owned(),
-            metric: compared.metric.clone(),
-            primary: compared.primary,
-            n: compared.n,
-            a: compared.a_score,
-            b: compared.b_score,
-            difference: paired.difference,
-            p,
-            p_corrected: p,
-            better: None,
-            mcnemar: compared.mcnemar(),
-        })
-    };
-    metrics.iter().filter_map(row).collect()
+    metrics.iter().filter_map(|compared| row_of(task, compared)).collect()
+}
+
+/// One metric of a task by itself: its p-value is not corrected yet.
+fn row_of(task: &Task<'_>, compared: &Compared) -> Option<Row> {
+    let paired = compared.paired()?;
+    let p = compared.p(&paired);
+    Some(Row {
+        profile: task.profile.to_owned(),
+        task: task.task.to_owned(),
+        split: task.split.to_owned(),
+        metric: compared.metric.clone(),
+        primary: compared.primary,
+        n: compared.n,
+        a: compared.a_score,
+        b: compared.b_score,
+        difference: paired.difference,
+        p,
+        p_corrected: p,
+        better: better(&compared.metric, paired.difference.value, p),
+        mcnemar: compared.mcnemar(),
+    })
 }
 
 /// The metrics of a task, the primary one first.

@@ -1,13 +1,13 @@
 use std::collections::BTreeMap;
 use std::iter::Sum;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::TaskCounts;
 use crate::record::{PerContext, Record};
 
 /// Items by where they are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     /// In both, with the same prompt: these are compared.
     pub shared: u64,

@@ -1,14 +1,17 @@
+use sekisho_domain::Text;
 use sekisho_domain::score::Interval;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Mean, Row, Side, better};
 
 /// The answer: which side is better in the mean over tasks, or on the only task. Of several tasks without a mean (metrics of
 /// which less is better do not enter one) it is that of the first, and says so.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Verdict {
     /// One sentence in English.
     pub text: String,
+    /// The same in Japanese.
+    pub text_ja: String,
     /// The better side; none when the difference is not significant.
     pub better: Option<Side>,
     /// B − A with its 95 % interval.
@@ -19,51 +22,75 @@ pub struct Verdict {
     pub p_corrected: f64,
     /// What the difference is of: `mean`, or the metric of the only task; with the task in front where there are several.
     pub of: String,
+    /// Whether there are other tasks that it says nothing of.
+    pub only_first: bool,
 }
 
 impl Verdict {
     /// By the mean; without one by the first row, of which there is one at least.
     pub(super) fn new(mean: Option<&Mean>, rows: &[Row]) -> Self {
         if let Some(Mean { difference, p, .. }) = mean {
-            let better = better("mean", difference.value, *p);
-            let text = sentence(better, *difference, *p, *p);
-            return Self {
-                text,
-                better,
-                difference: *difference,
-                p: *p,
-                p_corrected: *p,
-                of: "mean".to_owned(),
-            };
+            return Self::of("mean", "mean".to_owned(), *difference, [*p, *p], false);
         }
         let row = rows.iter().find(|row| row.primary).unwrap_or(&rows[0]);
-        let (difference, p, p_corrected) = (row.difference, row.p, row.p_corrected);
-        let better = better(&row.metric, difference.value, p_corrected);
-        let said = sentence(better, difference, p, p_corrected);
         let several = rows.iter().filter(|row| row.primary).count() > 1;
-        let (text, of) = if several {
-            let of = format!("{} {}", row.task, row.metric);
-            (format!("on {of}: {said}; the other tasks stand in the table"), of)
-        } else {
-            (said, row.metric.clone())
-        };
-        Self { text, better, difference, p, p_corrected, of }
+        let of = if several { format!("{} {}", row.task, row.metric) } else { row.metric.clone() };
+        Self::of(&row.metric, of, row.difference, [row.p, row.p_corrected], several)
     }
-}
 
-fn sentence(better: Option<Side>, difference: Interval, p: f64, p_corrected: f64) -> String {
-    let Some(side) = better else { return format!("no significant difference (p = {})", p_value(p)) };
-    let (winner, loser) = if side == Side::B { ("B", "A") } else { ("A", "B") };
-    // The difference as the winner sees it.
-    let (value, low, high) = match side {
-        Side::B => (difference.value, difference.low, difference.high),
-        Side::A => (-difference.value, -difference.high, -difference.low),
-    };
-    format!(
-        "{winner} is better than {loser} by {value:+.3} (95% CI [{low:.3}, {high:.3}], p = {}, corrected {})",
-        p_value(p),
-        p_value(p_corrected)
-    )
+    fn of(metric: &str, of: String, difference: Interval, p: [f64; 2], only_first: bool) -> Self {
+        let [p, p_corrected] = p;
+        let better = better(metric, difference.value, p_corrected);
+        let (text, text_ja) = (String::new(), String::new());
+        let mut verdict = Self { text, text_ja, better, difference, p, p_corrected, of, only_first };
+        let said = verdict.said("A", "B");
+        (verdict.text, verdict.text_ja) = (said.en, said.ja);
+        verdict
+    }
+
+    /// The same in a larger family of tests, whose correction gives this p. The sentences are made anew.
+    #[must_use]
+    pub fn corrected(self, p_corrected: f64) -> Self {
+        // Only the last word of a metric says which direction is better: `task metric`.
+        let metric = self.of.rsplit(' ').next().unwrap_or(&self.of).to_owned();
+        Self::of(&metric, self.of, self.difference, [self.p, p_corrected], self.only_first)
+    }
+
+    /// The sentence with these names in the place of `A` and `B`.
+    #[must_use]
+    pub fn said(&self, a: &str, b: &str) -> Text {
+        let (p, corrected) = (p_value(self.p), p_value(self.p_corrected));
+        let Interval { value, low, high } = self.difference;
+        let said = match self.better {
+            None => {
+                let numbers = format!("{value:+.3}, 95% CI [{low:.3}, {high:.3}], p = {p}");
+                let ja = format!("{value:+.3}（95%CI [{low:.3}, {high:.3}]、p = {p}）");
+                let en = format!("no significant difference between {a} and {b} ({numbers})");
+                Text { en, ja: format!("{a}と{b}の差は{ja}で、有意差なし") }
+            }
+            Some(side) => {
+                let (winner, loser) = if side == Side::B { (b, a) } else { (a, b) };
+                // The difference as the winner sees it.
+                let (value, low, high) =
+                    if side == Side::B { (value, low, high) } else { (-value, -high, -low) };
+                Text {
+                    en: format!(
+                        "{winner} is better than {loser} by {value:+.3} (95% CI [{low:.3}, {high:.3}], p = {p}, corrected {corrected})"
+                    ),
+                    ja: format!(
+                        "{winner}は{loser}より {value:+.3}（95%CI [{low:.3}, {high:.3}]、p = {p}、補正後 {corrected}）"
+                    ),
+                }
+            }
+        };
+        if !self.only_first {
+            return said;
+        }
+        Text {
+            en: format!("on {}: {}; the other tasks stand in the table", self.of, said.en),
+            ja: format!("{}：{}。ほかの評価タスクは表のとおり", self.of, said.ja),
+        }
+    }
 }
 
 /// A p-value as people read it: three decimals, and more for what would be 0.000.

@@ -5,18 +5,22 @@
 //! same digits everywhere. Intervals are 95 %.
 
 mod bootstrap;
+mod fit;
 mod holm;
 mod mcnemar;
 mod paired;
+mod scaling;
 mod standard_error;
 mod stratum;
 mod ties;
 mod wilson;
 
 pub use bootstrap::bootstrap;
+pub use fit::{Curve, Shape};
 pub use holm::holm;
 pub use mcnemar::{McNemar, mcnemar};
 pub use paired::{Paired, paired};
+pub use scaling::{Scaling, loss_scaling, score_scaling};
 pub use standard_error::{bootstrap_standard_error, pooled_standard_error, standard_error};
 pub use stratum::Stratum;
 pub use ties::tie_groups;

@@ -63,7 +63,7 @@ impl<'a> Stratum<'a> {
         }
     }
 
-    fn resampled(&self, random: &mut PythonRandom) -> Option<f64> {
+    pub(super) fn resampled(&self, random: &mut PythonRandom) -> Option<f64> {
         match self {
             Self::Mean(clusters) => {
                 let (mut sum, mut items) = (0.0, 0.0);

@@ -63,7 +63,27 @@ fn what_may_be_chance_is_called_so() {
     assert_eq!(comparison.verdict.better, None);
     // Discordant 5 and 8: exact binomial.
     assert!((comparison.verdict.p - 0.581_054_687_5).abs() < 1e-12, "{:?}", comparison.verdict);
-    assert_eq!(comparison.verdict.text, "no significant difference (p = 0.581)");
+    let text = &comparison.verdict.text;
+    assert!(text.starts_with("no significant difference between A and B (+0.007, 95% CI [-0.0"), "{text}");
+    assert!(text.ends_with(", p = 0.581)"), "{text}");
+    let said = comparison.verdict.said("step 100", "step 200");
+    assert!(
+        said.en.starts_with("no significant difference between step 100 and step 200 (+0.007"),
+        "{said:?}"
+    );
+    assert!(said.ja.starts_with("step 100とstep 200の差は+0.007（95%CI ["), "{said:?}");
+    assert!(said.ja.ends_with("p = 0.581）で、有意差なし"), "{said:?}");
+}
+
+#[test]
+fn a_larger_family_of_tests_corrects_the_sentence() {
+    let found = compared(&records("t", 400, 0, 100), &records("t", 400, 0, 110)).verdict;
+    assert!(found.text.starts_with("B is better than A by +0.025"), "{found:?}");
+    assert!(found.text_ja.starts_with("BはAより +0.025（95%CI ["), "{found:?}");
+    assert!(found.text_ja.ends_with("、補正後 9.8e-4）"), "{found:?}");
+    let larger = found.clone().corrected(0.06);
+    assert_eq!((larger.better, larger.p, larger.p_corrected), (None, found.p, 0.06));
+    assert!(larger.text_ja.ends_with("有意差なし"), "{larger:?}");
 }
 
 #[test]

@@ -6,21 +6,29 @@ use sekisho_bench::compare::{Comparison, Counts, Row, Side, compare, p_value};
 use sekisho_bench::import::{Line, Origin};
 use sekisho_domain::score::Interval;
 use serde::Serialize;
+use serde_json::Value;
 
 use super::tasks;
+use crate::client::{Client, TokenArgs, encode};
 use crate::exit::{ExitStatus, Failed};
 use crate::printer::Printer;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Per-item records of the first model, from `eval --out` or `import --out`
-    #[arg(value_name = "A.jsonl")]
-    a: PathBuf,
-    /// Per-item records of the second model
-    #[arg(value_name = "B.jsonl")]
-    b: PathBuf,
+    /// Per-item records of two models, from `eval --out` or `import --out`; with --server two to six runs (names or ids) or checkpoints, the
+    /// first being the baseline
+    #[arg(value_name = "A.jsonl|ID", num_args = 2..=6, required = true)]
+    sides: Vec<String>,
+    /// URL of a service that knows them as runs or checkpoints
+    #[arg(long, value_name = "URL")]
+    server: Option<String>,
+    /// With --server: which checkpoint stands for a run: tokens (as many as all have reached), last, chosen
+    #[arg(long, value_name = "RULE", requires = "server", value_parser = ["tokens", "last", "chosen"])]
+    align: Option<String>,
+    #[command(flatten)]
+    token: TokenArgs,
     /// Folder with task files of your own: which metrics judge a task, and which is primary
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", conflicts_with = "server")]
     tasks: Option<PathBuf>,
     /// The comparison as JSON on stdout
     #[arg(long)]
@@ -28,7 +36,14 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, printer: &Printer) -> anyhow::Result<ExitStatus> {
-    let (a, b) = (Records::read(&args.a)?, Records::read(&args.b)?);
+    if let Some(server) = &args.server {
+        return on_server(args, server, printer);
+    }
+    let [a, b] = args.sides.as_slice() else {
+        let text = "Two files are compared at a time; runs and checkpoints of a service are named with --server URL.";
+        return Err(Failed::with(ExitStatus::Unexpected, text.to_owned()));
+    };
+    let (a, b) = (Records::read(Path::new(a))?, Records::read(Path::new(b))?);
     let catalog = tasks::catalog(args.tasks.as_ref())?;
     let comparison = compare(&a.records, &b.records, &catalog)
         .map_err(|error| Failed::with(ExitStatus::Conflict, error.to_string()))?;
@@ -43,6 +58,53 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> anyhow::Result<ExitStatus> 
     printer.data(&comparison.verdict.text)?;
     table(&comparison, printer)?;
     Ok(ExitStatus::Ok)
+}
+
+/// Runs or checkpoints of a service: each against the first.
+fn on_server(args: &Args, server: &str, printer: &Printer) -> anyhow::Result<ExitStatus> {
+    let ids: Vec<String> = args.sides.iter().map(|id| encode(id)).collect();
+    let align = args.align.as_ref().map_or_else(String::new, |align| format!("&align={align}"));
+    let client = Client::reading(server, &args.token)?;
+    let found: Value = client.get(&format!("/compare?ids={}{align}", ids.join(",")))?;
+    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let pairs = list(&found["pairs"]);
+    let nothing_shared = pairs.iter().all(|pair| pair["verdict"].is_null());
+    for id in list(&found["unknown"]) {
+        printer.say(&format!("There is no run or checkpoint \"{}\"; the others are compared.", text(&id)));
+    }
+    if args.json {
+        printer.json(&found)?;
+    } else {
+        for column in list(&found["columns"]) {
+            let at = if column["step"].is_null() {
+                "no score yet".to_owned()
+            } else {
+                format!("step {}", column["step"])
+            };
+            printer.say(&format!("{}: {} ({at})", text(&column["id"]), text(&column["run"])));
+        }
+        for pair in &pairs {
+            one_pair(pair, printer)?;
+        }
+    }
+    if nothing_shared {
+        let text = "no two of them have a score under the same settings; evaluate them on the same suite";
+        return Err(Failed::with(ExitStatus::Conflict, text.to_owned()));
+    }
+    Ok(ExitStatus::Ok)
+}
+
+fn one_pair(pair: &Value, printer: &Printer) -> anyhow::Result<()> {
+    let name = |side: &str| pair[side].as_str().unwrap_or_default().to_owned();
+    let (a, b) = (name("a"), name("b"));
+    if pair["verdict"].is_null() {
+        return printer.data(&format!("{a} and {b} have no score under the same settings"));
+    }
+    let comparison: Comparison = serde_json::from_value(pair.clone())?;
+    printer.say(&format!("A: {a}, B: {b}"));
+    printer.data(&comparison.verdict.said(&a, &b).en)?;
+    table(&comparison, printer)
 }
 
 /// `--json`: the comparison, and what A and B are.

@@ -1,8 +1,8 @@
 mod history;
 mod log;
+mod reported;
 mod send;
 mod tail;
-mod reported;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

@@ -5,6 +5,7 @@ mod body;
 mod channels;
 mod checkpoint;
 mod checkpoints;
+mod compare;
 mod corpora;
 mod evaluation;
 mod health;
@@ -59,6 +60,7 @@ pub(crate) fn router() -> Router<App> {
         .route("/checkpoints/{id}/evaluations", get(evaluation::of_checkpoint).post(evaluation::start))
         .route("/evals/{id}", get(evaluation::show))
         .route("/evals/{id}/records", get(records::list))
+        .route("/compare", get(compare::show))
         .route("/releases", get(releases::list).post(releases::propose))
         .route("/releases/{id}", get(release::show))
         .route("/releases/{id}/bundle", get(release_files::bundle))

@@ -6,10 +6,14 @@
 use sekisho_domain::{Language, Tokens};
 
 use super::i18n::Words as _;
+use svg::names;
 
-pub(crate) mod gantt;
 pub(crate) mod bars;
+mod columns;
+pub(crate) mod gantt;
 pub(crate) mod lineage;
+pub(crate) mod paint;
+mod panels;
 pub(crate) mod radar;
 pub(crate) mod scatter;
 mod series;
@@ -17,6 +21,8 @@ mod small;
 mod svg;
 mod ticks;
 
+pub(crate) use columns::{Bar, Bars};
+pub(crate) use panels::Panels;
 pub(crate) use series::{half_life, smoothed, thinned};
 pub(crate) use small::{sparkline, stack, whisker};
 pub(crate) use ticks::{Numbers, Scale};
@@ -79,6 +85,10 @@ pub(crate) enum Look {
     Line,
     /// Points, joined by a line, with their intervals.
     Points,
+    /// The intervals of its points as one area.
+    Band,
+    /// The part of the horizontal axis between its first and its last point; the first one's note is its name.
+    Region,
 }
 
 /// One series.
@@ -88,7 +98,7 @@ pub(crate) struct Series {
     pub(crate) name: String,
     /// How it is drawn.
     pub(crate) look: Look,
-    /// Which of the palette's eight colours, dashes and markers.
+    /// Which of the palette's eight colours, dashes and markers; or a number of `paint`.
     pub(crate) palette: usize,
     /// Points by ascending x.
     pub(crate) points: Vec<Point>,

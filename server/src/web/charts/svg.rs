@@ -1,21 +1,22 @@
-mod names;
+mod bands;
+pub(super) mod names;
 
 use std::fmt::Write as _;
 
 use super::ticks::{Tick, readable, rounded, ticks};
-use super::{Chart, Look, Point, Scale, Series, Size};
+use super::{Chart, Look, Point, Scale, Series, Size, paint};
 
 /// Where values lie on the paper.
-struct Mapping {
-    scale: Scale,
-    low: f64,
-    high: f64,
-    from: f64,
-    to: f64,
+pub(super) struct Mapping {
+    pub(super) scale: Scale,
+    pub(super) low: f64,
+    pub(super) high: f64,
+    pub(super) from: f64,
+    pub(super) to: f64,
 }
 
 impl Mapping {
-    fn px(&self, value: f64) -> f64 {
+    pub(super) fn px(&self, value: f64) -> f64 {
         let (low, high) = (self.scale.position(self.low), self.scale.position(self.high));
         let share = (self.scale.position(value) - low) / (high - low);
         self.from + share * (self.to - self.from)
@@ -23,17 +24,17 @@ impl Mapping {
 }
 
 /// The paper: its size and the frame that the data lie in.
-struct Paper {
-    width: f64,
-    height: f64,
-    left: f64,
-    right: f64,
-    top: f64,
-    bottom: f64,
+pub(super) struct Paper {
+    pub(super) width: f64,
+    pub(super) height: f64,
+    pub(super) left: f64,
+    pub(super) right: f64,
+    pub(super) top: f64,
+    pub(super) bottom: f64,
 }
 
 /// Height of a letter.
-const LETTER: f64 = 12.0;
+pub(super) const LETTER: f64 = 12.0;
 /// Room for the numbers of the vertical axis.
 const LEFT: f64 = 46.0;
 
@@ -54,34 +55,29 @@ pub(super) fn draw(chart: &Chart, size: Size) -> String {
     out
 }
 
-/// The style of a drawing that stands alone: what `static/app.css` says of charts in the light theme, for what such a drawing holds.
-const STYLE: &str = "\
-text { font: 12px system-ui, 'Noto Sans JP', sans-serif; fill: #5b6067; } .num { font-size: 11px; font-variant-numeric: tabular-nums; } \
-.ground { fill: #ffffff; } .grid { stroke: #eceae3; fill: none; } .axis { stroke: #5b6067; fill: none; opacity: .7; } \
-.series { color: #27478a; } .line { stroke: #27478a; fill: none; stroke-width: 1.7; stroke-linejoin: round; } \
-.bar { stroke: #27478a; fill: none; stroke-width: 1.2; opacity: .75; } .mark { fill: #27478a; }";
-
-/// One series without a name, as wide as a page, as a file.
+/// As wide as a page, as a file.
 pub(super) fn draw_alone(chart: &Chart) -> String {
-    let paper = paper(chart, Size::Wide, true);
-    let Paper { width, height, .. } = paper;
-    let mut out = String::with_capacity(16_384);
-    let label: String = chart.label.chars().filter(|c| !c.is_control()).collect();
-    put(
-        &mut out,
-        format_args!(
-            r#"<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}" role="img" aria-label="{}">"#,
-            escape(&label)
-        ),
-    );
-    put(&mut out, format_args!("<style>{STYLE}</style>"));
-    put(&mut out, format_args!(r#"<rect class="ground" width="{width}" height="{height}"/>"#));
-    draw_on(&mut out, chart, Size::Wide, &paper, true);
-    out.push_str("</svg>\n");
-    out
+    let names_at_ends = names::fit_at_ends(chart);
+    let paper = paper(chart, Size::Wide, names_at_ends);
+    let mut body = String::with_capacity(16_384);
+    draw_on(&mut body, chart, Size::Wide, &paper, names_at_ends);
+    alone(&chart.label, paper.width, paper.height, &body)
 }
 
-fn draw_on(out: &mut String, chart: &Chart, size: Size, paper: &Paper, names_at_ends: bool) {
+/// A drawing as a file: with its colours, and a light ground of its own.
+pub(super) fn alone(label: &str, width: f64, height: f64, body: &str) -> String {
+    let label: String = label.chars().filter(|c| !c.is_control()).collect();
+    let (label, style) = (escape(&label), paint::style());
+    format!(
+        r#"<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}" role="img" aria-label="{label}">
+<style>{style}</style>
+<rect class="ground" width="{width}" height="{height}"/>
+{body}</svg>
+"#
+    )
+}
+
+pub(super) fn draw_on(out: &mut String, chart: &Chart, size: Size, paper: &Paper, names_at_ends: bool) {
     let (many_x, many_y) = match size {
         Size::Wide => (8, 6),
         Size::Narrow => (5, 5),
@@ -98,7 +94,9 @@ fn draw_on(out: &mut String, chart: &Chart, size: Size, paper: &Paper, names_at_
     references(out, chart, paper, &y);
     flags(out, chart, paper, &x);
     for series in &chart.series {
-        draw_series(out, series, &x, &y);
+        if !bands::draw(out, series, paper, &x, &y) {
+            draw_series(out, series, &x, &y);
+        }
     }
     // Above the points, on a ground of their own.
     names::of_references(out, chart, paper, &y);
@@ -109,7 +107,7 @@ fn draw_on(out: &mut String, chart: &Chart, size: Size, paper: &Paper, names_at_
     }
 }
 
-fn paper(chart: &Chart, size: Size, names_at_ends: bool) -> Paper {
+pub(super) fn paper(chart: &Chart, size: Size, names_at_ends: bool) -> Paper {
     let (width, height) = match size {
         Size::Wide => (680.0, 320.0),
         Size::Narrow => (360.0, 270.0),
@@ -124,14 +122,14 @@ fn paper(chart: &Chart, size: Size, names_at_ends: bool) -> Paper {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Direction {
+pub(super) enum Direction {
     X,
     Y,
 }
 
 /// The range of all that is drawn, and of the axis's own range where it has one: a value that lay outside would be drawn where it is
 /// not. Never empty.
-fn extent(chart: &Chart, direction: Direction) -> (f64, f64) {
+pub(super) fn extent(chart: &Chart, direction: Direction) -> (f64, f64) {
     let axis = if direction == Direction::X { &chart.x } else { &chart.y };
     let points = chart.series.iter().flat_map(|s| &s.points);
     let mut values: Vec<f64> = match direction {
@@ -223,9 +221,8 @@ fn flags(out: &mut String, chart: &Chart, paper: &Paper, x: &Mapping) {
 fn draw_series(out: &mut String, series: &Series, x: &Mapping, y: &Mapping) {
     let shown: Vec<&Point> =
         series.points.iter().filter(|p| x.scale.holds(p.x) && y.scale.holds(p.y)).collect();
-    let palette = series.palette % 8 + 1;
     let class = if series.look == Look::Faint { "faint" } else { "line" };
-    put(out, format_args!(r#"<g class="series p{palette}">"#));
+    put(out, format_args!(r#"<g class="series {}">"#, paint::class(series.palette)));
     let joined: Vec<&Point> = shown.iter().copied().filter(|point| !point.hollow).collect();
     for part in joined.chunk_by(|a, b| a.group == b.group).filter(|part| part.len() > 1) {
         let _ = write!(out, r#"<path class="{class}" d=""#);
@@ -264,7 +261,7 @@ fn draw_point(out: &mut String, point: &Point, palette: usize, x: &Mapping, y: &
 
 /// Circle, square, triangle, diamond: told apart without colour.
 fn marker(palette: usize, x: f64, y: f64, class: &str) -> String {
-    match palette % 4 {
+    match paint::marker(palette) {
         0 => format!(r#"<circle class="{class}" cx="{x:.1}" cy="{y:.1}" r="3.5"/>"#),
         1 => format!(r#"<rect class="{class}" x="{:.1}" y="{:.1}" width="6" height="6"/>"#, x - 3.0, y - 3.0),
         2 => format!(r#"<path class="{class}" d="M{x:.1} {:.1}l4 7h-8z"/>"#, y - 4.5),
@@ -292,7 +289,7 @@ pub(super) fn shortened(text: &str, room: f64) -> String {
     short + "…"
 }
 
-fn put(out: &mut String, line: std::fmt::Arguments<'_>) {
+pub(super) fn put(out: &mut String, line: std::fmt::Arguments<'_>) {
     let _ = out.write_fmt(line);
     out.push('\n');
 }

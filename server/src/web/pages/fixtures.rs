@@ -1,5 +1,6 @@
 //! The running example of the pages' tests: run `v4-8b-exp2` and a few rows beside it.
 
+mod compare;
 mod corpora;
 mod queue;
 mod release;
@@ -16,6 +17,7 @@ use sekisho_store::User;
 
 use crate::web::frame::{Frame, Theme};
 
+pub(super) use compare::compare_facts;
 pub(super) use corpora::{mix_column, mixes, subsets};
 pub(super) use queue::counts;
 pub(crate) use release::release;

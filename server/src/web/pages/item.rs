@@ -117,8 +117,8 @@ pub(super) fn view(frame: &Frame, record: &Record, metric: &str, text: Result<&I
     let text = text.and_then(|item| Some(item).filter(same).ok_or(NoText::DataChanged));
     let contexts = text.map_or(&[][..], |item| item.request.contexts());
     // With a context of its own for every choice the choices show them.
-    let prompt = if let [prompt] = contexts { prompt.as_str() } else { "" };
-    let (before, question) = folded(prompt);
+    let prompt = if let [prompt] = contexts { readable(prompt) } else { String::new() };
+    let (before, question) = folded(&prompt);
     ItemView {
         number: record.item,
         outcome: Outcome::of(record, metric),
@@ -176,11 +176,29 @@ fn visible(text: &str) -> String {
         match c {
             '\n' => out.push_str("⏎\n"),
             '\t' => out.push('⇥'),
-            c if c.is_control() => out.push_str(&format!("\\u{{{:x}}}", u32::from(c))),
-            c => out.push(c),
+            c => push_seen(&mut out, c),
         }
     }
     out
+}
+
+/// A text that is laid out as it is, with what would not be seen made visible.
+fn readable(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if matches!(c, '\n' | '\t') { out.push(c) } else { push_seen(&mut out, c) }
+    }
+    out
+}
+
+/// Control characters, and those that turn the direction of what stands behind them (Unicode Annex 9, explicit formatting), as their
+/// numbers: a text could otherwise look like another, and move what stands beside it.
+fn push_seen(out: &mut String, c: char) {
+    if c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') {
+        out.push_str(&format!("\\u{{{:x}}}", u32::from(c)));
+    } else {
+        out.push(c);
+    }
 }
 
 /// A gold or a prediction: a text, or the text of a choice after its letter.
@@ -189,7 +207,7 @@ fn value_text(value: &serde_json::Value, item: Option<&Item>) -> String {
     match (value, index, item.map(|item| &item.gold)) {
         (serde_json::Value::String(text), ..) => visible(text),
         (_, Some(i), Some(Gold::Choice { texts, .. })) => {
-            format!("{} {}", letter(i), texts.get(i).map_or("", |text| text.as_str()))
+            format!("{} {}", letter(i), texts.get(i).map(|text| readable(text)).unwrap_or_default())
         }
         (_, Some(i), _) => letter(i),
         (other, ..) => other.to_string(),
@@ -215,7 +233,7 @@ fn choices(record: &Record, item: Option<&Item>) -> Vec<ChoiceRow> {
     let pair =
         |i: usize| pairs.get(i).map(|(context, continuation)| (visible(context), visible(continuation)));
     let text = |i: usize| match texts.get(i) {
-        Some(text) if pairs.is_empty() => format!("{} {text}", letter(i)),
+        Some(text) if pairs.is_empty() => format!("{} {}", letter(i), readable(text)),
         _ => letter(i),
     };
     let is = |value: &serde_json::Value, i: usize| value.as_u64() == Some(i as u64);
@@ -241,6 +259,18 @@ mod tests {
     #[test]
     fn line_ends_and_control_characters_are_seen() {
         assert_eq!(visible("答え\n\t<b>\u{1b}"), "答え⏎\n⇥<b>\\u{1b}");
+        assert_eq!(readable("問\n\t\u{1b}"), "問\n\t\\u{1b}");
+    }
+
+    #[test]
+    fn no_text_turns_the_direction_of_what_stands_beside_it() {
+        let turning = ('\u{202a}'..='\u{202e}').chain('\u{2066}'..='\u{2069}');
+        for c in turning {
+            let shown = format!("a\\u{{{:x}}}b", u32::from(c));
+            assert_eq!([visible(&format!("a{c}b")), readable(&format!("a{c}b"))], [shown.clone(), shown]);
+        }
+        // Letters of such scripts have their direction by themselves.
+        assert_eq!(visible("مرحبا"), "مرحبا");
     }
 
     #[test]

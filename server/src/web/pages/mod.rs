@@ -4,6 +4,8 @@ pub(crate) mod audit;
 pub(crate) mod channel;
 pub(crate) mod channels;
 pub(crate) mod checkpoint;
+pub(crate) mod compare;
+pub(crate) mod compare_samples;
 pub(crate) mod corpora;
 pub(crate) mod corpus;
 mod curve_rows;
@@ -32,6 +34,10 @@ pub(crate) mod webhooks;
 mod axis;
 
 mod card;
+mod compare_curves;
+mod compare_figures;
+mod compare_scaling;
+mod compare_table;
 mod corpora_mix;
 mod findings;
 mod item;
@@ -72,6 +78,8 @@ mod tests {
             channel::samples(frame),
             channels::samples(frame),
             checkpoint::samples(frame),
+            compare::samples(frame),
+            compare_samples::samples(frame),
             corpora::samples(frame),
             corpus::samples(frame),
             error::samples(frame),

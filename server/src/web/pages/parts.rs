@@ -210,6 +210,8 @@ pub(super) struct Figure {
     pub(super) note: String,
     /// Where all rows are, when the table has only some.
     pub(super) csv: Option<String>,
+    /// Where the drawing is as a file; then the table is offered beside it.
+    pub(super) svg: Option<String>,
 }
 
 impl HtmlSafe for Figure {}
@@ -230,6 +232,7 @@ impl Figure {
             rows: Vec::new(),
             note: String::new(),
             csv: None,
+            svg: None,
         }
     }
 
@@ -249,6 +252,15 @@ pub(super) fn quoted(text: &str) -> String {
 pub(super) fn csv(head: &[&str], rows: impl Iterator<Item = Vec<String>>) -> Response {
     let line = |fields: &Vec<String>| fields.iter().map(|field| quoted(field)).collect::<Vec<_>>().join(",");
     let lines: Vec<String> = std::iter::once(head.join(",")).chain(rows.map(|row| line(&row))).collect();
+    let kind = [(header::CONTENT_TYPE, "text/csv; charset=utf-8")];
+    (kind, lines.join("\n") + "\n").into_response()
+}
+
+/// The same of numbers, where a leading minus is one: nothing else in it begins with a sign.
+pub(super) fn numbers_csv(head: &[&str], rows: impl Iterator<Item = Vec<String>>) -> Response {
+    let field = |text: &String| if text.parse::<f64>().is_ok() { text.clone() } else { quoted(text) };
+    let lines = rows.map(|row| row.iter().map(field).collect::<Vec<_>>().join(","));
+    let lines: Vec<String> = std::iter::once(head.join(",")).chain(lines).collect();
     let kind = [(header::CONTENT_TYPE, "text/csv; charset=utf-8")];
     (kind, lines.join("\n") + "\n").into_response()
 }

@@ -194,7 +194,7 @@ impl Curves<'_> {
 }
 
 /// Numbers neighbours: the same as the one before where its key is, another where it is not. Without a key it stays with those before.
-fn groups<K: PartialEq>(keys: impl Iterator<Item = Option<K>>) -> Vec<usize> {
+pub(super) fn groups<K: PartialEq>(keys: impl Iterator<Item = Option<K>>) -> Vec<usize> {
     let (mut group, mut last) = (0, None);
     keys.map(|key| {
         if let Some(key) = key {

@@ -94,7 +94,7 @@ pub(crate) async fn show(
 
 /// The primary metric as the score has it; before the task is finished as its definition says. Without either nothing can be said
 /// to be right or wrong.
-async fn metric(
+pub(super) async fn metric(
     app: &App,
     evaluation: &Evaluation,
     row: &WorkRow,
@@ -107,7 +107,7 @@ async fn metric(
 }
 
 /// The items of the task. Text whose licence forbids handing it on is for members only.
-async fn texts(
+pub(super) async fn texts(
     app: &App,
     frame: &Frame,
     definition: Option<&TaskDefinition>,
@@ -181,7 +181,7 @@ fn empty_reason(frame: &Frame, row: &WorkRow, no_records: bool) -> (&'static str
     (frame.t(if no_records { of_state } else { "samples.empty" }), !no_records)
 }
 
-fn title(frame: &Frame, definition: &TaskDefinition) -> String {
+pub(super) fn title(frame: &Frame, definition: &TaskDefinition) -> String {
     match frame.lang {
         Language::Ja => definition.title_ja.clone(),
         Language::En => definition.title_en.clone(),

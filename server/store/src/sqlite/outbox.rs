@@ -71,7 +71,8 @@ pub(super) async fn of_event(
     };
     let mut detail = json!({ "event": event.id, "step": event.step, "note": event.note, "down": down });
     if let Some(seen) = &event.seen {
-        (detail["from"], detail["to"], detail["sigma"]) = (json!(seen.from), json!(seen.to), json!(seen.sigma));
+        (detail["from"], detail["to"], detail["sigma"]) =
+            (json!(seen.from), json!(seen.to), json!(seen.sigma));
     }
     if kind == EventType::RunStalled {
         (detail["minutes"], detail["host"]) = silence(connection, id, now).await?;

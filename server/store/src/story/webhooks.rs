@@ -90,7 +90,10 @@ pub(crate) async fn what_happens_is_noted(store: &dyn Store) {
     let spike = &store.happened(EventType::RunSpike, at(0), 9).await.expect("spikes")[0];
     assert_eq!(
         (spike.subject.as_str(), &spike.detail),
-        (&*first.id.to_string(), &json!({ "event": id::<EventId>(70), "step": 3, "note": "z", "down": 60.0 }))
+        (
+            &*first.id.to_string(),
+            &json!({ "event": id::<EventId>(70), "step": 3, "note": "z", "down": 60.0 })
+        )
     );
     assert_eq!(store.happened(EventType::RunSpike, at(66), 9).await.expect("later"), Vec::<Happening>::new());
     told(store).await;

@@ -102,7 +102,10 @@ fn nanotrons_rounded_numbers_are_reckoned_where_they_can_be() {
     let (mut reader, rows) = log("nanotron.log", None);
     assert_eq!(reader.trainer(), Some(Trainer::Nanotron));
     let read: Vec<_> = rows.iter().map(|row| (row.step, row.tokens, row.metrics["seconds"])).collect();
-    assert_eq!(read, [(1, Some(512), 4.71), (3, Some(1536), 11.8 / 1000.0), (5, Some(2560), 8790.0 / 1000.0)]);
+    assert_eq!(
+        read,
+        [(1, Some(512), 4.71), (3, Some(1536), 11.8 / 1000.0), (5, Some(2560), 8790.0 / 1000.0)]
+    );
     assert_eq!(rows[2].metrics["loss"], 2.04);
     assert!(!rows[2].metrics.contains_key("eta") && reader.marks().is_empty());
     let text = String::from_utf8(fixture("nanotron.log")).expect("UTF-8");

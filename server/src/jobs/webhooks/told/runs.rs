@@ -47,7 +47,8 @@ async fn planned(app: &App, run: &Run, happening: &Happening) -> Result<Value, W
         EventType::RunStarted => detail["planned_end"] = json!(plan.and_then(|plan| plan.end)),
         EventType::RunProgress => {
             let outlook = plans::outlook(app, run, plan.as_ref()).await?;
-            let day = |at: sekisho_domain::Timestamp| at.to_jiff().to_zoned(jiff::tz::TimeZone::system()).date();
+            let day =
+                |at: sekisho_domain::Timestamp| at.to_jiff().to_zoned(jiff::tz::TimeZone::system()).date();
             detail["forecast"] = json!(outlook.forecast_end.map(day));
         }
         EventType::RunFinished => {

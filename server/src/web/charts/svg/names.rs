@@ -1,13 +1,13 @@
 //! The names in a chart: at the ends of the lines where they fit there, below the chart otherwise, and those of the horizontal lines.
 
-use super::{LEFT, LETTER, Mapping, Paper, escape, put, text_width};
+use super::{LEFT, LETTER, Mapping, Paper, escape, paint, put, text_width};
 use crate::web::charts::{Chart, Look, Series};
 
 /// Longest name that stands beside the end of its line. Where one is longer, all stand below the chart: none is ever cut.
 const LONGEST_AT_END: f64 = 150.0;
 
 /// Whether every name fits beside the end of its line.
-pub(super) fn fit_at_ends(chart: &Chart) -> bool {
+pub(in crate::web::charts) fn fit_at_ends(chart: &Chart) -> bool {
     longest(chart) <= LONGEST_AT_END
 }
 
@@ -50,7 +50,7 @@ pub(super) fn at_ends(out: &mut String, chart: &Chart, paper: &Paper, x: &Mappin
     for (at, from, series) in ends {
         let to = at.max(free);
         free = to + 15.0;
-        let palette = series.palette % 8 + 1;
+        let palette = paint::class(series.palette);
         let text_x = paper.right + 14.0;
         put(
             out,
@@ -63,7 +63,7 @@ pub(super) fn at_ends(out: &mut String, chart: &Chart, paper: &Paper, x: &Mappin
         put(
             out,
             format_args!(
-                r#"<text class="name p{palette}" x="{text_x:.1}" y="{:.1}">{}</text>"#,
+                r#"<text class="name {palette}" x="{text_x:.1}" y="{:.1}">{}</text>"#,
                 to + 4.0,
                 escape(&series.name)
             ),
@@ -75,19 +75,19 @@ pub(super) fn at_ends(out: &mut String, chart: &Chart, paper: &Paper, x: &Mappin
 pub(super) fn below(out: &mut String, chart: &Chart, paper: &Paper) {
     for (x, row, series) in places(chart, paper.width) {
         let y = paper.bottom + 54.0 + 17.0 * row as f64;
-        let palette = series.palette % 8 + 1;
+        let palette = paint::class(series.palette);
         let class = if series.look == Look::Faint { "faint" } else { "line" };
         put(
             out,
             format_args!(
-                r#"<g class="series p{palette}"><path class="{class}" d="M{x:.1} {:.1}h20"/></g>"#,
+                r#"<g class="series {palette}"><path class="{class}" d="M{x:.1} {:.1}h20"/></g>"#,
                 y - 4.0
             ),
         );
         put(
             out,
             format_args!(
-                r#"<text class="name p{palette}" x="{:.1}" y="{y:.1}">{}</text>"#,
+                r#"<text class="name {palette}" x="{:.1}" y="{y:.1}">{}</text>"#,
                 x + 25.0,
                 escape(&series.name)
             ),
@@ -95,11 +95,23 @@ pub(super) fn below(out: &mut String, chart: &Chart, paper: &Paper) {
     }
 }
 
+/// The named series in the order of their line ends from the top, as they are seen; those of one line stay together.
+fn by_line_end(chart: &Chart) -> Vec<&Series> {
+    let end = |series: &Series| {
+        let of_line = chart.series.iter().filter(|s| s.palette == series.palette);
+        let last = of_line.filter_map(|s| s.points.iter().rfind(|p| p.y.is_finite())).map(|p| p.y);
+        last.reduce(f64::max).unwrap_or(f64::NEG_INFINITY)
+    };
+    let mut named: Vec<&Series> = chart.series.iter().filter(|s| !s.name.is_empty()).collect();
+    named.sort_by(|a, b| end(b).total_cmp(&end(a)));
+    named
+}
+
 /// Where each name below the chart begins: x and row, as many in a row as fit.
 pub(super) fn places(chart: &Chart, width: f64) -> Vec<(f64, usize, &Series)> {
     let (mut x, mut row) = (LEFT, 0);
     let mut places = Vec::new();
-    for series in chart.series.iter().filter(|s| !s.name.is_empty()) {
+    for series in by_line_end(chart) {
         let own = 26.0 + text_width(&series.name);
         if x > LEFT && x + own > width {
             (x, row) = (LEFT, row + 1);
