@@ -1,6 +1,7 @@
 //! `/leaderboard.json` and `/leaderboard.csv`: the rows of the page in their order, with every digit.
 
 use sekisho_domain::evaluation::TaskRun;
+use sekisho_domain::lineage::InputStage;
 use sekisho_domain::{Sha256, Timestamp};
 use serde::Serialize;
 
@@ -100,7 +101,7 @@ fn row_view(board: &Board, row: &Row, scale: &dyn Fn(&TaskRun) -> f64) -> RowVie
         tasks_done: row.mean.map_or(0, |mean| mean.done),
         tasks: row.mean.map_or(board.columns.len(), |mean| mean.of),
         active_parameters: facts.active,
-        stage: facts.stage.map(|stage| stage.as_str()),
+        stage: facts.stage.map(InputStage::as_str),
         source,
         updated: facts.day,
         pinned: row.is_pinned,

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use sekisho_domain::lineage::InputStage;
+
 use super::super::parts::{self, Choice};
 use super::asked::{Asked, Filter};
 use super::board::Board;
@@ -24,7 +26,7 @@ impl Offered {
         Self {
             families: facts().filter_map(|facts| facts.family.clone()).collect(),
             licenses: facts().filter_map(|facts| facts.license.clone()).collect(),
-            stages: facts().filter_map(|facts| facts.stage).map(|stage| stage.as_str()).collect(),
+            stages: facts().filter_map(|facts| facts.stage).map(InputStage::as_str).collect(),
             has_reported: board.lines.iter().any(super::board::Line::is_reported),
         }
     }
