@@ -95,11 +95,7 @@ mod tests {
             step: Step(step),
             tokens: Tokens(step * 100),
             loss: Some(loss),
-            ce: None,
-            z_loss: None,
-            lr: None,
-            grad_norm: None,
-            seconds: None,
+            ..MetricRow::default()
         };
         let rows: Vec<MetricRow> =
             (1..=2000).map(|step| row(step, if step > 1000 { 1.0 } else { 3.0 })).collect();

@@ -26,6 +26,14 @@ impl Against {
     /// All, in the order in which they are offered.
     pub(super) const ALL: [Self; 5] = [Self::TokensLog, Self::Tokens, Self::Steps, Self::Flops, Self::Hours];
 
+    /// Those on which several runs can lie together: they need nothing but a step and its tokens.
+    pub(super) const SHARED: [Self; 3] = [Self::TokensLog, Self::Tokens, Self::Steps];
+
+    /// Where a step or a checkpoint lies on an axis that runs share.
+    pub(super) fn shared_x(self, step: Step, tokens: Tokens) -> f64 {
+        Ground::default().x(self, step, tokens)
+    }
+
     /// For URLs.
     pub(super) const fn code(self) -> &'static str {
         match self {

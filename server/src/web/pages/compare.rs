@@ -245,13 +245,13 @@ fn against(frame: &Frame, facts: &Facts) -> Against {
     };
     match frame.param("x") {
         None if !facts.runs.is_empty() && facts.runs.iter().all(goes_on) => Against::Tokens,
-        asked => Against::of(asked),
+        asked => Some(Against::of(asked)).filter(|axis| Against::SHARED.contains(axis)).unwrap_or_default(),
     }
 }
 
 fn axes(frame: &Frame, tab: Tab, facts: &Facts) -> Vec<Choice> {
     let current = against(frame, facts);
-    let offered = Against::ALL.into_iter().filter(|axis| tab == Tab::Curves || *axis != Against::Steps);
+    let offered = Against::SHARED.into_iter().filter(|axis| tab == Tab::Curves || *axis != Against::Steps);
     let choice = |axis: Against| Choice {
         label: axis.label(frame.lang).to_owned(),
         href: frame.with("x", axis.code()),

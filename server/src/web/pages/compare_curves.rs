@@ -120,7 +120,7 @@ impl Curves<'_> {
         let values: Vec<(&str, &dyn Display)> =
             ["tokens", "score", "interval", "n", "tasks"].into_iter().zip(values).collect();
         Point {
-            x: self.against.x(scored.checkpoint.step, scored.checkpoint.tokens),
+            x: self.against.shared_x(scored.checkpoint.step, scored.checkpoint.tokens),
             y: mean.value,
             interval: mean.interval,
             hollow: !mean.is_complete(),
@@ -299,7 +299,7 @@ impl Curves<'_> {
         let number = x.round().max(0.0) as u64;
         match self.against {
             Against::Steps => format::count(number),
-            Against::Tokens | Against::TokensLog => format::short(number),
+            _ => format::short(number),
         }
     }
 }
@@ -309,8 +309,9 @@ fn axis(title: &str, numbers: Numbers) -> Axis {
 }
 
 fn points_of(facts: &RunFacts, against: Against, value: fn(&MetricRow) -> Option<f64>) -> Vec<(f64, f64)> {
-    let point =
-        |row: &MetricRow| Some((against.x(row.step, row.tokens), value(row).filter(|v| v.is_finite())?));
+    let point = |row: &MetricRow| {
+        Some((against.shared_x(row.step, row.tokens), value(row).filter(|v| v.is_finite())?))
+    };
     facts.rows.iter().filter_map(point).collect()
 }
 

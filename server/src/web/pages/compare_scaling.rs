@@ -114,8 +114,8 @@ pub(super) fn figures(frame: &Frame, runs: &[RunScaling], against: Against, more
     let scores = Figures { frame, against, more, shape: Shape::Logarithm };
     let losses = Figures { shape: Shape::Power, ..scores };
     vec![
-        scores.figure("scaling", runs.iter().map(|run| (run, &run.scores)).collect()),
-        losses.figure("loss-scaling", runs.iter().map(|run| (run, &run.losses)).collect()),
+        scores.figure("scaling", &runs.iter().map(|run| (run, &run.scores)).collect::<Vec<_>>()),
+        losses.figure("loss-scaling", &runs.iter().map(|run| (run, &run.losses)).collect::<Vec<_>>()),
     ]
 }
 
@@ -136,7 +136,7 @@ impl Figures<'_> {
         self.shape == Shape::Logarithm
     }
 
-    fn figure(&self, id: &str, runs: Vec<(&RunScaling, &Fitted)>) -> Drawn {
+    fn figure(&self, id: &str, runs: &[(&RunScaling, &Fitted)]) -> Drawn {
         let lang = self.lang();
         let furthest =
             runs.iter().filter_map(|(_, fitted)| fitted.at.last()).fold(1.0_f64, |far, at| far.max(*at));

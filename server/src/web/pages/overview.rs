@@ -102,7 +102,7 @@ fn alert(frame: &Frame, run: &Run, event: &KeptEvent) -> Waiting {
     Waiting {
         href: format!("/runs/{}/events/{}", run.name, event.id),
         what: format!("{} · {at} · {}", run.name, frame.t(&format!("event_kind.{}", event.kind))),
-        why: frame.t("overview.confirm_event"),
+        why: frame.t("overview.confirm_event").to_owned(),
         when: frame.when(event.at),
     }
 }

@@ -149,8 +149,9 @@ pub(crate) async fn messages_are_sent(store: &dyn Store) {
     let all: Vec<Message> = (1..=5).map(|n| message(n, 1, u64::from(n))).chain([message(6, 2, 1)]).collect();
     store.add_run(&run(1)).await.expect("run");
     for step in [1, 2] {
+        let new = id(80 + u32::try_from(step).expect("small"));
         let event = RunEvent { kind: EventKind::Spike, step: Step(step), note: String::new(), at: None };
-        store.add_event(id(1), &event, at(5)).await.expect("event");
+        store.add_event(id(1), new, &event, "mori", at(5)).await.expect("event");
     }
     let last = store.happenings(9).await.expect("happenings").last().expect("some").seq;
     store.fan_out(last, &all, &follows, at(10)).await.expect("fan out");

@@ -30,7 +30,7 @@ pub(crate) fn read(line: &str) -> Option<Said> {
             "number of skipped iterations" => metrics.push(("skipped_iterations".to_owned(), value)),
             "number of nan iterations" => metrics.push(("nan_iterations".to_owned(), value)),
             "throughput per GPU (TFLOP/s/GPU)" | "TFLOPs" => {
-                metrics.push(("tflops_per_gpu".to_owned(), value))
+                metrics.push(("tflops_per_gpu".to_owned(), value));
             }
             _ => metrics.push((name.to_owned(), value)),
         }

@@ -78,7 +78,7 @@ fn single(tensor: &[u8]) -> Option<f64> {
             (4, Value::Bytes(bytes)) => content = bytes,
             (5, Value::Fixed32(bytes)) => listed = Some(f64::from(f32::from_le_bytes(bytes))),
             (5, Value::Bytes(bytes)) => {
-                listed = bytes.try_into().ok().map(|b| f64::from(f32::from_le_bytes(b)))
+                listed = bytes.try_into().ok().map(|b| f64::from(f32::from_le_bytes(b)));
             }
             (6, Value::Fixed64(bytes)) => listed = Some(f64::from_le_bytes(bytes)),
             (6, Value::Bytes(bytes)) => listed = bytes.try_into().ok().map(f64::from_le_bytes),
