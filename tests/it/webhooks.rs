@@ -213,7 +213,7 @@ fn a_kill_between_the_change_and_its_message_loses_nothing_and_changes_no_id() {
     service.kill9();
     service.restart();
     let received = receiver.wait_for(22);
-    let mut ids: Vec<&str> = received.iter().map(tests::receiver::Received::id).collect();
+    let mut ids: Vec<&str> = received.iter().map(Received::id).collect();
     assert!(
         ids[2..].contains(&hanging[0].id()) && ids[2..].contains(&hanging[1].id()),
         "sent again as they were"
