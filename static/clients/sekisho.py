@@ -18,6 +18,7 @@ import atexit
 import json
 import math
 import os
+import platform
 import queue
 import random
 import re
@@ -146,7 +147,6 @@ class Run:
         self._lock = threading.Lock()
         self._warned = set()
         self._names = {}
-        self._loss_is_bad = False
         self._pid = os.getpid()
         if self.disabled:
             return
@@ -252,12 +252,8 @@ class Run:
         for name, value in values.items():
             if name in ("step", "tokens"):
                 continue
-            if math.isfinite(value):
-                row[name] = value
-            elif name == "loss" and not self._loss_is_bad:
-                self._put({"event": {"kind": "note", "step": row["step"], "note": "the loss is %r" % value}})
-        if "loss" in values:
-            self._loss_is_bad = not math.isfinite(values["loss"])
+            # JSON has no number for the others; the service reads these words, and notices.
+            row[name] = value if math.isfinite(value) else "NaN" if value != value else "Infinity" if value > 0 else "-Infinity"
         return row
 
     def alert(self, title, text="", level=None, wait_duration=None):
@@ -648,7 +644,7 @@ def _send_entries(client, spool, entries):
     path = "/runs/" + urllib.parse.quote(spool.head["register"]["name"])
     rows = [entry["row"] for entry in entries if "row" in entry]
     if rows:
-        batch = {"seq": spool.state["seq"], "writer": spool.state["writer"], "rows": rows}
+        batch = {"seq": spool.state["seq"], "writer": spool.state["writer"], "host": platform.node()[:100], "rows": rows}
         if spool.state.get("waits"):
             batch["follows"] = spool.state["follows"]
         client.call("POST", path + "/metrics", batch)

@@ -227,8 +227,8 @@ run.log({"loss": 2.0, "tokens": 1}); run.log({"loss": float("nan"), "tokens": 2}
 raise RuntimeError("out of memory")
 """, server.server_port, "crash"), status=1)
     events = [(event["kind"], event["step"]) for event in get("/runs/crash/events")]
-    assert get("/runs/crash")["state"] == "failed" and ("note", 2) in events and ("note", 3) not in events, events
-    assert [row["loss"] for row in get("/runs/crash/metrics")] == [2.0, None, None]
+    assert get("/runs/crash")["state"] == "failed" and ("not_finite", 2) in events and ("not_finite", 3) not in events, events
+    assert [row["loss"] for row in get("/runs/crash/metrics")] == [2.0, "NaN", "NaN"]
     stop(server)
 
 

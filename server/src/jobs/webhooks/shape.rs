@@ -140,7 +140,7 @@ mod tests {
         assert_eq!(
             of(PayloadFormat::Standard, MessageLanguage::Both),
             json!({
-                "type": "run.failed", "timestamp": "2026-11-18T10:26:40Z",
+                "type": "run.failed", "timestamp": "2026-11-18T11:06:40Z",
                 "data": {
                     "step": 7, "project": "v4",
                     "links": { "page": "https://sekisho.example/runs/v4", "api": "https://sekisho.example/api/v1/runs/v4" },

@@ -51,6 +51,10 @@ fn flatten(value: &Value, path: String, into: &mut BTreeMap<String, String>) {
             }
         }
         Value::String(text) => drop(into.insert(path, text.clone())),
+        // 1e-5, not 0.00001.
+        Value::Number(number) if number.as_f64().is_some_and(|n| n != 0.0 && n.abs() < 1e-3) => {
+            drop(into.insert(path, number.as_f64().map_or_else(String::new, |n| format!("{n:e}"))));
+        }
         other => drop(into.insert(path, other.to_string())),
     }
 }
