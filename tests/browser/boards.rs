@@ -98,8 +98,8 @@ fn a_hidden_column_changes_the_mean_and_stays_in_the_url() {
     let Some(board) = Board::set() else { return };
     browser.goto(&board.url("suite=board-test"));
     let columns = browser.count("table.board thead th");
-    browser.click(".choices > details summary");
-    browser.click(".choices a.chip[href*='hide=jemhopqa']");
+    browser.click(".chooser > details summary");
+    browser.click(".chooser a.chip[href*='hide=jemhopqa']");
     browser.wait_for_text("#board ~ .definition", "再計算");
     browser.wait_for_text("#board ~ .definition", "JEMHopQA");
     browser.wait_for_text("table.board thead", "選択した2タスクの平均");
