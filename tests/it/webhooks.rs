@@ -68,13 +68,13 @@ fn what_happens_is_told_in_the_sentences_of_the_lab() {
     let of_kind =
         |kind: &str| received.iter().map(Received::json).find(|one| one["type"] == kind).expect(kind);
     let sentence = |kind: &str, lang: &str| text(&of_kind(kind)["data"]["text"][lang]).to_owned();
-    assert_eq!(sentence("run.started", "ja"), "【情報】v4：学習を開始しました（1.00kトークン）");
-    assert_eq!(sentence("run.started", "en"), "[Info] v4: training started (1.00k tokens)");
+    assert_eq!(sentence("run.started", "ja"), "【情報】v4：学習を開始しました（1kトークン）");
+    assert_eq!(sentence("run.started", "en"), "[Info] v4: training started (1k tokens)");
     assert_eq!(
         sentence("run.progress", "ja"),
-        "【情報】v4：510/1.00kトークン（51.0%）に到達しました。損失 3.25"
+        "【情報】v4：510/1kトークン（51.0%）に到達しました。損失 3.25"
     );
-    assert_eq!(sentence("run.progress", "en"), "[Info] v4: 510 of 1.00k tokens (51.0%). Loss 3.25");
+    assert_eq!(sentence("run.progress", "en"), "[Info] v4: 510 of 1k tokens (51.0%). Loss 3.25");
     assert_eq!(sentence("run.failed", "ja"), "【要対応】v4：学習が異常終了しました（NaN in the loss）");
     let message = of_kind("run.progress");
     assert_eq!(message["data"]["tokens"], 510);

@@ -80,7 +80,7 @@ fn a_larger_family_of_tests_corrects_the_sentence() {
     let found = compared(&records("t", 400, 0, 100), &records("t", 400, 0, 110)).verdict;
     assert!(found.text.starts_with("B is better than A by +0.025"), "{found:?}");
     assert!(found.text_ja.starts_with("BはAより +0.025（95%CI ["), "{found:?}");
-    assert!(found.text_ja.ends_with("、補正後 9.8e-4）"), "{found:?}");
+    assert!(found.text_ja.ends_with("、補正後 0.002）"), "{found:?}");
     let larger = found.clone().corrected(0.06);
     assert_eq!((larger.better, larger.p, larger.p_corrected), (None, found.p, 0.06));
     assert!(larger.text_ja.ends_with("有意差なし"), "{larger:?}");

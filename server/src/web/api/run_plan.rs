@@ -1,5 +1,6 @@
 use axum::Json;
 use axum::extract::{Path, State};
+use jiff::civil::Date;
 use sekisho_domain::run::{Plan, Planned};
 use serde::{Deserialize, Serialize};
 
@@ -21,9 +22,20 @@ pub(super) struct PlanView {
 
 /// `POST /api/v1/runs/{run}/plan`: the fields given change, the others stay.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Change {
-    #[serde(flatten)]
-    plan: Plan,
+    /// Last day of training.
+    #[serde(default)]
+    end: Option<Date>,
+    /// Accelerators that it trains on.
+    #[serde(default)]
+    gpus: Option<u32>,
+    /// What it may use [GPU-days].
+    #[serde(default)]
+    budget_gpu_days: Option<f64>,
+    /// Price of a GPU-day [JPY].
+    #[serde(default)]
+    yen_per_gpu_day: Option<f64>,
     /// Why it changes.
     #[serde(default)]
     reason: String,
@@ -50,5 +62,7 @@ pub(super) async fn change(
     Path(key): Path<String>,
     JsonBody(change): JsonBody<Change>,
 ) -> Result<Json<Planned>, WebError> {
-    Ok(Json(plans::change(&app, &actor, &key, &change.plan, &change.reason).await?))
+    let Change { end, gpus, budget_gpu_days, yen_per_gpu_day, reason } = change;
+    let plan = Plan { end, gpus, budget_gpu_days, yen_per_gpu_day };
+    Ok(Json(plans::change(&app, &actor, &key, &plan, &reason).await?))
 }

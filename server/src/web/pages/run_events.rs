@@ -45,8 +45,10 @@ pub(super) fn who(frame: &Frame, event: &KeptEvent) -> String {
 pub(super) fn note(frame: &Frame, event: &KeptEvent) -> String {
     // A stall's note is the report that it began after.
     let told = if event.kind == EventKind::Stalled { "" } else { event.note.as_str() };
+    // A history that is brought in loses no time that anybody waited for.
     let lost = event
         .lost_seconds
+        .filter(|seconds| *seconds >= 1.0)
         .map(|seconds| frame.fill("run.lost_time", "duration", format::duration(frame.lang, seconds)));
     let parts = [told, lost.as_deref().unwrap_or_default(), event.remark.as_str()];
     parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" · ")

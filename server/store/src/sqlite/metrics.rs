@@ -162,7 +162,7 @@ async fn resumed(
     let all = segments(connection, id).await?;
     let Some(before) = all.iter().find(|other| other.number + 1 == segment.number) else { return Ok(()) };
     let lost = now.seconds_since(before.last_at).max(0.0);
-    if reports::note_loss(connection, id, segment.first_step, before.last_at, lost).await? {
+    if reports::note_loss(connection, id, segment.first_step, lost).await? {
         return Ok(());
     }
     let event = KeptEvent {

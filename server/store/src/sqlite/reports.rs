@@ -80,6 +80,10 @@ impl ReportRepository for SqliteStore {
             remark: String::new(),
             version: 1,
         };
+        if adopt(&mut transaction, id, &kept).await? {
+            transaction.commit().await?;
+            return Ok(true);
+        }
         let is_new = insert(&mut transaction, id, &kept).await?;
         if is_new {
             let down = before.map(|before| now.seconds_since(before));
@@ -183,24 +187,44 @@ pub(super) async fn insert(
     Ok(done.rows_affected() == 1)
 }
 
+/// What a trainer says of a restart that was noticed already belongs to that one event.
+async fn adopt(connection: &mut SqliteConnection, id: RunId, told: &KeptEvent) -> Result<bool, StoreError> {
+    if told.kind != EventKind::Resumed {
+        return Ok(false);
+    }
+    let done = sqlx::query(
+        "UPDATE run_events SET note = $4, by = $5 WHERE id = (
+             SELECT id FROM run_events WHERE run_id = $1 AND kind = 'resumed' AND by = 'detector' AND note = ''
+             AND step BETWEEN $2 AND $3 ORDER BY at DESC LIMIT 1)
+         AND NOT EXISTS (SELECT 1 FROM run_events WHERE run_id = $1 AND kind = 'resumed' AND note = $4
+             AND step BETWEEN $2 AND $3)",
+    )
+    .bind(id.to_string())
+    .bind(int(told.step.0)?)
+    .bind(int(told.step.0.saturating_add(1))?)
+    .bind(&told.note)
+    .bind(&told.by)
+    .execute(connection)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
 /// What a restart lost, at the event by which the trainer told of it; false when it told nothing.
 pub(super) async fn note_loss(
     connection: &mut SqliteConnection,
     id: RunId,
     first: Step,
-    after: Timestamp,
     seconds: f64,
 ) -> Result<bool, StoreError> {
     let done = sqlx::query(
-        "UPDATE run_events SET lost_seconds = $6 WHERE id = (
-             SELECT id FROM run_events WHERE run_id = $1 AND kind = $2 AND step BETWEEN $3 AND $4 AND at >= $5
+        "UPDATE run_events SET lost_seconds = $5 WHERE id = (
+             SELECT id FROM run_events WHERE run_id = $1 AND kind = $2 AND step BETWEEN $3 AND $4
              AND lost_seconds IS NULL ORDER BY at DESC LIMIT 1)",
     )
     .bind(id.to_string())
     .bind(EventKind::Resumed.as_str())
     .bind(int(first.0.saturating_sub(1))?)
     .bind(int(first.0)?)
-    .bind(after.unix_ms())
     .bind(seconds)
     .execute(connection)
     .await?;
