@@ -55,7 +55,7 @@ fn the_first_screen_of_a_phone_says_how_a_run_stands() {
     );
     let seen = seen.as_array().expect("readouts");
     for words in [
-        &["学習トークン数", "3.36B / 3.50T", "0.1%"][..],
+        &["学習トークン数", "3.36B / 3.5T", "0.1%"][..],
         &["学習損失", "1.8"],
         &["処理速度", "50B", "トークン/日"],
         &["最終チェックポイント", "たった今"],
