@@ -52,8 +52,9 @@ pub fn stands(
     segments: &[Segment],
     events: &[KeptEvent],
 ) -> Outlook {
-    let speed = (run.state == RunState::Running).then(|| tokens_per_second(rows)).flatten();
-    let forecast_end = speed.zip(run.planned_tokens).map(|(speed, planned)| {
+    let speed = tokens_per_second(rows);
+    let goes_on = speed.filter(|_| run.state == RunState::Running);
+    let forecast_end = goes_on.zip(run.planned_tokens).map(|(speed, planned)| {
         #[expect(clippy::cast_possible_truncation, reason = "seconds of a forecast")]
         let seconds = (planned.0.saturating_sub(run.tokens.0) as f64 / speed) as i64;
         run.updated.plus_seconds(seconds)
@@ -237,7 +238,12 @@ mod tests {
         let delay = run.updated.plus_seconds(3 * 86_400).seconds_since(planned) / DAY;
         assert_eq!(outlook.delay_days, Some(delay));
         let finished = Run { state: RunState::Finished, ..run };
-        assert_eq!(stands(&finished, Some(&plan), &rows, &[], &[]), Outlook::default());
+        let outlook = stands(&finished, Some(&plan), &rows, &[], &[]);
+        assert_eq!(
+            (outlook.forecast_end, outlook.tokens_per_day),
+            (None, Some(500.0 * DAY)),
+            "it has an end already"
+        );
     }
 
     #[test]
