@@ -24,7 +24,7 @@ use crate::service::sources::Sources;
 use crate::service::webhooks::WebhookKey;
 use crate::service::{copies, people, policies, releases};
 use crate::state::Inner;
-use crate::{App, Config, Events, SystemClock, SystemEntropy, WebError, jobs, web};
+use crate::{App, Config, Events, Kept, SystemClock, SystemEntropy, WebError, jobs, web};
 
 /// How long open requests may go on after a stop was asked for.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -201,6 +201,7 @@ pub(crate) async fn open_app(config: Config) -> Result<(App, Queues), ServeError
         clock: Arc::new(SystemClock),
         entropy: Arc::new(SystemEntropy),
         ingest: Notify::new(),
+        standings: Kept::default(),
         comparing: Mutex::new(()),
         signing,
         webhook_key,

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use sekisho_bench::Catalog;
 use sekisho_domain::{Clock, Entropy, Timestamp};
 use sekisho_policy::PolicySet;
-use sekisho_store::Store;
 use sekisho_store::blobs::Blobs;
+use sekisho_store::{Standing, Store};
 use tokio::sync::{Mutex, Notify};
 
 use crate::jobs::prepare::Preparer;
@@ -13,7 +13,7 @@ use crate::jobs::publish::Publisher;
 use crate::service::passwords::Tries;
 use crate::service::sources::Sources;
 use crate::service::webhooks::WebhookKey;
-use crate::{Config, Events};
+use crate::{Config, Events, Kept};
 
 /// What every handler and job works with. Cheap to clone.
 #[derive(Clone)]
@@ -41,6 +41,8 @@ pub struct Inner {
     pub entropy: Arc<dyn Entropy>,
     /// Wakes the job that verifies checkpoints.
     pub ingest: Notify,
+    /// Rows of leaderboards, before they are ranked: by what is asked for, while nothing of it changes.
+    pub standings: Kept<(Vec<(String, String)>, Option<String>, Option<u32>), Vec<Standing>>,
     /// Held while comparisons are computed for a page.
     pub comparing: Mutex<()>,
     /// The key that releases and heads of the audit log are signed with.

@@ -1,6 +1,8 @@
 //! One integration binary: it links once, and nextest runs each test in a process of its own.
 
 mod bad_input;
+#[path = "../bench/mod.rs"]
+mod bench;
 mod board;
 #[path = "../browser/mod.rs"]
 mod browser;

@@ -14,7 +14,7 @@ use crate::{EventId, Step, Timestamp};
 
 pub use detect::{Detectors, Finding};
 pub use devices::Devices;
-pub use metric::{MOST_NAMES, MetricRow, is_metric_name};
+pub use metric::{MOST_NAMES, MetricRow, is_metric_name, quote_bare_numbers};
 pub use plan::{Plan, Planned};
 pub use segment::{LEAST_PATIENCE, Segment, segment_of};
 pub use sketch::Sketch;
@@ -128,7 +128,36 @@ pub struct KeptEvent {
     pub version: u64,
 }
 
+/// Who proposes events, and tells of what nobody reported.
+pub const DETECTOR: &str = "detector";
+
 impl KeptEvent {
+    /// Something that the service noticed by itself, as a fact.
+    #[must_use]
+    pub fn noticed(id: EventId, kind: EventKind, step: Step, at: Timestamp) -> Self {
+        Self::new(id, kind, step, at, DETECTOR)
+    }
+
+    /// Something that `by` reports, with nothing said about it yet.
+    #[must_use]
+    pub fn new(id: EventId, kind: EventKind, step: Step, at: Timestamp, by: &str) -> Self {
+        Self {
+            id,
+            kind,
+            step,
+            note: String::new(),
+            at,
+            status: EventStatus::Reported,
+            by: by.to_owned(),
+            seen: None,
+            lost_seconds: None,
+            decided_by: None,
+            decided_at: None,
+            remark: String::new(),
+            version: 1,
+        }
+    }
+
     /// Whether it is drawn on curves and counts as an alert.
     #[must_use]
     pub fn holds(&self) -> bool {

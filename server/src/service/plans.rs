@@ -37,10 +37,17 @@ pub struct Outlook {
 /// # Errors
 /// When the store fails.
 pub async fn outlook(app: &App, run: &Run, plan: Option<&Plan>) -> Result<Outlook, WebError> {
-    let first = Step(run.step.0.saturating_sub(SPEED_ROWS));
-    let rows = app.store.metrics_between(run.id, first, run.step).await?;
     let (segments, events) = (app.store.segments(run.id).await?, app.store.events(run.id).await?);
-    Ok(stands(run, plan, &rows, &segments, &events))
+    Ok(stands(run, plan, &last_rows(app, run).await?, &segments, &events))
+}
+
+/// The rows that speed is measured over.
+///
+/// # Errors
+/// When the store fails.
+pub async fn last_rows(app: &App, run: &Run) -> Result<Vec<MetricRow>, WebError> {
+    let first = Step(run.step.0.saturating_sub(SPEED_ROWS));
+    Ok(app.store.metrics_between(run.id, first, run.step).await?)
 }
 
 /// The same from what is known already.

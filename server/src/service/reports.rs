@@ -6,7 +6,7 @@ use sekisho_domain::run::{
 };
 use sekisho_domain::user::{Role, Scope};
 use sekisho_domain::wire::{MetricsAccepted, MetricsBatch};
-use sekisho_domain::{EventId, Sha256, Timestamp, canonical_json};
+use sekisho_domain::{EventId, Timestamp};
 use sekisho_store::{Appended, EventDecision, Run};
 
 use super::runs::find;
@@ -23,21 +23,18 @@ const AHEAD: i64 = 300;
 /// Takes a batch of metrics exactly once.
 ///
 /// # Errors
-/// 404; 400 for too many rows or what cannot be a row; 409 while another process writes the run, and for a number that came before with
+/// 400 for too many rows or what cannot be a row; 409 while another process writes the run, and for a number that came before with
 /// other rows.
-pub async fn metrics(app: &App, key: &str, batch: &MetricsBatch) -> Result<MetricsAccepted, WebError> {
+pub async fn metrics(app: &App, run: &Run, batch: &MetricsBatch) -> Result<MetricsAccepted, WebError> {
     check_batch(batch)?;
-    let run = find(app, key).await?;
-    // Of the rows alone: the same ones sent again after a restart may name another host, or whom they follow.
-    let digest = Sha256::of(canonical_json(&serde_json::to_value(&batch.rows).map_err(WebError::internal)?));
     let ids = || EventId::new(&*app.clock, &*app.entropy);
-    match app.store.append_metrics(run.id, batch, digest, app.now(), &ids).await? {
+    match app.store.append_metrics(run.id, batch, app.now(), &ids).await? {
         Appended::Accepted { proposed } => {
             app.events.publish(format!("run:{}", run.id), if proposed > 0 { "event" } else { "metrics" });
             Ok(MetricsAccepted { accepted: batch.rows.len() as u64, repeated: false })
         }
         Appended::Repeated => Ok(MetricsAccepted { accepted: 0, repeated: true }),
-        Appended::Busy(segment) => Err(busy(app, &run, &segment)),
+        Appended::Busy(segment) => Err(busy(app, run, &segment)),
         Appended::OtherRows => {
             let MetricsBatch { seq, writer, .. } = batch;
             let detail = format!(
@@ -116,9 +113,8 @@ fn check_row(row: &MetricRow) -> Result<(), WebError> {
 /// Takes an event; those that say how the run stands also change its state.
 ///
 /// # Errors
-/// 404, 400 for an event of kind `devices` whose note does not say what computes, 422 for one of the future.
-pub async fn event(app: &App, key: &str, event: &RunEvent, by: &str) -> Result<(), WebError> {
-    let run = find(app, key).await?;
+/// 400 for an event of kind `devices` whose note does not say what computes, 422 for one of the future.
+pub async fn event(app: &App, run: &Run, event: &RunEvent, by: &str) -> Result<(), WebError> {
     if event.kind == EventKind::Devices {
         event.note.parse::<Devices>().map_err(|error| {
             let ja = format!(

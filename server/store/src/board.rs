@@ -83,6 +83,8 @@ pub trait BoardRepository: Send + Sync {
         suite: Option<&str>,
         which: Candidates<'_>,
     ) -> Result<Vec<Standing>, StoreError>;
+    /// Grows with every write that could change what [`Self::standings`] answers.
+    async fn board_version(&self) -> Result<u64, StoreError>;
     /// Keeps rows that were reported elsewhere, all or none; each takes the place of one on the same model by the same source.
     async fn put_reported(&self, rows: &[Reported], audit: &AuditEntry) -> Result<(), StoreError>;
     /// All of them, by source and model.

@@ -15,6 +15,15 @@ const LARGEST: usize = 256 << 20;
 
 /// The rows in the order given.
 pub(crate) fn encode(rows: &[MetricRow]) -> std::io::Result<Vec<u8>> {
+    compress(&layout(rows)?)
+}
+
+pub(crate) fn compress(layout: &[u8]) -> std::io::Result<Vec<u8>> {
+    zstd::bulk::compress(layout, 1)
+}
+
+/// The same before compression: equal for equal rows, whichever version of zstd packs them.
+pub(crate) fn layout(rows: &[MetricRow]) -> std::io::Result<Vec<u8>> {
     let names: BTreeSet<&str> = rows.iter().flat_map(names).collect();
     let mut out = Vec::with_capacity(16 + rows.len() * (16 + 8 * names.len()));
     out.push(VERSION);
@@ -38,7 +47,7 @@ pub(crate) fn encode(rows: &[MetricRow]) -> std::io::Result<Vec<u8>> {
         }
         out.extend(values.iter().flat_map(|value| value.unwrap_or(0.0).to_le_bytes()));
     }
-    zstd::bulk::compress(&out, 1)
+    Ok(out)
 }
 
 fn names(row: &MetricRow) -> impl Iterator<Item = &str> {

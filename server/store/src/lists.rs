@@ -34,6 +34,8 @@ pub struct QueueHealth {
 pub trait ListRepository: Send + Sync {
     /// Checkpoints by id, in no order.
     async fn checkpoints_by_id(&self, ids: &[CheckpointId]) -> Result<Vec<Checkpoint>, StoreError>;
+    /// Checkpoints of a run that have a primary score, by tokens.
+    async fn scored_checkpoints(&self, run: RunId) -> Result<Vec<Checkpoint>, StoreError>;
     /// Evaluations of several checkpoints, newest first.
     async fn evaluations_of_all(&self, checkpoints: &[CheckpointId]) -> Result<Vec<Evaluation>, StoreError>;
     /// Work items of several evaluations, each in suite order.

@@ -1,9 +1,9 @@
 use std::collections::HashMap;
 
 use async_trait::async_trait;
-use sekisho_domain::run::{EventStatus, KeptEvent, MetricRow, RunEvent, Segment};
+use sekisho_domain::run::{EventKind, EventStatus, KeptEvent, MetricRow, RunEvent, Segment};
 use sekisho_domain::wire::MetricsBatch;
-use sekisho_domain::{EventId, RunId, Sha256, Step, Timestamp};
+use sekisho_domain::{EventId, RunId, Step, Timestamp};
 
 use crate::StoreError;
 
@@ -40,13 +40,12 @@ pub struct EventDecision {
 #[async_trait]
 pub trait ReportRepository: Send + Sync {
     /// Appends a batch exactly once by (run, writer, seq), moves the run's step, tokens and loss forward, and lets the detectors look at
-    /// its rows: all in one write. `digest` is that of the batch's content, `ids` makes the ids of proposed events. With
-    /// [`Appended::Busy`] and [`Appended::OtherRows`] nothing is kept.
+    /// its rows: all in one write. `ids` makes the ids of proposed events. With [`Appended::Busy`] and [`Appended::OtherRows`] nothing
+    /// is kept.
     async fn append_metrics(
         &self,
         id: RunId,
         batch: &MetricsBatch,
-        digest: Sha256,
         now: Timestamp,
         ids: &(dyn Fn() -> EventId + Send + Sync),
     ) -> Result<Appended, StoreError>;
@@ -72,6 +71,12 @@ pub trait ReportRepository: Send + Sync {
     async fn put_event(&self, id: RunId, event: &KeptEvent) -> Result<bool, StoreError>;
     /// Events by step, the dismissed ones too.
     async fn events(&self, id: RunId) -> Result<Vec<KeptEvent>, StoreError>;
+    /// Those of one kind of several runs, by step.
+    async fn events_of(
+        &self,
+        ids: &[RunId],
+        kind: EventKind,
+    ) -> Result<HashMap<RunId, Vec<KeptEvent>>, StoreError>;
     /// One event of a run.
     async fn event(&self, id: RunId, event: EventId) -> Result<Option<KeptEvent>, StoreError>;
     /// Writes down what somebody made of it. [`StoreError::Stale`] when it is not at `version` any more.

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use sekisho_domain::run::quote_bare_numbers;
 use serde_json::{Map, Value};
 
 use crate::{ForeignError, History, Row, names, number};
@@ -140,7 +141,7 @@ fn lines(file: &str, text: &str) -> Result<Table, ForeignError> {
     for (at, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         // Python's json writes NaN and Infinity, which JSON does not have.
         let read = serde_json::from_str::<Map<String, Value>>(line)
-            .or_else(|_| serde_json::from_str(&quoted_numbers(line)));
+            .or_else(|_| serde_json::from_slice(&quote_bare_numbers(line.as_bytes())));
         match read {
             Ok(fields) => {
                 let mut row = BTreeMap::new();
@@ -159,19 +160,6 @@ fn lines(file: &str, text: &str) -> Result<Table, ForeignError> {
         }
     }
     Ok(table)
-}
-
-/// `: NaN` as `: "NaN"`.
-fn quoted_numbers(line: &str) -> String {
-    let mut line = line.to_owned();
-    for bare in ["-Infinity", "Infinity", "NaN"] {
-        for before in [": ", ":"] {
-            for after in [",", "}"] {
-                line = line.replace(&format!("{before}{bare}{after}"), &format!("{before}\"{bare}\"{after}"));
-            }
-        }
-    }
-    line
 }
 
 /// W&B shows what is nested with dots.

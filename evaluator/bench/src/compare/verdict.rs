@@ -63,8 +63,9 @@ impl Verdict {
         let Interval { value, low, high } = self.difference;
         let said = match self.better {
             None => {
-                let numbers = format!("{value:+.3}, 95% CI [{low:.3}, {high:.3}], p = {p}");
-                let ja = format!("{value:+.3}（95%CI [{low:.3}, {high:.3}]、p = {p}）");
+                let (value, interval) = numbers(value, low, high);
+                let numbers = format!("{value}, 95% CI {interval}, p = {p}");
+                let ja = format!("{value}（95%CI {interval}、p = {p}）");
                 let en = format!("no significant difference between {a} and {b} ({numbers})");
                 Text { en, ja: format!("{a}と{b}の差は{ja}で、有意差なし") }
             }
@@ -73,12 +74,13 @@ impl Verdict {
                 // The difference as the winner sees it.
                 let (value, low, high) =
                     if side == Side::B { (value, low, high) } else { (-value, -high, -low) };
+                let (value, interval) = numbers(value, low, high);
                 Text {
                     en: format!(
-                        "{winner} is better than {loser} by {value:+.3} (95% CI [{low:.3}, {high:.3}], p = {p}, corrected {corrected})"
+                        "{winner} is better than {loser} by {value} (95% CI {interval}, p = {p}, corrected {corrected})"
                     ),
                     ja: format!(
-                        "{winner}は{loser}より {value:+.3}（95%CI [{low:.3}, {high:.3}]、p = {p}、補正後 {corrected}）"
+                        "{winner}は{loser}より {value}（95%CI {interval}、p = {p}、補正後 {corrected}）"
                     ),
                 }
             }
@@ -91,6 +93,12 @@ impl Verdict {
             ja: format!("{}：{}。ほかの評価タスクは表のとおり", self.of, said.ja),
         }
     }
+}
+
+/// A difference and its interval as people read them, with a minus that is as wide as a plus.
+fn numbers(value: f64, low: f64, high: f64) -> (String, String) {
+    let minus = |text: String| text.replace('-', "\u{2212}");
+    (minus(format!("{value:+.3}")), minus(format!("[{low:.3}, {high:.3}]")))
 }
 
 /// A p-value as people read it: three decimals, and more for what would be 0.000.

@@ -64,7 +64,10 @@ fn what_may_be_chance_is_called_so() {
     // Discordant 5 and 8: exact binomial.
     assert!((comparison.verdict.p - 0.581_054_687_5).abs() < 1e-12, "{:?}", comparison.verdict);
     let text = &comparison.verdict.text;
-    assert!(text.starts_with("no significant difference between A and B (+0.007, 95% CI [-0.0"), "{text}");
+    assert!(
+        text.starts_with("no significant difference between A and B (+0.007, 95% CI [\u{2212}0.0"),
+        "{text}"
+    );
     assert!(text.ends_with(", p = 0.581)"), "{text}");
     let said = comparison.verdict.said("step 100", "step 200");
     assert!(
@@ -194,7 +197,7 @@ fn rolling_metrics_are_of_the_whole_corpus() {
     assert!((row.b - (80.0 + 3.0 * 315.0) / 325.0).abs() < 1e-12, "{row:?}");
     assert_eq!((row.better, comparison.verdict.better), (Some(Side::B), Some(Side::B)));
     assert!(
-        comparison.verdict.text.starts_with("B is better than A by -0.969"),
+        comparison.verdict.text.starts_with("B is better than A by \u{2212}0.969"),
         "{}",
         comparison.verdict.text
     );

@@ -136,6 +136,36 @@ mod number {
     }
 }
 
+/// JSON with the bare words `NaN`, `Infinity` and `-Infinity` in quotes, as [`MetricRow`] reads them: Python writes them, and JSON has no
+/// such numbers. What lies in quotes already stays as it is.
+#[must_use]
+pub fn quote_bare_numbers(body: &[u8]) -> Vec<u8> {
+    const WORDS: [&[u8]; 3] = [b"-Infinity", b"Infinity", b"NaN"];
+    let mut out = Vec::with_capacity(body.len() + 16);
+    let (mut at, mut in_text) = (0, false);
+    while let Some(byte) = body.get(at).copied() {
+        let word = WORDS.iter().find(|word| !in_text && body[at..].starts_with(word));
+        if let Some(word) = word {
+            out.push(b'"');
+            out.extend_from_slice(word);
+            out.push(b'"');
+            at += word.len();
+            continue;
+        }
+        out.push(byte);
+        at += 1;
+        match byte {
+            b'"' => in_text = !in_text,
+            b'\\' if in_text => {
+                out.extend(body.get(at));
+                at += 1;
+            }
+            _ => {}
+        }
+    }
+    out
+}
+
 fn named_numbers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, f64>, D::Error> {
     let found: BTreeMap<String, Option<Loose<'_>>> = BTreeMap::deserialize(deserializer)?;
     let number = |(name, value): (String, Option<Loose<'_>>)| {

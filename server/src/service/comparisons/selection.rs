@@ -127,11 +127,7 @@ async fn one(app: &App, key: &str) -> Result<Option<Named>, WebError> {
         },
     };
     let Some(run) = run else { return Ok(None) };
-    let mut scored = app.store.checkpoints_of_run(run.id).await?;
-    let ids: Vec<CheckpointId> = scored.iter().map(|checkpoint| checkpoint.id).collect();
-    let rows = app.store.scores_of_checkpoints(&ids).await?;
-    scored.retain(|checkpoint| rows.iter().any(|row| row.primary && row.checkpoint == checkpoint.id));
-    scored.sort_by_key(|checkpoint| checkpoint.tokens);
+    let scored = app.store.scored_checkpoints(run.id).await?;
     Ok(Some(Named { key: key.to_owned(), run, checkpoint, scored }))
 }
 

@@ -43,7 +43,7 @@ pub(super) async fn add(
 ) -> Result<StatusCode, WebError> {
     let run = runs::find(&app, &key).await?;
     actor.require_in(&run.project, &[Role::Contributor], Scope::Ingest)?;
-    reports::event(&app, &key, &event, &actor.user.name).await?;
+    reports::event(&app, &run, &event, &actor.user.name).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

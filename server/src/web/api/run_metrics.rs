@@ -2,7 +2,7 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, Query, State};
 use sekisho_domain::Step;
-use sekisho_domain::run::MetricRow;
+use sekisho_domain::run::{MetricRow, quote_bare_numbers};
 use sekisho_domain::user::{Role, Scope};
 use sekisho_domain::wire::{MetricsAccepted, MetricsBatch};
 use serde::Deserialize;
@@ -65,42 +65,14 @@ pub(super) async fn append(
     })?;
     let run = runs::find(&app, &key).await?;
     actor.require_in(&run.project, &[Role::Contributor], Scope::Ingest)?;
-    Ok(Json(reports::metrics(&app, &key, &batch).await?))
+    Ok(Json(reports::metrics(&app, &run, &batch).await?))
 }
 
 fn parse(body: &[u8]) -> Result<MetricsBatch, serde_json::Error> {
     match serde_json::from_slice(body) {
-        Err(error) if error.is_syntax() => serde_json::from_slice(&quoted(body)),
+        Err(error) if error.is_syntax() => serde_json::from_slice(&quote_bare_numbers(body)),
         other => other,
     }
-}
-
-/// The text with bare words for what is no number in quotes; what lies in quotes already stays as it is.
-fn quoted(body: &[u8]) -> Vec<u8> {
-    const WORDS: [&[u8]; 3] = [b"-Infinity", b"Infinity", b"NaN"];
-    let mut out = Vec::with_capacity(body.len() + 16);
-    let (mut at, mut in_text) = (0, false);
-    while let Some(byte) = body.get(at).copied() {
-        let word = WORDS.iter().find(|word| !in_text && body[at..].starts_with(word));
-        if let Some(word) = word {
-            out.push(b'"');
-            out.extend_from_slice(word);
-            out.push(b'"');
-            at += word.len();
-            continue;
-        }
-        out.push(byte);
-        at += 1;
-        match byte {
-            b'"' => in_text = !in_text,
-            b'\\' if in_text => {
-                out.extend(body.get(at));
-                at += 1;
-            }
-            _ => {}
-        }
-    }
-    out
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use askama::Template;
 use axum::response::Response;
 use sekisho_domain::release::ReleaseState;
-use sekisho_domain::run::{Plan, Planned, RunState, Segment};
+use sekisho_domain::run::{EventKind, Plan, Planned, RunState, Segment};
 use sekisho_domain::{RunId, Timestamp};
 use sekisho_store::{Release, Run};
 
@@ -60,12 +60,18 @@ pub(super) async fn show(app: &App, frame: Frame) -> Result<Response, WebError> 
     let cut = parts::cut(&frame, &mut runs, RUNS);
     let ids: Vec<RunId> = runs.iter().map(|run| run.id).collect();
     let mut segments = app.store.segments_of(&ids).await?;
-    let mut in_force = app.store.plans_in_force().await?;
+    let devices = app.store.events_of(&ids, EventKind::Devices).await?;
+    let mut plans_in_force = app.store.plans_in_force().await?;
     let mut all = Vec::with_capacity(runs.len());
     for run in runs {
-        let plan = in_force.remove(&run.id);
-        let outlook = plans::outlook(app, &run, plan.as_ref().map(|planned| &planned.plan)).await?;
-        all.push(About { segments: segments.remove(&run.id).unwrap_or_default(), plan, outlook, run });
+        let (plan, segments) = (plans_in_force.remove(&run.id), segments.remove(&run.id).unwrap_or_default());
+        // Only what still runs has a speed to be forecast by.
+        let rows =
+            if run.state == RunState::Running { plans::last_rows(app, &run).await? } else { Vec::new() };
+        let devices = devices.get(&run.id).map_or(&[][..], Vec::as_slice);
+        let in_force = plan.as_ref().map(|planned| &planned.plan);
+        let outlook = plans::stands(&run, in_force, &rows, &segments, devices);
+        all.push(About { segments, plan, outlook, run });
     }
     // In the order in which they began: a second try comes after the first.
     all.sort_by_key(|about| (begun(about).unwrap_or(about.run.created), about.run.created));

@@ -68,6 +68,11 @@ impl BoardRepository for SqliteStore {
         Ok(standings)
     }
 
+    async fn board_version(&self) -> Result<u64, StoreError> {
+        let row = sqlx::query("SELECT id, n FROM board_version").fetch_one(&self.read).await?;
+        Fields::of("board_version", &["id"], &row).count("n")
+    }
+
     async fn put_reported(&self, rows: &[Reported], audit: &AuditEntry) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
         for Reported { row, by, at } in rows {

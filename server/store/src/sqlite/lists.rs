@@ -24,6 +24,17 @@ impl ListRepository for SqliteStore {
         rows.iter().map(checkpoints::checkpoint).collect()
     }
 
+    async fn scored_checkpoints(&self, run: RunId) -> Result<Vec<Checkpoint>, StoreError> {
+        let query = sqlx::query(
+            "SELECT checkpoints.*, runs.name AS run_name FROM checkpoints JOIN runs ON runs.id = run_id
+             WHERE run_id = $1 AND EXISTS (
+                 SELECT 1 FROM work_items JOIN scores ON scores.work_id = work_items.id AND scores.is_primary = 1
+                 WHERE work_items.checkpoint_id = checkpoints.id)
+             ORDER BY tokens, step",
+        );
+        query.bind(run.to_string()).fetch_all(&self.read).await?.iter().map(checkpoints::checkpoint).collect()
+    }
+
     async fn evaluations_of_all(&self, ids: &[CheckpointId]) -> Result<Vec<Evaluation>, StoreError> {
         let query = sqlx::query(
             "SELECT * FROM evaluations WHERE checkpoint_id IN (SELECT value FROM json_each($1))
@@ -47,11 +58,11 @@ impl ListRepository for SqliteStore {
         ids: &[RunId],
     ) -> Result<HashMap<RunId, CheckpointSummary>, StoreError> {
         let query = sqlx::query(
-            "SELECT run_id, step, created, number FROM (
-                 SELECT run_id, step, created, COUNT(*) OVER (PARTITION BY run_id) AS number,
-                     ROW_NUMBER() OVER (PARTITION BY run_id ORDER BY step DESC, created DESC) AS place
-                 FROM checkpoints WHERE run_id IN (SELECT value FROM json_each($1)))
-             WHERE place = 1",
+            "SELECT newest.run_id, newest.step, newest.created,
+                 (SELECT COUNT(*) FROM checkpoints WHERE run_id = asked.value) AS number
+             FROM json_each($1) AS asked
+             JOIN checkpoints AS newest ON newest.id = (
+                 SELECT id FROM checkpoints WHERE run_id = asked.value ORDER BY step DESC, created DESC LIMIT 1)",
         );
         let rows = query.bind(json!(ids).to_string()).fetch_all(&self.read).await?;
         let summary = |row| {
@@ -70,16 +81,16 @@ impl ListRepository for SqliteStore {
         &self,
         asked: &[(RunId, String)],
     ) -> Result<HashMap<RunId, Evaluation>, StoreError> {
+        // From the newest step down, so that a run costs as much as its newest checkpoint with scores.
         let query = sqlx::query(
-            "SELECT * FROM (
-                 SELECT evaluations.*, checkpoints.run_id,
-                     ROW_NUMBER() OVER (PARTITION BY checkpoints.run_id ORDER BY checkpoints.step DESC) AS place
-                 FROM json_each($1) AS asked
-                 JOIN checkpoints ON checkpoints.run_id = asked.value ->> 0
-                 JOIN evaluations ON evaluations.checkpoint_id = checkpoints.id AND evaluations.suite = asked.value ->> 1
-                 WHERE EXISTS (SELECT 1 FROM work_items JOIN scores ON scores.work_id = work_items.id
-                               WHERE work_items.evaluation_id = evaluations.id))
-             WHERE place = 1",
+            "SELECT evaluations.*, asked.value ->> 0 AS run_id FROM json_each($1) AS asked
+             JOIN evaluations ON evaluations.id = (
+                 SELECT own.id FROM checkpoints
+                 JOIN evaluations AS own ON own.checkpoint_id = checkpoints.id AND own.suite = asked.value ->> 1
+                 WHERE checkpoints.run_id = asked.value ->> 0
+                     AND EXISTS (SELECT 1 FROM work_items JOIN scores ON scores.work_id = work_items.id
+                                 WHERE work_items.evaluation_id = own.id)
+                 ORDER BY checkpoints.step DESC LIMIT 1)",
         );
         let rows = query.bind(json!(asked).to_string()).fetch_all(&self.read).await?;
         let found = |row| {

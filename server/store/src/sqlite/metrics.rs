@@ -25,10 +25,13 @@ pub(super) async fn append(
     connection: &mut SqliteConnection,
     id: RunId,
     batch: &MetricsBatch,
-    digest: Sha256,
     now: Timestamp,
     ids: &(dyn Fn() -> EventId + Send + Sync),
 ) -> Result<Appended, StoreError> {
+    let rows = sorted(batch.rows.iter().cloned());
+    let layout = chunk::layout(&rows)?;
+    // Of the rows alone: the same ones sent again after a restart may name another host, or whom they follow.
+    let digest = Sha256::of(&layout);
     let state = state(connection, id).await?;
     if let Some(before) = known(connection, id, batch).await? {
         let same = before.is_none_or(|before| before == digest);
@@ -52,7 +55,6 @@ pub(super) async fn append(
         .bind(digest.hex())
         .execute(&mut *connection)
         .await?;
-    let rows = sorted(batch.rows.iter().cloned());
     let (Some(first), Some(latest)) = (rows.first(), rows.last()) else {
         return Ok(Appended::Accepted { proposed: 0 });
     };
@@ -60,7 +62,7 @@ pub(super) async fn append(
     if segment.batches == 1 && segment.number > 1 {
         resumed(connection, id, &segment, now, ids).await?;
     }
-    put(connection, id, segment.number, 0, &rows).await?;
+    put(connection, id, (segment.number, 0), &rows, &chunk::compress(&layout)?).await?;
     fold(connection, id, segment.number).await?;
     outbox::progress(connection, id, latest, now).await?;
     move_forward(connection, id, latest).await?;
@@ -90,7 +92,11 @@ async fn known(
 
 /// By step; of an update that is there twice the later one holds.
 fn sorted(rows: impl Iterator<Item = MetricRow>) -> Vec<MetricRow> {
-    let by_step: BTreeMap<Step, MetricRow> = rows.map(|row| (row.step, row)).collect();
+    let rows: Vec<MetricRow> = rows.collect();
+    if rows.is_sorted_by(|a, b| a.step < b.step) {
+        return rows;
+    }
+    let by_step: BTreeMap<Step, MetricRow> = rows.into_iter().map(|row| (row.step, row)).collect();
     by_step.into_values().collect()
 }
 
@@ -166,19 +172,8 @@ async fn resumed(
         return Ok(());
     }
     let event = KeptEvent {
-        id: ids(),
-        kind: EventKind::Resumed,
-        step: segment.first_step,
-        note: String::new(),
-        at: now,
-        status: EventStatus::Reported,
-        by: DETECTOR.to_owned(),
-        seen: None,
         lost_seconds: Some(lost),
-        decided_by: None,
-        decided_at: None,
-        remark: String::new(),
-        version: 1,
+        ..KeptEvent::noticed(ids(), EventKind::Resumed, segment.first_step, now)
     };
     if reports::insert(connection, id, &event).await? {
         outbox::of_event(connection, id, &event, Some(lost), now).await?;
@@ -186,15 +181,12 @@ async fn resumed(
     Ok(())
 }
 
-/// Who proposes events.
-const DETECTOR: &str = "detector";
-
 async fn put(
     connection: &mut SqliteConnection,
     id: RunId,
-    segment: u32,
-    level: i64,
+    (segment, level): (u32, i64),
     rows: &[MetricRow],
+    body: &[u8],
 ) -> Result<(), StoreError> {
     let (Some(first), Some(last)) = (rows.first(), rows.last()) else { return Ok(()) };
     sqlx::query(
@@ -207,7 +199,7 @@ async fn put(
     .bind(int(first.step.0)?)
     .bind(int(last.step.0)?)
     .bind(int(rows.len() as u64)?)
-    .bind(chunk::encode(rows)?)
+    .bind(body)
     .execute(connection)
     .await?;
     Ok(())
@@ -228,7 +220,8 @@ async fn fold(connection: &mut SqliteConnection, id: RunId, segment: u32) -> Res
         for row in &found {
             rows.extend(body(row)?);
         }
-        put(connection, id, segment, level + 1, &sorted(rows.into_iter())).await?;
+        let rows = sorted(rows.into_iter());
+        put(connection, id, (segment, level + 1), &rows, &chunk::encode(&rows)?).await?;
         let delete = sqlx::query(
             "DELETE FROM metric_chunks WHERE run_id = $1 AND segment = $2 AND level = $3 AND rows < $4",
         );
@@ -314,19 +307,10 @@ async fn watch(
 
 fn proposal(id: EventId, step: Step, kind: EventKind, finding: Finding, now: Timestamp) -> KeptEvent {
     KeptEvent {
-        id,
-        kind,
-        step,
         note: finding.note(),
-        at: now,
         status: EventStatus::Proposed,
-        by: DETECTOR.to_owned(),
         seen: Some(finding),
-        lost_seconds: None,
-        decided_by: None,
-        decided_at: None,
-        remark: String::new(),
-        version: 1,
+        ..KeptEvent::noticed(id, kind, step, now)
     }
 }
 
@@ -411,7 +395,7 @@ pub(super) async fn take_over(connection: &mut SqliteConnection) -> Result<(), S
         let updated = Fields::of("runs", &["id"], &about).time("updated")?;
         reach(connection, id, &MetricsBatch::default(), steps, None, updated).await?;
         for rows in rows.chunks(usize::try_from(FULL).unwrap_or(usize::MAX)) {
-            put(connection, id, 1, 1, rows).await?;
+            put(connection, id, (1, 1), rows, &chunk::encode(rows)?).await?;
         }
         // What the detectors would have found long ago is no news; they begin with the last rows.
         let mut detectors = Detectors::default();

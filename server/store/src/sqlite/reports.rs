@@ -1,9 +1,9 @@
 use std::collections::HashMap;
 
 use async_trait::async_trait;
-use sekisho_domain::run::{EventKind, EventStatus, KeptEvent, MetricRow, RunEvent, Segment};
+use sekisho_domain::run::{EventKind, KeptEvent, MetricRow, RunEvent, Segment};
 use sekisho_domain::wire::MetricsBatch;
-use sekisho_domain::{EventId, RunId, Sha256, Step, Timestamp};
+use sekisho_domain::{EventId, RunId, Step, Timestamp};
 use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
 
@@ -17,12 +17,11 @@ impl ReportRepository for SqliteStore {
         &self,
         id: RunId,
         batch: &MetricsBatch,
-        digest: Sha256,
         now: Timestamp,
         ids: &(dyn Fn() -> EventId + Send + Sync),
     ) -> Result<Appended, StoreError> {
         let mut transaction = self.begin().await?;
-        let appended = metrics::append(&mut transaction, id, batch, digest, now, ids).await?;
+        let appended = metrics::append(&mut transaction, id, batch, now, ids).await?;
         if matches!(appended, Appended::Accepted { .. } | Appended::Repeated) {
             transaction.commit().await?;
         }
@@ -66,19 +65,8 @@ impl ReportRepository for SqliteStore {
         let before = outbox::last_heard(&mut transaction, id).await?;
         heard(&mut transaction, id, now).await?;
         let kept = KeptEvent {
-            id: new,
-            kind: event.kind,
-            step: event.step,
             note: event.note.clone(),
-            at: event.at.unwrap_or(now),
-            status: EventStatus::Reported,
-            by: by.to_owned(),
-            seen: None,
-            lost_seconds: None,
-            decided_by: None,
-            decided_at: None,
-            remark: String::new(),
-            version: 1,
+            ..KeptEvent::new(new, event.kind, event.step, event.at.unwrap_or(now), by)
         };
         if adopt(&mut transaction, id, &kept).await? {
             transaction.commit().await?;
@@ -106,6 +94,23 @@ impl ReportRepository for SqliteStore {
     async fn events(&self, id: RunId) -> Result<Vec<KeptEvent>, StoreError> {
         let query = sqlx::query("SELECT * FROM run_events WHERE run_id = $1 ORDER BY step, at, kind, note");
         query.bind(id.to_string()).fetch_all(&self.read).await?.iter().map(event).collect()
+    }
+
+    async fn events_of(
+        &self,
+        ids: &[RunId],
+        kind: EventKind,
+    ) -> Result<HashMap<RunId, Vec<KeptEvent>>, StoreError> {
+        let query = sqlx::query(
+            "SELECT * FROM run_events WHERE run_id IN (SELECT value FROM json_each($1)) AND kind = $2 ORDER BY run_id, step, at",
+        );
+        let query = query.bind(serde_json::json!(ids).to_string()).bind(kind.as_str());
+        let mut found: HashMap<RunId, Vec<KeptEvent>> = HashMap::new();
+        for row in query.fetch_all(&self.read).await? {
+            let run = Fields::of("run_events", &["run_id", "id"], &row).parse("run_id")?;
+            found.entry(run).or_default().push(event(&row)?);
+        }
+        Ok(found)
     }
 
     async fn event(&self, id: RunId, wanted: EventId) -> Result<Option<KeptEvent>, StoreError> {

@@ -77,6 +77,11 @@ async fn a_board_takes_one_checkpoint_a_run() {
 }
 
 #[tokio::test]
+async fn a_board_tells_when_it_has_changed() {
+    tell(story::a_board_tells_when_it_has_changed).await;
+}
+
+#[tokio::test]
 async fn lists_are_read_at_once() {
     tell(story::lists_are_read_at_once).await;
 }

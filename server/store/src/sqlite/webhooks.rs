@@ -5,6 +5,7 @@ use sekisho_domain::webhook::{EndpointState, EventType, MessageState};
 use sekisho_domain::{EndpointId, MessageId, Timestamp};
 use serde_json::{Value, json};
 use sqlx::SqliteConnection;
+use sqlx::sqlite::SqliteQueryResult;
 
 use super::{SqliteStore, audit, changed, conflict, int, outbox};
 use crate::{
@@ -61,27 +62,10 @@ impl WebhookRepository for SqliteStore {
 
     async fn add_endpoint(&self, endpoint: &Endpoint, audit: &AuditEntry) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
-        sqlx::query(
-            "INSERT INTO webhook_endpoints (id, project, name, url, events, language, format, every_tokens, state, generation,
+        let statement = "INSERT INTO webhook_endpoints (id, project, name, url, events, language, format, every_tokens, state, generation,
                  rotated, failures, failing_since, not_before, created, updated)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 0, NULL, 0, $12, $13)",
-        )
-        .bind(endpoint.id.to_string())
-        .bind(&endpoint.project)
-        .bind(&endpoint.name)
-        .bind(&endpoint.url)
-        .bind(json!(endpoint.events).to_string())
-        .bind(endpoint.language.as_str())
-        .bind(endpoint.format.as_str())
-        .bind(endpoint.every_tokens.map(|tokens| int(tokens.0)).transpose()?)
-        .bind(endpoint.state.as_str())
-        .bind(i64::from(endpoint.generation))
-        .bind(endpoint.rotated.map(Timestamp::unix_ms))
-        .bind(endpoint.created.unix_ms())
-        .bind(endpoint.updated.unix_ms())
-        .execute(&mut *transaction)
-        .await
-        .map_err(|error| conflict(error, || taken(endpoint)))?;
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 0, NULL, 0, $12, $13)";
+        write_endpoint(&mut transaction, statement, endpoint).await?;
         audit::append(&mut transaction, audit).await?;
         Ok(transaction.commit().await?)
     }
@@ -98,29 +82,14 @@ impl WebhookRepository for SqliteStore {
 
     async fn update_endpoint(&self, endpoint: &Endpoint, audit: &AuditEntry) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
-        let query = sqlx::query(
-            "UPDATE webhook_endpoints SET name = $2, url = $3, events = $4, language = $5, format = $6, every_tokens = $7,
-                 failures = CASE WHEN state <> 'active' AND $8 = 'active' THEN 0 ELSE failures END,
-                 failing_since = CASE WHEN state <> 'active' AND $8 = 'active' THEN NULL ELSE failing_since END,
-                 not_before = CASE WHEN state <> 'active' AND $8 = 'active' THEN 0 ELSE not_before END,
-                 state = $8, generation = $9, rotated = $10, updated = $11
-             WHERE id = $1",
-        );
-        let result = query
-            .bind(endpoint.id.to_string())
-            .bind(&endpoint.name)
-            .bind(&endpoint.url)
-            .bind(json!(endpoint.events).to_string())
-            .bind(endpoint.language.as_str())
-            .bind(endpoint.format.as_str())
-            .bind(endpoint.every_tokens.map(|tokens| int(tokens.0)).transpose()?)
-            .bind(endpoint.state.as_str())
-            .bind(i64::from(endpoint.generation))
-            .bind(endpoint.rotated.map(Timestamp::unix_ms))
-            .bind(endpoint.updated.unix_ms())
-            .execute(&mut *transaction)
-            .await
-            .map_err(|error| conflict(error, || taken(endpoint)))?;
+        // Neither the project ($2) nor the day of its making ($12) ever changes.
+        let statement = "UPDATE webhook_endpoints SET name = $3, url = $4, events = $5, language = $6, format = $7, every_tokens = $8,
+                 failures = CASE WHEN state <> 'active' AND $9 = 'active' THEN 0 ELSE failures END,
+                 failing_since = CASE WHEN state <> 'active' AND $9 = 'active' THEN NULL ELSE failing_since END,
+                 not_before = CASE WHEN state <> 'active' AND $9 = 'active' THEN 0 ELSE not_before END,
+                 state = $9, generation = $10, rotated = $11, updated = $13
+             WHERE id = $1";
+        let result = write_endpoint(&mut transaction, statement, endpoint).await?;
         changed(&result, "webhook endpoint", &endpoint.id)?;
         audit::append(&mut transaction, audit).await?;
         Ok(transaction.commit().await?)
@@ -274,6 +243,32 @@ impl WebhookRepository for SqliteStore {
         }
         Ok(transaction.commit().await?)
     }
+}
+
+/// Runs a statement over the columns of an endpoint: `$1` its id, then project, name, address, events, language, format, tokens between
+/// reports, state, generation of the secret and when that was renewed, created, updated.
+async fn write_endpoint(
+    connection: &mut SqliteConnection,
+    statement: &'static str,
+    endpoint: &Endpoint,
+) -> Result<SqliteQueryResult, StoreError> {
+    sqlx::query(statement)
+        .bind(endpoint.id.to_string())
+        .bind(&endpoint.project)
+        .bind(&endpoint.name)
+        .bind(&endpoint.url)
+        .bind(json!(endpoint.events).to_string())
+        .bind(endpoint.language.as_str())
+        .bind(endpoint.format.as_str())
+        .bind(endpoint.every_tokens.map(|tokens| int(tokens.0)).transpose()?)
+        .bind(endpoint.state.as_str())
+        .bind(i64::from(endpoint.generation))
+        .bind(endpoint.rotated.map(Timestamp::unix_ms))
+        .bind(endpoint.created.unix_ms())
+        .bind(endpoint.updated.unix_ms())
+        .execute(connection)
+        .await
+        .map_err(|error| conflict(error, || taken(endpoint)))
 }
 
 fn taken(endpoint: &Endpoint) -> String {

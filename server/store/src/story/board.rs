@@ -62,6 +62,9 @@ pub(crate) async fn a_board_takes_one_checkpoint_a_run(store: &dyn Store) {
     finish(store, "task-0", 14).await;
     let latest = shown(store, &both, None, Candidates::Latest).await;
     assert_eq!(latest, [(id(2), 1), (id(3), 1)]);
+    let scored = store.scored_checkpoints(run(1).id).await.expect("checkpoints");
+    assert_eq!(scored.iter().map(|scored| scored.id).collect::<Vec<_>>(), [id(1), id(3)]);
+    assert_eq!(store.scored_checkpoints(id(9)).await.expect("checkpoints"), []);
 
     let standings = store.standings(&asked(&both), None, Candidates::Latest).await.expect("standings");
     let newest = &standings[1];
@@ -113,4 +116,35 @@ async fn reported(store: &dyn Store) {
     store.put_reported(&[row(0.5)], &super::entry("reported.import")).await.expect("put");
     store.put_reported(&[row(0.966)], &super::entry("reported.import")).await.expect("put again");
     assert_eq!(store.reported().await.expect("one"), [row(0.966)], "the newer takes the older one's place");
+}
+
+/// The version, and everything that a board could show.
+async fn whole(store: &dyn Store) -> (u64, Vec<crate::Standing>) {
+    let version = store.board_version().await.expect("version");
+    let all = store.standings(&asked(&["task-0", "task-1"]), None, Candidates::All(100)).await;
+    (version, all.expect("standings"))
+}
+
+pub(crate) async fn a_board_tells_when_it_has_changed(store: &dyn Store) {
+    let mut before = whole(store).await;
+    let mut grown = async |what: &str, expected: bool| {
+        let now = whole(store).await;
+        assert!(now.0 >= before.0, "{what}");
+        assert_eq!(now.1 != before.1, expected, "{what}");
+        assert!(now.0 > before.0 || now.1 == before.1, "{what} is seen and not told");
+        assert!(expected || now.0 == before.0, "{what} has the rows read again for nothing");
+        before = now;
+    };
+    an_evaluation(store, 1, Sha256::of("a"), 2).await;
+    grown("an evaluation", true).await;
+    let leased = store.claim("w", "", None, 1, 60, at(5)).await.expect("claim");
+    grown("a claim", true).await;
+    let held = HeldItem { id: leased[0].work.id, fence: leased[0].fence };
+    store.heartbeat("w", &[held], 60, at(6)).await.expect("heartbeat");
+    grown("a heartbeat", false).await;
+    let rows = super::runs::append(store, id(1), &sekisho_domain::wire::MetricsBatch::default(), 7).await;
+    assert_eq!(rows, crate::Appended::Accepted { proposed: 0 });
+    grown("a report of metrics", false).await;
+    store.finish(held, &[(entry("task-0", "acc", 0.5), true)], at(8)).await.expect("finish");
+    grown("a score", true).await;
 }

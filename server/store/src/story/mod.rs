@@ -28,7 +28,7 @@ use sekisho_domain::{CheckpointId, EvaluationId, RunId, Sha256, Step, Timestamp,
 use serde_json::json;
 
 pub(crate) use audit::the_audit_log_is_a_chain;
-pub(crate) use board::a_board_takes_one_checkpoint_a_run;
+pub(crate) use board::{a_board_takes_one_checkpoint_a_run, a_board_tells_when_it_has_changed};
 pub(crate) use channels::a_channel_takes_each_checkpoint_once;
 pub(crate) use checkpoints::a_checkpoint_is_received_and_examined;
 pub(crate) use contamination::training_text_is_looked_through;

@@ -1,6 +1,6 @@
 use sekisho_domain::run::{EventKind, EventStatus, MetricRow, Plan, Planned, RunEvent, RunState};
 use sekisho_domain::wire::MetricsBatch;
-use sekisho_domain::{EventId, RunId, Sha256, Step, Tokens, canonical_json};
+use sekisho_domain::{EventId, RunId, Sha256, Step, Tokens};
 
 use super::{at, entry, id, ids, run};
 use crate::{Appended, EventDecision, Run, Store, StoreError};
@@ -29,7 +29,6 @@ pub(crate) async fn try_append(
     batch: &MetricsBatch,
     seconds: i64,
 ) -> Result<Appended, StoreError> {
-    let digest = Sha256::of(canonical_json(&serde_json::to_value(batch).expect("JSON")));
     let next = std::sync::atomic::AtomicU32::new(1);
     let ids = || {
         let n = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
@@ -37,7 +36,7 @@ pub(crate) async fn try_append(
         let seed = Sha256::of(format!("{run} {} {} {n}", batch.writer, batch.seq)).hex();
         format!("0{}", &seed[..25]).parse::<EventId>().expect("26 digits")
     };
-    store.append_metrics(run, batch, digest, at(seconds), &ids).await
+    store.append_metrics(run, batch, at(seconds), &ids).await
 }
 
 pub(crate) async fn append(store: &dyn Store, run: RunId, batch: &MetricsBatch, seconds: i64) -> Appended {
@@ -210,6 +209,8 @@ async fn events(store: &dyn Store, id: RunId) {
         (events[0].kind, events[0].at, events[0].by.as_str()),
         (EventKind::NodeFailure, at(3), "trainer")
     );
+    let of_kind = store.events_of(&[id, super::id(9)], EventKind::NodeFailure).await.expect("events");
+    assert_eq!(of_kind, [(id, events[..1].to_vec())].into());
     let spike = events.iter().find(|event| event.note == "損失").expect("is there");
     assert_eq!(spike.at, at(20), "the time of receipt when the sender gives none");
     let missing =

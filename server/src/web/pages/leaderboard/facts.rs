@@ -64,7 +64,13 @@ fn ours(standing: &Standing) -> Facts {
         active: config.zip(standing.parameters).and_then(|(config, all)| active(config, all)),
         tokens: Some(standing.tokens.0),
         license: standing.released.as_deref().and_then(license),
-        day: standing.work.iter().map(|work| work.updated).max().unwrap_or(Timestamp::from_unix_ms(0)),
+        day: standing
+            .work
+            .iter()
+            .filter(|work| work.score.is_some())
+            .map(|work| work.updated)
+            .max()
+            .unwrap_or(Timestamp::from_unix_ms(0)),
     }
 }
 

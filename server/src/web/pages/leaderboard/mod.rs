@@ -1,8 +1,8 @@
 //! `/leaderboard`: models on the tasks of a suite or preset, ranked by mean, with intervals.
 //!
-//! What a request costs: the search for the latest examined checkpoint grows with the number of runs, and so do the primary scores that
-//! are read to order them (runs × columns). Everything else grows with the rows of one page: intervals and tests are computed once and
-//! kept, contamination is asked for where a run has a report.
+//! What a request costs: the rows are read once after each change of a score (runs × columns) and kept (`App::standings`); to order them
+//! grows with the number of runs, and is a matter of microseconds. Everything else grows with the rows of one page: intervals and tests
+//! are computed once and kept, contamination is asked for where a run has a report.
 
 mod asked;
 mod board;
@@ -135,8 +135,7 @@ async fn load(app: &App, frame: &Frame, why: For) -> Result<Shown, WebError> {
     let Some(chosen) = columns::choose(app, frame, &suites, &mut asked).await? else {
         return Ok(Shown { asked, suites: names(suites), ..Shown::default() });
     };
-    let which = if asked.all { Candidates::All(EVALUATIONS) } else { Candidates::Latest };
-    let mut standings = app.store.standings(&pairs(&chosen.all), chosen.suite.as_deref(), which).await?;
+    let mut standings = standings(app, &chosen, asked.all).await?;
     let candidates = standings.len();
     let left_out = leave_out(app, &mut standings, why).await?;
     let models = models(app, standings, &chosen.shown).await?;
@@ -161,6 +160,16 @@ async fn load(app: &App, frame: &Frame, why: For) -> Result<Shown, WebError> {
     let base = named.base.as_ref().map(rows::named);
     let found = Found { chosen, board, rows, pager, base, offered };
     Ok(Shown { asked, suites: names(suites), found: Some(found), notices, left_out })
+}
+
+/// The rows before they are ranked. They are read again when something of them has changed.
+async fn standings(app: &App, chosen: &Chosen, all: bool) -> Result<Vec<Standing>, WebError> {
+    let version = app.store.board_version().await?;
+    let (pairs, suite, limit) = (pairs(&chosen.all), chosen.suite.as_deref(), all.then_some(EVALUATIONS));
+    let which = limit.map_or(Candidates::Latest, Candidates::All);
+    let read = app.store.standings(&pairs, suite, which);
+    let key = (pairs.clone(), chosen.suite.clone(), limit);
+    Ok(app.standings.get(version, key, read).await?.to_vec())
 }
 
 /// Profile and task of each column, for the store.
