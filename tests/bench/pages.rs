@@ -7,24 +7,26 @@ use reqwest::blocking::Client;
 use reqwest::header::ACCEPT_ENCODING;
 use tests::service::Service;
 
-use super::world::{self, RUNS};
+use super::world;
 
 const CONNECTIONS: u64 = 10;
 const RATE: u64 = 50;
 const SECONDS: u64 = 20;
+/// Runs whose pages are asked in turn.
+const VISITED: u64 = 40;
 
 /// Each page with the addresses that are asked in turn.
 fn pages() -> Vec<(&'static str, Vec<String>)> {
-    let runs = |tail: &str| (0..RUNS).map(|run| format!("/runs/{}{tail}", world::name(run))).collect();
+    let runs = |tail: &str| (0..VISITED).map(|run| format!("/runs/{}{tail}", world::name(run))).collect();
     vec![
         ("overview", vec!["/".to_owned()]),
         ("leaderboard", vec!["/leaderboard".to_owned()]),
         ("leaderboard, four pages in turn", (1..5).map(|page| format!("/leaderboard?page={page}")).collect()),
         ("list of runs", vec!["/runs".to_owned()]),
-        ("run, 200 in turn", runs("")),
-        ("run, its curves, 200 in turn", runs("?tab=curves")),
-        ("run, its metrics, 200 in turn", runs("?tab=metrics")),
-        ("run, its checkpoints, 200 in turn", runs("?tab=checkpoints")),
+        ("run, in turn", runs("")),
+        ("run, its curves, in turn", runs("?tab=curves")),
+        ("run, its metrics, in turn", runs("?tab=metrics")),
+        ("run, its checkpoints, in turn", runs("?tab=checkpoints")),
     ]
 }
 

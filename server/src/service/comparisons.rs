@@ -58,7 +58,7 @@ pub async fn against_first(app: &App, rows: &[Primary]) -> Result<Vec<Option<Com
     if rows.len() < 2 {
         return Ok(Vec::new());
     }
-    let mut page = Page { app, rows, values: HashMap::new() };
+    let mut page = Page::of(app, rows);
     let mut found = page.against_all_below(0).await?;
     Ok((1..rows.len()).map(|row| found.remove(&row).flatten()).collect())
 }
@@ -90,7 +90,7 @@ pub struct TieTest {
 /// # Errors
 /// When store or blobs fail.
 pub async fn ties(app: &App, rows: &[Primary]) -> Result<Ties, WebError> {
-    let mut page = Page { app, rows, values: HashMap::new() };
+    let mut page = Page::of(app, rows);
     let mut known: HashMap<usize, HashMap<usize, Option<Comparison>>> = HashMap::new();
     loop {
         // The leader of a group is known when the group before it is, so each turn finds one.
@@ -132,17 +132,24 @@ fn tests(groups: &[usize], known: &HashMap<usize, HashMap<usize, Option<Comparis
 struct Page<'a> {
     app: &'a App,
     rows: &'a [Primary],
+    /// What each row is kept under.
+    identities: Vec<String>,
     /// By row, once they were read.
     values: HashMap<usize, Values>,
 }
 
-impl Page<'_> {
+impl<'a> Page<'a> {
+    fn of(app: &'a App, rows: &'a [Primary]) -> Self {
+        let identities = rows.iter().map(|row| evaluations::identity(row)).collect();
+        Self { app, rows, identities, values: HashMap::new() }
+    }
+
     /// The comparisons of a row with each one after it, from the blob that keeps what that row was compared with, or made now.
     async fn against_all_below(
         &mut self,
         leader: usize,
     ) -> Result<HashMap<usize, Option<Comparison>>, WebError> {
-        let key = format!("comparisons/{}.json", self.identity(leader));
+        let key = format!("comparisons/{}.json", self.identities[leader]);
         let mut kept = self.kept(&key).await?;
         if !self.lacks(leader, &kept).is_empty() {
             // One page at a time computes: many visitors of a new board ask for the same, and each draws ten thousand times.
@@ -151,7 +158,7 @@ impl Page<'_> {
             self.complete(leader, &key, &mut kept).await?;
         }
         let below = leader + 1..self.rows.len();
-        Ok(below.map(|row| (row, kept.get(&self.identity(row)).copied().flatten())).collect())
+        Ok(below.map(|row| (row, kept.get(&self.identities[row]).copied().flatten())).collect())
     }
 
     /// What a row was compared with before.
@@ -162,7 +169,7 @@ impl Page<'_> {
 
     /// The rows after the leader that it was not compared with.
     fn lacks(&self, leader: usize, kept: &Kept) -> Vec<usize> {
-        (leader + 1..self.rows.len()).filter(|row| !kept.contains_key(&self.identity(*row))).collect()
+        (leader + 1..self.rows.len()).filter(|row| !kept.contains_key(&self.identities[*row])).collect()
     }
 
     /// Makes the comparisons that are not kept yet, and keeps them.
@@ -176,14 +183,10 @@ impl Page<'_> {
             return Ok(());
         }
         for (row, job) in jobs {
-            kept.insert(self.identity(row), job.await.map_err(WebError::internal)?);
+            kept.insert(self.identities[row].clone(), job.await.map_err(WebError::internal)?);
         }
         self.app.blobs.put(key, serde_json::to_vec(kept).map_err(WebError::internal)?).await?;
         Ok(())
-    }
-
-    fn identity(&self, row: usize) -> String {
-        evaluations::identity(&self.rows[row])
     }
 
     async fn values_of(&mut self, row: usize) -> Result<Values, WebError> {

@@ -132,6 +132,18 @@ pub async fn suite_scores(app: &App, evaluation: &Evaluation) -> Result<SuiteSco
     scores_of_work(app, &work, app.store.scores(evaluation.id).await?).await
 }
 
+/// Has the mean of an evaluation ready where all of its tasks are done.
+///
+/// # Errors
+/// When store or blobs fail.
+pub async fn prepare_mean(app: &App, id: EvaluationId) -> Result<(), WebError> {
+    let found = app.store.evaluation(id).await?;
+    if let Some(evaluation) = found.filter(|evaluation| evaluation.state == WorkState::Finished) {
+        suite_scores(app, &evaluation).await?;
+    }
+    Ok(())
+}
+
 /// The same from rows that were read already: the work items of one evaluation in suite order, and scores that hold theirs.
 ///
 /// # Errors

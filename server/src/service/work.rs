@@ -213,6 +213,13 @@ async fn finish(app: &App, row: &WorkRow, held: HeldItem) -> Result<(), WebError
         entry.tokens = spent.tokens;
     }
     app.store.finish(held, &scores, app.now()).await?;
+    // The mean reads every record and draws a thousand times: whoever opens a page first should not wait for it.
+    let (app, id) = (app.clone(), row.evaluation);
+    tokio::spawn(async move {
+        if let Err(error) = super::evaluations::prepare_mean(&app, id).await {
+            tracing::warn!(evaluation = %id, %error, "the mean could not be computed yet");
+        }
+    });
     Ok(())
 }
 

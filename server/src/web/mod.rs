@@ -41,6 +41,7 @@ pub fn router() -> Router<App> {
         .route("/checkpoints/{id}", get(checkpoint::show))
         .route("/checkpoints/{id}/propose", post(checkpoint::propose))
         .route("/evals/{id}", get(evaluation::show))
+        .route("/evals/{id}/retry", post(evaluation::retry))
         .route("/evals/{id}/samples", get(samples::show))
         .route("/compare", get(compare::show))
         .route("/compare/{file}", get(compare::file))

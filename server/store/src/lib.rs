@@ -40,7 +40,7 @@ pub use lists::{CheckpointSummary, ListRepository, QueueHealth};
 pub use people::{ApiToken, LoginLink, PeopleRepository, Session, SessionKind, User};
 pub use policies::{KeptPolicy, PolicyRepository};
 pub use projects::{Project, ProjectRepository};
-pub use queue::{MAX_ATTEMPTS, NewWork, Progress, QueueRepository, WorkRow};
+pub use queue::{MAX_ATTEMPTS, NewWork, Progress, QueueRepository, Try, WorkRow};
 pub use releases::{
     Approval, ApprovalKind, CardEdits, Comment, HubCommit, Prepared, PublishStep, Release, ReleaseRepository,
     StepState,

@@ -64,6 +64,34 @@ pub struct WorkRow {
     pub updated: Timestamp,
 }
 
+/// One try of a work item.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Try {
+    /// The item.
+    pub work: WorkItemId,
+    /// Who had it.
+    pub worker: String,
+    /// Answers that were there when it began.
+    pub first: u64,
+    /// And when it ended.
+    pub last: Option<u64>,
+    /// When it began.
+    pub began: Timestamp,
+    /// When it ended.
+    pub ended: Option<Timestamp>,
+    /// Why it ended before the item was finished: one of the words below, or the worker's own sentence.
+    pub cause: Option<String>,
+}
+
+impl Try {
+    /// Its lease ran out.
+    pub const SILENT: &str = "silent";
+    /// The service found it gone with the service that had started it.
+    pub const FREED: &str = "freed";
+    /// The worker drained and gave the item back.
+    pub const GIVEN_BACK: &str = "given_back";
+}
+
 /// What a batch says of the work on an item.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Progress<'a> {
@@ -135,6 +163,8 @@ pub trait QueueRepository: Send + Sync {
     async fn work(&self, id: WorkItemId) -> Result<Option<WorkRow>, StoreError>;
     /// Items of one evaluation, in suite order.
     async fn work_of(&self, evaluation: EvaluationId) -> Result<Vec<WorkRow>, StoreError>;
+    /// Tries of the items of one evaluation, in suite order and then in time.
+    async fn tries_of(&self, evaluation: EvaluationId) -> Result<Vec<Try>, StoreError>;
     /// (waiting, running, failed) over the whole queue.
     async fn queue_counts(&self) -> Result<(u64, u64, u64), StoreError>;
 }

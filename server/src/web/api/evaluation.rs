@@ -5,7 +5,7 @@ use sekisho_domain::evaluation::WorkState;
 use sekisho_domain::score::{Interval, ResultEntry};
 use sekisho_domain::user::{Role, Scope};
 use sekisho_domain::{CheckpointId, EvaluationId, Timestamp, WorkItemId};
-use sekisho_store::Evaluation;
+use sekisho_store::{Evaluation, Try};
 use serde::{Deserialize, Serialize};
 
 use super::body::JsonBody;
@@ -38,7 +38,22 @@ struct TaskView {
     finished: u64,
     total: Option<u64>,
     error: Option<String>,
+    tries: Vec<TryView>,
     scores: Vec<ResultEntry>,
+}
+
+/// One try of a task, by a worker.
+#[derive(Serialize)]
+struct TryView {
+    worker: String,
+    /// Items that were answered when it began.
+    first: u64,
+    /// And when it ended.
+    last: Option<u64>,
+    began: Timestamp,
+    ended: Option<Timestamp>,
+    /// Why it ended before the task was finished: `silent`, `freed`, `given_back`, or the worker's own sentence.
+    cause: Option<String>,
 }
 
 /// `POST /api/v1/checkpoints/{id}/evaluations`.
@@ -88,8 +103,14 @@ pub(super) async fn start(
     Ok((StatusCode::ACCEPTED, Json(view(&app, evaluation).await?)))
 }
 
+fn try_view(one: &Try) -> TryView {
+    let Try { worker, first, last, began, ended, cause, .. } = one.clone();
+    TryView { worker, first, last, began, ended, cause }
+}
+
 async fn view(app: &App, evaluation: Evaluation) -> Result<EvaluationView, WebError> {
     let scores = app.store.scores(evaluation.id).await?;
+    let tries = app.store.tries_of(evaluation.id).await?;
     let tasks = app
         .store
         .work_of(evaluation.id)
@@ -106,6 +127,7 @@ async fn view(app: &App, evaluation: Evaluation) -> Result<EvaluationView, WebEr
             finished: row.finished,
             total: row.total,
             error: row.error,
+            tries: tries.iter().filter(|one| one.work == row.work.id).map(try_view).collect(),
         })
         .collect();
     Ok(EvaluationView {

@@ -3,20 +3,24 @@
 use std::collections::BTreeMap;
 
 use askama::Template;
+use axum::Form;
 use axum::extract::{Path, State};
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Redirect, Response};
 use sekisho_bench::Catalog;
 use sekisho_domain::evaluation::WorkState;
-use sekisho_store::{Evaluation, ScoreRow};
+use sekisho_domain::user::{Role, Scope};
+use sekisho_store::{Evaluation, Run, ScoreRow, Try, User};
+use serde::Deserialize;
 
+use super::evaluation_tries::{self, TryRow};
 use super::parts::{self, Readout};
 use super::scored::Scored;
 use super::task_rows::{self, Standings, TaskRow};
-use crate::service::{checkpoints, contamination, evaluations};
+use crate::service::{checkpoints, contamination, evaluations, runs};
 use crate::web::format;
 use crate::web::frame::Frame;
 use crate::web::i18n::Words as _;
-use crate::{App, WebError};
+use crate::{App, Viewer, WebError};
 
 #[derive(Template)]
 #[template(path = "evaluations/evaluation.html")]
@@ -31,6 +35,11 @@ struct EvaluationPage {
     waiting: Option<String>,
     readouts: Vec<Readout>,
     rows: Vec<TaskRow>,
+    id: String,
+    tries: Vec<TryRow>,
+    /// Whether a try ended early.
+    has_causes: bool,
+    can_retry: bool,
     environment: BTreeMap<String, String>,
 }
 
@@ -45,16 +54,58 @@ pub(crate) async fn show(
     let rows = app.store.scores(evaluation.id).await?;
     let scored = Scored::of_evaluation(&app, checkpoint, evaluation.clone()).await?;
     let standings = contamination::standings(&app, &scored.checkpoint, &scored.work).await?;
-    parts::page(&view(frame, &app.catalog, &evaluation, &scored, (&rows, &standings)))
+    let facts = Facts {
+        tries: app.store.tries_of(evaluation.id).await?,
+        run: app.store.run(scored.checkpoint.run).await?,
+        evaluation,
+        scored,
+        rows,
+        standings,
+    };
+    parts::page(&view(frame, &app.catalog, &facts))
 }
 
-fn view(
-    frame: Frame,
-    catalog: &Catalog,
-    evaluation: &Evaluation,
-    scored: &Scored,
-    (rows, standings): (&[ScoreRow], &Standings),
-) -> EvaluationPage {
+/// Everything that the page is made from.
+struct Facts {
+    evaluation: Evaluation,
+    scored: Scored,
+    run: Option<Run>,
+    rows: Vec<ScoreRow>,
+    standings: Standings,
+    tries: Vec<Try>,
+}
+
+/// What the button sends.
+#[derive(Deserialize)]
+pub(crate) struct Fields {
+    csrf: String,
+}
+
+/// `POST /evals/{id}/retry`: the tasks that failed are queued again, with what was answered.
+pub(crate) async fn retry(
+    State(app): State<App>,
+    viewer: Viewer,
+    Path(key): Path<String>,
+    Form(fields): Form<Fields>,
+) -> Result<Response, WebError> {
+    let actor = viewer.form_actor(&fields.csrf)?;
+    let evaluation = evaluations::find(&app, &key).await?;
+    let checkpoint = checkpoints::find(&app, &evaluation.checkpoint.to_string()).await?;
+    let run = runs::find(&app, &checkpoint.run.to_string()).await?;
+    actor.require_in(&run.project, &ASKERS, Scope::Evaluate)?;
+    evaluations::start(&app, &checkpoint, &evaluation.suite).await?;
+    Ok(Redirect::to(&format!("/evals/{}", evaluation.id)).into_response())
+}
+
+/// Who may ask for evaluations.
+const ASKERS: [Role; 2] = [Role::Evaluator, Role::Contributor];
+
+fn view(frame: Frame, catalog: &Catalog, facts: &Facts) -> EvaluationPage {
+    let Facts { evaluation, scored, run, rows, standings, tries } = facts;
+    let may_ask = |run: &Run| {
+        let has = |user: &User| ASKERS.iter().any(|role| user.has_in(&run.project, *role));
+        frame.user.as_ref().is_some_and(has)
+    };
     let waiting = (evaluation.state == WorkState::Waiting).then(|| frame.t("evaluation.waiting").to_owned());
     EvaluationPage {
         how: vec![
@@ -69,6 +120,10 @@ fn view(
         waiting,
         readouts: readouts(&frame, evaluation, scored),
         rows: task_rows::rows(&frame, catalog, &scored.work, rows, standings),
+        id: evaluation.id.to_string(),
+        tries: evaluation_tries::rows(&frame, catalog, &scored.work, tries),
+        has_causes: tries.iter().any(|one| one.cause.is_some()),
+        can_retry: evaluation.state == WorkState::Failed && run.as_ref().is_some_and(may_ask),
         environment: evaluation.environment.clone(),
         frame,
     }
@@ -128,14 +183,20 @@ pub(super) fn samples(frame: &Frame) -> Vec<String> {
     use super::fixtures;
     let catalog = Catalog::builtin();
     let page = |scored: &Scored| {
-        let rows: Vec<ScoreRow> = scored.scores.tasks.iter().flatten().cloned().collect();
-        let evaluation = scored.evaluation.clone().expect("evaluated");
-        let standings = fixtures::standings(&scored.work);
-        view(frame.clone(), &catalog, &evaluation, scored, (&rows, &standings)).render().expect("renders")
+        let facts = Facts {
+            evaluation: scored.evaluation.clone().expect("evaluated"),
+            rows: scored.scores.tasks.iter().flatten().cloned().collect(),
+            standings: fixtures::standings(&scored.work),
+            tries: fixtures::tries(&scored.work),
+            run: Some(fixtures::run()),
+            scored: scored.clone(),
+        };
+        view(frame.clone(), &catalog, &facts).render().expect("renders")
     };
     let done = fixtures::run_facts(5).scored.pop().expect("a checkpoint");
     let half = fixtures::half_done();
     let done = page(&done);
+    assert!(done.contains(frame.t("try_end.silent")) && done.contains("1–40"), "{done}");
     assert!(done.contains("3 / 98") && done.contains(frame.t("missing.not_looked_for")));
     vec![done, page(&half)]
 }

@@ -26,7 +26,7 @@ pub(super) use run::about;
 pub(super) use run::run_facts;
 pub(crate) use run::{event, run};
 pub(super) use samples::{items, records};
-pub(super) use scored::{checkpoint, half_done, scored, standings, suite};
+pub(super) use scored::{checkpoint, half_done, scored, standings, suite, tries};
 pub(crate) use scored::{refused_checkpoint, verified_checkpoint};
 
 /// 2026-11-21 14:03 in Tokyo.

@@ -11,6 +11,7 @@ pub(crate) mod corpus;
 mod curve_rows;
 pub(crate) mod error;
 pub(crate) mod evaluation;
+mod evaluation_tries;
 pub(crate) mod leaderboard;
 pub(crate) mod login;
 pub(crate) mod login_command;

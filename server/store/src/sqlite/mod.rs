@@ -26,6 +26,7 @@ mod releases;
 mod reports;
 mod runs;
 mod sign_in;
+mod tries;
 mod webhooks;
 
 #[cfg(test)]

@@ -12,9 +12,9 @@ use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
 
 use super::fields::Fields;
-use super::{SqliteStore, evaluations, int, outbox};
+use super::{SqliteStore, evaluations, int, outbox, tries};
 use crate::queue::{MAX_ATTEMPTS, retry_after};
-use crate::{Evaluation, NewWork, Progress, QueueRepository, RecordChunk, StoreError, WorkRow};
+use crate::{Evaluation, NewWork, Progress, QueueRepository, RecordChunk, StoreError, Try, WorkRow};
 
 /// The way on after a failure, as SQL over a row of `work_items`.
 macro_rules! again {
@@ -60,6 +60,9 @@ impl QueueRepository for SqliteStore {
             .await?;
             leased = rows.iter().map(work).collect::<Result<Vec<_>, _>>()?;
             leased.sort_by_key(|row| (Reverse(row.work.priority), row.evaluation, row.work.position));
+        }
+        for row in &leased {
+            tries::begin(&mut transaction, row, now).await?;
         }
         for evaluation in leased.iter().map(|row| row.evaluation).collect::<BTreeSet<_>>() {
             settle(&mut transaction, evaluation, now).await?;
@@ -151,6 +154,7 @@ impl QueueRepository for SqliteStore {
             return Ok(());
         }
         evaluations::add_scores(&mut transaction, held.id, scores).await?;
+        tries::end(&mut transaction, held.id, None, now).await?;
         sqlx::query(
             "UPDATE work_items SET state = 'finished', lease_until = NULL, error = NULL, updated = $2 WHERE id = $1",
         )
@@ -167,6 +171,7 @@ impl QueueRepository for SqliteStore {
         let row = running(&mut transaction, held).await?;
         let state =
             if failure.retry && row.attempt < MAX_ATTEMPTS { WorkState::Waiting } else { WorkState::Failed };
+        tries::end(&mut transaction, held.id, Some(&failure.message), now).await?;
         let failed = state == WorkState::Failed && !failure.message.ends_with('.');
         sqlx::query(concat!(
             "UPDATE work_items SET state = $2, lease_until = NULL, not_before = $4, updated = $5,
@@ -210,6 +215,9 @@ impl QueueRepository for SqliteStore {
         .fetch_all(&mut *transaction)
         .await?;
         let released = rows.iter().map(work).collect::<Result<Vec<_>, _>>()?;
+        for row in &released {
+            tries::end(&mut transaction, row.work.id, Some(Try::FREED), now).await?;
+        }
         for evaluation in released.iter().map(|row| row.evaluation).collect::<BTreeSet<_>>() {
             settle(&mut transaction, evaluation, now).await?;
         }
@@ -219,6 +227,7 @@ impl QueueRepository for SqliteStore {
     async fn give_back(&self, held: HeldItem, now: Timestamp) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
         let row = running(&mut transaction, held).await?;
+        tries::end(&mut transaction, held.id, Some(Try::GIVEN_BACK), now).await?;
         sqlx::query(
             "UPDATE work_items SET state = 'waiting', attempt = attempt - 1, lease_until = NULL, updated = $2 WHERE id = $1",
         )
@@ -238,6 +247,10 @@ impl QueueRepository for SqliteStore {
     async fn work_of(&self, evaluation: EvaluationId) -> Result<Vec<WorkRow>, StoreError> {
         let query = sqlx::query("SELECT * FROM work_items WHERE evaluation_id = $1 ORDER BY position");
         query.bind(evaluation.to_string()).fetch_all(&self.read).await?.iter().map(work).collect()
+    }
+
+    async fn tries_of(&self, evaluation: EvaluationId) -> Result<Vec<Try>, StoreError> {
+        tries::read(&self.read, evaluation).await
     }
 
     async fn queue_counts(&self) -> Result<(u64, u64, u64), StoreError> {
@@ -292,6 +305,9 @@ async fn give_up(connection: &mut SqliteConnection, now: Timestamp) -> Result<()
     .fetch_all(&mut *connection)
     .await?;
     let failed = rows.iter().map(work).collect::<Result<Vec<_>, _>>()?;
+    for row in &failed {
+        tries::end(connection, row.work.id, Some(Try::SILENT), now).await?;
+    }
     for evaluation in failed.iter().map(|row| row.evaluation).collect::<BTreeSet<_>>() {
         settle(connection, evaluation, now).await?;
     }

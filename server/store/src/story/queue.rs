@@ -8,7 +8,7 @@ use sekisho_domain::{EvaluationId, Sha256, WorkItemId};
 
 use super::evaluations::entry;
 use super::{a_checkpoint, an_evaluation, at, evaluation, id, work};
-use crate::{MAX_ATTEMPTS, NewWork, Progress, RecordChunk, Store, StoreError, WorkRow};
+use crate::{MAX_ATTEMPTS, NewWork, Progress, RecordChunk, Store, StoreError, Try, WorkRow};
 
 fn held(row: &WorkRow) -> HeldItem {
     HeldItem { id: row.work.id, fence: row.fence }
@@ -75,6 +75,16 @@ pub(crate) async fn work_is_done(store: &dyn Store) {
     let again = claim(store, "w2", 35).await;
     assert_eq!((again.len(), again[0].fence, again[0].attempt), (1, 2, 1));
     store.finish(held(&again[0]), &[], at(36)).await.expect("finish");
+    let tries = store.tries_of(evaluation).await.expect("tries");
+    let said = |one: &Try| (one.work, one.worker.clone(), one.first, one.last, one.ended, one.cause.clone());
+    assert_eq!(
+        tries.iter().map(said).collect::<Vec<_>>(),
+        [
+            (id(100), "w1".to_owned(), 0, Some(3), Some(at(30)), None),
+            (id(101), "w1".to_owned(), 0, Some(0), Some(at(33)), Some(Try::GIVEN_BACK.to_owned())),
+            (id(101), "w2".to_owned(), 0, Some(0), Some(at(36)), None),
+        ]
+    );
     assert_eq!(
         (state(store, evaluation).await, store.queue_counts().await.expect("counts")),
         (WorkState::Finished, (0, 0, 0))
@@ -128,6 +138,10 @@ pub(crate) async fn a_dead_worker_loses_its_lease(store: &dyn Store) {
     assert_eq!((taken[0].fence, taken[0].attempt, taken[0].worker.as_deref()), (2, 2, Some("alive")));
     assert_eq!(taken[0].error.as_deref(), Some("dead stopped answering"));
     assert_eq!(taken[0].finished, 2, "what was answered is not asked again");
+    let tries = store.tries_of(evaluation).await.expect("tries");
+    let of_first: Vec<_> = tries.iter().filter(|one| one.work == id(100)).collect();
+    assert_eq!((of_first[0].last, of_first[0].cause.as_deref()), (Some(2), Some(Try::SILENT)));
+    assert_eq!((of_first[1].worker.as_str(), of_first[1].first, of_first[1].ended), ("alive", 2, None));
 
     let stale = held(&dead[0]);
     let other = RecordChunk { work: id(100), blob: "late".to_owned(), items: vec![2] };
