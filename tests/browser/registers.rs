@@ -39,7 +39,7 @@ fn an_epsilon_that_cost_months_is_warned_of_before_anything_is_saved_and_for_as_
     assert_eq!(order, json!(["モデル", "データセット", "学習", "環境"]));
     browser.wait_for_text(".readouts", "3.5T");
     browser.wait_for_text(".readouts", "ステップ/日");
-    browser.wait_for_text(".readouts", "LLM-jp-4 8B 3e-4");
+    browser.wait_for_text("p.remark", "LLM-jp-4 8B 3e-4");
     service.visitor().get("/api/v1/runs/v4-8b-exp2").is_problem(404, "not-found");
 
     browser.click("button[value=register]");

@@ -9,6 +9,8 @@ use crate::WebError;
 
 /// Points of a learning rate that is drawn.
 const PLACES: u64 = 200;
+/// How much of the parent is drawn on either side, in lengths of the child.
+const AROUND: u64 = 3;
 
 /// What a child is for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -101,9 +103,12 @@ pub fn branch(parent: &Run, checkpoint: &Checkpoint, asked: &Asked) -> Result<Br
     let begin = if asked.kind == Kind::Decay { 0 } else { at };
     let own = |range: std::ops::RangeInclusive<u64>| rates(&spec, range, begin);
     let child = if asked.kind == Kind::Decay { own(at..=at + steps) } else { own(1..=steps) };
-    let whole = total(before).unwrap_or(at).max(at);
+    // As much of the parent as the child's part is still seen beside.
+    let around = steps.saturating_mul(AROUND);
+    let (first, whole) =
+        (at.saturating_sub(around).max(1), total(before).unwrap_or(at).min(at + around).max(at));
     Ok(Branch {
-        rates: [rates(before, 1..=at, 0), rates(before, at..=whole, 0), child],
+        rates: [rates(before, first..=at, 0), rates(before, at..=whole, 0), child],
         name,
         steps,
         spec,
@@ -272,7 +277,7 @@ mod tests {
             (Some(&(1e6, 3e-4)), Some(&(1e6, 3e-4))),
             "it leaves where the parent is"
         );
-        assert_eq!((rest.last(), own.last()), (Some(&(2e6, 3e-5)), Some(&(1.1e6, 3e-5))));
+        assert_eq!((rest.last(), own.last()), (Some(&(1.3e6, 3e-4)), Some(&(1.1e6, 3e-5))));
         let again: Value = toml::from_str(&child.text).expect("TOML");
         assert_eq!(again, child.spec, "the file says the same");
     }

@@ -271,11 +271,11 @@ fn figure(frame: &Frame, checkpoint: &Checkpoint, run: &Run, child: &Branch) -> 
         palette,
         points: points.iter().copied().map(Point::from).collect(),
     };
-    let axis = |title: &str, numbers: Numbers| Axis {
+    let axis = |title: &str, numbers: Numbers, range| Axis {
         title: title.to_owned(),
         scale: Scale::Linear,
         numbers,
-        range: Some((0.0, 0.0)),
+        range,
     };
     let at = lang.fill("run.at_step", &[("step", &checkpoint.step)]);
     let end = own.last().map_or_else(String::new, |(_, rate)| format::scientific(*rate));
@@ -291,8 +291,8 @@ fn figure(frame: &Frame, checkpoint: &Checkpoint, run: &Run, child: &Branch) -> 
     };
     let chart = Chart {
         label: format!("{title}. {summary}"),
-        x: axis(lang.t("axis.steps"), Numbers::Short),
-        y: axis(lang.t("axis.learning_rate"), Numbers::Scientific),
+        x: axis(lang.t("axis.steps"), Numbers::Short, None),
+        y: axis(lang.t("axis.learning_rate"), Numbers::Scientific, Some((0.0, 0.0))),
         series: vec![
             line("", Look::Faint, paint::role(Paint::Stable), rest),
             line(&run.name, Look::Line, paint::role(Paint::Stable), before),

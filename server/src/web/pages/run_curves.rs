@@ -133,7 +133,14 @@ impl Curves<'_> {
         let last = points.last()?.1;
         let write: fn(f64) -> String =
             if numbers == Numbers::Scientific { format::scientific } else { format::loss };
-        let chart = Chart { series: vec![self.line_of("", 0, &points)], ..self.chart(axis, numbers) };
+        // What a schedule sets is drawn as it is; what wavers is pale, with its course before it.
+        let series = if numbers == Numbers::Scientific {
+            vec![self.line_of(Look::Line, &points)]
+        } else {
+            let course = smoothed(&points, half_life(points.len()));
+            vec![self.line_of(Look::Faint, &points), self.line_of(Look::Line, &course)]
+        };
+        let chart = Chart { series, ..self.chart(axis, numbers) };
         let figure = Figure {
             id: id.to_owned(),
             title: title.to_owned(),
@@ -236,9 +243,9 @@ impl Curves<'_> {
     }
 
     /// A line of a small chart.
-    fn line_of(&self, name: &str, palette: usize, points: &[(f64, f64)]) -> Series {
+    fn line_of(&self, look: Look, points: &[(f64, f64)]) -> Series {
         let most = if self.span.is_some() { MAX_POINTS } else { SMALL_POINTS };
-        self.thinned_line(name, Look::Line, palette, points, most)
+        self.thinned_line("", look, 0, points, most)
     }
 
     fn thinned_line(

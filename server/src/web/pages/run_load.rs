@@ -86,10 +86,15 @@ impl Facts {
     async fn with_rows(mut self, app: &App) -> Result<Self, WebError> {
         self.rows = app.store.metrics(self.run.id).await?;
         self.is_partial = false;
-        if let Some(fork) = lineage::fork(app, &self.run).await? {
-            let rows = app.store.metrics_between(fork.parent.id, Step(0), fork.step).await?;
-            self.fork = Some((fork, rows));
+        if let Some((fork, rows)) = &mut self.fork {
+            *rows = app.store.metrics_between(fork.parent.id, Step(0), fork.step).await?;
         }
+        Ok(self)
+    }
+
+    /// The run that it left.
+    async fn with_fork(mut self, app: &App) -> Result<Self, WebError> {
+        self.fork = lineage::fork(app, &self.run).await?.map(|fork| (fork, Vec::new()));
         Ok(self)
     }
 
@@ -119,17 +124,19 @@ pub(super) async fn load(app: &App, frame: &Frame, run: Run, tab: Tab) -> Result
     let mut facts = Facts::of(app, run).await?;
     match tab {
         Tab::Overview => {
-            facts = facts.with_scores(app).await?.with_last_rows(app).await?;
+            facts = facts.with_scores(app).await?.with_last_rows(app).await?.with_fork(app).await?;
             facts.plans = app.store.plans(facts.run.id).await?;
-            facts.fork = lineage::fork(app, &facts.run).await?.map(|fork| (fork, Vec::new()));
             facts.branches = app.store.branches_of(&facts.run).await?;
             facts.reported = reported::all(app).await?;
         }
         Tab::Curves => {
-            facts = facts.with_scores(app).await?.with_rows(app).await?;
+            facts = facts.with_scores(app).await?.with_fork(app).await?;
+            // Scores lie where their checkpoints are; rows say where an event and an hour lie.
+            let needs_rows = frame.param("x") == Some("hours") || facts.events.iter().any(KeptEvent::holds);
+            facts = if needs_rows { facts.with_rows(app).await? } else { facts.with_last_rows(app).await? };
             facts.reported = reported::all(app).await?;
         }
-        Tab::Metrics => facts = facts.with_rows(app).await?,
+        Tab::Metrics => facts = facts.with_fork(app).await?.with_rows(app).await?,
         Tab::Checkpoints => facts = facts.with_scores(app).await?,
         Tab::Events => {}
         Tab::Settings => {

@@ -6,10 +6,9 @@ use axum::Form;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use jiff::civil::Date;
-use sekisho_domain::Sha256;
-use sekisho_domain::canonical_json;
 use sekisho_domain::run::Plan;
 use sekisho_domain::user::{Role, Scope};
+use sekisho_domain::{Sha256, canonical_json};
 use sekisho_foreign::Source;
 use sekisho_foreign::warnings::{parameters, published_rates};
 use serde::Deserialize;
@@ -207,7 +206,7 @@ fn draft_view(frame: &Frame, draft: &Draft) -> DraftView {
     DraftView {
         name: draft.request.name.clone(),
         source: frame.word("configuration", draft.source.as_str()).to_owned(),
-        notes: draft.notes.clone(),
+        notes: notes(frame, draft),
         warnings: run_sheet::warnings(frame.lang, &draft.warnings),
         readouts: readouts(frame, draft),
         sheet: run_sheet::sheet(frame, spec),
@@ -219,18 +218,22 @@ fn draft_view(frame: &Frame, draft: &Draft) -> DraftView {
     }
 }
 
+/// What published runs of about that size used, and what could not be made out.
+fn notes(frame: &Frame, draft: &Draft) -> Vec<String> {
+    let lang = frame.lang;
+    let rates = published_rates(draft.spec());
+    let beside = lang.fill("register.beside", &[("runs", &rates.join(lang.t("common.comma")))]);
+    let introduced = |note: &String| lang.fill("register.note", &[("note", note)]);
+    let beside = (!rates.is_empty()).then_some(beside);
+    beside.into_iter().chain(draft.notes.iter().map(introduced)).collect()
+}
+
 fn readouts(frame: &Frame, draft: &Draft) -> Vec<Readout> {
     let (lang, spec, pace) = (frame.lang, draft.spec(), &draft.pace);
     let unknown = lang.t("missing.not_said");
     let tokens = draft.request.planned_tokens.map(|tokens| (tokens.short(), tokens.to_string()));
     let count = |value: &serde_json::Value| value.as_u64().map(|n| (format::count(n), String::new()));
-    let rates = published_rates(spec);
-    let beside = if rates.is_empty() {
-        String::new()
-    } else {
-        lang.fill("register.beside", &[("runs", &rates.join(lang.t("common.comma")))])
-    };
-    let rate = spec["optimizer"]["lr"].as_f64().map(|rate| (format::scientific(rate), beside));
+    let rate = spec["optimizer"]["lr"].as_f64().map(|rate| (format::scientific(rate), String::new()));
     let per_day = pace.steps_per_day.map(|steps| {
         let tokens = pace.tokens_per_day.map(|tokens| format::throughput(lang, tokens / 86_400.0));
         (format::count(steps.round() as u64), tokens.unwrap_or_default())

@@ -54,7 +54,9 @@ pub(super) fn sheet(frame: &Frame, spec: &Value) -> Vec<Part> {
     let section = |path: &str| path.split(['.', '[']).next().unwrap_or(path).to_owned();
     let part = |(code, sections): (&'static str, &[&str])| {
         let rows_of = |wanted: &str| {
-            let own = leaves.iter().filter(move |(path, _)| section(path) == wanted);
+            // An entry of the mix goes by its name in its path.
+            let own =
+                leaves.iter().filter(move |(path, _)| section(path) == wanted && !path.ends_with("].name"));
             own.map(|(path, value)| row(frame.lang, path, value)).collect::<Vec<_>>()
         };
         let mut rows: Vec<Row> = Vec::new();

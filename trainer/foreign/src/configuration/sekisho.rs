@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::ForeignError;
 
-/// What may stand at the top of a specification.
+/// What may stand at the top of a specification; the last two in one that was made from another trainer's.
 const SECTIONS: &[&str] = &[
     "name",
     "seed",
@@ -22,6 +22,8 @@ const SECTIONS: &[&str] = &[
     "evaluate",
     "stop",
     "checkpoint",
+    "trainer",
+    "other",
 ];
 
 pub(super) fn specification(file: &str, mut spec: Value) -> Result<Value, ForeignError> {
