@@ -45,7 +45,8 @@ function replace(old, part) {
 // A part as the server made it: without what the reader has opened, and without the buttons that scripts have added.
 function plain(part) {
   const copy = part.cloneNode(true);
-  for (const button of copy.querySelectorAll(".copy")) button.remove();
+  for (const added of copy.querySelectorAll(".copy, .added")) added.remove();
+  for (const figure of copy.querySelectorAll(".zoomed")) figure.classList.remove("zoomed");
   for (const details of copy.querySelectorAll("details")) details.removeAttribute("open");
   return copy.innerHTML;
 }

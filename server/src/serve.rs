@@ -144,6 +144,7 @@ impl Server {
             tokio::spawn(jobs::schedule::run(self.app.clone())),
             tokio::spawn(jobs::channels::run(self.app.clone())),
             tokio::spawn(jobs::stalls::run(self.app.clone())),
+            tokio::spawn(jobs::behind::run(self.app.clone())),
             tokio::spawn(jobs::webhooks::run(self.app.clone())),
         ];
         let worker = self.worker.map(|worker| tokio::spawn(worker.run(stop.clone())));

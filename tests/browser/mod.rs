@@ -2,6 +2,7 @@
 
 mod approves;
 mod boards;
+mod branches;
 mod compares;
 mod ends;
 mod keys;
@@ -10,8 +11,10 @@ mod pictures;
 mod policies;
 mod policy;
 mod reader;
+mod registers;
 mod reviews;
 mod runs;
+mod saves;
 mod signs_in;
 mod stage;
 mod subsets;

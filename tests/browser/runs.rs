@@ -92,7 +92,7 @@ fn a_spike_is_looked_at_close_up_and_confirmed_with_a_note_that_every_panel_carr
     browser.fill("textarea[name=remark]", "学習率を下げて再開");
     browser.click("button[formaction$='/confirm']");
     browser.wait_for_text("h1 .pill", "確定");
-    browser.goto(&format!("{}/runs/v4-8b-exp2", service.url()));
+    browser.goto(&format!("{}/runs/v4-8b-exp2?tab=metrics", service.url()));
     let notes = browser.evaluate(
         "return ['#loss .on-wide', '#gradient-norm', '#learning-rate'].map((panel) => document.querySelector(panel + ' .flag title')?.textContent)",
     );
@@ -103,6 +103,7 @@ fn a_spike_is_looked_at_close_up_and_confirmed_with_a_note_that_every_panel_carr
             "{note}"
         );
     }
+    browser.click("nav.tabs a[href$='?tab=events']");
     browser.wait_for_text("#live-events tbody tr", "mori");
 }
 
@@ -113,11 +114,12 @@ fn a_restart_is_a_break_in_one_line_with_the_time_that_it_lost() {
     Database::open(&service.dir())
         .execute("UPDATE run_segments SET last_at = last_at - 6120000, first_at = first_at - 6120000");
     let _ = service.api().post(&format!("{RUN}/metrics"), &batch("b", 0, 381..501)).has(200);
-    browser.goto(&format!("{}/runs/v4-8b-exp2?x=steps", service.url()));
+    browser.goto(&format!("{}/runs/v4-8b-exp2?tab=metrics&x=steps", service.url()));
     let parts = browser.evaluate("return document.querySelectorAll('#loss .on-wide path.line').length");
     assert_eq!(parts, 2, "one line in two parts");
     let rows = service.visitor().get(&format!("{RUN}/metrics")).has(200).json();
     assert_eq!(rows.as_array().map(Vec::len), Some(500), "no step is doubled");
+    browser.goto(&format!("{}/runs/v4-8b-exp2", service.url()));
     browser.wait_for_text("#live-events tbody tr", "停止時間 1時間42分");
 }
 

@@ -9,8 +9,10 @@ fn a_run_shows_its_curves_and_their_tables() {
     let Some(stage) = Stage::set() else { return };
     browser.goto(&format!("{}/runs/{RUN}", stage.service.url()));
     browser.wait_for_text("h1", RUN);
-    assert!(browser.count("#live-curves figure.chart svg") >= 2, "loss and mean are drawn");
     assert!(browser.count("#live-checkpoints tbody tr") == 4);
+    browser.click("nav.tabs a[href$='?tab=curves']");
+    browser.wait_for_text("nav.tabs a[aria-current]", "Learning curves");
+    assert!(browser.count("#live-curves figure.chart svg") >= 3, "the mean and each task are drawn");
     assert_eq!(browser.count("#live-curves table"), 0, "the twins are folded");
     browser.click("#live-curves figure.chart summary");
     assert!(browser.count("#live-curves table tbody tr") >= 4, "a twin opens");

@@ -91,17 +91,20 @@ fn a_run_that_claims_another_level_is_refused_and_what_is_not_registered_is_show
     let license = register("license", json!({ "name": "aozora-ja", "level": "L1", "license": "CC-BY-4.0" }));
     license.is_problem(422, "license-contradiction");
     let _ = register("same", json!({ "name": "aozora-ja", "level": "L1", "license": "cc0-1.0" })).has(201);
-    let _ = register("new", json!({ "name": "new-ja", "level": "L2", "license": "CC-BY-4.0" })).has(201);
+    let _ = register("newer", json!({ "name": "new-ja", "level": "L2", "license": "CC-BY-4.0" })).has(201);
     let page = lab.service.visitor().get("/corpora?lang=ja").has(200).text;
     assert!(page.contains("サブセット「new-ja」は未登録です"), "{page}");
 
     // The trainer's own record becomes the registry's.
-    let imported = lab.author.post("/api/v1/corpora", &json!({ "run": "new" })).has(200).json();
+    let imported = lab.author.post("/api/v1/corpora", &json!({ "run": "newer" })).has(200).json();
     assert_eq!(imported["added"], json!(["new-ja"]));
     let shown = lab.service.visitor().get("/api/v1/corpora/new-ja").has(200).json();
-    assert_eq!(json!([shown["level"], shown["license"], shown["corpus"]]), json!(["L2", "CC-BY-4.0", "new"]));
+    assert_eq!(
+        json!([shown["level"], shown["license"], shown["corpus"]]),
+        json!(["L2", "CC-BY-4.0", "newer"])
+    );
     let page = lab.service.visitor().get("/corpora/new-ja?lang=en").has(200).text;
-    assert!(page.contains("/runs/new\""), "the run that used it: {page}");
+    assert!(page.contains("/runs/newer\""), "the run that used it: {page}");
 }
 
 #[test]

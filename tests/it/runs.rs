@@ -238,3 +238,57 @@ fn a_plan_changes_with_its_history_and_the_forecast_is_held_against_it() {
     let audit = service.api().get("/api/v1/audit?action=run.plan").has(200).text;
     assert!(audit.contains("ノード追加"), "{audit}");
 }
+
+#[test]
+fn a_run_is_registered_by_command_and_its_trainer_may_say_more_of_the_same() {
+    let service = Service::start();
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("spec.toml");
+    let spec = "name = \"mini\"\n[model]\nhidden_size = 256\n[data]\nsequence_length = 512\n[[data.mix]]\nname = \"aozora\"\npath = \"aozora.jsonl\"\n\
+        [batch]\nsequences = 32\n[optimizer]\nlr = 3e-4\neps = 1e-5\n[schedule]\nkind = \"constant\"\n[stop]\nsteps = 1000\n";
+    fs_err::write(&file, spec).expect("written");
+    let path = file.display().to_string();
+    let check =
+        cli::run(&mut service.command(&["run", "register", &path, "--check", "--lang", "ja"])).exits(0);
+    assert!(
+        check.stderr.contains("adam-epsilon") && check.stderr.contains("LLM-jp-3 172B"),
+        "{}",
+        check.stderr
+    );
+    assert!(check.stderr.contains("level-unknown: aozora"), "{}", check.stderr);
+    service.visitor().get("/api/v1/runs/mini").is_problem(404, "not-found");
+    let answer = cli::run(&mut service.command(&["run", "register", &path, "--json"])).exits(0).json();
+    assert_eq!(
+        json!([answer["run"]["state"], answer["run"]["planned_tokens"]]),
+        json!(["registered", 16_384_000])
+    );
+    // What the trainer resolved: defaults filled in, paths absolute.
+    let mut resolved = answer["spec"].clone();
+    resolved["stability"] = json!({ "on_nan": "stop", "window": 128 });
+    resolved["data"]["mix"][0]["path"] = json!("/data/aozora.jsonl");
+    let api = service.api();
+    let again = api.post("/api/v1/runs", &json!({ "name": "mini", "spec": resolved })).has(200).json();
+    assert_eq!(again["id"], answer["run"]["id"]);
+    resolved["optimizer"]["eps"] = json!(1e-8);
+    api.post("/api/v1/runs", &json!({ "name": "mini", "spec": resolved })).is_problem(409, "run-registered");
+    api.post("/api/v1/runs", &json!({ "name": "new" })).is_problem(400, "run-name");
+    cli::run(&mut service.command(&["run", "register", &path, "--name", "x", "--from", "torchtitan"]))
+        .exits(0);
+}
+
+#[test]
+fn every_part_of_a_page_is_there_and_says_why_it_is_empty() {
+    let (service, api) = registered();
+    let visitor = service.visitor();
+    for tab in ["curves", "metrics", "checkpoints", "events", "settings", "data", "log", "nonsense"] {
+        let page = visitor.get(&format!("/runs/v4-8b?tab={tab}&lang=ja")).has(200).text;
+        assert!(page.contains("class=\"empty\"") || page.contains("sekisho train"), "{tab}: {page}");
+    }
+    let _ = api.post(METRICS, &batch("a", 0, 1..101)).has(200);
+    let log = visitor.get("/runs/v4-8b?tab=log&lang=ja").has(200).text;
+    assert!(log.contains("step 100  tokens") && log.contains("host-of-a"), "{log}");
+    for file in ["loss.svg", "loss.csv", "loss.json", "grad-norm.svg", "loss.pdf", "nothing.svg"] {
+        let known = file.starts_with("loss.") && !file.ends_with("pdf");
+        let _ = visitor.get(&format!("/runs/v4-8b/{file}")).has(if known { 200 } else { 404 });
+    }
+}

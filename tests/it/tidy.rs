@@ -20,7 +20,14 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
     ("sekisho-hub", &["sekisho-weights"]),
     (
         "sekisho-server",
-        &["sekisho-bench", "sekisho-hub", "sekisho-policy", "sekisho-store", "sekisho-weights"],
+        &[
+            "sekisho-bench",
+            "sekisho-foreign",
+            "sekisho-hub",
+            "sekisho-policy",
+            "sekisho-store",
+            "sekisho-weights",
+        ],
     ),
 ];
 

@@ -16,7 +16,6 @@ mod optimizer;
 mod progress;
 mod replay;
 pub mod report;
-mod schedule;
 pub mod spec;
 mod stability;
 mod trainer;

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use sekisho_domain::run::{EventKind, MetricRow, RunEvent};
+use sekisho_domain::schedule::LearningRate;
 use sekisho_domain::{Step, Tokens};
 use sekisho_model::Tokenizer;
 use sekisho_model::train::{Batch, Objective, StepLoss, TrainingStep};
@@ -18,7 +19,6 @@ use crate::folder::RunFolder;
 use crate::log::Log;
 use crate::optimizer::{self, AdamW};
 use crate::report::Reporter;
-use crate::schedule::LearningRate;
 use crate::spec::Spec;
 use crate::{Ended, Outcome, Progress, TrainError, TrainOptions};
 use speed::Speed;

@@ -12,6 +12,11 @@ pub(crate) struct LanguageArgs {
 }
 
 impl LanguageArgs {
+    /// `en`, `ja`.
+    pub(crate) fn code(&self) -> &'static str {
+        self.lang.as_str()
+    }
+
     /// One line for each warning of a specification.
     pub(crate) fn lines(&self, spec: &Value, planned_tokens: Option<u64>) -> Vec<String> {
         warnings(spec, planned_tokens).iter().map(|warning| self.line(warning)).collect()

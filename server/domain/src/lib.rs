@@ -25,6 +25,7 @@ pub mod manifest;
 pub mod release;
 pub mod reported;
 pub mod run;
+pub mod schedule;
 pub mod score;
 pub mod user;
 pub mod webhook;

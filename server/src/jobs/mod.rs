@@ -1,5 +1,6 @@
 //! What goes on behind the requests. Each job is idempotent: after a crash it finds its work again in the store.
 
+pub mod behind;
 pub mod channels;
 pub mod ingest;
 pub mod prepare;

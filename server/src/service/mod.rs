@@ -1,6 +1,7 @@
 //! What the service does, apart from HTTP: pages, API and jobs all go through here, so a rule lives in one place.
 
 pub mod audit;
+pub mod branches;
 pub mod channels;
 pub mod checkpoints;
 pub mod comparisons;
@@ -16,6 +17,7 @@ pub mod people;
 pub mod plans;
 pub mod policies;
 pub mod projects;
+pub mod registrations;
 pub mod releases;
 pub mod reported;
 pub mod reports;

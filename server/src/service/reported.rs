@@ -85,11 +85,9 @@ pub struct ReportedLine {
 
 /// The reported values that may stand beside a curve over these tasks: those of models of which every task was reported by the same
 /// profile, on the same split with all its items and as many shots. Means of fewer tasks are another thing and are left out.
-///
-/// # Errors
-/// When the store fails.
-pub async fn lines(app: &App, tasks: &[TaskRun]) -> Result<Vec<ReportedLine>, WebError> {
-    Ok(all(app).await?.iter().filter_map(|row| line(&app.catalog, row, tasks)).collect())
+#[must_use]
+pub fn beside(catalog: &Catalog, rows: &[ReportedModel], tasks: &[TaskRun]) -> Vec<ReportedLine> {
+    rows.iter().filter_map(|row| line(catalog, row, tasks)).collect()
 }
 
 fn line(catalog: &Catalog, row: &ReportedModel, tasks: &[TaskRun]) -> Option<ReportedLine> {

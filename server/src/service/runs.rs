@@ -4,7 +4,7 @@ use sekisho_domain::{RunId, Sha256, Step, Tokens, canonical_json};
 use sekisho_store::Run;
 use serde_json::Value;
 
-use super::corpora;
+use super::{corpora, registrations};
 use crate::{App, Noun, WebError};
 
 /// A run and those that it descends from, as their specifications name them (`[parent] run`, a name or an id), nearest first. It ends
@@ -54,11 +54,19 @@ pub async fn find(app: &App, key: &str) -> Result<Run, WebError> {
     found.ok_or_else(|| WebError::not_found(Noun::Run, key))
 }
 
-/// Registers a run. The same name with the same specification (or none) answers the run that exists; its specification is immutable.
+/// What a registration comes to before anything is kept.
+pub struct Checked {
+    project: String,
+    digest: Option<Sha256>,
+    /// The run that is there under this name already, and says the same.
+    pub existing: Option<Run>,
+}
+
+/// Looks whether a run can be registered.
 ///
 /// # Errors
-/// 400 for a name that cannot be used, 409 for a name taken by another specification.
-pub async fn register(app: &App, request: &RegisterRun) -> Result<(Run, bool), WebError> {
+/// 400 for a name that cannot be used, 409 for a name taken by another specification, 422 for a claim that contradicts the registry.
+pub async fn check(app: &App, request: &RegisterRun) -> Result<Checked, WebError> {
     check_name(&request.name)?;
     if let Some(suite) = &request.suite {
         super::evaluations::suite(app, suite)?;
@@ -66,10 +74,23 @@ pub async fn register(app: &App, request: &RegisterRun) -> Result<(Run, bool), W
     let project = super::projects::of_request(app, request.project.as_deref()).await?;
     let digest = request.spec.as_ref().map(|spec| Sha256::of(canonical_json(spec)));
     if let Some(run) = app.store.run_by_name(&request.name).await? {
-        return same_run(run, digest).map(|run| (run, false));
+        let existing = Some(same_run(run, request.spec.as_ref(), digest)?);
+        return Ok(Checked { project, digest, existing });
     }
     if let Some(spec) = &request.spec {
         claims_hold(app, spec).await?;
+    }
+    Ok(Checked { project, digest, existing: None })
+}
+
+/// Registers a run. The same name with the same specification (or none) answers the run that exists; its specification is immutable.
+///
+/// # Errors
+/// As [`check`].
+pub async fn register(app: &App, request: &RegisterRun) -> Result<(Run, bool), WebError> {
+    let Checked { project, digest, existing } = check(app, request).await?;
+    if let Some(run) = existing {
+        return Ok((run, false));
     }
     let now = app.now();
     let run = Run {
@@ -92,7 +113,7 @@ pub async fn register(app: &App, request: &RegisterRun) -> Result<(Run, bool), W
         // Two trainers registered at once: the second gets the first's run, under the same rule.
         Err(sekisho_store::StoreError::Conflict(_)) => {
             let first = find(app, &request.name).await?;
-            same_run(first, digest).map(|run| (run, false))
+            same_run(first, request.spec.as_ref(), digest).map(|run| (run, false))
         }
         Err(other) => Err(other.into()),
     }
@@ -129,29 +150,40 @@ async fn claims_hold(app: &App, spec: &Value) -> Result<(), WebError> {
     Ok(())
 }
 
-fn same_run(run: Run, digest: Option<Sha256>) -> Result<Run, WebError> {
-    if digest.is_none() || digest == run.spec_digest {
+fn same_run(run: Run, spec: Option<&Value>, digest: Option<Sha256>) -> Result<Run, WebError> {
+    let says_the_same =
+        run.spec.as_ref().zip(spec).is_some_and(|(there, told)| registrations::agrees(there, told));
+    if digest.is_none() || digest == run.spec_digest || says_the_same {
         return Ok(run);
     }
     let detail = format!(
         "Run \"{}\" is registered with another specification, and a registered specification does not change. Give the new one another name, or make it a child run ([parent]).",
         run.name
     );
-    Err(WebError::conflict("run-registered", detail))
+    let ja = format!(
+        "実験「{}」は別の設定で登録済みです。登録した設定は変更できません。別の名前を付けるか、子の実験（[parent]）として登録してください。",
+        run.name
+    );
+    Err(WebError::conflict("run-registered", detail).or_ja(ja))
 }
 
 fn check_name(name: &str) -> Result<(), WebError> {
     let fits = !name.is_empty()
         && name.len() <= 100
         && name.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
-        && !name.starts_with(['.', '-']);
+        && !name.starts_with(['.', '-'])
+        // The address of the page that registers one.
+        && name != "new";
     if fits {
         return Ok(());
     }
     let detail = format!(
-        "\"{name}\" cannot be a run's name: use up to 100 letters, digits, '.', '_' and '-', beginning with a letter or a digit."
+        "\"{name}\" cannot be a run's name: use up to 100 letters, digits, '.', '_' and '-', beginning with a letter or a digit; \"new\" is taken."
     );
-    Err(WebError::bad_request("run-name", detail))
+    let ja = format!(
+        "「{name}」は実験名に使えません。英数字と「.」「_」「-」を100文字以内で、先頭は英数字にしてください（「new」は使えません）。"
+    );
+    Err(WebError::bad_request("run-name", detail).or_ja(ja))
 }
 
 /// The API's view of a run.

@@ -16,13 +16,26 @@ struct Asset {
     digest: String,
 }
 
-static ASSETS: LazyLock<[Asset; 7]> = LazyLock::new(|| {
+static ASSETS: LazyLock<[Asset; 11]> = LazyLock::new(|| {
     [
         asset("app.css", "text/css; charset=utf-8", include_bytes!("../../../static/app.css")),
         asset("app.js", "text/javascript; charset=utf-8", include_bytes!("../../../static/app.js")),
         asset("live.js", "text/javascript; charset=utf-8", include_bytes!("../../../static/live.js")),
         asset("items.js", "text/javascript; charset=utf-8", include_bytes!("../../../static/items.js")),
         asset("select.js", "text/javascript; charset=utf-8", include_bytes!("../../../static/select.js")),
+        asset("figures.js", "text/javascript; charset=utf-8", include_bytes!("../../../static/figures.js")),
+        asset("zoom.js", "text/javascript; charset=utf-8", include_bytes!("../../../static/zoom.js")),
+        // uPlot 1.6.32, MIT (static/vendor/uPlot.LICENSE).
+        asset(
+            "uPlot.iife.min.js",
+            "text/javascript; charset=utf-8",
+            include_bytes!("../../../static/vendor/uPlot.iife.min.js"),
+        ),
+        asset(
+            "uPlot.min.css",
+            "text/css; charset=utf-8",
+            include_bytes!("../../../static/vendor/uPlot.min.css"),
+        ),
         asset("gate.svg", "image/svg+xml", include_bytes!("../../../static/gate.svg")),
         // People fetch it by hand, as `/static/clients/sekisho.py`, which is no digest.
         asset(

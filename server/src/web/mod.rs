@@ -22,14 +22,17 @@ use crate::{App, Noun, WebError};
 /// The pages and the static files. The fallback answers every path that is neither theirs nor the API's.
 pub fn router() -> Router<App> {
     use pages::{
-        audit, channel, channels, checkpoint, compare, compare_samples, corpora, corpus, evaluation,
-        leaderboard, login, login_command, overview, policies, queue, release, release_claims, releases, run,
-        run_event, run_plan, runs, samples, search, settings, webhook, webhook_events, webhooks,
+        audit, channel, channels, checkpoint, checkpoint_branch, compare, compare_samples, corpora, corpus,
+        evaluation, leaderboard, login, login_command, overview, policies, queue, release, release_claims,
+        releases, run, run_event, run_new, run_plan, runs, samples, search, settings, webhook,
+        webhook_events, webhooks,
     };
     Router::new()
         .route("/", get(overview::show))
         .route("/runs", get(runs::show))
+        .route("/runs/new", get(run_new::show).post(run_new::act))
         .route("/runs/{run}", get(run::show))
+        .route("/runs/{run}/{file}", get(run::file))
         .route("/runs/{run}/metrics.csv", get(run::metrics_csv))
         .route("/runs/{run}/plan", post(run_plan::change))
         .route("/runs/{run}/events/{event}", get(run_event::show))
@@ -39,6 +42,8 @@ pub fn router() -> Router<App> {
         .route("/leaderboard.csv", get(leaderboard::csv))
         .route("/leaderboard.json", get(leaderboard::json))
         .route("/checkpoints/{id}", get(checkpoint::show))
+        .route("/checkpoints/{id}/branch", get(checkpoint_branch::show).post(checkpoint_branch::register))
+        .route("/checkpoints/{id}/branch.toml", get(checkpoint_branch::file))
         .route("/checkpoints/{id}/propose", post(checkpoint::propose))
         .route("/evals/{id}", get(evaluation::show))
         .route("/evals/{id}/retry", post(evaluation::retry))

@@ -69,6 +69,15 @@ pub trait ReportRepository: Send + Sync {
     ) -> Result<bool, StoreError>;
     /// Adds an event that the service itself noticed: the run has not been heard of by it. False when the same is there.
     async fn put_event(&self, id: RunId, event: &KeptEvent) -> Result<bool, StoreError>;
+    /// Notes that a run's forecast has passed the end that the plan of `planned` (when it was made) names, by so many days. Once for each
+    /// plan; false when it was noted before.
+    async fn note_behind(
+        &self,
+        id: RunId,
+        planned: Timestamp,
+        days: u64,
+        now: Timestamp,
+    ) -> Result<bool, StoreError>;
     /// Events by step, the dismissed ones too.
     async fn events(&self, id: RunId) -> Result<Vec<KeptEvent>, StoreError>;
     /// Those of one kind of several runs, by step.

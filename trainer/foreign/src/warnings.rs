@@ -38,6 +38,21 @@ pub fn warnings(spec: &Value, planned_tokens: Option<u64>) -> Vec<Warning> {
     found
 }
 
+/// The peak learning rates of published runs of about the size that a specification describes: `LLM-jp-4 8B 3e-4`. None where its size is
+/// not known.
+#[must_use]
+pub fn published_rates(spec: &Value) -> Vec<String> {
+    let size = size::of(spec);
+    let beside = size.map(|size| published::near(size.parameters, size.experts)).unwrap_or_default();
+    beside.iter().map(|run| format!("{} {} {}", run.family, run.size, short(run.rate))).collect()
+}
+
+/// Parameters of the model that a specification describes; none where a dimension is missing.
+#[must_use]
+pub fn parameters(spec: &Value) -> Option<u64> {
+    size::of(spec).map(|size| size.parameters)
+}
+
 fn first(spec: &Value, places: &[&str]) -> Option<f64> {
     places.iter().find_map(|place| {
         let value = spec.pointer(place)?;
@@ -69,8 +84,7 @@ fn peak_rate(spec: &Value) -> Option<Warning> {
         return None;
     }
     let parameters = size::billions(size.parameters);
-    let list: Vec<String> =
-        beside.iter().map(|run| format!("{} {} {}", run.family, run.size, short(run.rate))).collect();
+    let list = published_rates(spec);
     let rate = short(rate);
     let en = format!(
         "The peak learning rate is {rate} at {parameters} parameters; published runs of about that size used at most {}: {}. Lower optimizer.lr, or try it on a smaller model first.",

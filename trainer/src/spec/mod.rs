@@ -8,6 +8,7 @@ mod sections;
 
 use std::path::{Path, PathBuf};
 
+use sekisho_domain::schedule::LearningRate;
 use sekisho_domain::{TomlError, parse_toml};
 use sekisho_weights::config::{ConfigError, ModelConfig};
 use serde::{Deserialize, Serialize};
@@ -135,6 +136,12 @@ impl Spec {
     #[must_use]
     pub fn total_steps(&self) -> u64 {
         self.schedule.total_steps.unwrap_or(self.stop.steps)
+    }
+
+    /// The learning rate of each update.
+    #[must_use]
+    pub fn learning_rate(&self) -> LearningRate {
+        LearningRate::new(&self.schedule, self.optimizer.lr, self.optimizer.min_lr, self.total_steps())
     }
 
     /// Sequences the data order is laid out for: `data.total_samples`, or those of [`Spec::total_steps`].

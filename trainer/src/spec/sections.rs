@@ -3,6 +3,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use sekisho_domain::lineage::Level;
+pub use sekisho_domain::schedule::{DecayShape, LrIndex, Schedule, ScheduleKind};
 use serde::{Deserialize, Serialize};
 
 pub(super) const fn seed() -> u64 {
@@ -194,69 +195,6 @@ const fn weight_decay() -> f64 {
 
 const fn clip() -> f64 {
     1.0
-}
-
-/// `[schedule]`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Schedule {
-    /// Shape of the whole.
-    pub kind: ScheduleKind,
-    /// Updates of linear warm-up from 0.
-    #[serde(default)]
-    pub warmup_steps: u64,
-    /// Length of the decay at the end; `wsd` only.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub decay_steps: Option<u64>,
-    /// Where the schedule ends.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub total_steps: Option<u64>,
-    /// Shape of the decay; `wsd` only.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub decay_shape: Option<DecayShape>,
-    /// Which value update k takes.
-    #[serde(default)]
-    pub lr_index: LrIndex,
-}
-
-/// Shape of a schedule.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ScheduleKind {
-    /// Warm-up, stable, decay.
-    Wsd,
-    /// Half a cosine from the end of the warm-up to the end.
-    Cosine,
-    /// A line from the end of the warm-up to the end.
-    Linear,
-    /// No decay.
-    Constant,
-}
-
-/// Shape of the decay of [`ScheduleKind::Wsd`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum DecayShape {
-    /// `1 - x`.
-    Linear,
-    /// `(cos πx + 1) / 2`.
-    Cosine,
-    /// `2 · 0.5^x - 1`.
-    Exponential,
-    /// `1 - √x`.
-    #[default]
-    MinusSqrt,
-}
-
-/// Which value of the schedule update k takes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum LrIndex {
-    /// `lr(k)`.
-    #[default]
-    OneBased,
-    /// `lr(k-1)`, as Megatron-LM, whose first update has the learning rate 0.
-    Megatron,
 }
 
 /// `[stability]`.

@@ -4,7 +4,6 @@ use sekisho_model::train::{Batch, CpuProgram, Layout, Objective, TrainingStep};
 use sekisho_weights::{Checkpoint, Safetensors};
 
 use crate::optimizer::{self, AdamW};
-use crate::schedule::LearningRate;
 use crate::spec::Spec;
 
 /// The folder of PyTorch's results, if the test data is there.
@@ -45,7 +44,7 @@ fn twenty_updates_are_pytorchs() {
     let parameters = crate::init::parameters(&spec, &layout).expect("the first weights");
     let mut program = CpuProgram::new(checkpoint.config().clone(), parameters);
     let mut adamw = AdamW::new(&spec.optimizer, &layout);
-    let schedule = LearningRate::new(&spec);
+    let schedule = spec.learning_rate();
 
     let meta: serde_json::Value =
         serde_json::from_str(&fs_err::read_to_string(folder.join("meta.json")).expect("meta.json"))

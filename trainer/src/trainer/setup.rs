@@ -12,7 +12,6 @@ use crate::folder::RunFolder;
 use crate::log::Log;
 use crate::optimizer::{self, AdamW};
 use crate::report::{Reporter, RunClient, Subject};
-use crate::schedule::LearningRate;
 use crate::spec::{Packing, Spec};
 use crate::{Progress, TrainError, TrainOptions, init};
 
@@ -53,7 +52,7 @@ impl Run {
         let mut run = Self {
             log: Log::open_at(&folder.log(), state.step.0)?,
             events: Log::open(&folder.events())?,
-            schedule: LearningRate::new(&spec),
+            schedule: spec.learning_rate(),
             spec,
             config,
             tokenizer,

@@ -1,3 +1,5 @@
+mod register;
+
 use sekisho_domain::run::{EventStatus, KeptEvent, Segment};
 use sekisho_domain::wire::RunView;
 use serde_json::{Value, json};
@@ -8,6 +10,8 @@ use crate::printer::Printer;
 
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
+    /// Registers a run before it starts, from what its trainer is started with
+    Register(Box<register::Args>),
     /// Runs, newest report first
     List {
         /// Only those of this project
@@ -90,6 +94,7 @@ pub(crate) struct Options {
 
 pub(crate) fn run(command: &Command, printer: &Printer) -> anyhow::Result<ExitStatus> {
     match command {
+        Command::Register(args) => return register::run(args, printer),
         Command::List { project, options } => {
             let mut runs: Vec<RunView> = Client::new(&options.server)?.get("/runs")?;
             runs.retain(|run| project.as_ref().is_none_or(|project| run.project == *project));

@@ -16,16 +16,8 @@ pub struct Differing {
 /// Only what differs, by path. Entries of lists that have a `name` go by it, so that one more in front moves none.
 #[must_use]
 pub fn differing(specs: &[Option<&Value>]) -> Vec<Differing> {
-    let flat: Vec<BTreeMap<String, String>> = specs
-        .iter()
-        .map(|spec| {
-            let mut leaves = BTreeMap::new();
-            if let Some(spec) = spec {
-                flatten(spec, String::new(), &mut leaves);
-            }
-            leaves
-        })
-        .collect();
+    let flat: Vec<BTreeMap<String, String>> =
+        specs.iter().map(|spec| spec.map(leaves).unwrap_or_default()).collect();
     let paths: std::collections::BTreeSet<&String> = flat.iter().flat_map(BTreeMap::keys).collect();
     let row = |path: &String| Differing {
         path: path.clone(),
@@ -34,6 +26,14 @@ pub fn differing(specs: &[Option<&Value>]) -> Vec<Differing> {
     let differs =
         |row: &Differing| row.path != "name" && row.values.iter().any(|value| *value != row.values[0]);
     paths.into_iter().map(row).filter(differs).collect()
+}
+
+/// Every value of a specification by its path, as JSON, texts without quotes.
+#[must_use]
+pub fn leaves(spec: &Value) -> BTreeMap<String, String> {
+    let mut leaves = BTreeMap::new();
+    flatten(spec, String::new(), &mut leaves);
+    leaves
 }
 
 fn flatten(value: &Value, path: String, into: &mut BTreeMap<String, String>) {

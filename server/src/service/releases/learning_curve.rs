@@ -89,7 +89,7 @@ fn picture(curve: &CardCurve) -> String {
         references: Vec::new(),
         flags: Vec::new(),
     };
-    chart.standalone()
+    chart.standalone("")
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use svg::names;
 
 pub(crate) mod bars;
 mod columns;
+mod data;
 pub(crate) mod gantt;
 pub(crate) mod lineage;
 pub(crate) mod paint;
@@ -22,8 +23,9 @@ mod svg;
 mod ticks;
 
 pub(crate) use columns::{Bar, Bars};
+pub(crate) use data::data;
 pub(crate) use panels::Panels;
-pub(crate) use series::{half_life, smoothed, thinned};
+pub(crate) use series::{half_life, smoothed, thinned, thinned_within};
 pub(crate) use small::{sparkline, stack, whisker};
 pub(crate) use ticks::{Numbers, Scale};
 
@@ -163,8 +165,17 @@ impl Chart {
     }
 
     /// The drawing as a file of its own, with its colours and a light ground of its own: it is read where no style sheet of ours is,
-    /// before light and dark.
-    pub(crate) fn standalone(&self) -> String {
-        svg::draw_alone(self)
+    /// before light and dark. Below it stands what it was made from.
+    pub(crate) fn standalone(&self, caption: &str) -> String {
+        svg::draw_alone(self, caption)
+    }
+
+    /// The same between two places of the horizontal axis.
+    pub(crate) fn within(mut self, span: Option<(f64, f64)>) -> Self {
+        if let Some((from, to)) = span {
+            self.series.iter_mut().for_each(|series| series.points.retain(|p| (from..=to).contains(&p.x)));
+            self.x.range = span;
+        }
+        self
     }
 }

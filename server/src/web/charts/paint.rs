@@ -66,7 +66,7 @@ pub(super) const fn marker(number: usize) -> usize {
 /// out: not every reader of SVG knows a current one.
 pub(super) fn style() -> String {
     let mut style = "\
-text { font: 12px system-ui, 'Noto Sans JP', sans-serif; fill: #59616a; } .num { font-size: 11px; font-variant-numeric: tabular-nums; } \
+text { font: 12px system-ui, 'Noto Sans JP', sans-serif; fill: #59616a; } .caption { font-size: 11px; } .num { font-size: 11px; font-variant-numeric: tabular-nums; } \
 .ground { fill: #ffffff; } .grid { stroke: #eceae3; fill: none; } .axis { stroke: #59616a; fill: none; opacity: .7; } \
 .name { font-weight: 500; } .lead { stroke: #dedbd2; fill: none; } \
 .reference { stroke: #59616a; fill: none; stroke-dasharray: 1 4; stroke-width: 1.5; stroke-linecap: round; } \

@@ -25,7 +25,7 @@ impl Panels {
     /// The drawing as a file of its own.
     pub(crate) fn standalone(&self) -> String {
         let (body, width, height) = self.body(Size::Wide);
-        svg::alone(&self.label, width, height, &body)
+        svg::alone(&self.label, width, height, &body, "")
     }
 
     fn body(&self, size: Size) -> (String, f64, f64) {

@@ -9,11 +9,33 @@ use super::Scale;
 /// only when the range has doubled do two become one.
 pub(crate) fn thinned(points: &[(f64, f64)], scale: Scale, limit: usize) -> Vec<(f64, f64)> {
     let (Some(first), Some(last)) = (points.first(), points.last()) else { return Vec::new() };
+    in_bins(points, scale, limit, (first.0, last.0))
+}
+
+/// The same of the points between two places, for a part that is looked at close up: the bins are those places', so that a bin which is
+/// complete stays as it is whatever arrives after it.
+pub(crate) fn thinned_within(
+    points: &[(f64, f64)],
+    scale: Scale,
+    limit: usize,
+    span: Option<(f64, f64)>,
+) -> Vec<(f64, f64)> {
+    let Some((from, to)) = span else { return thinned(points, scale, limit) };
+    let begin = points.partition_point(|point| point.0 < from);
+    let end = points.partition_point(|point| point.0 <= to);
+    let inside = points.get(begin..end).unwrap_or_default();
+    // A logarithmic axis has no zero.
+    let from = if scale.holds(from) { from } else { inside.first().map_or(from, |point| point.0) };
+    in_bins(inside, scale, limit, (from, to))
+}
+
+fn in_bins(points: &[(f64, f64)], scale: Scale, limit: usize, (from, to): (f64, f64)) -> Vec<(f64, f64)> {
+    let (Some(first), Some(last)) = (points.first(), points.last()) else { return Vec::new() };
     if points.len() <= limit {
         return points.to_vec();
     }
     let bins = (limit.saturating_sub(2) / 2).max(1) as f64;
-    let range = scale.position(last.0) - scale.position(first.0);
+    let range = scale.position(to) - scale.position(from);
     // Bins that start anywhere cover the range with one more than its length asks for.
     let width = 2f64.powf((range / (bins - 1.0).max(1.0)).log2().ceil());
     if !width.is_finite() || width <= 0.0 {
@@ -92,6 +114,25 @@ mod tests {
             (thinned(&curve(90_000), Scale::Linear, 2000), thinned(&curve(90_500), Scale::Linear, 2000));
         let same = before.iter().filter(|p| after.contains(p)).count();
         assert!(same + 2 >= before.len(), "{same} of {} stayed", before.len());
+    }
+
+    #[test]
+    fn close_up_no_bin_changes_when_points_arrive() {
+        let span = Some((20_000.0, 120_000.0));
+        for scale in [Scale::Linear, Scale::Log] {
+            let of = |n: usize| thinned_within(&curve(n), scale, 500, span);
+            let whole = of(120_000);
+            assert!((200..=502).contains(&whole.len()), "{scale:?}: {}", whole.len());
+            assert!(whole.iter().all(|point| (20_000.0..=120_000.0).contains(&point.0)));
+            for n in [60_000, 60_001, 90_000, 119_999] {
+                let before = of(n);
+                // The last bin was not complete, and the last point of all is drawn whatever it is.
+                let settled = before.len() - 3;
+                assert_eq!(before[..settled], whole[..settled], "{scale:?}: {n}");
+            }
+        }
+        assert_eq!(thinned_within(&curve(100), Scale::Log, 500, Some((0.0, 3.0))).len(), 3, "no zero on it");
+        assert!(thinned_within(&curve(100), Scale::Linear, 500, Some((200.0, 300.0))).is_empty());
     }
 
     #[test]

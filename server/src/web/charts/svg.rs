@@ -56,23 +56,30 @@ pub(super) fn draw(chart: &Chart, size: Size) -> String {
 }
 
 /// As wide as a page, as a file.
-pub(super) fn draw_alone(chart: &Chart) -> String {
+pub(super) fn draw_alone(chart: &Chart, caption: &str) -> String {
     let names_at_ends = names::fit_at_ends(chart);
     let paper = paper(chart, Size::Wide, names_at_ends);
     let mut body = String::with_capacity(16_384);
     draw_on(&mut body, chart, Size::Wide, &paper, names_at_ends);
-    alone(&chart.label, paper.width, paper.height, &body)
+    alone(&chart.label, paper.width, paper.height, &body, caption)
 }
 
-/// A drawing as a file: with its colours, and a light ground of its own.
-pub(super) fn alone(label: &str, width: f64, height: f64, body: &str) -> String {
+/// A drawing as a file: with its colours, a light ground of its own, and what it was made from in a line below.
+pub(super) fn alone(label: &str, width: f64, height: f64, body: &str, caption: &str) -> String {
+    let mut below = String::new();
+    let mut whole = height;
+    if !caption.is_empty() {
+        let y = height + LETTER;
+        put(&mut below, format_args!(r#"<text class="caption" x="4" y="{y:.1}">{}</text>"#, escape(caption)));
+        whole += 2.0 * LETTER;
+    }
     let label: String = label.chars().filter(|c| !c.is_control()).collect();
     let (label, style) = (escape(&label), paint::style());
     format!(
-        r#"<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}" role="img" aria-label="{label}">
+        r#"<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{whole}" viewBox="0 0 {width} {whole}" role="img" aria-label="{label}">
 <style>{style}</style>
-<rect class="ground" width="{width}" height="{height}"/>
-{body}</svg>
+<rect class="ground" width="{width}" height="{whole}"/>
+{body}{below}</svg>
 "#
     )
 }

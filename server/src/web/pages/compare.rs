@@ -10,9 +10,9 @@ use sekisho_domain::{RunId, Tokens};
 
 use super::axis::Against;
 use super::compare_curves::{Curves, RunFacts};
-use super::compare_figures::Drawn;
 use super::compare_scaling::{self, RunScaling};
 use super::compare_table::{self, ColumnHead, RowView, Sentence};
+use super::drawn::Drawn;
 use super::parts::{self, Choice};
 use super::scored::Scored;
 use crate::service::comparisons::selection::{self, Align, Column, Named};

@@ -7,13 +7,13 @@ use sekisho_domain::{Language, Tokens};
 use sekisho_store::Run;
 
 use super::axis::Against;
-use super::compare_figures::{Drawn, kind, named, ramp_of, role};
+use super::compare_figures::{kind, named, ramp_of, role};
+use super::drawn::Drawn;
 use super::parts::{Cell, Figure};
 use super::run_scores::groups;
 use super::scored::{Mean, Scored};
 use crate::web::charts::{
-    Axis, Chart, Flag, Look, MAX_POINTS, Numbers, Panels, Point, Scale, Series, Size, half_life, paint,
-    smoothed, thinned,
+    Axis, Chart, Flag, Look, MAX_POINTS, Numbers, Point, Scale, Series, half_life, paint, smoothed, thinned,
 };
 use crate::web::format;
 use crate::web::frame::Frame;
@@ -346,12 +346,6 @@ fn crossings(difference: &[(f64, f64)]) -> Vec<f64> {
     let turned =
         |pair: &&[&[&(f64, f64)]]| pair[0][0].1.is_sign_positive() != pair[1][0].1.is_sign_positive();
     parts.windows(2).filter(turned).map(|pair| pair[1][0].0).collect()
-}
-
-/// Which size a drawing has on a page: two panels above one another are as wide as one chart.
-pub(super) fn panels(label: &str, charts: Vec<Chart>) -> (String, String, String) {
-    let panels = Panels { label: label.to_owned(), charts };
-    (panels.svg(Size::Wide), panels.svg(Size::Narrow), panels.standalone())
 }
 
 #[cfg(test)]

@@ -1,96 +1,10 @@
-//! Figures that are drawn on a page and leave it as files: the same drawing, titles and numbers in both.
+//! What the figures of a comparison share: the names, colours and dashes of runs.
 
-use askama::filters::HtmlSafe;
-use axum::http::header;
-use axum::response::{IntoResponse as _, Response};
 use sekisho_store::Run;
 use serde_json::Value;
 
-use super::compare_curves::panels;
-use super::parts::{self, Cell, Figure};
 use crate::web::charts::paint::{self, Kind, Role};
-use crate::web::charts::{Bars, Chart, Size};
 use crate::web::format;
-use crate::web::frame::Frame;
-
-/// A figure, and its drawing as a file.
-pub(super) struct Drawn {
-    pub(super) figure: Figure,
-    /// SVG.
-    pub(super) file: String,
-}
-
-impl Drawn {
-    /// One chart.
-    pub(super) fn of_chart(frame: &Frame, figure: Figure, chart: &Chart) -> Self {
-        let chart = Chart { label: label(&figure), ..chart.clone() };
-        let empty = chart.series.iter().all(|series| series.points.is_empty());
-        let drawings = (chart.svg(Size::Wide), chart.svg(Size::Narrow), chart.standalone());
-        Self::of(frame, figure, empty, drawings)
-    }
-
-    /// Charts above one another.
-    pub(super) fn of_panels(frame: &Frame, figure: Figure, charts: Vec<Chart>) -> Self {
-        let empty = charts.iter().flat_map(|chart| &chart.series).all(|series| series.points.is_empty());
-        let drawings = panels(&label(&figure), charts);
-        Self::of(frame, figure, empty, drawings)
-    }
-
-    /// Bars.
-    pub(super) fn of_bars(frame: &Frame, figure: Figure, bars: &Bars) -> Self {
-        let bars = Bars { label: label(&figure), ..bars.clone() };
-        let drawings = (bars.svg(Size::Wide), bars.svg(Size::Narrow), bars.standalone());
-        Self::of(frame, figure, bars.groups.is_empty(), drawings)
-    }
-
-    fn of(
-        frame: &Frame,
-        figure: Figure,
-        empty: bool,
-        (wide, narrow, file): (String, String, String),
-    ) -> Self {
-        let link = |kind: &str| {
-            let path = format!("/compare/{}.{kind}", figure.id);
-            let page = Frame { path, ..frame.clone() }.with("", "");
-            let joined = if page.contains('?') { '&' } else { '?' };
-            // A file is in the language of the page that it was taken from.
-            format!("{page}{joined}lang={}", frame.lang)
-        };
-        let (svg, csv) = (Some(link("svg")), Some(link("csv")));
-        Self { figure: Figure { empty, wide, narrow, svg, csv, ..figure }, file }
-    }
-
-    /// The file of that kind: `svg`, `csv`.
-    pub(super) fn download(&self, kind: &str) -> Option<Response> {
-        match kind {
-            "svg" if !self.figure.empty => {
-                let kind = [(header::CONTENT_TYPE, "image/svg+xml; charset=utf-8")];
-                Some((kind, self.file.clone()).into_response())
-            }
-            "csv" => {
-                let heads: Vec<String> = self.figure.heads.iter().map(|head| parts::quoted(head)).collect();
-                let heads: Vec<&str> = heads.iter().map(String::as_str).collect();
-                // A minus for programs.
-                let value = |cell: &Cell| cell.value.replace('\u{2212}', "-");
-                let rows = self.figure.rows.iter().map(|row| row.iter().map(value).collect());
-                Some(parts::numbers_csv(&heads, rows))
-            }
-            _ => None,
-        }
-    }
-}
-
-impl HtmlSafe for Drawn {}
-
-impl std::fmt::Display for Drawn {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.figure.fmt(f)
-    }
-}
-
-fn label(figure: &Figure) -> String {
-    format!("{}. {}", figure.title, figure.summary)
-}
 
 /// `v4-8b-exp2 (8B)`.
 pub(super) fn named(run: &Run, parameters: Option<u64>) -> String {
@@ -141,6 +55,21 @@ pub(super) fn role(run: &Run) -> (Role, &'static str) {
     }
 }
 
+/// The key of the word for what a run is, as its specification says: pre-training, or what goes on from weights that were there.
+pub(super) fn stage(run: &Run) -> &'static str {
+    let spec = run.spec.as_ref();
+    let parent = spec.map(|spec| &spec["parent"]).filter(|parent| parent.is_object());
+    match parent {
+        Some(_) if role(run).0 == Role::Decay && parent.is_some_and(|parent| parent["data"] != "restart") => {
+            "branch_kind.decay"
+        }
+        Some(parent) if parent["state"] == "full" && parent["data"] == "restart" => "branch_kind.midtrain",
+        Some(_) => "branch_kind.continual",
+        None if spec.is_some_and(|spec| spec["init"]["from"].is_string()) => "branch_kind.continual",
+        None => "lineage_stage.pretrain",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -158,6 +87,12 @@ mod tests {
         let branch = json!({ "parent": { "run": "a", "step": 800 },
             "schedule": { "kind": "wsd", "decay_steps": 200, "total_steps": 1000 } });
         assert_eq!(of(branch.clone()), Role::Decay);
+        let named = |spec| stage(&run(spec));
+        assert_eq!(named(branch.clone()), "branch_kind.decay");
+        assert_eq!(named(json!({ "model": {} })), "lineage_stage.pretrain");
+        assert_eq!(named(json!({ "init": { "from": "hf" } })), "branch_kind.continual");
+        let middle = json!({ "parent": { "run": "a", "state": "full", "data": "restart" }, "schedule": { "kind": "linear" } });
+        assert_eq!(named(middle), "branch_kind.midtrain");
         assert_eq!(kind(&run(branch)), Kind::Decay);
         assert_eq!(kind(&run(json!({ "model": { "num_local_experts": 8 } }))), Kind::MixtureOfExperts);
         assert_eq!(kind(&Run { spec: None, ..fixtures::run() }), Kind::Stable);

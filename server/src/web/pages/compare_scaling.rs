@@ -9,7 +9,8 @@ use sekisho_store::Checkpoint;
 
 use super::axis::Against;
 use super::compare_curves::RunFacts;
-use super::compare_figures::{Drawn, kind, named, ramp_of};
+use super::compare_figures::{kind, named, ramp_of};
+use super::drawn::Drawn;
 use super::parts::{Cell, Figure};
 use super::scored::Scored;
 use crate::service::comparisons::{Primary, scaling};

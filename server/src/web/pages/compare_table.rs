@@ -4,7 +4,7 @@ use sekisho_bench::{Catalog, share_of_mean};
 use sekisho_domain::evaluation::TaskRun;
 
 use super::compare::Facts;
-use super::compare_figures::Drawn;
+use super::drawn::Drawn;
 use super::parts::{self, Cell, Figure, ScoreCell};
 use super::scored;
 use crate::service::comparisons::selection::{Align, Column, Found};

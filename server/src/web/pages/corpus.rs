@@ -11,6 +11,7 @@ use sekisho_domain::user::Role;
 use sekisho_store::{RegisteredSubset, Release, SubsetChange};
 use serde::Deserialize;
 
+use super::compare_figures::stage;
 use super::parts::{self, Cell, Evidence, When};
 use crate::service::corpora::{self, Effects, ReleaseEffect, RunUse};
 use crate::service::releases;
@@ -54,6 +55,8 @@ struct HistoryRow {
 struct RunRow {
     name: String,
     state: &'static str,
+    /// What the run is: pre-training, a branch, training from weights that were there.
+    stage: &'static str,
     through: Cell,
     tokens: Cell,
     repeats: Cell,
@@ -263,6 +266,7 @@ fn model_row(frame: &Frame, release: &Release) -> ModelRow {
 fn run_row(frame: &Frame, used: RunUse) -> RunRow {
     RunRow {
         state: used.run.state.as_str(),
+        stage: frame.t(stage(&used.run)),
         through: Cell::of(used.through, frame.t("corpora.directly")),
         tokens: Cell::of(used.tokens.map(Tokens::short), frame.t("corpora.not_counted")),
         repeats: Cell::of(used.repeats.map(|times| format!("×{times:.2}")), frame.t("mix.no_size")),

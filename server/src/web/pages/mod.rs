@@ -4,6 +4,7 @@ pub(crate) mod audit;
 pub(crate) mod channel;
 pub(crate) mod channels;
 pub(crate) mod checkpoint;
+pub(crate) mod checkpoint_branch;
 pub(crate) mod compare;
 pub(crate) mod compare_samples;
 pub(crate) mod corpora;
@@ -23,6 +24,7 @@ pub(crate) mod release_claims;
 pub(crate) mod releases;
 pub(crate) mod run;
 pub(crate) mod run_event;
+pub(crate) mod run_new;
 pub(crate) mod run_plan;
 pub(crate) mod runs;
 pub(crate) mod samples;
@@ -40,6 +42,7 @@ mod compare_figures;
 mod compare_scaling;
 mod compare_table;
 mod corpora_mix;
+mod drawn;
 mod findings;
 mod item;
 mod lineage_view;
@@ -52,10 +55,16 @@ mod release_more;
 mod release_steps;
 mod release_view;
 mod review;
+mod run_checkpoints;
 mod run_curves;
+mod run_data;
 mod run_events;
+mod run_load;
+mod run_log;
 mod run_readouts;
 mod run_scores;
+mod run_sheet;
+mod run_tree;
 mod schedule;
 mod scored;
 mod task_rows;
@@ -79,6 +88,7 @@ mod tests {
             channel::samples(frame),
             channels::samples(frame),
             checkpoint::samples(frame),
+            checkpoint_branch::samples(frame),
             compare::samples(frame),
             compare_samples::samples(frame),
             corpora::samples(frame),
@@ -95,6 +105,7 @@ mod tests {
             releases::samples(frame),
             run::samples(frame),
             run_event::samples(frame),
+            run_new::samples(frame),
             runs::samples(frame),
             samples::samples(frame),
             schedule::samples(frame),

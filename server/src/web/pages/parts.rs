@@ -212,6 +212,10 @@ pub(super) struct Figure {
     pub(super) csv: Option<String>,
     /// Where the drawing is as a file; then the table is offered beside it.
     pub(super) svg: Option<String>,
+    /// Where a script finds the numbers of a part of it.
+    pub(super) zoom: Option<String>,
+    /// What it was made from, below the drawing in a file: suite, items, day.
+    pub(super) caption: String,
 }
 
 impl HtmlSafe for Figure {}
@@ -233,6 +237,8 @@ impl Figure {
             note: String::new(),
             csv: None,
             svg: None,
+            zoom: None,
+            caption: String::new(),
         }
     }
 

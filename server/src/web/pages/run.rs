@@ -1,4 +1,4 @@
-//! `/runs/{run}`: where a run stands, its curves, its checkpoints and what happened to it.
+//! `/runs/{run}`: where a run stands, its curves, its checkpoints and what happened to it; one part at a time.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -8,25 +8,30 @@ use axum::extract::{Path, State};
 use axum::http::header;
 use axum::response::{IntoResponse as _, Response};
 use sekisho_bench::Catalog;
-use sekisho_domain::evaluation::TaskRun;
-use sekisho_domain::run::{KeptEvent, MetricRow, Planned, RunState, Segment};
+use sekisho_domain::run::{MetricRow, RunState};
 use sekisho_domain::{Step, Tokens};
 use sekisho_store::Run;
 
 use super::axis::{Against, Ground};
-use super::parts::{self, Cell, Choice, Figure, Readout, ScoreCell, SortHead, When};
-use super::run_curves::Curves;
+use super::drawn::Drawn;
+use super::parts::{self, Choice, Readout};
+use super::run_checkpoints::Checkpoints;
+use super::run_curves::{Curves, TABLE_ROWS};
+use super::run_data::DataRow;
 use super::run_events::EventRow;
+use super::run_load::{self, Facts};
+use super::run_log::SegmentRow;
 use super::run_plan::PlanView;
-use super::scored::{self, Mean, Scored};
-use super::{run_events, run_readouts};
-use crate::service::comparisons::{self, Comparison, Primary};
-use crate::service::lineage::{self, Fork};
-use crate::service::{corpora, evaluations, runs};
-use crate::web::format;
+use super::run_sheet::{Difference, Part};
+use super::run_tree::Tree;
+use super::{run_data, run_events, run_log, run_readouts, run_sheet, scored};
+use crate::service::{corpora, runs};
+use crate::web::charts::MAX_POINTS;
 use crate::web::frame::Frame;
-use crate::web::i18n::Words as _;
-use crate::{App, WebError};
+use crate::{App, Noun, WebError};
+
+/// Checkpoints and events on the first part; the others have all.
+const NEWEST: usize = 5;
 
 #[derive(Template)]
 #[template(path = "runs/run.html")]
@@ -44,24 +49,53 @@ struct RunLive {
     run: RunView,
 }
 
-/// Everything that the page is made from.
-pub(super) struct Facts {
-    pub(super) run: Run,
-    /// The suite whose scores are shown.
-    pub(super) suite: String,
-    /// How the newest complete mean differs from the one before it, where both may be compared.
-    pub(super) change: Option<Comparison>,
-    pub(super) rows: Vec<MetricRow>,
-    pub(super) events: Vec<KeptEvent>,
-    pub(super) segments: Vec<Segment>,
-    /// Newest first.
-    pub(super) plans: Vec<Planned>,
-    /// The run that it goes on from, with the rows up to there.
-    pub(super) fork: Option<(Fork, Vec<MetricRow>)>,
-    /// Runs that go on from it.
-    pub(super) branches: Vec<Run>,
-    /// By step.
-    pub(super) scored: Vec<Scored>,
+/// A part of the page.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Tab {
+    #[default]
+    Overview,
+    Curves,
+    Metrics,
+    Checkpoints,
+    Events,
+    Settings,
+    Data,
+    Log,
+}
+
+impl Tab {
+    const ALL: [Self; 8] = [
+        Self::Overview,
+        Self::Curves,
+        Self::Metrics,
+        Self::Checkpoints,
+        Self::Events,
+        Self::Settings,
+        Self::Data,
+        Self::Log,
+    ];
+
+    const fn code(self) -> &'static str {
+        match self {
+            Self::Overview => "overview",
+            Self::Curves => "curves",
+            Self::Metrics => "metrics",
+            Self::Checkpoints => "checkpoints",
+            Self::Events => "events",
+            Self::Settings => "settings",
+            Self::Data => "data",
+            Self::Log => "log",
+        }
+    }
+
+    fn of(frame: &Frame) -> Self {
+        Self::ALL.into_iter().find(|tab| frame.param("tab") == Some(tab.code())).unwrap_or_default()
+    }
+
+    /// The part that a figure stands on; of the score figures only the mean is on the first part too.
+    fn of_figure(id: &str) -> Self {
+        if id == "mean" || id.starts_with("task-") { Self::Curves } else { Self::Metrics }
+    }
 }
 
 struct RunView {
@@ -69,67 +103,73 @@ struct RunView {
     state: RunState,
     topics: String,
     alarm: Option<String>,
+    tabs: Vec<Choice>,
+    overview: Option<Overview>,
+    curves: Option<CurvesView>,
+    checkpoints: Option<Checkpoints>,
+    events: Option<Vec<EventRow>>,
+    settings: Option<Settings>,
+    data: Option<DataView>,
+    log: Option<LogView>,
+}
+
+/// The first part.
+struct Overview {
     readouts: Vec<Readout>,
+    /// Nothing has come of it yet: how to send something.
+    is_waiting: bool,
+    tree: Tree,
+    mean: Drawn,
+    checkpoints: Checkpoints,
+    events: Vec<EventRow>,
+    plan: PlanView,
+}
+
+/// Curves of scores, or of what the trainer reports.
+struct CurvesView {
+    title: &'static str,
     axes: Vec<Choice>,
     /// This stage alone, or with those before; empty for a run that starts from scratch.
     stages: Vec<Choice>,
-    /// Address and words of the fork.
-    parent: Option<(String, String)>,
-    branches: Vec<(String, String)>,
-    loss: Figure,
-    mean: Figure,
-    small: Vec<Figure>,
-    /// `n = 300`, under the head of the means.
-    mean_note: String,
-    heads: Vec<SortHead>,
-    checkpoints: Vec<CheckpointRow>,
-    events: Vec<EventRow>,
-    plan: PlanView,
+    /// The whole, where only a part is drawn.
+    whole: Option<String>,
+    /// Every row of it as CSV.
+    csv: Option<String>,
+    first: Vec<Drawn>,
+    small: Vec<Drawn>,
+}
+
+/// What the run was registered with.
+struct Settings {
+    warnings: Vec<(&'static str, String)>,
+    sheet: Vec<Part>,
+    digest: Option<String>,
     spec: Option<String>,
-    spec_digest: Option<String>,
+    /// The run that it is held against.
+    other: Option<String>,
+    differences: Vec<Difference>,
 }
 
-struct CheckpointRow {
-    href: String,
-    step: String,
-    tokens: String,
-    state: &'static str,
-    digest: Cell,
-    mean: ScoreCell,
-    change: ScoreCell,
-    scores: Vec<ScoreCell>,
-    when: When,
-    refusal: Option<String>,
+struct DataView {
+    has_spec: bool,
+    rows: Vec<DataRow>,
+    has_losses: bool,
 }
 
-/// `GET /runs/{run}?x=tokens-log|tokens|steps`; with `part=live` only what changes.
+struct LogView {
+    lines: Vec<String>,
+    segments: Vec<SegmentRow>,
+}
+
+/// `GET /runs/{run}?tab=&x=tokens-log|tokens|steps|flops|hours&from=&to=&stage=all&with=RUN`; with `part=live` only what changes.
 pub(crate) async fn show(
     State(app): State<App>,
     frame: Frame,
     Path(key): Path<String>,
 ) -> Result<Response, WebError> {
-    let run = runs::find(&app, &key).await?;
-    let mut checkpoints = app.store.checkpoints_of_run(run.id).await?;
-    checkpoints.sort_by_key(|c| c.step);
-    let suite = evaluations::suite_of(&app, &run).to_owned();
-    let scored = Scored::load_all(&app, checkpoints, &suite).await?;
-    let change = match last_two(&scored) {
-        Some((before, last)) => comparisons::paired(&app, &before, &last).await?,
-        None => None,
-    };
-    let facts = Facts {
-        rows: app.store.metrics(run.id).await?,
-        events: app.store.events(run.id).await?,
-        segments: app.store.segments(run.id).await?,
-        plans: app.store.plans(run.id).await?,
-        fork: forked(&app, &run).await?,
-        branches: app.store.branches_of(&run).await?,
-        run,
-        suite,
-        change,
-        scored,
-    };
-    let run = view(&frame, &app.catalog, &facts);
+    let tab = Tab::of(&frame);
+    let facts = run_load::load(&app, &frame, runs::find(&app, &key).await?, tab).await?;
+    let run = view(&frame, &app.catalog, tab, &facts);
     if frame.param("part") == Some("live") {
         return parts::page(&RunLive { frame, run });
     }
@@ -137,62 +177,129 @@ pub(crate) async fn show(
     parts::page(&RunPage { frame, how, run })
 }
 
-/// Where the run leaves another one, and that one's rows up to there.
-async fn forked(app: &App, run: &Run) -> Result<Option<(Fork, Vec<MetricRow>)>, WebError> {
-    let Some(fork) = lineage::fork(app, run).await? else { return Ok(None) };
-    let rows = app.store.metrics_between(fork.parent.id, Step(0), fork.step).await?;
-    Ok(Some((fork, rows)))
-}
-
-/// The primary scores of the two newest complete evaluations, if they were made under the same settings.
-fn last_two(scored: &[Scored]) -> Option<(Primary, Primary)> {
-    let mut complete = scored.iter().rev().filter_map(|s| Some((s, s.primary()?)));
-    let ((last, last_scores), (before, before_scores)) = (complete.next()?, complete.next()?);
-    (last.settings() == before.settings()).then_some((before_scores, last_scores))
+/// `GET /runs/{run}/{figure}.svg|csv|json`: a figure of the page in its language, or the part of it that `from` and `to` name. What
+/// descends from an LZ subset leaves in no file.
+pub(crate) async fn file(
+    State(app): State<App>,
+    frame: Frame,
+    Path((key, name)): Path<(String, String)>,
+) -> Result<Response, WebError> {
+    let (id, kind) = name.rsplit_once('.').unwrap_or((&name, ""));
+    let unknown = || WebError::not_found(Noun::Page, format!("/runs/{key}/{name}"));
+    if !["svg", "csv", "json"].contains(&kind) {
+        return Err(unknown());
+    }
+    let tab = Tab::of_figure(id);
+    let run = runs::find(&app, &key).await?;
+    corpora::may_use(&app, run.clone()).await?;
+    let facts = run_load::load(&app, &frame, run, tab).await?;
+    let rows = if kind == "csv" { MAX_POINTS } else { TABLE_ROWS };
+    let curves = curves(&frame, &app.catalog, &facts, rows);
+    let drawn = figures(&curves, tab).into_iter().find(|drawn| drawn.figure.id == id);
+    drawn.and_then(|drawn| drawn.download(kind)).ok_or_else(unknown)
 }
 
 fn how(run: &Run) -> Vec<String> {
     vec![format!("sekisho run show {}", run.name), format!("GET /api/v1/runs/{}", run.name)]
 }
 
-fn view(frame: &Frame, catalog: &Catalog, facts: &Facts) -> RunView {
-    let against = Against::of(frame.param("x"));
-    let is_whole = frame.param("stage") == Some("all");
-    let mut ground = Ground::of(&facts.rows, &facts.segments, parameters(facts));
-    if let Some((fork, _)) = facts.fork.as_ref().filter(|_| is_whole) {
-        ground = ground.after(Tokens(fork.before.0 + fork.tokens.0), steps_before(facts));
-    }
-    let offered = Against::ALL.into_iter().filter(|axis| ground.offers(*axis));
-    let axes = offered.map(|axis| axis_choice(frame, axis, against)).collect();
-    let against = if ground.offers(against) { against } else { Against::default() };
-    let curves = Curves { frame, catalog, facts, against, ground, is_whole };
-    let tasks = scored::tasks(facts.scored.iter().rev());
-    let newest_mean = facts.scored.iter().rev().filter_map(Scored::mean).find(Mean::is_complete);
+fn view(frame: &Frame, catalog: &Catalog, tab: Tab, facts: &Facts) -> RunView {
+    let choice = |one: Tab| Choice {
+        label: frame.word("run_tab", one.code()).to_owned(),
+        href: frame.with("tab", if one == Tab::default() { "" } else { one.code() }),
+        current: one == tab,
+    };
+    let events = |most: usize| {
+        let mut rows = run_events::rows(frame, &facts.run.name, &facts.events);
+        rows.truncate(most);
+        rows
+    };
     RunView {
         name: facts.run.name.clone(),
         state: facts.run.state,
         topics: format!("run:{}", facts.run.id),
         alarm: run_readouts::alarm(frame, facts),
-        readouts: run_readouts::readouts(frame, facts),
-        axes,
-        stages: stages(frame, facts, is_whole),
-        parent: facts.fork.as_ref().map(|(fork, _)| parent(frame, fork)),
-        branches: facts
-            .branches
-            .iter()
-            .map(|run| (format!("/runs/{}", run.name), run.name.clone()))
-            .collect(),
-        loss: curves.loss(),
-        mean: curves.mean(),
-        small: curves.tasks(&tasks).into_iter().chain(curves.metrics()).collect(),
-        mean_note: newest_mean.map_or_else(String::new, |mean| format!("n = {}", format::count(mean.n))),
-        heads: tasks.iter().map(|run| head(frame, catalog, facts, run)).collect(),
-        checkpoints: checkpoint_rows(frame, facts, &tasks),
-        events: run_events::rows(frame, &facts.run.name, &facts.events),
-        plan: PlanView::of(frame, facts),
-        spec: facts.run.spec.as_ref().and_then(|spec| serde_json::to_string_pretty(spec).ok()),
-        spec_digest: facts.run.spec_digest.map(|d| d.to_string()),
+        tabs: Tab::ALL.into_iter().map(choice).collect(),
+        overview: (tab == Tab::Overview).then(|| overview(frame, catalog, facts, events(NEWEST))),
+        curves: matches!(tab, Tab::Curves | Tab::Metrics).then(|| curves_view(frame, catalog, tab, facts)),
+        checkpoints: (tab == Tab::Checkpoints).then(|| Checkpoints::of(frame, catalog, facts, usize::MAX)),
+        events: (tab == Tab::Events).then(|| events(usize::MAX)),
+        settings: (tab == Tab::Settings).then(|| settings(frame, facts)),
+        data: (tab == Tab::Data).then(|| data(frame, facts)),
+        log: (tab == Tab::Log).then(|| LogView {
+            lines: run_log::lines(facts),
+            segments: run_log::segments(frame, &facts.segments),
+        }),
     }
+}
+
+fn overview(frame: &Frame, catalog: &Catalog, facts: &Facts, events: Vec<EventRow>) -> Overview {
+    // Its curve is drawn as a learning curve is; other axes need every row.
+    let plain = Frame { query: Vec::new(), path: format!("/runs/{}", facts.run.name), ..frame.clone() };
+    Overview {
+        readouts: run_readouts::readouts(frame, facts),
+        is_waiting: facts.run.state == RunState::Registered && facts.scored.is_empty(),
+        tree: Tree::of(frame, facts),
+        mean: curves(&plain, catalog, facts, TABLE_ROWS).mean(),
+        checkpoints: Checkpoints::of(frame, catalog, facts, NEWEST),
+        events,
+        plan: PlanView::of(frame, facts),
+    }
+}
+
+/// The curves on the axis that is asked for, and between the ends that are asked for.
+fn curves<'f>(frame: &'f Frame, catalog: &'f Catalog, facts: &'f Facts, table_rows: usize) -> Curves<'f> {
+    let asked = Against::of(frame.param("x"));
+    let is_whole = frame.param("stage") == Some("all");
+    let mut ground = Ground::of(&facts.rows, &facts.segments, parameters(facts));
+    if let Some((fork, _)) = facts.fork.as_ref().filter(|_| is_whole) {
+        ground = ground.after(Tokens(fork.before.0 + fork.tokens.0), steps_before(facts));
+    }
+    let against = if ground.offers(asked) { asked } else { Against::default() };
+    Curves { frame, catalog, facts, against, ground, is_whole, span: span(frame), table_rows }
+}
+
+/// `from` and `to` of the address, in the unit of the horizontal axis.
+fn span(frame: &Frame) -> Option<(f64, f64)> {
+    let end =
+        |name: &str| frame.param(name)?.parse::<f64>().ok().filter(|end| end.is_finite() && *end >= 0.0);
+    end("from").zip(end("to")).filter(|(from, to)| from < to)
+}
+
+fn figures(curves: &Curves<'_>, tab: Tab) -> Vec<Drawn> {
+    match tab {
+        Tab::Curves => {
+            let tasks = scored::tasks(curves.facts.scored.iter().rev());
+            std::iter::once(curves.mean()).chain(curves.tasks(&tasks)).collect()
+        }
+        _ => std::iter::once(curves.loss()).chain(curves.metrics()).collect(),
+    }
+}
+
+fn curves_view(frame: &Frame, catalog: &Catalog, tab: Tab, facts: &Facts) -> CurvesView {
+    // Files are found under the page's own name, whatever name it was asked for by.
+    let own = Frame { path: format!("/runs/{}", facts.run.name), ..frame.clone() };
+    let curves = curves(&own, catalog, facts, TABLE_ROWS);
+    let offered = Against::ALL.into_iter().filter(|axis| curves.ground.offers(*axis));
+    let whole = curves.span.map(|_| Frame { query: without_span(frame), ..frame.clone() }.with("", ""));
+    // Another axis has other ends.
+    let spanless = Frame { query: without_span(frame), ..frame.clone() };
+    let axes = offered.map(|axis| axis_choice(&spanless, axis, curves.against)).collect();
+    let mut figures = figures(&curves, tab).into_iter().map(Drawn::zoomable);
+    let first = figures.next().into_iter().collect();
+    CurvesView {
+        title: frame.word("run_tab", tab.code()),
+        axes,
+        stages: stages(&spanless, facts, curves.is_whole),
+        whole,
+        csv: (tab == Tab::Metrics).then(|| format!("/runs/{}/metrics.csv", facts.run.name)),
+        first,
+        small: figures.collect(),
+    }
+}
+
+fn without_span(frame: &Frame) -> Vec<(String, String)> {
+    frame.query.iter().filter(|(name, _)| name != "from" && name != "to").cloned().collect()
 }
 
 /// Updates before the first of this stage: a child counts on from its parent's unless it says otherwise, and then they are in its own.
@@ -213,12 +320,6 @@ fn stages(frame: &Frame, facts: &Facts, is_whole: bool) -> Vec<Choice> {
     vec![choice("run.this_stage", "", !is_whole), choice("run.all_stages", "all", is_whole)]
 }
 
-fn parent(frame: &Frame, fork: &Fork) -> (String, String) {
-    let values: [(&str, &dyn std::fmt::Display); 3] =
-        [("run", &fork.parent.name), ("step", &fork.step), ("tokens", &fork.tokens.short())];
-    (format!("/runs/{}", fork.parent.name), frame.lang.fill("run.leaves", &values))
-}
-
 /// Parameters of the model, as its newest examined checkpoint has them.
 fn parameters(facts: &Facts) -> Option<u64> {
     facts.scored.iter().rev().find_map(|scored| Some(scored.checkpoint.verification.as_ref()?.parameters))
@@ -233,60 +334,25 @@ fn axis_choice(frame: &Frame, axis: Against, current: Against) -> Choice {
     }
 }
 
-fn head(frame: &Frame, catalog: &Catalog, facts: &Facts, run: &TaskRun) -> SortHead {
-    let newest = facts.scored.iter().rev().find_map(|s| s.score(run).ok());
-    SortHead {
-        label: run.task.clone(),
-        sub: newest.map_or_else(String::new, |row| parts::head_note(&row.entry)),
-        title: format!("{} ({})", scored::title(frame.lang, catalog, run), parts::run_note(frame.lang, run)),
-        href: String::new(),
-        sorted: "",
+fn settings(frame: &Frame, facts: &Facts) -> Settings {
+    let spec = facts.run.spec.as_ref();
+    let other = facts.other.as_ref();
+    Settings {
+        warnings: run_sheet::warnings(frame.lang, &facts.warnings),
+        sheet: spec.map(|spec| run_sheet::sheet(frame, spec)).unwrap_or_default(),
+        digest: facts.run.spec_digest.map(|digest| digest.to_string()),
+        spec: spec.and_then(|spec| serde_json::to_string_pretty(spec).ok()),
+        differences: other.map(|other| run_sheet::differences(other.spec.as_ref(), spec)).unwrap_or_default(),
+        other: other.map(|other| other.name.clone()),
     }
 }
 
-/// Newest first, each with its difference to the one before it.
-fn checkpoint_rows(frame: &Frame, facts: &Facts, tasks: &[TaskRun]) -> Vec<CheckpointRow> {
-    let lang = frame.lang;
-    let row = |(i, s): (usize, &Scored)| CheckpointRow {
-        href: format!("/checkpoints/{}", s.checkpoint.id),
-        step: s.checkpoint.step.to_string(),
-        tokens: s.checkpoint.tokens.short(),
-        state: s.checkpoint.state.as_str(),
-        digest: Cell::of(
-            s.checkpoint.verification.as_ref().map(|v| v.digest.short()),
-            lang.t("missing.unverified"),
-        ),
-        mean: s.mean_cell(lang),
-        change: change(frame, &facts.scored[..i], s),
-        scores: tasks.iter().map(|run| task_cell(frame, s, run)).collect(),
-        when: frame.when(s.checkpoint.created),
-        refusal: s.checkpoint.refusal.as_ref().map(|refusal| refusal.get(lang).to_owned()),
-    };
-    facts.scored.iter().enumerate().rev().map(row).collect()
-}
-
-/// The difference of a complete mean to the last complete one before it, unless that was made under other settings.
-fn change(frame: &Frame, before: &[Scored], scored: &Scored) -> ScoreCell {
-    let complete = |s: &Scored| s.mean().filter(Mean::is_complete);
-    let Some(own) = complete(scored) else {
-        return ScoreCell::missing(frame.t("missing.incomplete"));
-    };
-    match before.iter().rev().find_map(|s| Some((s, complete(s)?))) {
-        None => ScoreCell::missing(frame.t("missing.first")),
-        Some((last, _)) if last.settings() != scored.settings() => {
-            ScoreCell::missing(frame.t("missing.other_settings"))
-        }
-        Some((_, mean)) => ScoreCell::plain(format::difference(own.value - mean.value)),
-    }
-}
-
-fn task_cell(frame: &Frame, scored: &Scored, run: &TaskRun) -> ScoreCell {
-    match scored.score(run) {
-        Ok(row) => ScoreCell {
-            href: Some(format!("/evals/{}/samples?work={}", row.evaluation, row.work)),
-            ..ScoreCell::of(frame.lang, &row.entry)
-        },
-        Err(state) => ScoreCell::missing(parts::missing_reason(frame.lang, state)),
+fn data(frame: &Frame, facts: &Facts) -> DataView {
+    let rows = run_data::rows(frame, facts);
+    DataView {
+        has_spec: facts.run.spec.is_some(),
+        has_losses: rows.iter().any(|row| row.loss.missing.is_none()),
+        rows,
     }
 }
 
@@ -318,32 +384,130 @@ fn csv(rows: &[MetricRow]) -> String {
 
 #[cfg(test)]
 pub(super) fn samples(frame: &Frame) -> Vec<String> {
-    use super::fixtures;
-    let catalog = Catalog::builtin();
-    let page = |facts: &Facts| {
-        let page = RunPage { frame: frame.clone(), how: how(&facts.run), run: view(frame, &catalog, facts) };
-        page.render().expect("renders")
-    };
-    let mut fresh = fixtures::run_facts(0);
-    fresh.rows.clear();
-    fresh.events.clear();
-    fresh.segments.clear();
-    fresh.plans.clear();
-    let live = RunLive { frame: frame.clone(), run: view(frame, &catalog, &fixtures::run_facts(5)) };
-    let fragment = live.render().expect("renders");
-    assert!(fragment.trim_start().starts_with("<div id=\"live\""), "{}", &fragment[..200]);
-    let mut child = fixtures::run_facts(3);
-    let fork = Fork {
-        parent: Run { name: "v4-8b-base".to_owned(), ..child.run.clone() },
-        step: Step(30_000),
-        tokens: Tokens(251_658_240_000),
-        before: Tokens(0),
-    };
-    child.fork = Some((fork, child.rows[..300].to_vec()));
-    child.branches = vec![Run { name: "v4-8b-decay <1>".to_owned(), ..child.run.clone() }];
-    let whole = Frame { query: vec![("stage".to_owned(), "all".to_owned())], ..frame.clone() };
-    let child = RunPage { how: how(&child.run), run: view(&whole, &catalog, &child), frame: whole };
-    let child = child.render().expect("renders");
-    assert!(child.contains("v4-8b-base"), "the curve hangs off its parent's");
-    vec![page(&fixtures::run_facts(5)), page(&fresh), child]
+    tests::samples(frame)
+}
+
+#[cfg(test)]
+mod tests {
+    use sekisho_domain::Language;
+
+    use super::*;
+    use crate::service::lineage::Fork;
+    use crate::web::pages::fixtures;
+
+    fn page(frame: &Frame, tab: Tab, facts: &Facts) -> String {
+        let run = view(frame, &Catalog::builtin(), tab, facts);
+        RunPage { frame: frame.clone(), how: how(&facts.run), run }.render().expect("renders")
+    }
+
+    fn with(frame: &Frame, query: &[(&str, &str)]) -> Frame {
+        let query = query.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Frame { query, ..frame.clone() }
+    }
+
+    fn child() -> Facts {
+        let mut child = fixtures::run_facts(3);
+        let fork = Fork {
+            parent: Run { name: "v4-8b-base".to_owned(), ..child.run.clone() },
+            step: Step(30_000),
+            tokens: Tokens(251_658_240_000),
+            before: Tokens(0),
+        };
+        child.fork = Some((fork, child.rows[..300].to_vec()));
+        child.branches = vec![Run { name: "v4-8b-decay <1>".to_owned(), ..child.run.clone() }];
+        child
+    }
+
+    pub(super) fn samples(frame: &Frame) -> Vec<String> {
+        let mut fresh = fixtures::run_facts(0);
+        fresh.rows.clear();
+        fresh.events.clear();
+        fresh.segments.clear();
+        fresh.plans.clear();
+        let run = view(frame, &Catalog::builtin(), Tab::Overview, &fixtures::run_facts(5));
+        let fragment = RunLive { frame: frame.clone(), run }.render().expect("renders");
+        assert!(fragment.trim_start().starts_with("<div id=\"live\""), "{}", &fragment[..200]);
+        let whole = page(&with(frame, &[("stage", "all")]), Tab::Metrics, &child());
+        assert!(whole.contains("v4-8b-base"), "the curve hangs off its parent's");
+        let mut pages = vec![whole, page(frame, Tab::Overview, &child())];
+        for tab in Tab::ALL {
+            let mut full = fixtures::run_facts(5);
+            full.data = fixtures::run_data();
+            full.other = Some(Run { name: "v4 <base>".to_owned(), spec: None, ..full.run.clone() });
+            full.warnings =
+                sekisho_foreign::warnings(&serde_json::json!({ "optimizer": { "eps": 1e-5 } }), None);
+            pages.extend([page(frame, tab, &full), page(frame, tab, &fresh)]);
+        }
+        pages
+    }
+
+    #[test]
+    fn every_figure_is_a_file_with_the_titles_of_the_field() {
+        let (catalog, facts) = (Catalog::builtin(), fixtures::run_facts(5));
+        for (lang, mean, x) in [
+            (Language::Ja, "サブタスクスコアの平均", "学習トークン数 [B]（対数）"),
+            (Language::En, "Average of subtask scores", "Trained tokens [billion, log]"),
+        ] {
+            let frame = fixtures::frame(lang, "/runs/v4-8b-exp2");
+            let curves = curves(&frame, &catalog, &facts, TABLE_ROWS);
+            for tab in [Tab::Curves, Tab::Metrics] {
+                for drawn in figures(&curves, tab) {
+                    assert_eq!(Tab::of_figure(&drawn.figure.id), tab, "{}", drawn.figure.id);
+                    for absent in ["href", "<script", "url(", "@import", "var(", "light-dark", "currentColor"]
+                    {
+                        assert!(!drawn.file.contains(absent), "{}: {absent}", drawn.figure.id);
+                    }
+                    assert!(
+                        drawn.file.contains(x) && drawn.file.contains("class=\"caption\""),
+                        "{}",
+                        drawn.figure.id
+                    );
+                }
+            }
+            let first = curves.mean();
+            assert!(
+                first.file.contains(mean) && first.file.contains("llm-jp-eval-dev100, n = "),
+                "{}",
+                first.file
+            );
+            assert!(first.figure.heads.contains(&mean.to_owned()));
+            let link = first.figure.svg.as_deref();
+            assert_eq!(link, Some(format!("/runs/v4-8b-exp2/mean.svg?lang={lang}").as_str()));
+        }
+    }
+
+    #[test]
+    fn a_part_of_the_axis_is_drawn_and_said_in_the_address() {
+        let (catalog, facts) = (Catalog::builtin(), fixtures::run_facts(5));
+        let frame = fixtures::frame(Language::En, "/runs/v4-8b-exp2");
+        let frame = with(&frame, &[("tab", "metrics"), ("x", "steps"), ("from", "10000"), ("to", "20000")]);
+        let curves = curves(&frame, &catalog, &facts, TABLE_ROWS);
+        let loss = curves.loss();
+        assert!(
+            loss.figure
+                .rows
+                .iter()
+                .all(|row| row[0].value.as_str() >= "10,000" && row[0].value.as_str() <= "20,000")
+        );
+        assert!(
+            loss.figure.wide.contains(">12k<") && !loss.figure.wide.contains(">30k<"),
+            "{}",
+            loss.figure.wide
+        );
+        let shown = curves_view(&frame, &catalog, Tab::Metrics, &facts);
+        assert_eq!(shown.whole.as_deref(), Some("/runs/v4-8b-exp2?tab=metrics&x=steps"));
+        assert!(
+            shown.first[0]
+                .figure
+                .zoom
+                .as_ref()
+                .is_some_and(|zoom| zoom.contains("loss.json?tab=metrics&x=steps&from=10000"))
+        );
+        assert!(shown.axes.iter().all(|axis| !axis.href.contains("from=")), "another axis has other ends");
+        for nonsense in ["from=2&to=1", "from=x&to=2", "from=NaN&to=9"] {
+            let query: Vec<(&str, &str)> =
+                nonsense.split('&').filter_map(|pair| pair.split_once('=')).collect();
+            assert_eq!(span(&with(&frame, &query)), None, "{nonsense}");
+        }
+    }
 }

@@ -4,21 +4,25 @@ use std::collections::BTreeSet;
 
 use sekisho_bench::Catalog;
 use sekisho_domain::run::{EventKind, KeptEvent, MetricRow};
-use sekisho_domain::{Language, Step, Tokens};
+use sekisho_domain::{Step, Tokens};
 
 use super::axis::{Against, Ground};
+use super::drawn::Drawn;
 use super::parts::{Cell, Figure};
-use super::run::Facts;
 use super::run_events;
+use super::run_load::Facts;
 use crate::web::charts::{
-    Axis, Chart, Flag, Look, MAX_POINTS, Numbers, Point, Scale, Series, Size, half_life, smoothed, thinned,
+    Axis, Chart, Flag, Look, MAX_POINTS, Numbers, Point, Scale, Series, half_life, smoothed, thinned_within,
 };
 use crate::web::format;
 use crate::web::frame::Frame;
 use crate::web::i18n::Words as _;
 
-/// Rows in the table below a metric's chart; the rest is in the CSV.
-const TABLE_ROWS: usize = 40;
+/// Rows in the table below a metric's chart; the figure's own CSV has more, and the run's has all.
+pub(super) const TABLE_ROWS: usize = 40;
+
+/// Points of a line in one of several charts side by side.
+const SMALL_POINTS: usize = 600;
 
 /// Most flags of one kind of event on a curve.
 const MAX_FLAGS: usize = 6;
@@ -35,11 +39,15 @@ pub(super) struct Curves<'a> {
     pub(super) ground: Ground,
     /// With the stages before: the curve hangs off the one that it left.
     pub(super) is_whole: bool,
+    /// The part of the horizontal axis that is drawn; all of it where there is none.
+    pub(super) span: Option<(f64, f64)>,
+    /// Rows of a table at most.
+    pub(super) table_rows: usize,
 }
 
 impl Curves<'_> {
     /// Training loss: every update pale, smoothed strong.
-    pub(super) fn loss(&self) -> Figure {
+    pub(super) fn loss(&self) -> Drawn {
         let lang = self.frame.lang;
         let points = self.metric(|row| row.loss);
         let half_life = half_life(points.len());
@@ -71,9 +79,10 @@ impl Curves<'_> {
             id: "loss".to_owned(),
             title: lang.t("run.loss_title").to_owned(),
             summary,
+            caption: self.caption(),
             ..Figure::new(lang)
         };
-        let heads = [lang.t("run.step"), lang.t("run.tokens"), lang.t("run.loss"), &name];
+        let heads = [lang.t("run.step"), lang.t("run.tokens"), lang.t("axis.loss"), &name];
         let table = |row: &MetricRow| {
             let smooth = strong.iter().find(|p| p.0 == self.x(row.step, row.tokens));
             vec![
@@ -83,11 +92,11 @@ impl Curves<'_> {
                 self.reported(smooth.map(|p| p.1), format::loss),
             ]
         };
-        self.with_metric_table(drawn(figure, &chart, lang), &heads, table)
+        Drawn::of_chart(self.frame, self.with_metric_table(figure, &heads, table), &chart)
     }
 
     /// Learning rate, gradient norm and speed, the parts of the loss, and whatever else the trainer reports, by its name.
-    pub(super) fn metrics(&self) -> Vec<Figure> {
+    pub(super) fn metrics(&self) -> Vec<Drawn> {
         let lang = self.frame.lang;
         let own: [(&str, &str, &str, Numbers, Value); 5] = [
             ("gradient-norm", "run.gradient_norm", "axis.gradient_norm", Numbers::Plain, |row| row.grad_norm),
@@ -118,28 +127,33 @@ impl Curves<'_> {
         axis: &str,
         numbers: Numbers,
         value: &dyn Fn(&MetricRow) -> Option<f64>,
-    ) -> Option<Figure> {
+    ) -> Option<Drawn> {
         let lang = self.frame.lang;
         let points = self.metric(value);
         let last = points.last()?.1;
         let write: fn(f64) -> String =
             if numbers == Numbers::Scientific { format::scientific } else { format::loss };
-        let chart =
-            Chart { series: vec![self.line("", Look::Line, 0, &points)], ..self.chart(axis, numbers) };
+        // What a schedule sets is drawn as it is; what wavers is pale, with its course before it.
+        let series = if numbers == Numbers::Scientific {
+            vec![self.line_of(Look::Line, &points)]
+        } else {
+            let course = smoothed(&points, half_life(points.len()));
+            vec![self.line_of(Look::Faint, &points), self.line_of(Look::Line, &course)]
+        };
+        let chart = Chart { series, ..self.chart(axis, numbers) };
         let figure = Figure {
             id: id.to_owned(),
             title: title.to_owned(),
             summary: lang
                 .fill("run.metric_summary", &[("step", &self.facts.run.step), ("value", &write(last))]),
-            small: Some(chart.svg(Size::Small)),
-            lang,
+            caption: self.caption(),
             ..Figure::new(lang)
         };
-        let heads = [lang.t("run.step"), lang.t("run.tokens"), title];
+        let heads = [lang.t("run.step"), lang.t("run.tokens"), axis];
         let table = |row: &MetricRow| {
             vec![row.step.to_string().into(), row.tokens.to_string().into(), self.reported(value(row), write)]
         };
-        Some(self.with_metric_table(figure, &heads, table))
+        Some(Drawn::of_small(self.frame, self.with_metric_table(figure, &heads, table), &chart))
     }
 
     /// An empty chart with the axes that all curves of the run share.
@@ -154,7 +168,7 @@ impl Curves<'_> {
         };
         Chart {
             label: format!("{}: {y_title}", run.name),
-            x: self.against.axis(lang, furthest, self.range(steps)),
+            x: self.against.axis(lang, furthest, self.span.or_else(|| self.range(steps))),
             y: Axis { title: y_title.to_owned(), scale: Scale::Linear, numbers, range: None },
             series: Vec::new(),
             references: Vec::new(),
@@ -162,14 +176,23 @@ impl Curves<'_> {
         }
     }
 
+    /// What a figure was made from and when, for its file.
+    fn caption(&self) -> String {
+        let (run, frame) = (&self.facts.run.name, self.frame);
+        frame.lang.fill("run.caption", &[("run", run), ("at", &frame.stamp(&frame.now))])
+    }
+
     /// The events that are drawn. Begin and end of training and what computes need no flag, and a kind that comes often (the next epoch of a small
     /// corpus) would hide the curve: the table of events has it.
     fn flagged(&self) -> impl Iterator<Item = &KeptEvent> {
         let events = &self.facts.events;
         let often = move |kind: EventKind| events.iter().filter(|e| e.kind == kind).count() > MAX_FLAGS;
+        let is_partial = self.facts.is_partial;
         let unflagged =
             |kind: EventKind| matches!(kind, EventKind::Started | EventKind::Finished | EventKind::Devices);
-        events.iter().filter(move |event| event.holds() && !unflagged(event.kind) && !often(event.kind))
+        events
+            .iter()
+            .filter(move |event| !is_partial && event.holds() && !unflagged(event.kind) && !often(event.kind))
     }
 
     /// From the least to the most of these; from zero on where the axis has one.
@@ -216,6 +239,23 @@ impl Curves<'_> {
     }
 
     fn line(&self, name: &str, look: Look, palette: usize, points: &[(f64, f64)]) -> Series {
+        self.thinned_line(name, look, palette, points, MAX_POINTS)
+    }
+
+    /// A line of a small chart.
+    fn line_of(&self, look: Look, points: &[(f64, f64)]) -> Series {
+        let most = if self.span.is_some() { MAX_POINTS } else { SMALL_POINTS };
+        self.thinned_line("", look, 0, points, most)
+    }
+
+    fn thinned_line(
+        &self,
+        name: &str,
+        look: Look,
+        palette: usize,
+        points: &[(f64, f64)],
+        most: usize,
+    ) -> Series {
         let scale = if matches!(self.against, Against::TokensLog | Against::Flops) {
             Scale::Log
         } else {
@@ -225,7 +265,7 @@ impl Curves<'_> {
         let begun = self.begun();
         let group = |x: f64| begun.partition_point(|first| *first <= x);
         let point = |(x, y): (f64, f64)| Point { group: group(x), ..Point::from((x, y)) };
-        let points = thinned(points, scale, MAX_POINTS).into_iter().map(point).collect();
+        let points = thinned_within(points, scale, most, self.span).into_iter().map(point).collect();
         Series { name: name.to_owned(), look, palette, points }
     }
 
@@ -240,8 +280,12 @@ impl Curves<'_> {
         heads: &[&str],
         row: impl Fn(&MetricRow) -> Vec<Cell>,
     ) -> Figure {
-        let rows = &self.facts.rows;
-        let every = rows.len().div_ceil(TABLE_ROWS).max(1);
+        let is_inside = |row: &&MetricRow| {
+            let x = self.x(row.step, row.tokens);
+            self.span.is_none_or(|(from, to)| (from..=to).contains(&x))
+        };
+        let rows: Vec<&MetricRow> = self.facts.rows.iter().filter(is_inside).collect();
+        let every = rows.len().div_ceil(self.table_rows).max(1);
         let is_shown = |i: usize| i.is_multiple_of(every) || i + 1 == rows.len();
         let shown = rows.iter().enumerate().filter(|(i, _)| is_shown(*i)).map(|(_, r)| row(r)).collect();
         let lang = self.frame.lang;
@@ -253,7 +297,6 @@ impl Curves<'_> {
             } else {
                 String::new()
             },
-            csv: Some(format!("/runs/{}/metrics.csv", self.facts.run.name)),
             ..figure
         }
     }
@@ -264,15 +307,4 @@ type Value = fn(&MetricRow) -> Option<f64>;
 /// A name as part of an id in the page.
 fn id_of(name: &str) -> String {
     name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect()
-}
-
-pub(super) fn drawn(figure: Figure, chart: &Chart, lang: Language) -> Figure {
-    let chart = Chart { label: format!("{}. {}", figure.title, figure.summary), ..chart.clone() };
-    Figure {
-        empty: chart.series.iter().all(|s| s.points.is_empty()),
-        wide: chart.svg(Size::Wide),
-        narrow: chart.svg(Size::Narrow),
-        lang,
-        ..figure
-    }
 }

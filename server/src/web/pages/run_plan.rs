@@ -8,7 +8,7 @@ use sekisho_domain::user::Role;
 use serde::Deserialize;
 
 use super::parts::When;
-use super::run::Facts;
+use super::run_load::Facts;
 use crate::service::plans;
 use crate::web::format;
 use crate::web::frame::Frame;
@@ -95,7 +95,7 @@ fn plan(fields: &Fields) -> Result<Plan, WebError> {
 }
 
 /// An empty field says nothing.
-fn read<T: std::str::FromStr>(text: &str) -> Result<Option<T>, WebError> {
+pub(super) fn read<T: std::str::FromStr>(text: &str) -> Result<Option<T>, WebError> {
     let text = text.trim().replace(',', "");
     if text.is_empty() {
         return Ok(None);

@@ -4,7 +4,7 @@ use sekisho_domain::run::{EventKind, EventStatus, KeptEvent, MetricRow, RunState
 use sekisho_store::Run;
 
 use super::parts::Readout;
-use super::run::Facts;
+use super::run_load::Facts;
 use super::scored::Scored;
 use crate::service::plans::{Outlook, seconds_per_step, stands};
 use crate::web::format;

@@ -6,16 +6,18 @@ use sekisho_bench::stats::ALPHA;
 use sekisho_domain::evaluation::TaskRun;
 
 use super::curve_rows::{mean_row, task_row};
+use super::drawn::Drawn;
 use super::parts::Figure;
-use super::run_curves::{Curves, drawn};
+use super::run_curves::Curves;
 use super::scored::{self, Mean, Scored};
-use crate::web::charts::{Axis, Chart, Look, Numbers, Point, Reference, Series, Size};
+use crate::service::reported;
+use crate::web::charts::{Axis, Chart, Look, Numbers, Point, Reference, Series};
 use crate::web::format;
 use crate::web::i18n::Words as _;
 
 impl Curves<'_> {
     /// Mean of the suite's primary scores at each checkpoint; hollow where tasks are missing, joined where settings are the same.
-    pub(super) fn mean(&self) -> Figure {
+    pub(super) fn mean(&self) -> Drawn {
         let lang = self.frame.lang;
         let means: Vec<(&Scored, Mean)> =
             self.facts.scored.iter().filter_map(|s| Some((s, s.mean()?))).collect();
@@ -23,19 +25,28 @@ impl Curves<'_> {
         let point = |((s, mean), group)| self.mean_point(s, mean, group);
         let points = means.iter().map(|(s, mean)| (*s, mean)).zip(settings).map(point).collect();
         let name = lang.t("run.mean_short").to_owned();
+        let reported = self.reported_lines(&self.suite_tasks(), true);
+        let without = if reported.is_empty() && !means.is_empty() { lang.t("run.no_reference") } else { "" };
         let chart = Chart {
             series: vec![Series { name, look: Look::Points, palette: 0, points }],
-            references: self.chance_of_mean().map(|y| self.chance_line(y)).into_iter().collect(),
+            references: self
+                .chance_of_mean()
+                .map(|y| self.chance_line(y))
+                .into_iter()
+                .chain(reported)
+                .collect(),
             ..self.score_chart(lang.t("axis.mean"))
-        };
+        }
+        .within(self.span);
         let figure = Figure {
             id: "mean".to_owned(),
             title: lang.fill("run.mean_title", &[("suite", &self.facts.suite)]),
-            summary: self.mean_summary(&means),
+            summary: format!("{}{without}", self.mean_summary(&means)),
+            caption: self.mean_caption(&means),
             heads: [
                 "run.tokens",
                 "run.step",
-                "run.mean_short",
+                "axis.mean",
                 "score.low",
                 "score.high",
                 "score.n",
@@ -46,7 +57,7 @@ impl Curves<'_> {
             rows: means.iter().map(|(s, mean)| mean_row(lang, s, mean)).collect(),
             ..Figure::new(lang)
         };
-        drawn(figure, &chart, lang)
+        Drawn::of_chart(self.frame, figure, &chart)
     }
 
     fn mean_point(&self, scored: &Scored, mean: &Mean, group: usize) -> Point {
@@ -95,7 +106,7 @@ impl Curves<'_> {
     }
 
     /// One small chart for each task, all with the same vertical axis.
-    pub(super) fn tasks(&self, tasks: &[TaskRun]) -> Vec<Figure> {
+    pub(super) fn tasks(&self, tasks: &[TaskRun]) -> Vec<Drawn> {
         let scores = self.facts.scored.iter().flat_map(|s| s.scores.tasks.iter().flatten());
         let chance = tasks.iter().filter_map(|run| scored::chance(self.catalog, run));
         let ends =
@@ -107,7 +118,7 @@ impl Curves<'_> {
         tasks.iter().map(|run| self.task(run, range)).collect()
     }
 
-    fn task(&self, run: &TaskRun, range: Option<(f64, f64)>) -> Figure {
+    fn task(&self, run: &TaskRun, range: Option<(f64, f64)>) -> Drawn {
         let lang = self.frame.lang;
         let found: Vec<_> = self.facts.scored.iter().filter_map(|s| Some((s, s.score(run).ok()?))).collect();
         let settings = groups(found.iter().map(|(_, row)| Some(row.entry.fingerprint)));
@@ -137,14 +148,19 @@ impl Curves<'_> {
                 palette: 0,
                 points: found.iter().zip(settings).map(point).collect(),
             }],
-            references: scored::chance(self.catalog, run).map(|y| self.chance_line(y)).into_iter().collect(),
+            references: scored::chance(self.catalog, run)
+                .map(|y| self.chance_line(y))
+                .into_iter()
+                .chain(self.reported_lines(std::slice::from_ref(run), false))
+                .collect(),
             // BLEU, chrF and ROUGE have a scale of their own.
             y: Axis {
                 range: range.filter(|_| found.iter().all(|(_, row)| row.entry.high <= 1.0)),
                 ..base.y.clone()
             },
             ..base
-        };
+        }
+        .within(self.span);
         let summary = found.last().map_or_else(
             || lang.t("missing.not_evaluated").to_owned(),
             |(_, row)| {
@@ -156,24 +172,69 @@ impl Curves<'_> {
                 )
             },
         );
-        Figure {
+        let figure = Figure {
             id: format!("task-{}-{}", run.profile.replace(['@', '.'], "-"), run.task),
             title: scored::title(lang, self.catalog, run),
             summary,
-            empty: found.is_empty(),
-            small: Some(chart.svg(Size::Small)),
-            lang,
+            caption: self.task_caption(run, &found),
             heads: ["run.tokens", "run.step", "score.score", "score.low", "score.high", "score.n"]
                 .map(|key| lang.t(key).to_owned())
                 .to_vec(),
             rows: found.iter().map(|(s, row)| task_row(s, row)).collect(),
             ..Figure::new(lang)
-        }
+        };
+        Drawn::of_small(self.frame, figure, &chart)
+    }
+
+    /// The tasks of the suite as the newest evaluation has them.
+    fn suite_tasks(&self) -> Vec<TaskRun> {
+        scored::tasks(self.facts.scored.iter().rev().find(|s| !s.work.is_empty()))
+    }
+
+    /// What others reported for exactly these tasks, of the models that the field draws as lines; in few words where there is no room.
+    fn reported_lines(&self, tasks: &[TaskRun], in_full: bool) -> Vec<Reference> {
+        let lang = self.frame.lang;
+        let found = reported::beside(self.catalog, &self.facts.reported, tasks);
+        let line = |line: reported::ReportedLine| {
+            let (name, version) = line.model.split_once(" (").unwrap_or((&line.model, ""));
+            let version = version.trim_end_matches(')');
+            let values: [(&str, &dyn Display); 3] =
+                [("name", &name), ("version", &version), ("day", &line.day)];
+            let key = match (in_full, version.is_empty()) {
+                (true, false) => "run.reported_line",
+                (true, true) => "run.reported_line_plain",
+                (false, _) => "run.reported_short",
+            };
+            Reference { name: lang.fill(key, &values), y: line.value }
+        };
+        found.into_iter().filter(|line| is_reference(&line.model)).map(line).collect()
+    }
+
+    /// `llm-jp-eval-dev100, n = 300, v4-8b-exp2, 2026-11-21 14:03 JST`.
+    fn mean_caption(&self, means: &[(&Scored, Mean)]) -> String {
+        let n = means.last().map_or(0, |(_, mean)| mean.n);
+        self.scores_caption(&self.facts.suite, n)
+    }
+
+    fn task_caption(&self, run: &TaskRun, found: &[(&Scored, &sekisho_store::ScoreRow)]) -> String {
+        let n = found.last().map_or(0, |(_, row)| row.entry.n);
+        self.scores_caption(&format!("{} {} ({})", run.profile, run.task, run.split), n)
+    }
+
+    fn scores_caption(&self, of: &str, n: u64) -> String {
+        let frame = self.frame;
+        let values: [(&str, &dyn Display); 4] = [
+            ("of", &of),
+            ("n", &format::count(n)),
+            ("run", &self.facts.run.name),
+            ("at", &frame.stamp(&frame.now)),
+        ];
+        frame.lang.fill("run.caption_scores", &values)
     }
 
     /// Mean of the chance levels, when every task of the suite has one.
     fn chance_of_mean(&self) -> Option<f64> {
-        let tasks = scored::tasks(self.facts.scored.iter().rev().find(|s| !s.work.is_empty()));
+        let tasks = self.suite_tasks();
         let levels: Vec<f64> =
             tasks.iter().map(|run| scored::chance(self.catalog, run)).collect::<Option<_>>()?;
         (!levels.is_empty()).then(|| levels.iter().sum::<f64>() / levels.len() as f64)
@@ -191,6 +252,11 @@ impl Curves<'_> {
         let last = self.x(self.facts.run.step, self.facts.run.tokens);
         Chart { x: Axis { range: self.range(points.chain([last])), ..base.x.clone() }, ..base }
     }
+}
+
+/// Whether the field draws a model as a line: those that are no open models, and people.
+fn is_reference(model: &str) -> bool {
+    ["GPT-", "Human", "human", "人間"].iter().any(|begin| model.starts_with(begin))
 }
 
 /// Numbers neighbours: the same as the one before where its key is, another where it is not. Without a key it stays with those before.
@@ -217,7 +283,7 @@ mod tests {
     use sekisho_domain::Language;
 
     use super::super::axis::{Against, Ground};
-    use super::super::run::Facts;
+    use super::super::run_load::Facts;
     use super::*;
     use crate::web::pages::fixtures;
 
@@ -239,18 +305,25 @@ mod tests {
                 against: Against::default(),
                 ground: Ground::default(),
                 is_whole: false,
+                span: None,
+                table_rows: 40,
             }
             .mean()
+            .figure
             .summary
         };
         let mut facts = fixtures::run_facts(2);
         let ja = said(Language::Ja, &facts);
-        assert!(ja.ends_with("前回との差は+0.006です（有意差なし、p = 0.210）。"), "{ja}");
+        assert!(ja.contains("前回との差は+0.006です（有意差なし、p = 0.210）。"), "{ja}");
+        assert!(
+            ja.ends_with("参照値なし（同じプロファイル・評価タスク・splitの報告値がありません）。"),
+            "{ja}"
+        );
         if let Some(change) = &mut facts.change {
             change.p = 0.0002;
         }
         let en = said(Language::En, &facts);
-        assert!(en.ends_with("+0.006 against the previous checkpoint (significant, p < 0.001)."), "{en}");
+        assert!(en.contains("+0.006 against the previous checkpoint (significant, p < 0.001)."), "{en}");
         for score in facts.scored[0].scores.tasks.iter_mut().flatten() {
             score.entry.fingerprint = sekisho_domain::Sha256::of("other settings");
         }

@@ -120,6 +120,26 @@ pub(super) async fn progress(
     note(connection, EventType::RunProgress, &id.to_string(), &detail, now).await
 }
 
+/// Notes that a run is behind its plan, once for each plan, which is known by when it was made.
+pub(super) async fn behind(
+    connection: &mut SqliteConnection,
+    id: RunId,
+    planned: Timestamp,
+    days: u64,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let query = sqlx::query(
+        "SELECT 1 FROM outbox WHERE kind = $1 AND subject = $2 AND json_extract(detail, '$.planned') = $3",
+    );
+    let query = query.bind(EventType::RunBehind.as_str()).bind(id.to_string()).bind(planned.unix_ms());
+    if query.fetch_optional(&mut *connection).await?.is_some() {
+        return Ok(false);
+    }
+    let detail = json!({ "days": days, "planned": planned.unix_ms() });
+    note(connection, EventType::RunBehind, &id.to_string(), &detail, now).await?;
+    Ok(true)
+}
+
 /// Notes what an audit entry means to others: everything about releases and levels leaves one with the change.
 pub(super) async fn of_audit(
     connection: &mut SqliteConnection,

@@ -91,6 +91,19 @@ impl ReportRepository for SqliteStore {
         Ok(is_new)
     }
 
+    async fn note_behind(
+        &self,
+        id: RunId,
+        planned: Timestamp,
+        days: u64,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let mut transaction = self.begin().await?;
+        let is_new = outbox::behind(&mut transaction, id, planned, days, now).await?;
+        transaction.commit().await?;
+        Ok(is_new)
+    }
+
     async fn events(&self, id: RunId) -> Result<Vec<KeptEvent>, StoreError> {
         let query = sqlx::query("SELECT * FROM run_events WHERE run_id = $1 ORDER BY step, at, kind, note");
         query.bind(id.to_string()).fetch_all(&self.read).await?.iter().map(event).collect()

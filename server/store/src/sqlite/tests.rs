@@ -47,6 +47,11 @@ async fn a_run_reports() {
 }
 
 #[tokio::test]
+async fn a_run_falls_behind_each_plan_once() {
+    tell(story::a_run_falls_behind_each_plan_once).await;
+}
+
+#[tokio::test]
 async fn a_checkpoint_is_received_and_examined() {
     tell(story::a_checkpoint_is_received_and_examined).await;
 }

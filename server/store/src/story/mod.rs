@@ -43,7 +43,7 @@ pub(crate) use queue::{
     work_is_done,
 };
 pub(crate) use releases::{a_release_is_reviewed, a_release_takes_the_place_of_another};
-pub(crate) use runs::{a_run_reports, append, try_append};
+pub(crate) use runs::{a_run_falls_behind_each_plan_once, a_run_reports, append, try_append};
 pub(crate) use sign_in::passwords_and_command_lines;
 pub(crate) use webhooks::{messages_are_sent, what_happens_is_noted};
 

@@ -238,3 +238,13 @@ async fn plans(store: &dyn Store, id: RunId) {
     let in_force = store.plans_in_force().await.expect("plans");
     assert_eq!(in_force.get(&id), Some(&planned(128, 21)));
 }
+
+pub(crate) async fn a_run_falls_behind_each_plan_once(store: &dyn Store) {
+    let first = run(31);
+    store.add_run(&first).await.expect("add");
+    let note =
+        async |planned, days| store.note_behind(first.id, at(planned), days, at(900)).await.expect("noted");
+    assert!(note(100, 2).await);
+    assert!(!note(100, 3).await, "the same plan");
+    assert!(note(200, 1).await, "another plan");
+}

@@ -1,6 +1,7 @@
 //! The readers against files in their real forms (`fixtures/README.md`), and against broken ones.
 
 mod arguments;
+mod configurations;
 mod hostile;
 mod logs;
 mod tensorboard;

@@ -1,10 +1,73 @@
-//! The learning rate, by Megatron-LM's formulas (`megatron/core/optimizer_param_scheduler.py`).
+//! `[schedule]` of a run specification, and the learning rate by Megatron-LM's formulas (`megatron/core/optimizer_param_scheduler.py`).
 
-use crate::spec::{DecayShape, LrIndex, ScheduleKind, Spec};
+use serde::{Deserialize, Serialize};
+
+/// `[schedule]`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Schedule {
+    /// Shape of the whole.
+    pub kind: ScheduleKind,
+    /// Updates of linear warm-up from 0.
+    #[serde(default)]
+    pub warmup_steps: u64,
+    /// Length of the decay at the end; `wsd` only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decay_steps: Option<u64>,
+    /// Where the schedule ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub total_steps: Option<u64>,
+    /// Shape of the decay; `wsd` only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decay_shape: Option<DecayShape>,
+    /// Which value update k takes.
+    #[serde(default)]
+    pub lr_index: LrIndex,
+}
+
+/// Shape of a schedule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ScheduleKind {
+    /// Warm-up, stable, decay.
+    Wsd,
+    /// Half a cosine from the end of the warm-up to the end.
+    Cosine,
+    /// A line from the end of the warm-up to the end.
+    Linear,
+    /// No decay.
+    Constant,
+}
+
+/// Shape of the decay of [`ScheduleKind::Wsd`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DecayShape {
+    /// `1 - x`.
+    Linear,
+    /// `(cos πx + 1) / 2`.
+    Cosine,
+    /// `2 · 0.5^x - 1`.
+    Exponential,
+    /// `1 - √x`.
+    #[default]
+    MinusSqrt,
+}
+
+/// Which value of the schedule update k takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LrIndex {
+    /// `lr(k)`.
+    #[default]
+    OneBased,
+    /// `lr(k-1)`, as Megatron-LM, whose first update has the learning rate 0.
+    Megatron,
+}
 
 /// The learning rate as a function of the update.
 #[derive(Clone, Debug)]
-pub(crate) struct LearningRate {
+pub struct LearningRate {
     max: f64,
     min: f64,
     warmup: u64,
@@ -16,24 +79,27 @@ pub(crate) struct LearningRate {
 }
 
 impl LearningRate {
-    pub(crate) fn new(spec: &Spec) -> Self {
+    /// From `max` after the warm-up to `min` at the end, the update `total`.
+    #[must_use]
+    pub fn new(schedule: &Schedule, max: f64, min: f64, total: u64) -> Self {
         Self {
-            max: spec.optimizer.lr,
-            min: spec.optimizer.min_lr,
-            warmup: spec.schedule.warmup_steps,
-            total: spec.total_steps(),
-            kind: spec.schedule.kind,
-            decay: spec.schedule.decay_steps.unwrap_or(0),
-            shape: spec.schedule.decay_shape.unwrap_or_default(),
-            index: spec.schedule.lr_index,
+            max,
+            min,
+            warmup: schedule.warmup_steps,
+            total,
+            kind: schedule.kind,
+            decay: schedule.decay_steps.unwrap_or(0),
+            shape: schedule.decay_shape.unwrap_or_default(),
+            index: schedule.lr_index,
         }
     }
 
     /// The learning rate that update `k`, from 1 on, takes.
-    pub(crate) fn of_update(&self, k: u64) -> f64 {
+    #[must_use]
+    pub fn of_update(&self, k: u64) -> f64 {
         match self.index {
             LrIndex::OneBased => self.at(k),
-            LrIndex::Megatron => self.at(k - 1),
+            LrIndex::Megatron => self.at(k.saturating_sub(1)),
         }
     }
 
@@ -49,7 +115,7 @@ impl LearningRate {
             return self.min;
         }
         let (start, shape) = match self.kind {
-            ScheduleKind::Wsd => (self.total - self.decay, self.shape),
+            ScheduleKind::Wsd => (self.total.saturating_sub(self.decay), self.shape),
             ScheduleKind::Cosine => (self.warmup, DecayShape::Cosine),
             ScheduleKind::Linear | ScheduleKind::Constant => (self.warmup, DecayShape::Linear),
         };
@@ -73,8 +139,7 @@ fn coefficient(shape: DecayShape, x: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::LearningRate;
-    use crate::spec::{DecayShape, LrIndex, ScheduleKind};
+    use super::{DecayShape, LearningRate, LrIndex, ScheduleKind};
 
     /// LLM-jp's 8B decay branch at 1.9M updates.
     const BRANCH: LearningRate = LearningRate {

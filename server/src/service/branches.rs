@@ -1,0 +1,325 @@
+//! A child run that goes on from a checkpoint: its specification, made from the parent's.
+
+use sekisho_domain::Step;
+use sekisho_domain::schedule::{LearningRate, Schedule};
+use sekisho_store::{Checkpoint, Run};
+use serde_json::{Value, json};
+
+use crate::WebError;
+
+/// Points of a learning rate that is drawn.
+const PLACES: u64 = 200;
+/// How much of the parent is drawn on either side, in lengths of the child.
+const AROUND: u64 = 3;
+
+/// What a child is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Kind {
+    /// The learning rate falls to its end; everything else goes on as it was.
+    #[default]
+    Decay,
+    /// Another mix of data under a learning rate that falls; the moments are kept.
+    MidTraining,
+    /// The weights alone, under a schedule of their own.
+    Continual,
+}
+
+impl Kind {
+    /// All, in the order in which they are offered.
+    pub const ALL: [Self; 3] = [Self::Decay, Self::MidTraining, Self::Continual];
+
+    /// For addresses.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Decay => "decay",
+            Self::MidTraining => "midtrain",
+            Self::Continual => "continual",
+        }
+    }
+
+    /// By its name; the default for anything else.
+    #[must_use]
+    pub fn of(name: Option<&str>) -> Self {
+        Self::ALL.into_iter().find(|kind| Some(kind.as_str()) == name).unwrap_or_default()
+    }
+}
+
+/// What somebody asks for; what is absent follows from the parent.
+#[derive(Clone, Debug, Default)]
+pub struct Asked {
+    /// What it is for.
+    pub kind: Kind,
+    /// Name of the child.
+    pub name: Option<String>,
+    /// Its own updates.
+    pub steps: Option<u64>,
+    /// Updates of warm-up; [`Kind::Continual`] only.
+    pub warmup: Option<u64>,
+    /// Shape of the decay, as the specification names it; [`Kind::Decay`] only.
+    pub shape: Option<String>,
+    /// Highest learning rate; [`Kind::Continual`] only.
+    pub rate: Option<f64>,
+}
+
+/// A child, before it is registered.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Branch {
+    /// Its name.
+    pub name: String,
+    /// Its own updates.
+    pub steps: u64,
+    /// Its specification.
+    pub spec: Value,
+    /// The same as TOML.
+    pub text: String,
+    /// Learning rates of the parent up to the checkpoint, what the parent would have gone on with, and those of the child: by updates from the
+    /// parent's beginning.
+    pub rates: [Vec<(f64, f64)>; 3],
+}
+
+/// The child of a run at one of its checkpoints.
+///
+/// # Errors
+/// 422 for a parent without a specification, and for numbers that make no schedule.
+pub fn branch(parent: &Run, checkpoint: &Checkpoint, asked: &Asked) -> Result<Branch, WebError> {
+    let Some(before) = &parent.spec else {
+        let detail = format!(
+            "Run \"{}\" was registered without a specification, so none can be made for a child. Register the child with what its trainer is started with, and name parent and step.",
+            parent.name
+        );
+        let ja = format!(
+            "実験「{}」には設定が登録されていないため、分岐の設定を作成できません。子の実験を「実験 › 登録」で登録し、分岐元とステップを指定してください。",
+            parent.name
+        );
+        return Err(WebError::refused("branch-spec", detail).or_ja(ja));
+    };
+    let Step(at) = checkpoint.step;
+    let steps = asked.steps.unwrap_or_else(|| usual_steps(asked.kind, before, at));
+    check(asked, steps)?;
+    let name = asked.name.clone().unwrap_or_else(|| format!("{}-{}-{at}", parent.name, asked.kind.as_str()));
+    let spec = specification(parent, before, at, steps, &name, asked);
+    let text = toml_of(&spec)?;
+    let begin = if asked.kind == Kind::Decay { 0 } else { at };
+    let own = |range: std::ops::RangeInclusive<u64>| rates(&spec, range, begin);
+    let child = if asked.kind == Kind::Decay { own(at..=at + steps) } else { own(1..=steps) };
+    // As much of the parent as the child's part is still seen beside.
+    let around = steps.saturating_mul(AROUND);
+    let (first, whole) =
+        (at.saturating_sub(around).max(1), total(before).unwrap_or(at).min(at + around).max(at));
+    Ok(Branch {
+        rates: [rates(before, first..=at, 0), rates(before, at..=whole, 0), child],
+        name,
+        steps,
+        spec,
+        text,
+    })
+}
+
+/// A decay of a tenth of the way so far, as LLM-jp's branches have it; a start of its own is as long as the parent.
+fn usual_steps(kind: Kind, before: &Value, at: u64) -> u64 {
+    match kind {
+        Kind::Decay | Kind::MidTraining => (at / 10).max(1),
+        Kind::Continual => total(before).unwrap_or(at).max(1),
+    }
+}
+
+fn check(asked: &Asked, steps: u64) -> Result<(), WebError> {
+    let refused = |detail: &str, ja: &str| Err(WebError::refused("branch-schedule", detail).or_ja(ja));
+    if steps == 0 || steps > 1_000_000_000 {
+        return refused(
+            "A child makes 1 to 1,000,000,000 steps.",
+            "ステップ数は1〜1,000,000,000の範囲で入力してください。",
+        );
+    }
+    if asked.warmup.is_some_and(|warmup| warmup > steps) {
+        return refused(
+            "The warm-up is longer than the child.",
+            "ウォームアップがステップ数を超えています。",
+        );
+    }
+    if asked.rate.is_some_and(|rate| !rate.is_finite() || rate <= 0.0) {
+        return refused(
+            "The learning rate is a number above zero.",
+            "学習率には0より大きい数値を入力してください。",
+        );
+    }
+    Ok(())
+}
+
+fn specification(parent: &Run, before: &Value, at: u64, steps: u64, name: &str, asked: &Asked) -> Value {
+    let mut spec = before.clone();
+    let continues = asked.kind == Kind::Decay;
+    spec["name"] = name.into();
+    spec["parent"] = json!({
+        "run": parent.name, "step": at,
+        "state": if asked.kind == Kind::Continual { "weights" } else { "full" },
+        "data": if continues { "continue" } else { "restart" },
+        "reset_steps": !continues,
+    });
+    for (section, key) in [("", "init"), ("schedule", "decay_steps"), ("schedule", "decay_shape")] {
+        let fields = if section.is_empty() { Some(&mut spec) } else { spec.get_mut(section) };
+        if let Some(fields) = fields.and_then(Value::as_object_mut) {
+            fields.remove(key);
+        }
+    }
+    let now = learning_rate(before).map(|rate| rate.of_update(at));
+    match asked.kind {
+        Kind::Decay => {
+            spec["schedule"]["kind"] = "wsd".into();
+            spec["schedule"]["decay_steps"] = steps.into();
+            spec["schedule"]["decay_shape"] = asked.shape.as_deref().unwrap_or("minus_sqrt").into();
+            // The parent may be past its plateau: the child begins where it is.
+            put_rate(&mut spec, now);
+        }
+        Kind::MidTraining => {
+            spec["schedule"]["kind"] = "linear".into();
+            spec["schedule"]["warmup_steps"] = 0.into();
+            spec["optimizer"]["min_lr"] = 0.0.into();
+            put_rate(&mut spec, now);
+        }
+        Kind::Continual => {
+            spec["schedule"]["kind"] = "cosine".into();
+            spec["schedule"]["warmup_steps"] = asked.warmup.unwrap_or(steps / 100).into();
+            put_rate(&mut spec, asked.rate);
+        }
+    }
+    let end = if continues { at + steps } else { steps };
+    (spec["schedule"]["total_steps"], spec["stop"]["steps"]) = (end.into(), end.into());
+    if !continues && let Some(data) = spec["data"].as_object_mut() {
+        // Another order of data is laid out for another number of samples.
+        data.remove("total_samples");
+    }
+    spec
+}
+
+/// Writes a learning rate down where it is another one.
+fn put_rate(spec: &mut Value, rate: Option<f64>) {
+    let there = spec["optimizer"]["lr"].as_f64();
+    if let Some(rate) = rate.filter(|rate| there.is_none_or(|there| (rate / there - 1.0).abs() > 1e-9)) {
+        spec["optimizer"]["lr"] = rate.into();
+    }
+}
+
+fn total(spec: &Value) -> Option<u64> {
+    spec["schedule"]["total_steps"].as_u64().or_else(|| spec["stop"]["steps"].as_u64())
+}
+
+/// The learning rate of a specification; none where it does not say all of it.
+fn learning_rate(spec: &Value) -> Option<LearningRate> {
+    let schedule: Schedule = serde_json::from_value(spec["schedule"].clone()).ok()?;
+    let (rate, least) =
+        (spec["optimizer"]["lr"].as_f64()?, spec["optimizer"]["min_lr"].as_f64().unwrap_or(0.0));
+    Some(LearningRate::new(&schedule, rate, least, total(spec)?))
+}
+
+/// Learning rates between two updates, counted on from `begin`.
+fn rates(spec: &Value, range: std::ops::RangeInclusive<u64>, begin: u64) -> Vec<(f64, f64)> {
+    let Some(rate) = learning_rate(spec) else { return Vec::new() };
+    let (first, last) = range.into_inner();
+    let every = (last.saturating_sub(first) / PLACES).max(1);
+    let mut places: Vec<u64> = (first..=last).step_by(usize::try_from(every).unwrap_or(usize::MAX)).collect();
+    if places.last() != Some(&last) && first <= last {
+        places.push(last);
+    }
+    places.into_iter().map(|k| ((begin + k) as f64, rate.of_update(k))).collect()
+}
+
+fn toml_of(spec: &Value) -> Result<String, WebError> {
+    let table = toml::Value::try_from(without_null(spec)).map_err(WebError::internal)?;
+    toml::to_string_pretty(&table).map_err(WebError::internal)
+}
+
+/// TOML has no null.
+fn without_null(value: &Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            let kept = fields.iter().filter(|(_, value)| !value.is_null());
+            kept.map(|(name, value)| (name.clone(), without_null(value))).collect()
+        }
+        Value::Array(values) => values.iter().filter(|value| !value.is_null()).map(without_null).collect(),
+        other => other.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::web::pages::fixtures;
+
+    fn parent() -> Run {
+        let spec = json!({
+            "name": "v4-8b", "seed": 42, "init": { "std": 0.02 }, "optimizer": { "lr": 3e-4, "min_lr": 3e-5, "eps": 1e-8 },
+            "schedule": { "kind": "wsd", "warmup_steps": 2000, "decay_steps": 100_000, "total_steps": 2_000_000, "decay_shape": "linear" },
+            "stop": { "steps": 2_000_000 }, "batch": { "sequences": 1024 }, "data": { "sequence_length": 8192, "total_samples": 7, "mix": [{ "name": "ja", "weight": 1.0 }] },
+        });
+        Run { name: "v4-8b".to_owned(), spec: Some(spec), ..fixtures::run() }
+    }
+
+    fn of(kind: Kind, at: u64) -> Branch {
+        let checkpoint = Checkpoint { step: Step(at), ..fixtures::verified_checkpoint() };
+        branch(&parent(), &checkpoint, &Asked { kind, ..Asked::default() }).expect("a child")
+    }
+
+    #[test]
+    fn a_decay_changes_the_schedule_and_nothing_else() {
+        let child = of(Kind::Decay, 1_000_000);
+        let mut expected = parent().spec.expect("one");
+        expected.as_object_mut().expect("fields").remove("init");
+        expected["name"] = "v4-8b-decay-1000000".into();
+        expected["parent"] = json!({ "run": "v4-8b", "step": 1_000_000, "state": "full", "data": "continue", "reset_steps": false });
+        expected["schedule"] = json!({ "kind": "wsd", "warmup_steps": 2000, "decay_steps": 100_000, "total_steps": 1_100_000, "decay_shape": "minus_sqrt" });
+        expected["stop"]["steps"] = 1_100_000.into();
+        assert_eq!(child.spec, expected);
+        let [before, rest, own] = &child.rates;
+        assert_eq!(
+            (before.last(), own.first()),
+            (Some(&(1e6, 3e-4)), Some(&(1e6, 3e-4))),
+            "it leaves where the parent is"
+        );
+        assert_eq!((rest.last(), own.last()), (Some(&(1.3e6, 3e-4)), Some(&(1.1e6, 3e-5))));
+        let again: Value = toml::from_str(&child.text).expect("TOML");
+        assert_eq!(again, child.spec, "the file says the same");
+    }
+
+    #[test]
+    fn a_decay_from_within_a_decay_begins_where_the_parent_is() {
+        let child = of(Kind::Decay, 1_950_000);
+        let rate = child.spec["optimizer"]["lr"].as_f64().expect("a rate");
+        assert!((rate - 1.65e-4).abs() < 1e-9, "{rate}");
+    }
+
+    #[test]
+    fn other_children_count_from_their_own_beginning() {
+        let middle = of(Kind::MidTraining, 1_000_000);
+        assert_eq!(
+            middle.spec["parent"],
+            json!({ "run": "v4-8b", "step": 1_000_000, "state": "full", "data": "restart", "reset_steps": true })
+        );
+        assert_eq!(
+            middle.spec["schedule"],
+            json!({ "kind": "linear", "warmup_steps": 0, "total_steps": 100_000 })
+        );
+        assert_eq!(middle.spec["data"]["total_samples"], Value::Null);
+        assert_eq!(middle.rates[2].last(), Some(&(1.1e6, 0.0)));
+        let start = of(Kind::Continual, 1_000_000);
+        assert_eq!(
+            (&start.spec["parent"]["state"], &start.spec["schedule"]["warmup_steps"]),
+            (&json!("weights"), &json!(20_000))
+        );
+    }
+
+    #[test]
+    fn what_makes_no_schedule_is_refused() {
+        let checkpoint = fixtures::verified_checkpoint();
+        let code =
+            |parent: &Run, asked: Asked| branch(parent, &checkpoint, &asked).expect_err("refused").code;
+        assert_eq!(code(&Run { spec: None, ..parent() }, Asked::default()), "branch-spec");
+        assert_eq!(code(&parent(), Asked { steps: Some(0), ..Asked::default() }), "branch-schedule");
+        assert_eq!(
+            code(&parent(), Asked { steps: Some(5), warmup: Some(6), ..Asked::default() }),
+            "branch-schedule"
+        );
+        assert_eq!(code(&parent(), Asked { rate: Some(f64::NAN), ..Asked::default() }), "branch-schedule");
+    }
+}
