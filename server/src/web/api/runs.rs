@@ -1,21 +1,47 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use sekisho_domain::RunId;
 use sekisho_domain::user::{Role, Scope};
 use sekisho_domain::wire::{RegisterRun, RunView};
 
 use super::body::JsonBody;
+use super::paging::{Page, PageParams, Paging};
 use crate::service::{projects, runs};
 use crate::{Actor, App, Viewer, WebError};
 
-/// `GET /api/v1/runs`: newest report first.
-pub(super) async fn list(State(app): State<App>, viewer: Viewer) -> Result<Json<Vec<RunView>>, WebError> {
+/// Lists runs, the one registered last first
+#[utoipa::path(
+    get,
+    path = "/runs",
+    operation_id = "list_runs",
+    tag = "runs",
+    params(PageParams),
+    responses((status = 200, description = "The answer.", body = Page<RunView>)),
+    security((), ("token" = []), ("session" = [])),
+)]
+pub(super) async fn list(
+    State(app): State<App>,
+    viewer: Viewer,
+    paging: Paging<RunId>,
+) -> Result<Page<RunView>, WebError> {
     viewer.may_read()?;
-    let runs = app.store.runs(200).await?;
-    Ok(Json(runs.iter().map(runs::view).collect()))
+    let found = app.store.runs_part(paging.after, paging.take()).await?;
+    Ok(paging.page(found, |run| run.id, |run| runs::view(&run)))
 }
 
-/// `POST /api/v1/runs`: 201 for a new run, 200 for the one that is there.
+/// Registers a run
+///
+/// 200 with the run that is there, where the same name has the same specification.
+#[utoipa::path(
+    post,
+    path = "/runs",
+    operation_id = "create_run",
+    tag = "runs",
+    request_body = RegisterRun,
+    responses((status = 201, description = "Made.", body = RunView), (status = 200, description = "It is there already.", body = RunView)),
+    security(("token" = ["ingest"])),
+)]
 pub(super) async fn register(
     State(app): State<App>,
     actor: Actor,
