@@ -91,8 +91,9 @@ pub(super) async fn plan(
     viewer: Viewer,
     Path(key): Path<String>,
 ) -> Result<Json<PlanView>, WebError> {
+    let actor = viewer.actor()?;
     let release = releases::find(&app, &key).await?;
-    releases::may_export(viewer.actor()?, &release)?;
+    releases::may_export(actor, &release)?;
     let plan = releases::plan(&app, &release).await?;
     Ok(Json(PlanView { lines: plan.lines(), plan }))
 }

@@ -66,16 +66,17 @@ const REFUSALS: [(u16, &str, &str, &[&str]); 12] = [
 
 /// The shared answers, for `components/responses`.
 pub(super) fn shared() -> Map<String, Value> {
-    let refusals = REFUSALS.into_iter().map(|(_, name, when, codes)| {
+    let refusals = REFUSALS.into_iter().map(|(status, name, when, codes)| {
         let codes_in_words: Vec<String> = codes.iter().map(|code| format!("`{code}`")).collect();
         let answer = json!({
             "description": format!("{when} Codes: {}.", codes_in_words.join(", ")),
             "content": { "application/problem+json": { "schema": { "$ref": "#/components/schemas/Problem" } } },
             "x-codes": codes,
+            "x-status": status.to_string(),
         });
         (name.to_owned(), answer)
     });
-    let same = json!({ "description": "The caller has it already: `If-None-Match` names its ETag." });
+    let same = json!({ "description": "The caller has it already: `If-None-Match` names its ETag.", "x-status": "304" });
     refusals.chain([("NotModified".to_owned(), same)]).collect()
 }
 
@@ -93,12 +94,12 @@ pub(super) fn complete(path: &str, method: &str, operation: &mut Value) {
     let rules = [
         (400, has_query || has_body),
         (401, !open),
-        (403, writes && !open),
+        (403, !open),
         (404, path.contains('{')),
-        (409, writes && !open),
+        (409, !open),
         (412, if_match),
         (413, has_body),
-        (422, has_body && !open),
+        (422, !open && (has_body || path.contains("/releases/"))),
         (428, if_match),
         (429, open && writes),
         (507, has_body && !open),
