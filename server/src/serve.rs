@@ -120,6 +120,7 @@ impl Server {
         let token = first_accounts(&app).await?;
         // The folder is locked, so the local worker of an earlier start is gone.
         app.store.free(&local_worker(), app.now()).await?;
+        app.store.free_keyed().await?;
         let worker = program.filter(|_| app.config.local_worker).map(|program| LocalWorker {
             program,
             server: format!("http://{}", app.config.listen),
@@ -171,7 +172,7 @@ impl Server {
 
 /// Every route: pages, API, events, health.
 pub fn router(app: &App) -> Router {
-    web::layers(web::router().merge(web::api::router()).with_state(app.clone()), app)
+    web::layers(web::router().merge(web::api::router(app)).with_state(app.clone()), app)
 }
 
 /// Where the jobs take their work from.
@@ -198,7 +199,7 @@ pub(crate) async fn open_app(config: Config) -> Result<(App, Queues), ServeError
         config,
         catalog,
         policy,
-        events: Events::default(),
+        events: Events::new(&SystemEntropy),
         clock: Arc::new(SystemClock),
         entropy: Arc::new(SystemEntropy),
         ingest: Notify::new(),

@@ -72,7 +72,7 @@ fn the_first_screen_of_a_phone_says_how_a_run_stands() {
 fn a_spike_is_looked_at_close_up_and_confirmed_with_a_note_that_every_panel_carries() {
     let Some(browser) = japanese(1440) else { return };
     let service = run(true);
-    let events = service.api().get(&format!("{RUN}/events")).has(200).json();
+    let events = service.api().get(&format!("{RUN}/events")).has(200).items();
     let id = text(&events[0]["id"]);
     sign_in(&browser, &service, "mori");
     browser.goto(&format!("{}/runs/v4-8b-exp2/events/{id}", service.url()));
@@ -117,7 +117,7 @@ fn a_restart_is_a_break_in_one_line_with_the_time_that_it_lost() {
     browser.goto(&format!("{}/runs/v4-8b-exp2?tab=metrics&x=steps", service.url()));
     let parts = browser.evaluate("return document.querySelectorAll('#loss .on-wide path.line').length");
     assert_eq!(parts, 2, "one line in two parts");
-    let rows = service.visitor().get(&format!("{RUN}/metrics")).has(200).json();
+    let rows = service.visitor().get(&format!("{RUN}/metrics")).has(200).items();
     assert_eq!(rows.as_array().map(Vec::len), Some(500), "no step is doubled");
     browser.goto(&format!("{}/runs/v4-8b-exp2", service.url()));
     browser.wait_for_text("#live-events tbody tr", "停止時間 1時間42分");

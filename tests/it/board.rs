@@ -52,7 +52,7 @@ fn a_choice_of_columns_gathers_the_scores_of_all_evaluations() {
     let few = json!({ "suite": "few" });
     let _ = stage.service.api().post(&format!("/api/v1/checkpoints/{id}/evaluations"), &few);
     tests::wait::until("both evaluations", 60, || {
-        let all = stage.service.api().get(&format!("/api/v1/checkpoints/{id}/evaluations")).has(200).json();
+        let all = stage.service.api().get(&format!("/api/v1/checkpoints/{id}/evaluations")).has(200).items();
         let done =
             all.as_array().is_some_and(|all| all.len() == 2 && all.iter().all(|e| e["state"] == "finished"));
         done.then_some(())
@@ -150,7 +150,7 @@ fn reported_rows_come_by_page_api_and_command_and_are_never_ranked() {
     fs_err::write(&file, &good).expect("written");
     let refused = cli::run(service.command(&["import", "reported"]).arg(&file)).exits(1);
     assert!(refused.stderr.contains(":3: task \"nothing\""), "{}", refused.stderr);
-    let all = service.visitor().get("/api/v1/reported").has(200).json();
+    let all = service.visitor().get("/api/v1/reported").has(200).items();
     assert_eq!(all.as_array().map(Vec::len), Some(8), "two of ours, six that ship");
     let (reader, _) = service.token_of("hayashi", &["read"]);
     reader.post("/api/v1/reported", &json!({ "text": good })).is_problem(403, "scope-missing");

@@ -15,7 +15,7 @@ fn fixture(name: &str) -> PathBuf {
 }
 
 fn rows(service: &Service, run: &str) -> Vec<Value> {
-    let rows = service.visitor().get(&format!("/api/v1/runs/{run}/metrics")).has(200).json();
+    let rows = service.visitor().get(&format!("/api/v1/runs/{run}/metrics")).has(200).items();
     rows.as_array().cloned().unwrap_or_default()
 }
 
@@ -47,7 +47,7 @@ fn a_megatron_log_becomes_a_run_and_a_second_import_changes_nothing() {
     assert_eq!(json!([kept[4]["loss"], kept[4]["tokens"]]), json!([9.749, 5 * 1024 * 8192]));
     let run = service.visitor().get("/api/v1/runs/megatron").has(200).json();
     assert_eq!(run["planned_tokens"], 417_233_u64 * 1024 * 8192);
-    let events = || service.visitor().get("/api/v1/runs/megatron/events").has(200).json();
+    let events = || service.visitor().get("/api/v1/runs/megatron/events").has(200).items();
     assert_eq!(events().as_array().map(Vec::len), Some(3));
     let again =
         import(&service, &["megatron", "--json"], &fixture("megatron.log"), "megatron").exits(0).json();

@@ -34,7 +34,7 @@ fn an_upload_onto_a_full_disk_is_refused_and_taken_once_there_is_room() {
     ]);
     assert_eq!(names(&service.dir().join("staging")), [""; 0]);
     service.visitor().get("/readyz").has(204);
-    let checkpoints = service.api().get("/api/v1/runs/large/checkpoints").has(200).json();
+    let checkpoints = service.api().get("/api/v1/runs/large/checkpoints").has(200).items();
     assert_eq!(checkpoints, json!([]), "nothing of it is registered");
 
     match &disk {

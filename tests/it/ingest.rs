@@ -244,13 +244,13 @@ fn a_withdrawn_admin_token_stays_withdrawn() {
     let mut service = Service::start();
     service.add_user("deputy", &["admin"]);
     let (deputy, _) = service.token_of("deputy", &["admin"]);
-    let tokens = deputy.get("/api/v1/users/admin/tokens").has(200).json();
+    let tokens = deputy.get("/api/v1/users/admin/tokens").has(200).items();
     for token in tokens.as_array().expect("a list") {
         let _ = deputy.delete(&format!("/api/v1/users/admin/tokens/{}", text(&token["id"]))).has(204);
     }
     service.kill9();
     service.restart();
-    assert_eq!(deputy.get("/api/v1/users/admin/tokens").has(200).json(), json!([]));
+    assert_eq!(deputy.get("/api/v1/users/admin/tokens").has(200).items(), json!([]));
     service.api().post("/api/v1/runs", &json!({ "name": "r" })).is_problem(401, "token-unknown");
 }
 

@@ -283,19 +283,19 @@ fn a_killed_trainer_has_told_the_server_everything_once_in_the_end() {
     cli::run(reporting(true).stderr(Stdio::piped())).exits(0);
 
     let api = service.api();
-    let rows = api.get("/api/v1/runs/killed/metrics").has(200).json();
+    let rows = api.get("/api/v1/runs/killed/metrics").has(200).items();
     assert_eq!(rows.as_array(), Some(&json_lines(&out.join("log.jsonl"))), "the server has the log");
     // A process that was killed before it had reported anything is none.
-    let segments = api.get("/api/v1/runs/killed/segments").has(200).json();
+    let segments = api.get("/api/v1/runs/killed/segments").has(200).items();
     let segments = segments.as_array().expect("a list").len();
     assert!((2..=3).contains(&segments), "{segments}");
-    let events = api.get("/api/v1/runs/killed/events").has(200).json();
+    let events = api.get("/api/v1/runs/killed/events").has(200).items();
     let lost = events.as_array().expect("a list").iter().filter_map(|event| event["lost_seconds"].as_f64());
     let lost: Vec<f64> = lost.filter(|seconds| *seconds > 0.0).collect();
     assert_eq!(lost.len(), segments - 1, "each restart says what it lost: {events}");
     let expected: Vec<u64> = (1..=STEPS / 5).map(|n| n * 5).collect();
     until("the verdicts", 60, || {
-        let found = api.get("/api/v1/runs/killed/checkpoints").has(200).json();
+        let found = api.get("/api/v1/runs/killed/checkpoints").has(200).items();
         let all = found.as_array().expect("a list");
         let steps: Vec<u64> = all.iter().filter_map(|one| one["step"].as_u64()).collect();
         assert_eq!(steps, expected, "each once");

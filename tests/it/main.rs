@@ -1,5 +1,8 @@
 //! One integration binary: it links once, and nextest runs each test in a process of its own.
 
+mod api;
+mod api_events;
+mod api_input;
 mod bad_input;
 #[path = "../bench/mod.rs"]
 mod bench;

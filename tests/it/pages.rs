@@ -232,7 +232,7 @@ fn the_readmes_loop_reports_from_python() {
     let output =
         python.arg("-c").arg(program).env("SEKISHO_TOKEN", service.token()).output().expect("python3");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let rows = service.visitor().get("/api/v1/runs/v4-8b/metrics").has(200).json();
+    let rows = service.visitor().get("/api/v1/runs/v4-8b/metrics").has(200).items();
     assert_eq!(json!([rows[2]["step"], rows[2]["loss"]]), json!([3, 3.0]));
     let run = service.visitor().get("/api/v1/runs/v4-8b").has(200).json();
     assert_eq!(json!([run["state"], run["planned_tokens"]]), json!(["running", 3_500_000_000_000_u64]));

@@ -180,7 +180,7 @@ fn every_hostile_checkpoint_is_refused_for_what_it_is_and_never_proposed() {
         let proposed = author.post("/api/v1/releases", &body);
         assert!((400..500).contains(&proposed.status), "{what}: {}", proposed.text);
     }
-    assert_eq!(author.get("/api/v1/releases").has(200).json(), json!([]), "nothing was proposed");
+    assert_eq!(author.get("/api/v1/releases").has(200).items(), json!([]), "nothing was proposed");
 }
 
 /// Writes the weights of a folder in another type, with an empty tensor or without.

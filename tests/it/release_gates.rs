@@ -115,7 +115,7 @@ fn a_release_waits_for_a_report_and_falls_with_a_dirty_one() {
     assert!(lab.audit(&id).iter().any(|line| line.2 == "release.rejudge"), "{:?}", lab.audit(&id));
 
     // The newest report is the one that is kept.
-    let kept = lab.service.visitor().get("/api/v1/runs/gate-mini/contamination").has(200).json();
+    let kept = lab.service.visitor().get("/api/v1/runs/gate-mini/contamination").has(200).items();
     assert_eq!(kept.as_array().map(Vec::len), Some(1), "{kept}");
     assert_eq!(kept[0]["task"]["found"], json!([1, 4, 6]));
     assert_eq!(
@@ -265,7 +265,7 @@ fn a_report_that_cannot_be_true_is_not_taken() {
     viewer.post(path, &good).is_problem(403, "role-missing");
     let (narrow, _) = gated.lab.service.token_of("mori", &["read", "release"]);
     narrow.post(path, &good).is_problem(403, "scope-missing");
-    assert_eq!(viewer.get(path).has(200).json(), json!([]), "nothing of all that was kept");
+    assert_eq!(viewer.get(path).has(200).items(), json!([]), "nothing of all that was kept");
     let _ = gated.lab.author.post(path, &good).has(200);
 
     // Other data of the same task is kept beside it and does not count.

@@ -162,7 +162,7 @@ fn a_person_makes_and_withdraws_their_own_tokens() {
     let token = token.expect("shown once");
     let api = Api::new(lab.service.url(), Some(&token));
     let _ = api.get("/api/v1/users").has(200);
-    let list = lab.service.api().get("/api/v1/users/mori/tokens").has(200).json();
+    let list = lab.service.api().get("/api/v1/users/mori/tokens").has(200).items();
     let made = list.as_array().expect("a list").iter().find(|t| t["label"] == "CI").expect("listed").clone();
     assert!(made["expires"].is_string(), "{made}");
     let fields = [("csrf", csrf.as_str()), ("id", text(&made["id"]))];

@@ -125,7 +125,7 @@ fn links_that_leave_the_folder_or_lead_nowhere_are_refused_by_name() {
             let ended = cli::run(service.command(&flags).arg(&dir)).exits(1);
             ended.says(&[SHARD]);
         }
-        let found = service.api().get("/api/v1/runs/by-path/checkpoints").has(200).json();
+        let found = service.api().get("/api/v1/runs/by-path/checkpoints").has(200).items();
         let refused = found.as_array().expect("a list").iter().find(|one| one["step"] == json!(number));
         assert_eq!(refused.map(|one| text(&one["state"])), Some("refused"), "{what}");
     }

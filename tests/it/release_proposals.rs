@@ -237,7 +237,7 @@ fn what_cannot_be_published_is_refused_when_it_is_proposed() {
         let detail = text(&answer.json()["detail"]).to_owned();
         assert!(detail.contains(says), "\"{detail}\" does not say \"{says}\"");
     }
-    assert_eq!(lab.author.get("/api/v1/releases").has(200).json(), json!([]), "nothing of it is kept");
+    assert_eq!(lab.author.get("/api/v1/releases").has(200).items(), json!([]), "nothing of it is kept");
 
     // The same by edit, by command, and on the page in its language.
     let id = lab.propose("L1");

@@ -196,7 +196,7 @@ fn a_run_on_real_text_reports_and_is_examined() {
     until("the whole report", 30, || {
         (api.get("/api/v1/runs/real-text").has(200).json()["state"] == "finished").then_some(())
     });
-    let rows = api.get("/api/v1/runs/real-text/metrics").has(200).json();
+    let rows = api.get("/api/v1/runs/real-text/metrics").has(200).items();
     let log = json_lines(&out.join("log.jsonl"));
     assert_eq!(rows.as_array(), Some(&log), "the server has the log");
     assert_eq!(log.len(), 6);
@@ -205,7 +205,7 @@ fn a_run_on_real_text_reports_and_is_examined() {
     assert!(losses[1] < losses[0], "{losses:?}");
 
     let checkpoints = until("two verified checkpoints", 60, || {
-        let found = api.get("/api/v1/runs/real-text/checkpoints").has(200).json();
+        let found = api.get("/api/v1/runs/real-text/checkpoints").has(200).items();
         let all = found.as_array().expect("a list").clone();
         (all.len() == 2 && all.iter().all(|checkpoint| checkpoint["state"] == "verified")).then_some(all)
     });

@@ -28,7 +28,7 @@ fn batch(writer: &str, seq: u64, steps: std::ops::Range<u64>) -> Value {
 }
 
 fn events(api: &Api) -> Vec<Value> {
-    api.get("/api/v1/runs/v4-8b/events").has(200).json().as_array().expect("a list").clone()
+    api.get("/api/v1/runs/v4-8b/events").has(200).items().as_array().expect("a list").clone()
 }
 
 #[test]
@@ -41,7 +41,7 @@ fn a_second_trainer_is_refused_with_the_segment_until_the_first_is_gone() {
     for words in ["host-of-a", "segment 1", "register it as a branch", "follows"] {
         assert!(detail.contains(words), "{words}: {detail}");
     }
-    let rows = api.get(METRICS).has(200).json();
+    let rows = api.get(METRICS).has(200).items();
     assert_eq!(rows.as_array().map(Vec::len), Some(10), "nothing of the second is kept");
 
     // Started again in the same folder, it knows who wrote before.
@@ -49,9 +49,9 @@ fn a_second_trainer_is_refused_with_the_segment_until_the_first_is_gone() {
     follows["follows"] = json!("a");
     let _ = api.post(METRICS, &follows).has(200);
     api.post(METRICS, &batch("a", 1, 11..12)).is_problem(409, "run-busy");
-    let segments = api.get("/api/v1/runs/v4-8b/segments").has(200).json();
+    let segments = api.get("/api/v1/runs/v4-8b/segments").has(200).items();
     assert_eq!((segments[0]["last_step"].as_u64(), segments[1]["first_step"].as_u64()), (Some(10), Some(8)));
-    let rows = api.get(METRICS).has(200).json();
+    let rows = api.get(METRICS).has(200).items();
     let steps: Vec<u64> =
         rows.as_array().expect("rows").iter().filter_map(|row| row["step"].as_u64()).collect();
     assert_eq!(steps, (1..=9).collect::<Vec<_>>(), "repeated steps once, what was undone not at all");
@@ -79,11 +79,11 @@ fn a_batch_counts_once_and_another_one_of_its_number_is_refused() {
     // Out of order: the later one overtook the earlier one.
     let _ = api.post(METRICS, &batch("a", 2, 7..10)).has(200);
     let _ = api.post(METRICS, &batch("a", 1, 4..7)).has(200);
-    let rows = api.get(METRICS).has(200).json();
+    let rows = api.get(METRICS).has(200).items();
     assert_eq!(rows.as_array().map(Vec::len), Some(9));
     let between = api.get(&format!("{METRICS}?from=3&to=5")).has(200).json();
     assert_eq!(between.as_array().map(Vec::len), Some(3));
-    assert_eq!(api.get("/api/v1/runs/v4-8b/segments").has(200).json().as_array().map(Vec::len), Some(1));
+    assert_eq!(api.get("/api/v1/runs/v4-8b/segments").has(200).items().as_array().map(Vec::len), Some(1));
 }
 
 #[test]
@@ -105,7 +105,7 @@ fn what_cannot_be_is_refused_whole_and_named() {
     with(Value::Object(many)).is_problem(400, "metric-names");
     let event = json!({ "kind": "note", "step": 1, "at": "2099-01-01T00:00:00Z" });
     api.post("/api/v1/runs/v4-8b/events", &event).is_problem(422, "event-future");
-    assert_eq!(api.get(METRICS).has(200).json(), json!([]), "nothing of it was kept");
+    assert_eq!(api.get(METRICS).has(200).items(), json!([]), "nothing of it was kept");
     assert_eq!(events(&api), Vec::<Value>::new());
 }
 
@@ -122,7 +122,7 @@ fn a_loss_that_is_no_number_is_kept_and_noticed() {
     let python = python.args(["-c", program]).arg(format!("{}{METRICS}", service.url()));
     let output = python.env("SEKISHO_TOKEN", service.token()).output().expect("python3");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let rows = api.get(METRICS).has(200).json();
+    let rows = api.get(METRICS).has(200).items();
     assert_eq!(
         json!([rows[2]["loss"], rows[3]["loss"], rows[3]["grad_norm"]]),
         json!([2.5, "NaN", "Infinity"])

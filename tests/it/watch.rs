@@ -63,7 +63,7 @@ fn what_a_trainer_writes_is_converted_handed_over_and_verified_once() {
         assert!(has(&told, step, state), "{told:?}");
     }
     assert!(!told.iter().any(|(step, _)| *step == 13_000), "{told:?}");
-    let known = service.api().get("/api/v1/runs/r/checkpoints").has(200).json();
+    let known = service.api().get("/api/v1/runs/r/checkpoints").has(200).items();
     let known: Vec<(u64, u64)> = known
         .as_array()
         .expect("a list")

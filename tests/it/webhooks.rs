@@ -40,7 +40,7 @@ fn report(api: &Api, name: &str, seq: u64, step: u64, tokens: u64) {
 }
 
 fn deliveries(service: &Service, webhook: &Value) -> Vec<Value> {
-    let found = service.api().get(&format!("{}/deliveries", path(webhook))).has(200).json();
+    let found = service.api().get(&format!("{}/deliveries", path(webhook))).has(200).items();
     found.as_array().expect("a list").clone()
 }
 

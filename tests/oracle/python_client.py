@@ -111,8 +111,17 @@ def get(path):
         return json.loads(answer.read())
 
 
+def all_of(path):
+    part = get(path)
+    rows = part["items"]
+    while part["next"]:
+        part = get(part["next"][len("/api/v1"):])
+        rows += part["items"]
+    return rows
+
+
 def has_rows(name, last):
-    rows = get("/runs/%s/metrics" % name)
+    rows = all_of("/runs/%s/metrics" % name)
     assert [row["step"] for row in rows] == list(range(1, last + 1)), (name, len(rows), rows[:2], rows[-2:])
     for row in rows:
         assert row["loss"] == 9.0 / row["step"] and row["lr"] == 1e-4 and row["tokens"] == row["step"] * 512, row
@@ -135,7 +144,7 @@ with sekisho.init(project="default", name="plain", config={"optimizer": {"lr": 1
     assert said == "", said
     has_rows("plain", 30)
     assert get("/runs/plain")["state"] == "finished"
-    events = [(event["kind"], event["note"]) for event in get("/runs/plain/events")]
+    events = [(event["kind"], event["note"]) for event in all_of("/runs/plain/events")]
     assert ("note", "WARN: title: text") in events and ("finished", "") in events, events
     assert spools("plain") == [], spools("plain")
     stop(server)
@@ -226,9 +235,9 @@ run = sekisho.init(name="crash")
 run.log({"loss": 2.0, "tokens": 1}); run.log({"loss": float("nan"), "tokens": 2}); run.log({"loss": float("nan"), "tokens": 3})
 raise RuntimeError("out of memory")
 """, server.server_port, "crash"), status=1)
-    events = [(event["kind"], event["step"]) for event in get("/runs/crash/events")]
+    events = [(event["kind"], event["step"]) for event in all_of("/runs/crash/events")]
     assert get("/runs/crash")["state"] == "failed" and ("not_finite", 2) in events and ("not_finite", 3) not in events, events
-    assert [row["loss"] for row in get("/runs/crash/metrics")] == [2.0, "NaN", "NaN"]
+    assert [row["loss"] for row in all_of("/runs/crash/metrics")] == [2.0, "NaN", "NaN"]
     stop(server)
 
 
@@ -261,7 +270,7 @@ run.finish()
     ends(start("""
 run = sekisho.init(name="rank"); run.log({"loss": 1.0}); run.finish()
 """, port, "rank", RANK="3"))
-    assert "rank" not in [found["name"] for found in get("/runs")]
+    assert "rank" not in [found["name"] for found in all_of("/runs")]
     stop(server)
 
 

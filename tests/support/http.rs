@@ -5,6 +5,8 @@ use reqwest::header::{CONTENT_TYPE, COOKIE, HeaderMap, SET_COOKIE};
 use reqwest::redirect::Policy;
 use serde_json::Value;
 
+use crate::described;
+
 /// Requests to one service, with a token or without. Redirects are answers.
 #[derive(Clone)]
 pub struct Api {
@@ -65,6 +67,18 @@ impl Api {
         self.send(self.http.post(self.url(path)).json(body))
     }
 
+    /// GET of a path with further headers.
+    #[must_use]
+    pub fn get_with(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
+        self.send(with(self.http.get(self.url(path)), headers))
+    }
+
+    /// POST of JSON with further headers.
+    #[must_use]
+    pub fn post_with(&self, path: &str, body: &Value, headers: &[(&str, &str)]) -> Answer {
+        self.send(with(self.http.post(self.url(path)).json(body), headers))
+    }
+
     fn url(&self, path: &str) -> String {
         format!("{}{path}", self.base)
     }
@@ -74,8 +88,19 @@ impl Api {
             Some(token) => request.bearer_auth(token),
             None => request,
         };
-        Answer::of(request.send().expect("the service answers"))
+        let request = request.build().expect("a request");
+        let (method, url) = (request.method().to_string(), request.url().clone());
+        let sent = request.body().and_then(|body| body.as_bytes()).map(<[u8]>::to_vec);
+        let answer = Answer::of(self.http.execute(request).expect("the service answers"));
+        let kind = answer.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+        let fault = described::fault(&method, &url, sent.as_deref(), answer.status, kind, &answer.text);
+        assert_eq!(fault, None, "{method} {url} is not what docs/openapi.json says");
+        answer
     }
+}
+
+fn with(request: RequestBuilder, headers: &[(&str, &str)]) -> RequestBuilder {
+    headers.iter().fold(request, |request, (name, value)| request.header(*name, *value))
 }
 
 impl Answer {
@@ -100,6 +125,17 @@ impl Answer {
     #[must_use]
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
+    }
+
+    /// The rows of a list that is answered whole.
+    ///
+    /// # Panics
+    /// When it is no list, or only a part of one.
+    #[must_use]
+    pub fn items(&self) -> Value {
+        let mut page = self.json();
+        assert!(page["items"].is_array() && page["next"].is_null(), "a whole list: {}", self.text);
+        page["items"].take()
     }
 
     /// An error as the contract has it: `application/problem+json` with this status and this code.

@@ -6,6 +6,7 @@ pub mod checkpoints;
 pub mod cli;
 pub mod data;
 pub mod database;
+pub mod described;
 pub mod disk;
 pub mod http;
 pub mod hub_double;

@@ -186,7 +186,7 @@ impl Service {
     #[must_use]
     pub fn evaluation(&self, checkpoint: &Value) -> Option<Value> {
         let path = format!("/api/v1/checkpoints/{}/evaluations", text(&checkpoint["id"]));
-        self.api().get(&path).has(200).json().as_array().and_then(|all| all.first().cloned())
+        self.api().get(&path).has(200).items().as_array().and_then(|all| all.first().cloned())
     }
 
     /// The newest evaluation of a checkpoint, when it is finished.

@@ -78,6 +78,19 @@ fn prefer(
     if given.is_some() { Ok(given) } else { kept() }
 }
 
+/// Where the API begins.
+const API: &str = "/api/v1";
+
+/// Rows in one part of a list.
+const AT_ONCE: u32 = 200;
+
+/// A part of a list, and where the next one is.
+#[derive(serde::Deserialize)]
+pub(crate) struct Part<T> {
+    pub(crate) items: Vec<T>,
+    next: Option<String>,
+}
+
 /// Talks to `/api/v1`.
 pub(crate) struct Client {
     http: reqwest::blocking::Client,
@@ -113,11 +126,22 @@ impl Client {
     pub(crate) fn with(server: &str, token: Option<String>) -> anyhow::Result<Self> {
         // A limit to every wait for the next bytes, not to the whole answer.
         let http = reqwest::blocking::Client::builder().timeout(Duration::from_secs(60)).build()?;
-        Ok(Self { http, base: format!("{}/api/v1", server.trim_end_matches('/')), token })
+        Ok(Self { http, base: format!("{}{API}", server.trim_end_matches('/')), token })
     }
 
     pub(crate) fn get<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
         self.send(self.http.get(self.url(path)))
+    }
+
+    /// A list, all parts of it.
+    pub(crate) fn list<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<Vec<T>> {
+        let mut part: Part<T> = self.get(&format!("{path}?limit={AT_ONCE}"))?;
+        let mut all = std::mem::take(&mut part.items);
+        while let Some(next) = part.next {
+            part = self.get(next.strip_prefix(API).unwrap_or(&next))?;
+            all.append(&mut part.items);
+        }
+        Ok(all)
     }
 
     /// GET of an answer that is no JSON, or too large to be held.

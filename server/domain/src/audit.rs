@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Sha256, Text, Timestamp, canonical_json};
 
 /// One line of the audit log: who did what to what, and how they had proved who they are.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct AuditEntry {
     /// When.
     pub at: Timestamp,
@@ -25,7 +25,7 @@ pub struct AuditEntry {
 }
 
 /// An entry in its place.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ChainedEntry {
     /// 1, 2, 3 … without a gap.
     pub seq: u64,
@@ -36,7 +36,7 @@ pub struct ChainedEntry {
 }
 
 /// Where a log ended at some time. Kept elsewhere, it shows that nothing was cut off since.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct AuditHead {
     /// Number of the last entry.
     pub seq: u64,

@@ -7,7 +7,7 @@ use crate::lineage::Level;
 use crate::{Sha256, Tokens};
 
 /// One subset of a corpus. Levels and licences are of subsets, never of a corpus as a whole: one version of a corpus holds several.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Subset {
     /// The name that lineage files and run specifications use.

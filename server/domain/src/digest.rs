@@ -5,7 +5,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::Digest as _;
 
 /// A SHA-256 digest. Written `sha256:<64 hex digits>`; read with or without the prefix.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, utoipa::ToSchema)]
+#[schema(value_type = String, pattern = "^(sha256:)?[0-9A-Fa-f]{64}$")]
 pub struct Sha256([u8; 32]);
 
 /// A text that should have been a SHA-256 digest.

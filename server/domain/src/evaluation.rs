@@ -31,7 +31,7 @@ named! {
 }
 
 /// One line of a suite: which task, on which items, with how many shots.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TaskRun {
     /// Versioned profile, e.g. `llm-jp-eval@1.3`.

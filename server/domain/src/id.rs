@@ -17,7 +17,8 @@ pub struct IdError {
 macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident = $kind:literal),+ $(,)?) => {$(
         $(#[$doc])*
-        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, utoipa::ToSchema)]
+        #[schema(value_type = String, pattern = "^[0-9A-Za-z]{26}$", example = "01kcv3j2m8zq4w6x9y0abcdefg")]
         pub struct $name(Ulid);
 
         impl $name {

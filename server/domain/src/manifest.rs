@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Sha256, Step, Tokens};
 
 /// One file of a checkpoint or a release.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct FileEntry {
     /// Path relative to the folder, `/`-separated.
     pub path: String,

@@ -81,8 +81,20 @@ named! {
     }
 }
 
+named! {
+    /// How far a publication step is.
+    StepState {
+        /// The intent is written; whether it took effect must be looked up on the Hub.
+        Intended = "intended",
+        /// Seen done.
+        Done = "done",
+        /// Stopped on an error.
+        Failed = "failed",
+    }
+}
+
 /// How a published release was taken back.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Yank {
     /// Why; stands in the card.
     pub reason: String,

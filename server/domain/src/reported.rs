@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::Tokens;
 
 /// A model with the scores that one source gives of it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ReportedModel {
     /// Its name, with the version where the source names one.
     pub model: String,
@@ -39,7 +39,7 @@ pub struct ReportedModel {
 }
 
 /// One score.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ReportedScore {
     /// Versioned profile of the task as it was run.
     pub profile: String,

@@ -14,7 +14,7 @@ use crate::{EventId, Step, Timestamp};
 
 pub use detect::{Detectors, Finding};
 pub use devices::Devices;
-pub use metric::{MOST_NAMES, MetricRow, is_metric_name, quote_bare_numbers};
+pub use metric::{MOST_NAMES, MetricRow, MetricValue, NotFinite, is_metric_name, quote_bare_numbers};
 pub use plan::{Plan, Planned};
 pub use segment::{LEAST_PATIENCE, Segment, segment_of};
 pub use sketch::Sketch;
@@ -78,7 +78,7 @@ named! {
 }
 
 /// Something that happened to a run, as it is told.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct RunEvent {
     /// What happened.
     pub kind: EventKind,
@@ -93,7 +93,7 @@ pub struct RunEvent {
 }
 
 /// The same as it is kept: with who said so, and what people made of it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct KeptEvent {
     /// Its id.
     pub id: EventId,

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::Sha256;
 
 /// Tokens an evaluation worked through.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct TokenCounts {
     /// Tokens of all prompts and continuations, as if nothing were shared.
     pub prompt: u64,
@@ -16,7 +16,8 @@ pub struct TokenCounts {
 }
 
 /// One metric of one task: the entry of `results` in `eval --json`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = Score)]
 pub struct ResultEntry {
     /// Versioned profile, e.g. `lm-eval@0.4`.
     pub profile: String,
@@ -51,7 +52,7 @@ pub struct ResultEntry {
 }
 
 /// A value with its 95 % interval.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Interval {
     /// The point estimate.
     pub value: f64,

@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 use crate::Language;
 
 /// One sentence in both languages.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Text {
     /// English.
     pub en: String,

@@ -12,7 +12,8 @@ use crate::messages;
 macro_rules! codes {
     ($($(#[$doc:meta])* $variant:ident = $name:literal),+ $(,)?) => {
         /// The stable name of a rule. An obligation that would be a violation when not met bears the violation's code.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+        #[schema(as = PolicyCode)]
         pub enum Code { $($(#[$doc])* #[serde(rename = $name)] $variant),+ }
 
         impl Code {
@@ -122,7 +123,8 @@ impl Code {
 }
 
 /// One violation, warning or obligation.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = PolicyFinding)]
 pub struct Finding {
     /// Which rule.
     pub code: Code,
@@ -133,7 +135,7 @@ pub struct Finding {
 }
 
 /// Whether the release may go out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
     /// No violation.
@@ -143,7 +145,7 @@ pub enum Verdict {
 }
 
 /// Which rules were applied.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct PolicyRef {
     /// Name of the set.
     pub name: String,
@@ -154,7 +156,7 @@ pub struct PolicyRef {
 }
 
 /// The decision, serialised as `policy check --json` shows it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Decision {
     /// Allowed exactly when there are no violations.
     pub verdict: Verdict,

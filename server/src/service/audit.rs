@@ -18,7 +18,7 @@ const AT_ONCE: u32 = 1_000;
 const PUBLICATIONS: u32 = 1_000;
 
 /// A head and who vouches for it. Kept elsewhere, it shows a log that was cut or written anew.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct SignedHead {
     /// Where the log ended.
     #[serde(flatten)]

@@ -29,7 +29,8 @@ pub use uses::{Claim, RunUse, claims, runs_that_used};
 pub const KEEPERS: [Role; 1] = [Role::Contributor];
 
 /// What an import did.
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
+#[schema(as = ImportedSubsets)]
 pub struct Imported {
     /// Ids that were not there.
     pub added: Vec<String>,

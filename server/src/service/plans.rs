@@ -18,7 +18,7 @@ const SPEED_ROWS: u64 = 50;
 const DAY: f64 = 86_400.0;
 
 /// How a run stands against its plan. What is not known is absent.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct Outlook {
     /// At the speed of the last reports.
     pub tokens_per_day: Option<f64>,

@@ -126,7 +126,8 @@ async fn tell(
     id: &str,
     nonce: &str,
 ) -> Response {
-    if uri.path().starts_with("/api/") || uri.path().ends_with(".json") {
+    let is_page = uri.path() == "/api/docs";
+    if uri.path().starts_with("/api/") && !is_page || uri.path().ends_with(".json") {
         let mut problem = error.problem();
         problem.instance = Some(id.to_owned());
         let kind = [(header::CONTENT_TYPE, "application/problem+json")];

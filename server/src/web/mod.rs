@@ -22,7 +22,7 @@ use crate::{App, Noun, WebError};
 /// The pages and the static files. The fallback answers every path that is neither theirs nor the API's.
 pub fn router() -> Router<App> {
     use pages::{
-        audit, channel, channels, checkpoint, checkpoint_branch, compare, compare_samples, corpora, corpus,
+        api_docs, audit, channel, channels, checkpoint, checkpoint_branch, compare, compare_samples, corpora, corpus,
         evaluation, leaderboard, login, login_command, overview, policies, queue, release, release_claims,
         releases, run, run_event, run_new, run_plan, runs, samples, search, settings, webhook,
         webhook_events, webhooks,
@@ -62,6 +62,7 @@ pub fn router() -> Router<App> {
         .route("/channels/{id}/{action}", post(channel::act))
         .route("/queue", get(queue::show))
         .route("/search", get(search::show))
+        .route("/api/docs", get(api_docs::show))
         .route("/corpora", get(corpora::show).post(corpora::import))
         .route("/corpora.csv", get(corpora::csv))
         .route("/corpora.json", get(corpora::json))

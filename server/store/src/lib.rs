@@ -12,7 +12,9 @@ mod contamination;
 mod corpora;
 mod error;
 mod evaluations;
+mod keyed;
 mod lists;
+mod parts;
 mod people;
 mod policies;
 mod projects;
@@ -36,7 +38,9 @@ pub use contamination::ContaminationRepository;
 pub use corpora::{CorpusRepository, RegisteredSubset, SubsetChange};
 pub use error::StoreError;
 pub use evaluations::{Evaluation, EvaluationRepository, RecordChunk, ScoreRow};
+pub use keyed::{KeptAnswer, KeyStanding, KeyedRepository, KeyedRequest};
 pub use lists::{CheckpointSummary, ListRepository, QueueHealth};
+pub use parts::PartRepository;
 pub use people::{ApiToken, LoginLink, PeopleRepository, Session, SessionKind, User};
 pub use policies::{KeptPolicy, PolicyRepository};
 pub use projects::{Project, ProjectRepository};
@@ -69,6 +73,8 @@ pub trait Store:
     + WebhookRepository
     + ListRepository
     + BoardRepository
+    + PartRepository
+    + KeyedRepository
 {
 }
 
@@ -90,5 +96,9 @@ impl<T> Store for T where
         + WebhookRepository
         + ListRepository
         + BoardRepository
+        + PartRepository
+        + KeyedRepository
+    + PartRepository
+    + KeyedRepository
 {
 }

@@ -2,6 +2,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use async_trait::async_trait;
 use sekisho_domain::manifest::FileEntry;
+pub use sekisho_domain::release::StepState;
 use sekisho_domain::release::{ReleaseState, Yank};
 use sekisho_domain::{ChannelId, CheckpointId, ReleaseId, Sha256, Text, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
@@ -150,40 +151,6 @@ pub struct Comment {
     pub text: String,
     /// When.
     pub at: Timestamp,
-}
-
-/// How far a publication step is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StepState {
-    /// The intent is written; whether it took effect must be looked up on the Hub.
-    Intended,
-    /// Seen done.
-    Done,
-    /// Stopped on an error.
-    Failed,
-}
-
-impl StepState {
-    /// The fixed name.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Intended => "intended",
-            Self::Done => "done",
-            Self::Failed => "failed",
-        }
-    }
-}
-
-impl std::str::FromStr for StepState {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        [Self::Intended, Self::Done, Self::Failed]
-            .into_iter()
-            .find(|state| state.as_str() == text)
-            .ok_or_else(|| format!("\"{text}\" is none of intended, done, failed"))
-    }
 }
 
 /// One step of a publication.

@@ -10,7 +10,7 @@ mod published;
 mod size;
 
 /// A remark on a configuration. It forbids nothing.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Warning {
     /// `adam-epsilon`, `peak-learning-rate`, `level-lx`, `level-lz`, `tokens-mismatch`.
     pub code: &'static str,

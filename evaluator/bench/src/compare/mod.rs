@@ -22,7 +22,7 @@ pub use pairs::Counts;
 pub use verdict::{Verdict, p_value};
 
 /// One of the two models.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Side {
     /// The first.
@@ -32,7 +32,7 @@ pub enum Side {
 }
 
 /// What was compared, and what came of it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Comparison {
     /// The answer in one sentence, with its numbers.
     pub verdict: Verdict,
@@ -47,7 +47,8 @@ pub struct Comparison {
 }
 
 /// The mean over tasks, each with its primary metric (BLEU and chrF ÷ 100); metrics of which less is better do not enter.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = ComparisonMean)]
 pub struct Mean {
     /// Tasks in the mean.
     pub tasks: usize,
@@ -62,7 +63,8 @@ pub struct Mean {
 }
 
 /// One metric of one task.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = ComparisonRow)]
 pub struct Row {
     /// Versioned profile.
     pub profile: String,
@@ -94,7 +96,8 @@ pub struct Row {
 }
 
 /// The items of one task.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = ComparedTask)]
 pub struct TaskCounts {
     /// Versioned profile.
     pub profile: String,

@@ -7,7 +7,8 @@ use super::TaskCounts;
 use crate::record::{PerContext, Record};
 
 /// Items by where they are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = ComparedItems)]
 pub struct Counts {
     /// In both, with the same prompt: these are compared.
     pub shared: u64,

@@ -6,7 +6,8 @@ use super::{Mean, Row, Side, better};
 
 /// The answer: which side is better in the mean over tasks, or on the only task. Of several tasks without a mean (metrics of
 /// which less is better do not enter one) it is that of the first, and says so.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = ComparisonVerdict)]
 pub struct Verdict {
     /// One sentence in English.
     pub text: String,

@@ -6,7 +6,7 @@ use super::small;
 const EXACT: u64 = 25;
 
 /// Two models that answered the same items right or wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct McNemar {
     /// Items that both answered right.
     pub both: u64,

@@ -128,7 +128,7 @@ fn propose(args: &Propose, printer: &Printer) -> anyhow::Result<()> {
 }
 
 fn list(options: &Options, printer: &Printer) -> anyhow::Result<()> {
-    let channels: Vec<Value> = Client::new(&options.server)?.get("/channels")?;
+    let channels: Vec<Value> = Client::new(&options.server)?.list("/channels")?;
     if options.json {
         return printer.json(&channels);
     }

@@ -45,7 +45,7 @@ pub(crate) fn run(command: &Command, printer: &Printer) -> anyhow::Result<ExitSt
     match command {
         Command::List { run, options } => {
             let found: Vec<CheckpointView> =
-                Client::new(&options.server)?.get(&format!("/runs/{}/checkpoints", encode(run)))?;
+                Client::new(&options.server)?.list(&format!("/runs/{}/checkpoints", encode(run)))?;
             if options.json { printer.json(&found)? } else { table(&found, printer)? }
         }
         Command::Show { id, options } => {

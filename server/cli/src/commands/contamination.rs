@@ -14,7 +14,7 @@ use sekisho_trainer::{Spec, Texts};
 use serde::Serialize;
 
 use super::{data, tasks};
-use crate::client::{Client, ServerArgs, encode};
+use crate::client::{Client, Part, ServerArgs, encode};
 use crate::exit::{ExitStatus, Failed};
 use crate::printer::Printer;
 use crate::selection::Selection;
@@ -77,7 +77,7 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> anyhow::Result<ExitStatus> 
     }
     if let Some(run) = &args.run {
         let path = format!("/runs/{}/contamination", encode(run));
-        let kept: Vec<KeptContamination> = Client::new(&args.server)?.post(&path, &report)?;
+        let kept: Vec<KeptContamination> = Client::new(&args.server)?.post::<Part<_>>(&path, &report)?.items;
         printer.say(&format!("the service keeps {} reports on run {run}", kept.len()));
     }
     Ok(ExitStatus::Ok)

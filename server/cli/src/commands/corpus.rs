@@ -55,7 +55,7 @@ pub(crate) struct Import {
 pub(crate) fn run(command: &Command, printer: &Printer) -> anyhow::Result<ExitStatus> {
     match command {
         Command::List(options) => {
-            let subsets: Vec<Value> = Client::new(&options.server)?.get("/corpora")?;
+            let subsets: Vec<Value> = Client::new(&options.server)?.list("/corpora")?;
             if options.json { printer.json(&subsets)? } else { table(&subsets, printer)? }
         }
         Command::Show { subset, options } => {

@@ -43,7 +43,7 @@ pub(crate) enum Command {
 pub(crate) fn run(command: &Command, printer: &Printer) -> anyhow::Result<ExitStatus> {
     match command {
         Command::List { server, json } => {
-            let projects: Vec<Value> = Client::new(server)?.get("/projects")?;
+            let projects: Vec<Value> = Client::new(server)?.list("/projects")?;
             if *json { printer.json(&projects)? } else { table(&projects, printer)? }
         }
         Command::Add { name, title, server } => {

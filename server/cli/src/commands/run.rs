@@ -96,7 +96,7 @@ pub(crate) fn run(command: &Command, printer: &Printer) -> anyhow::Result<ExitSt
     match command {
         Command::Register(args) => return register::run(args, printer),
         Command::List { project, options } => {
-            let mut runs: Vec<RunView> = Client::new(&options.server)?.get("/runs")?;
+            let mut runs: Vec<RunView> = Client::new(&options.server)?.list("/runs")?;
             runs.retain(|run| project.as_ref().is_none_or(|project| run.project == *project));
             if options.json { printer.json(&runs)? } else { table(&runs, printer)? }
         }
@@ -105,7 +105,7 @@ pub(crate) fn run(command: &Command, printer: &Printer) -> anyhow::Result<ExitSt
             if options.json { printer.json(&found)? } else { table(&[found], printer)? }
         }
         Command::Events { run, proposed, options } => {
-            let mut events: Vec<KeptEvent> = Client::new(&options.server)?.get(&path(run, "events"))?;
+            let mut events: Vec<KeptEvent> = Client::new(&options.server)?.list(&path(run, "events"))?;
             events.retain(|event| !proposed || event.status == EventStatus::Proposed);
             events.reverse();
             if options.json { printer.json(&events)? } else { event_table(&events, printer)? }
@@ -114,7 +114,7 @@ pub(crate) fn run(command: &Command, printer: &Printer) -> anyhow::Result<ExitSt
             decide(run, event, status, message, options, printer)?;
         }
         Command::Segments { run, options } => {
-            let segments: Vec<Segment> = Client::new(&options.server)?.get(&path(run, "segments"))?;
+            let segments: Vec<Segment> = Client::new(&options.server)?.list(&path(run, "segments"))?;
             if options.json { printer.json(&segments)? } else { segment_table(&segments, printer)? }
         }
         Command::Plan { run, end, gpus, budget, price, message, options } => {
@@ -162,7 +162,7 @@ fn decide(
     printer: &Printer,
 ) -> anyhow::Result<()> {
     let client = Client::new(&options.server)?;
-    let events: Vec<KeptEvent> = client.get(&path(run, "events"))?;
+    let events: Vec<KeptEvent> = client.list(&path(run, "events"))?;
     let version = events.iter().find(|known| known.id.to_string() == event).map(|known| known.version);
     let body = json!({ "status": status, "remark": message, "version": version });
     let decided: KeptEvent = client.post(&path(run, &format!("events/{}", encode(event))), &body)?;

@@ -52,10 +52,10 @@ pub(crate) fn run(command: &Command, printer: &Printer) -> anyhow::Result<ExitSt
             printer.data(answer["token"].as_str().unwrap_or_default())?;
         }
         Command::List { user, server, json: true } => {
-            printer.json(&Client::new(server)?.get::<Value>(&tokens(user))?)?;
+            printer.json(&Client::new(server)?.list::<Value>(&tokens(user))?)?;
         }
         Command::List { user, server, json: false } => {
-            let found: Vec<Value> = Client::new(server)?.get(&tokens(user))?;
+            let found: Vec<Value> = Client::new(server)?.list(&tokens(user))?;
             let rows: Vec<_> = found.iter().map(row).collect();
             printer.table(&["label", "scopes", "created", "expires", "id"], &rows)?;
         }

@@ -51,10 +51,10 @@ pub(crate) enum Command {
 pub(crate) fn run(command: &Command, printer: &Printer) -> anyhow::Result<ExitStatus> {
     match command {
         Command::List { server, json: true } => {
-            printer.json(&Client::new(server)?.get::<Value>("/users")?)?;
+            printer.json(&Client::new(server)?.list::<Value>("/users")?)?;
         }
         Command::List { server, json: false } => {
-            let users: Vec<Value> = Client::new(server)?.get("/users")?;
+            let users: Vec<Value> = Client::new(server)?.list("/users")?;
             let rows: Vec<_> = users.iter().map(row).collect();
             printer.table(&["name", "roles", "id"], &rows)?;
         }

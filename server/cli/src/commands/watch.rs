@@ -192,11 +192,11 @@ impl Watch<'_> {
 
     /// What the service says of the run's checkpoints; changes are told.
     fn hear(&mut self) -> anyhow::Result<Vec<CheckpointView>> {
-        let known: Vec<CheckpointView> = self.client.get(&format!("/runs/{}/checkpoints", self.run.id))?;
+        let known: Vec<CheckpointView> = self.client.list(&format!("/runs/{}/checkpoints", self.run.id))?;
         for checkpoint in &known {
             if self.teller.checkpoint(checkpoint) {
                 let path = format!("/checkpoints/{}/evaluations", checkpoint.id);
-                let evaluations: Vec<serde_json::Value> = self.client.get(&path)?;
+                let evaluations: Vec<serde_json::Value> = self.client.list(&path)?;
                 self.teller.evaluations(checkpoint, &evaluations);
             }
         }

@@ -189,7 +189,7 @@ fn set(args: &Set, printer: &Printer) -> anyhow::Result<()> {
 }
 
 fn list(options: &Options, printer: &Printer) -> anyhow::Result<()> {
-    let found: Vec<Value> = Client::new(&options.server)?.get("/webhooks")?;
+    let found: Vec<Value> = Client::new(&options.server)?.list("/webhooks")?;
     if options.json {
         return printer.json(&found);
     }
@@ -210,7 +210,7 @@ fn show(id: &str, message: Option<&str>, options: &Options, printer: &Printer) -
         return printer.json(&webhook);
     }
     tell(&webhook, options, printer)?;
-    let found: Vec<Value> = client.get(&deliveries)?;
+    let found: Vec<Value> = client.list(&deliveries)?;
     let keys = ["id", "type", "state", "attempts", "created"];
     let row = |message: &Value| keys.map(|key| cell(message, key)).to_vec();
     printer.table(&keys, &found.iter().map(row).collect::<Vec<_>>())
@@ -255,7 +255,7 @@ fn tell(webhook: &Value, options: &Options, printer: &Printer) -> anyhow::Result
 }
 
 fn events(options: &Options, printer: &Printer) -> anyhow::Result<()> {
-    let found: Vec<Value> = Client::new(&options.server)?.get("/webhooks/events")?;
+    let found: Vec<Value> = Client::new(&options.server)?.list("/webhooks/events")?;
     if options.json {
         return printer.json(&found);
     }

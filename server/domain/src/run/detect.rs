@@ -18,7 +18,8 @@ const SMOOTH: f64 = 0.02;
 const SMOOTH_STEPS: u32 = 16;
 
 /// What a detector saw.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = DetectorFinding)]
 pub struct Finding {
     /// Which metric.
     pub metric: String,

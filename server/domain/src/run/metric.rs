@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::state::named;
 use crate::{Step, Tokens};
 
 /// Further names that one run may report. Each is a column of every chunk.
@@ -10,7 +11,7 @@ pub const MOST_NAMES: usize = 200;
 
 /// One line of `log.jsonl`, and one row of a metrics batch. All values are of this update. A value that is not finite is written as
 /// the text `NaN`, `Infinity` or `-Infinity`, since JSON has no number for it.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct MetricRow {
     /// Update number, from 1.
     pub step: Step,
@@ -19,24 +20,31 @@ pub struct MetricRow {
     pub tokens: Tokens,
     /// `ce + z_loss`, nats per target.
     #[serde(default, with = "number")]
+    #[schema(value_type = Option<MetricValue>)]
     pub loss: Option<f64>,
     /// Cross-entropy, nats per target.
     #[serde(default, with = "number")]
+    #[schema(value_type = Option<MetricValue>)]
     pub ce: Option<f64>,
     /// Weighted z-loss.
     #[serde(default, with = "number")]
+    #[schema(value_type = Option<MetricValue>)]
     pub z_loss: Option<f64>,
     /// Learning rate applied in this update.
     #[serde(default, with = "number")]
+    #[schema(value_type = Option<MetricValue>)]
     pub lr: Option<f64>,
     /// Global L2 norm of the gradient before clipping.
     #[serde(default, with = "number")]
+    #[schema(value_type = Option<MetricValue>)]
     pub grad_norm: Option<f64>,
     /// Wall time of this update.
     #[serde(default, with = "number")]
+    #[schema(value_type = Option<MetricValue>)]
     pub seconds: Option<f64>,
     /// Anything else that is a number, by the name that the trainer gives it.
     #[serde(flatten, deserialize_with = "named_numbers", serialize_with = "write_named")]
+    #[schema(value_type = BTreeMap<String, MetricValue>)]
     pub more: BTreeMap<String, f64>,
 }
 
@@ -79,6 +87,28 @@ impl MetricRow {
     }
 }
 
+/// How the value of a metric is written, for the description of the API: a number, or a word for what JSON has no number for.
+#[derive(utoipa::ToSchema)]
+#[serde(untagged)]
+pub enum MetricValue {
+    /// A number.
+    Number(f64),
+    /// None.
+    Word(NotFinite),
+}
+
+named! {
+    /// What is no finite number.
+    NotFinite {
+        /// Not a number.
+        Nan = "NaN",
+        /// Above every number.
+        Infinity = "Infinity",
+        /// Below every number.
+        MinusInfinity = "-Infinity",
+    }
+}
+
 /// Whether a name can be that of a metric: it goes into addresses, files and the heads of tables.
 #[must_use]
 pub fn is_metric_name(name: &str) -> bool {
@@ -98,12 +128,12 @@ impl Loose<'_> {
     fn value(self) -> Result<f64, String> {
         match self {
             Self::Number(number) => Ok(number),
-            Self::Word(word) => match word.as_ref() {
-                "NaN" => Ok(f64::NAN),
-                "Infinity" => Ok(f64::INFINITY),
-                "-Infinity" => Ok(f64::NEG_INFINITY),
-                other => {
-                    Err(format!("\"{other}\" is no number; a metric is a number, NaN, Infinity or -Infinity"))
+            Self::Word(word) => match word.parse() {
+                Ok(NotFinite::Nan) => Ok(f64::NAN),
+                Ok(NotFinite::Infinity) => Ok(f64::INFINITY),
+                Ok(NotFinite::MinusInfinity) => Ok(f64::NEG_INFINITY),
+                Err(_) => {
+                    Err(format!("\"{word}\" is no number; a metric is a number, NaN, Infinity or -Infinity"))
                 }
             },
         }
@@ -111,11 +141,12 @@ impl Loose<'_> {
 }
 
 fn word(value: f64) -> &'static str {
-    match value {
-        value if value.is_nan() => "NaN",
-        value if value > 0.0 => "Infinity",
-        _ => "-Infinity",
-    }
+    let word = match value {
+        value if value.is_nan() => NotFinite::Nan,
+        value if value > 0.0 => NotFinite::Infinity,
+        _ => NotFinite::MinusInfinity,
+    };
+    word.as_str()
 }
 
 /// A value that is there or not.

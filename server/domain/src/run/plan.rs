@@ -4,8 +4,9 @@ use serde::{Deserialize, Serialize};
 use crate::Timestamp;
 
 /// What a run is planned to take. It may change at any time, and its history is kept: it is no part of the specification.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = RunPlan)]
 pub struct Plan {
     /// Last day of training.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -22,7 +23,8 @@ pub struct Plan {
 }
 
 /// A plan with who made it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = PlannedRun)]
 pub struct Planned {
     /// What is planned.
     #[serde(flatten)]

@@ -6,7 +6,7 @@ use crate::{Step, Timestamp};
 pub const LEAST_PATIENCE: f64 = 60.0;
 
 /// A stretch of a run that one process reported without going back: a restart begins another.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Segment {
     /// From 1.
     pub number: u32,

@@ -7,7 +7,7 @@ use crate::{Sha256, Timestamp, canonical_json};
 
 /// How items are looked for in training text: so many units in a row of an item must stand in a document. A unit is a character in
 /// scripts without spaces between words (Han, kana, Bopomofo), else a word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ContaminationMethod {
     /// Words in a row.
@@ -64,7 +64,7 @@ impl ContaminationMethod {
 }
 
 /// A part of the training text that was looked through.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ScannedSubset {
     /// Name of the subset (`[[data.mix]] name`).
@@ -74,7 +74,7 @@ pub struct ScannedSubset {
 }
 
 /// Which items of a task were found in the training text.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TaskContamination {
     /// Versioned profile.
@@ -154,7 +154,7 @@ pub fn data_digest(sources: &[SourceFile]) -> Sha256 {
 
 /// `POST /api/v1/runs/{run}/contamination`: what `sekisho contamination` found. It takes the place of an older report on the same task,
 /// split and data.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ContaminationReport {
     /// How.
@@ -166,7 +166,7 @@ pub struct ContaminationReport {
 }
 
 /// `GET /api/v1/runs/{run}/contamination`: one task of a report, as it is kept.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct KeptContamination {
     /// What was found.
     pub task: TaskContamination,

@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 /// An error of the API: RFC 9457 `application/problem+json` with a stable `code`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Problem {
     /// `about:blank` or a page in the documentation.
     #[serde(rename = "type", default = "about_blank")]

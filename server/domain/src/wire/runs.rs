@@ -5,7 +5,7 @@ use crate::run::{MetricRow, RunState};
 use crate::{CheckpointId, RunId, Sha256, Step, Timestamp, Tokens};
 
 /// `POST /api/v1/runs`. Registering a name twice with the same specification answers the run that exists.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RegisterRun {
     /// Unique name.
@@ -25,7 +25,8 @@ pub struct RegisterRun {
 }
 
 /// A run as the API shows it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = Run)]
 pub struct RunView {
     /// Its id.
     pub id: RunId,
@@ -49,7 +50,7 @@ pub struct RunView {
 }
 
 /// `POST /api/v1/runs/{run}/metrics`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MetricsBatch {
     /// Grows by one with each batch of one writer; a batch seen before is accepted and changes nothing.
@@ -69,7 +70,7 @@ pub struct MetricsBatch {
 }
 
 /// The answer to a metrics batch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct MetricsAccepted {
     /// Rows written; 0 when the batch was a repetition.
     pub accepted: u64,
@@ -78,7 +79,7 @@ pub struct MetricsAccepted {
 }
 
 /// `POST /api/v1/runs/{run}/checkpoints` by path. An upload is `multipart/form-data` with the same fields and the files.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AnnounceCheckpoint {
     /// Update number.
@@ -93,7 +94,8 @@ pub struct AnnounceCheckpoint {
 }
 
 /// A checkpoint as the API shows it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = Checkpoint)]
 pub struct CheckpointView {
     /// Its id.
     pub id: CheckpointId,

@@ -5,7 +5,7 @@ use crate::score::TokenCounts;
 use crate::{CheckpointId, EvaluationId, Sha256, WorkItemId};
 
 /// `POST /api/v1/work/claim`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Claim {
     /// Name of the worker process, unique among the living.
@@ -24,7 +24,7 @@ pub struct Claim {
 }
 
 /// The answer to a claim; empty when nothing waits.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ClaimedItems {
     /// The items, all of one checkpoint.
     pub items: Vec<WorkItem>,
@@ -35,7 +35,7 @@ pub struct ClaimedItems {
 }
 
 /// A checkpoint whose items wait.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct NextCheckpoint {
     /// Its identity.
     pub digest: Sha256,
@@ -44,7 +44,7 @@ pub struct NextCheckpoint {
 }
 
 /// A data file of a task, fetched by digest from `GET /api/v1/work/sources/{sha256}`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct SourceFile {
     /// Source id, e.g. `jglue`.
     pub source: String,
@@ -55,7 +55,7 @@ pub struct SourceFile {
 }
 
 /// One task of one evaluation, leased to a worker. It carries everything but the weights and the data files.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct WorkItem {
     /// Its id.
     pub id: WorkItemId,
@@ -84,7 +84,7 @@ pub struct WorkItem {
 }
 
 /// A work item that a worker holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct HeldItem {
     /// The item.
     pub id: WorkItemId,
@@ -93,7 +93,7 @@ pub struct HeldItem {
 }
 
 /// `POST /api/v1/work/heartbeat`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Heartbeat {
     /// The worker.
@@ -103,14 +103,14 @@ pub struct Heartbeat {
 }
 
 /// The answer to a heartbeat.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct HeartbeatAnswer {
     /// Items whose lease was lost; the worker drops them.
     pub lost: Vec<WorkItemId>,
 }
 
 /// `POST /api/v1/work/results`: some records of a work item, the last batch with `done`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ResultsBatch {
     /// The work item.
@@ -147,7 +147,7 @@ pub struct ResultsBatch {
 }
 
 /// Why a work item failed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ItemFailure {
     /// The sentence shown to people.
     pub message: String,
@@ -156,7 +156,7 @@ pub struct ItemFailure {
 }
 
 /// The answer to a results batch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ResultsAccepted {
     /// Records that were new.
     pub accepted: u64,

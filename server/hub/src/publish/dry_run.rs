@@ -13,7 +13,8 @@ use crate::remote::{Info, TreeFile};
 use crate::{Bundle, Journal, PublishError, Step};
 
 /// What would happen, and why it would not.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[schema(as = PublicationPlan)]
 pub struct Plan {
     /// The Hub.
     pub endpoint: String,
@@ -40,7 +41,7 @@ pub struct Plan {
 }
 
 /// A repository before the publication.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum RepositoryNow {
     /// It would be made, private at first.
@@ -57,8 +58,9 @@ pub enum RepositoryNow {
 }
 
 /// What becomes of a file.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = PlannedChange)]
 pub enum What {
     /// It is not there yet.
     New,
@@ -69,7 +71,7 @@ pub enum What {
 }
 
 /// A file of the bundle.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct PlannedFile {
     /// Path in the repository.
     pub path: String,
@@ -82,7 +84,7 @@ pub struct PlannedFile {
 }
 
 /// The tag before the publication.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct TagNow {
     /// Its name.
     pub name: String,
@@ -91,7 +93,7 @@ pub struct TagNow {
 }
 
 /// A setting that would change.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct SettingChange {
     /// `gating` or `visibility`.
     pub setting: &'static str,
@@ -102,7 +104,7 @@ pub struct SettingChange {
 }
 
 /// Why it would not happen.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Objection {
     /// Stable code, as of [`PublishError::code`].
     pub code: &'static str,

@@ -14,7 +14,8 @@ use crate::{App, WebError};
 pub const MOST: usize = 6;
 
 /// Which checkpoint stands for a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum Align {
     /// The one nearest to the number of tokens that all have reached.
     Tokens,

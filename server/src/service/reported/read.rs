@@ -17,7 +17,8 @@ pub struct Read {
 }
 
 /// A line that is not taken.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[schema(as = RefusedLine)]
 pub struct Refused {
     /// Its number in the file, from 1.
     pub line: u64,

@@ -26,6 +26,16 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
     }
 }
 
+/// The header in which a version is told, for the description of the API.
+#[derive(serde::Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "describes what `if_match` reads")]
+pub(super) struct IfMatch {
+    /// ETag of the version that the caller has seen; `version` in the body says the same. 428 without either, 412 when there is a newer one.
+    #[serde(rename = "If-Match")]
+    if_match: Option<String>,
+}
+
 /// The version that the caller has seen: `If-Match` (an ETag of ours), or a field of the body where a client has no headers.
 ///
 /// # Errors

@@ -8,12 +8,14 @@ use sekisho_domain::{ChannelId, CheckpointId, ReleaseId, Sha256, Timestamp};
 use sekisho_store::{Approval, Channel};
 use serde::{Deserialize, Serialize};
 
-use super::body::{JsonBody, if_match};
+use super::body::{IfMatch, JsonBody, if_match};
+use super::paging::Page;
 use crate::service::channels::{self, Proposed};
 use crate::{Actor, App, Viewer, WebError};
 
 /// A channel as the API shows it.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = Channel)]
 pub(super) struct ChannelView {
     id: ChannelId,
     project: String,
@@ -34,22 +36,25 @@ pub(super) struct ChannelView {
     version: u64,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = ChannelApproval)]
 struct ApprovalView {
     user: String,
     comment: String,
     at: Timestamp,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = ChannelRelease)]
 struct Taken {
     checkpoint: CheckpointId,
     release: ReleaseId,
 }
 
 /// `POST /api/v1/channels`.
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = NewChannel)]
 pub(super) struct Propose {
     name: String,
     /// Id of the published release that the others are like.
@@ -61,6 +66,7 @@ pub(super) struct Propose {
     #[serde(default = "by_run")]
     revision: String,
     /// Last day of the blanket approval.
+    #[schema(value_type = String, format = Date)]
     until: Date,
 }
 
@@ -69,8 +75,9 @@ fn by_run() -> String {
 }
 
 /// `POST /api/v1/channels/{id}/approve` and `…/end`.
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = ChannelDecision)]
 pub(super) struct Act {
     /// The version the caller has seen, when it is not in `If-Match`.
     #[serde(default)]
@@ -79,17 +86,36 @@ pub(super) struct Act {
     comment: String,
 }
 
-/// `GET /api/v1/channels`: newest first.
-pub(super) async fn list(State(app): State<App>, viewer: Viewer) -> Result<Json<Vec<ChannelView>>, WebError> {
+/// Lists channels of automatic publication, newest first
+#[utoipa::path(
+    get,
+    path = "/channels",
+    operation_id = "list_channels",
+    tag = "channels",
+    responses((status = 200, description = "The answer.", body = Page<ChannelView>)),
+    security((), ("token" = []), ("session" = [])),
+)]
+pub(super) async fn list(State(app): State<App>, viewer: Viewer) -> Result<Page<ChannelView>, WebError> {
     viewer.may_read()?;
     let mut views = Vec::new();
     for channel in app.store.channels().await? {
         views.push(view(&app, channel).await?);
     }
-    Ok(Json(views))
+    Ok(Page::whole(views))
 }
 
-/// `POST /api/v1/channels`.
+/// Proposes a channel
+///
+/// It takes nothing before enough people have approved it.
+#[utoipa::path(
+    post,
+    path = "/channels",
+    operation_id = "create_channel",
+    tag = "channels",
+    request_body = Propose,
+    responses((status = 201, description = "Made.", body = ChannelView)),
+    security(("token" = ["release"])),
+)]
 pub(super) async fn propose(
     State(app): State<App>,
     actor: Actor,
@@ -102,7 +128,17 @@ pub(super) async fn propose(
     Ok((StatusCode::CREATED, Json(view(&app, channel).await?)))
 }
 
-/// `GET /api/v1/channels/{id}`, with the version as ETag.
+/// Shows a channel
+///
+/// Its version is in the ETag.
+#[utoipa::path(
+    get,
+    path = "/channels/{id}",
+    operation_id = "show_channel",
+    tag = "channels",
+    responses((status = 200, description = "The answer.", body = ChannelView)),
+    security((), ("token" = []), ("session" = [])),
+)]
 pub(super) async fn show(
     State(app): State<App>,
     viewer: Viewer,
@@ -114,7 +150,19 @@ pub(super) async fn show(
     Ok(([(header::ETAG, tag)], Json(view(&app, channel).await?)).into_response())
 }
 
-/// `POST /api/v1/channels/{id}/approve`.
+/// Approves a channel for a time
+///
+/// In person: a stored token never approves. Needs the version seen.
+#[utoipa::path(
+    post,
+    path = "/channels/{id}/approve",
+    operation_id = "approve_channel",
+    tag = "channels",
+    request_body = Act,
+    params(IfMatch),
+    responses((status = 200, description = "The answer.", body = ChannelView)),
+    security(("token" = ["release"])),
+)]
 pub(super) async fn approve(
     State(app): State<App>,
     actor: Actor,
@@ -127,7 +175,19 @@ pub(super) async fn approve(
     Ok(Json(view(&app, channel).await?))
 }
 
-/// `POST /api/v1/channels/{id}/end`.
+/// Ends a channel
+///
+/// What it has on its way stops. Needs the version seen.
+#[utoipa::path(
+    post,
+    path = "/channels/{id}/end",
+    operation_id = "end_channel",
+    tag = "channels",
+    request_body = Act,
+    params(IfMatch),
+    responses((status = 200, description = "The answer.", body = ChannelView)),
+    security(("token" = ["release"])),
+)]
 pub(super) async fn end(
     State(app): State<App>,
     actor: Actor,

@@ -5,7 +5,15 @@ use sekisho_domain::wire::CheckpointView;
 use crate::service::checkpoints;
 use crate::{App, Viewer, WebError};
 
-/// `GET /api/v1/checkpoints/{id}`.
+/// Shows a checkpoint
+#[utoipa::path(
+    get,
+    path = "/checkpoints/{id}",
+    operation_id = "show_checkpoint",
+    tag = "checkpoints",
+    responses((status = 200, description = "The answer.", body = CheckpointView)),
+    security((), ("token" = []), ("session" = [])),
+)]
 pub(super) async fn show(
     State(app): State<App>,
     viewer: Viewer,

@@ -10,23 +10,61 @@ use sekisho_domain::{CheckpointId, Step, Tokens};
 use tokio::io::AsyncWriteExt as _;
 
 use super::body::JsonBody;
+use super::paging::{Page, PageParams, Paging};
 use crate::service::{checkpoints, copies, runs};
 use crate::{Actor, App, Viewer, WebError};
 
-/// `GET /api/v1/runs/{run}/checkpoints`: by step.
+/// An upload, for the description of the API. Step and tokens come before the files.
+#[derive(utoipa::ToSchema)]
+#[expect(dead_code, reason = "describes what `receive` reads")]
+struct UploadedCheckpoint {
+    /// Update number.
+    step: Step,
+    /// Training targets seen in this stage.
+    tokens: Tokens,
+    /// The files, each with its name.
+    #[schema(value_type = Vec<String>, format = Binary)]
+    file: Vec<Vec<u8>>,
+}
+
+/// Lists the checkpoints of a run by step
+#[utoipa::path(
+    get,
+    path = "/runs/{run}/checkpoints",
+    operation_id = "list_checkpoints",
+    tag = "checkpoints",
+    params(PageParams),
+    responses((status = 200, description = "The answer.", body = Page<CheckpointView>)),
+    security((), ("token" = []), ("session" = [])),
+)]
 pub(super) async fn list(
     State(app): State<App>,
     viewer: Viewer,
     Path(key): Path<String>,
-) -> Result<Json<Vec<CheckpointView>>, WebError> {
+    paging: Paging<(Step, CheckpointId)>,
+) -> Result<Page<CheckpointView>, WebError> {
     viewer.may_read()?;
     let run = runs::find(&app, &key).await?;
-    let found = app.store.checkpoints_of_run(run.id).await?;
-    Ok(Json(found.iter().map(checkpoints::view).collect()))
+    let found = app.store.checkpoints_part(run.id, paging.after, paging.take()).await?;
+    Ok(paging.page(found, |row| (row.step, row.id), |row| checkpoints::view(&row)))
 }
 
-/// `POST /api/v1/runs/{run}/checkpoints`: by path (JSON) or as an upload (`multipart/form-data`: `step`, `tokens`, then the files).
-/// 202: the bytes are examined next; the checkpoint's own page says what came of it.
+/// Hands a checkpoint over
+///
+/// By path (JSON), or as an upload (`multipart/form-data`: `step`, `tokens`, then the files). The bytes are examined next; the checkpoint
+/// says what came of it.
+#[utoipa::path(
+    post,
+    path = "/runs/{run}/checkpoints",
+    operation_id = "create_checkpoint",
+    tag = "checkpoints",
+    request_body(content(
+        (AnnounceCheckpoint = "application/json"),
+        (UploadedCheckpoint = "multipart/form-data"),
+    )),
+    responses((status = 202, description = "Taken in; the work goes on.", body = CheckpointView)),
+    security(("token" = ["ingest"])),
+)]
 pub(super) async fn hand_over(
     State(app): State<App>,
     actor: Actor,

@@ -1,29 +1,34 @@
 use axum::Json;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use sekisho_bench::compare::Comparison;
 use sekisho_domain::{CheckpointId, Step, Tokens};
 use serde::{Deserialize, Serialize};
 
+use super::query::Query;
 use crate::service::comparisons::selection::{self, Align, Column};
 use crate::service::comparisons::table::{self, Table, TableCell};
 use crate::service::corpora;
 use crate::{App, Noun, Viewer, WebError};
 
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Asked {
     /// Runs (names or ids) and checkpoints, with commas.
     ids: String,
     /// Which of them is the baseline; the first when absent.
     base: Option<String>,
-    /// `tokens`, `last` or `chosen`.
-    align: Option<String>,
+    /// Which checkpoint stands for a run. When absent, runs are compared after as many tokens, and checkpoints as they were named.
+    #[param(inline)]
+    align: Option<Align>,
 }
 
 /// A comparison as the API shows it.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = ComparisonTable)]
 pub(super) struct ComparisonView {
     base: String,
-    align: &'static str,
+    align: Align,
     /// Tokens that all have reached with a score.
     reached: Option<Tokens>,
     columns: Vec<ColumnView>,
@@ -32,7 +37,8 @@ pub(super) struct ComparisonView {
     pairs: Vec<PairView>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = ComparedColumn)]
 struct ColumnView {
     id: String,
     run: String,
@@ -42,7 +48,8 @@ struct ColumnView {
 }
 
 /// One column against the baseline, in the form of `sekisho compare --json`; without it where no score may be compared.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = ComparedPair)]
 struct PairView {
     a: String,
     b: String,
@@ -53,7 +60,7 @@ struct PairView {
     not_comparable: Vec<NotComparable>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 struct NotComparable {
     profile: String,
     task: String,
@@ -61,7 +68,15 @@ struct NotComparable {
     settings: Vec<&'static str>,
 }
 
-/// `GET /api/v1/compare?ids=a,b&base=a&align=tokens`: two to six runs or checkpoints on the items that they share.
+/// Compares two to six runs or checkpoints on the items that they share
+#[utoipa::path(
+    get,
+    path = "/compare",
+    operation_id = "show_comparison",
+    tag = "evaluations",
+    responses((status = 200, description = "The answer.", body = ComparisonView)),
+    security((), ("token" = []), ("session" = [])),
+)]
 pub(super) async fn show(
     State(app): State<App>,
     viewer: Viewer,
@@ -83,14 +98,14 @@ pub(super) async fn show(
     for named in &named {
         corpora::may_use(&app, named.run.clone()).await?;
     }
-    let align = Align::of(asked.align.as_deref(), &named);
+    let align = Align::of(asked.align.map(Align::as_str), &named);
     let base = named.iter().position(|named| asked.base.as_ref() == Some(&named.key)).unwrap_or(0);
     let reached = selection::reached(&named);
     let columns = selection::columns(&app, named, align).await?;
     let table = table::table(&app, &columns, base).await?;
     Ok(Json(ComparisonView {
         base: columns[base].named.key.clone(),
-        align: align.as_str(),
+        align,
         reached,
         pairs: pairs(&columns, base, table),
         columns: columns.iter().map(column).collect(),

@@ -1,20 +1,25 @@
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use sekisho_domain::corpus::Subset;
 use sekisho_domain::lineage::Level;
+use sekisho_domain::release::ReleaseState;
+use sekisho_domain::run::RunState;
 use sekisho_domain::{ReleaseId, RunId, Timestamp};
 use sekisho_store::{RegisteredSubset, SubsetChange};
 use serde::{Deserialize, Serialize};
 
-use super::body::{JsonBody, if_match};
+use super::body::{IfMatch, JsonBody, if_match};
+use super::paging::{Page, PageParams, Paging};
+use super::query::Query;
 use crate::service::corpora::{self, Effects, Format, Imported};
 use crate::service::runs;
 use crate::{Actor, App, Viewer, WebError};
 
 /// A subset as the API shows it.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = RegisteredSubset)]
 pub(super) struct SubsetView {
     #[serde(flatten)]
     subset: Subset,
@@ -31,7 +36,8 @@ impl SubsetView {
 }
 
 /// One line of its history.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = SubsetChange)]
 pub(super) struct ChangeView {
     at: Timestamp,
     who: String,
@@ -49,20 +55,46 @@ impl ChangeView {
 }
 
 /// A subset with its history.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = SubsetWithHistory)]
 pub(super) struct WholeView {
     #[serde(flatten)]
     subset: SubsetView,
     history: Vec<ChangeView>,
 }
 
-/// `GET /api/v1/corpora`: by corpus and id.
-pub(super) async fn list(State(app): State<App>, viewer: Viewer) -> Result<Json<Vec<SubsetView>>, WebError> {
+/// Lists the registered subsets by corpus and id
+#[utoipa::path(
+    get,
+    path = "/corpora",
+    operation_id = "list_corpora",
+    tag = "corpora",
+    params(PageParams),
+    responses((status = 200, description = "The answer.", body = Page<SubsetView>)),
+    security((), ("token" = []), ("session" = [])),
+)]
+pub(super) async fn list(
+    State(app): State<App>,
+    viewer: Viewer,
+    paging: Paging<(String, String)>,
+) -> Result<Page<SubsetView>, WebError> {
     viewer.may_read()?;
-    Ok(Json(app.store.subsets().await?.into_iter().map(SubsetView::of).collect()))
+    let found = app.store.subsets_part(paging.after.clone(), paging.take()).await?;
+    let key = |row: &RegisteredSubset| (row.subset.corpus.clone(), row.subset.id.clone());
+    Ok(paging.page(found, key, SubsetView::of))
 }
 
-/// `GET /api/v1/corpora/{subset}`, with the version as ETag.
+/// Shows a subset with its history
+///
+/// Its version is in the ETag.
+#[utoipa::path(
+    get,
+    path = "/corpora/{subset}",
+    operation_id = "show_corpus",
+    tag = "corpora",
+    responses((status = 200, description = "The answer.", body = WholeView)),
+    security((), ("token" = []), ("session" = [])),
+)]
 pub(super) async fn show(
     State(app): State<App>,
     viewer: Viewer,
@@ -77,9 +109,11 @@ pub(super) async fn show(
 }
 
 /// `POST /api/v1/corpora`: subsets as `text` in TOML or CSV, as a list, or as the trainer's record of a run.
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = NewSubsets)]
 pub(super) struct Import {
+    /// The subsets.
     #[serde(default)]
     subsets: Vec<Subset>,
     /// A file's text.
@@ -96,7 +130,18 @@ pub(super) struct Import {
     update: bool,
 }
 
-/// `POST /api/v1/corpora`.
+/// Registers subsets
+///
+/// As `text` in TOML or CSV, as a list, or as the record of a run.
+#[utoipa::path(
+    post,
+    path = "/corpora",
+    operation_id = "import_corpora",
+    tag = "corpora",
+    request_body = Import,
+    responses((status = 200, description = "The answer.", body = Imported)),
+    security(("token" = ["release"])),
+)]
 pub(super) async fn import(
     State(app): State<App>,
     actor: Actor,
@@ -116,7 +161,7 @@ pub(super) async fn import(
 }
 
 /// `POST /api/v1/corpora/{subset}/level`.
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ChangeLevel {
     level: Level,
@@ -126,7 +171,19 @@ pub(super) struct ChangeLevel {
     version: Option<u64>,
 }
 
-/// `POST /api/v1/corpora/{subset}/level`: changes the level, and judges again what is on its way.
+/// Changes the release level of a subset
+///
+/// What is on its way is judged again. Loosening takes a person. Needs the version seen.
+#[utoipa::path(
+    post,
+    path = "/corpora/{subset}/level",
+    operation_id = "change_corpus_level",
+    tag = "corpora",
+    request_body = ChangeLevel,
+    params(IfMatch),
+    responses((status = 200, description = "The answer.", body = SubsetView)),
+    security(("token" = ["release"])),
+)]
 pub(super) async fn change_level(
     State(app): State<App>,
     actor: Actor,
@@ -140,7 +197,8 @@ pub(super) async fn change_level(
 }
 
 /// What a change would mean.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = LevelEffects)]
 pub(super) struct EffectsView {
     runs: Vec<RunView>,
     checkpoints: usize,
@@ -148,11 +206,12 @@ pub(super) struct EffectsView {
     published: Vec<ReleaseView>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = AffectedRun)]
 struct RunView {
     id: RunId,
     name: String,
-    state: &'static str,
+    state: RunState,
     /// The run in whose own mix the subset is, when it is not this one.
     through: Option<String>,
     claimed: Option<String>,
@@ -160,24 +219,39 @@ struct RunView {
     repeats: Option<f64>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = AffectedRelease)]
 struct ReleaseView {
     id: ReleaseId,
     name: String,
-    state: &'static str,
+    state: ReleaseState,
     /// Of the subset in its lineage; `null` where that does not say.
     tokens: Option<u64>,
     allowed_now: bool,
     allowed_then: bool,
 }
 
-/// `?level=LX`.
-#[derive(Deserialize)]
+/// To what.
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Wanted {
+    /// The level that it would have.
+    #[param(inline)]
     level: Level,
 }
 
-/// `GET /api/v1/corpora/{subset}/effects?level=LX`: what a change of level would mean. Changes nothing.
+/// Says what a change of level would mean
+///
+/// Changes nothing.
+#[utoipa::path(
+    get,
+    path = "/corpora/{subset}/effects",
+    operation_id = "show_corpus_effects",
+    tag = "corpora",
+    responses((status = 200, description = "The answer.", body = EffectsView)),
+    security((), ("token" = []), ("session" = [])),
+)]
 pub(super) async fn effects(
     State(app): State<App>,
     viewer: Viewer,
@@ -190,7 +264,7 @@ pub(super) async fn effects(
     let run = |used: corpora::RunUse| RunView {
         id: used.run.id,
         name: used.run.name,
-        state: used.run.state.as_str(),
+        state: used.run.state,
         through: used.through,
         claimed: used.claimed,
         tokens: used.tokens.map(|tokens| tokens.0),
@@ -199,7 +273,7 @@ pub(super) async fn effects(
     let release = |effect: corpora::ReleaseEffect| ReleaseView {
         id: effect.release.id,
         name: effect.release.name,
-        state: effect.release.state.as_str(),
+        state: effect.release.state,
         tokens: effect.tokens.map(|tokens| tokens.0),
         allowed_now: effect.allowed_now,
         allowed_then: effect.allowed_then,

@@ -9,11 +9,13 @@ use sekisho_store::{Evaluation, Try};
 use serde::{Deserialize, Serialize};
 
 use super::body::JsonBody;
+use super::paging::Page;
 use crate::service::{checkpoints, evaluations, runs};
 use crate::{Actor, App, Viewer, WebError};
 
 /// An evaluation as the API shows it.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = Evaluation)]
 pub(super) struct EvaluationView {
     id: EvaluationId,
     checkpoint: CheckpointId,
@@ -27,7 +29,8 @@ pub(super) struct EvaluationView {
 }
 
 /// One task of an evaluation.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = EvaluationTask)]
 struct TaskView {
     work: WorkItemId,
     profile: String,
@@ -43,7 +46,7 @@ struct TaskView {
 }
 
 /// One try of a task, by a worker.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 struct TryView {
     worker: String,
     /// Items that were answered when it began.
@@ -57,13 +60,22 @@ struct TryView {
 }
 
 /// `POST /api/v1/checkpoints/{id}/evaluations`.
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = NewEvaluation)]
 pub(super) struct Start {
     suite: String,
 }
 
-/// `GET /api/v1/evals/{id}`.
+/// Shows an evaluation with its tasks and scores
+#[utoipa::path(
+    get,
+    path = "/evals/{id}",
+    operation_id = "show_evaluation",
+    tag = "evaluations",
+    responses((status = 200, description = "The answer.", body = EvaluationView)),
+    security((), ("token" = []), ("session" = [])),
+)]
 pub(super) async fn show(
     State(app): State<App>,
     viewer: Viewer,
@@ -74,22 +86,41 @@ pub(super) async fn show(
     Ok(Json(view(&app, evaluation).await?))
 }
 
-/// `GET /api/v1/checkpoints/{id}/evaluations`: newest first.
+/// Lists the evaluations of a checkpoint, newest first
+#[utoipa::path(
+    get,
+    path = "/checkpoints/{id}/evaluations",
+    operation_id = "list_evaluations",
+    tag = "evaluations",
+    responses((status = 200, description = "The answer.", body = Page<EvaluationView>)),
+    security((), ("token" = []), ("session" = [])),
+)]
 pub(super) async fn of_checkpoint(
     State(app): State<App>,
     viewer: Viewer,
     Path(key): Path<String>,
-) -> Result<Json<Vec<EvaluationView>>, WebError> {
+) -> Result<Page<EvaluationView>, WebError> {
     viewer.may_read()?;
     let checkpoint = checkpoints::find(&app, &key).await?;
     let mut views = Vec::new();
     for evaluation in app.store.evaluations_of(checkpoint.id).await? {
         views.push(view(&app, evaluation).await?);
     }
-    Ok(Json(views))
+    Ok(Page::whole(views))
 }
 
-/// `POST /api/v1/checkpoints/{id}/evaluations`: queues a suite; asking twice answers the first.
+/// Queues a suite for a checkpoint
+///
+/// Asking twice answers the first.
+#[utoipa::path(
+    post,
+    path = "/checkpoints/{id}/evaluations",
+    operation_id = "create_evaluation",
+    tag = "evaluations",
+    request_body = Start,
+    responses((status = 202, description = "Taken in; the work goes on.", body = EvaluationView)),
+    security(("token" = ["evaluate"])),
+)]
 pub(super) async fn start(
     State(app): State<App>,
     actor: Actor,

@@ -7,13 +7,23 @@ use crate::service::people;
 use crate::{Actor, App, WebError};
 
 /// A sign-in link, shown this once.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = LoginLink)]
 pub(super) struct LoginLinkView {
     url: String,
 }
 
-/// `POST /api/v1/users/{name}/login-link`: a one-time link that opens a browser session for the account. The session approves
-/// nothing that the token's account, or one behind it, proposed.
+/// Makes a one-time sign-in link for an account
+///
+/// The session that it opens approves nothing that the account of the token, or one behind it, proposed. The link is shown this once.
+#[utoipa::path(
+    post,
+    path = "/users/{name}/login-link",
+    operation_id = "create_login_link",
+    tag = "accounts",
+    responses((status = 200, description = "The answer.", body = LoginLinkView)),
+    security(("token" = ["admin"])),
+)]
 pub(super) async fn make(
     State(app): State<App>,
     actor: Actor,

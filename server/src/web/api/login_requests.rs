@@ -10,15 +10,17 @@ use crate::service::logins::{self, Standing};
 use crate::{App, WebError};
 
 /// `POST /api/v1/login-requests`.
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = NewLoginRequest)]
 pub(super) struct Ask {
     /// Who asks, for the person who confirms: `user@host`.
     origin: String,
 }
 
 /// What a command line waits with.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = LoginRequest)]
 pub(super) struct AskedView {
     /// Its bearer token, once somebody has confirmed.
     secret: String,
@@ -30,15 +32,40 @@ pub(super) struct AskedView {
     expires: Timestamp,
 }
 
-/// How a request stands: `waiting`, `confirmed` or `gone`.
-#[derive(Serialize)]
+/// How far a request is.
+#[derive(Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+#[schema(as = LoginState)]
+enum StateView {
+    /// Nobody has confirmed it yet.
+    Waiting,
+    /// It is a sign-in.
+    Confirmed,
+    /// It was refused, or is too old.
+    Gone,
+}
+
+/// How a request stands.
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = LoginStanding)]
 pub(super) struct StandingView {
-    state: &'static str,
+    state: StateView,
     user: Option<String>,
     expires: Option<Timestamp>,
 }
 
-/// `POST /api/v1/login-requests`: anybody may ask; a person confirms in a browser.
+/// Asks for a sign-in of a command line
+///
+/// Anybody may ask; a person confirms in a browser.
+#[utoipa::path(
+    post,
+    path = "/login-requests",
+    operation_id = "create_login_request",
+    tag = "accounts",
+    request_body = Ask,
+    responses((status = 201, description = "Made.", body = AskedView)),
+    security(()),
+)]
 pub(super) async fn ask(
     State(app): State<App>,
     JsonBody(request): JsonBody<Ask>,
@@ -47,22 +74,42 @@ pub(super) async fn ask(
     Ok((StatusCode::CREATED, Json(AskedView { secret, code, url, expires })))
 }
 
-/// `GET /api/v1/login-requests` with the secret as bearer token.
+/// Says how a sign-in of a command line stands
+///
+/// With its secret as bearer token.
+#[utoipa::path(
+    get,
+    path = "/login-requests",
+    operation_id = "show_login_request",
+    tag = "accounts",
+    responses((status = 200, description = "The answer.", body = StandingView)),
+    security(("token" = [])),
+)]
 pub(super) async fn standing(
     State(app): State<App>,
     headers: HeaderMap,
 ) -> Result<Json<StandingView>, WebError> {
     let secret = auth::bearer(&headers).ok_or_else(WebError::unauthorized)?;
     Ok(Json(match logins::standing(&app, secret).await? {
-        Standing::Waiting => StandingView { state: "waiting", user: None, expires: None },
+        Standing::Waiting => StandingView { state: StateView::Waiting, user: None, expires: None },
         Standing::Confirmed(user, expires) => {
-            StandingView { state: "confirmed", user: Some(user), expires: Some(expires) }
+            StandingView { state: StateView::Confirmed, user: Some(user), expires: Some(expires) }
         }
-        Standing::Gone => StandingView { state: "gone", user: None, expires: None },
+        Standing::Gone => StandingView { state: StateView::Gone, user: None, expires: None },
     }))
 }
 
-/// `DELETE /api/v1/login-requests`: ends the sign-in.
+/// Ends a sign-in of a command line
+///
+/// With its secret as bearer token.
+#[utoipa::path(
+    delete,
+    path = "/login-requests",
+    operation_id = "delete_login_request",
+    tag = "accounts",
+    responses((status = 204, description = "Done; nothing is answered.")),
+    security(("token" = [])),
+)]
 pub(super) async fn end(State(app): State<App>, headers: HeaderMap) -> Result<StatusCode, WebError> {
     let secret = auth::bearer(&headers).ok_or_else(WebError::unauthorized)?;
     app.store.end_session(Sha256::of(secret)).await?;

@@ -6,13 +6,18 @@ mod channels;
 mod checkpoint;
 mod checkpoints;
 mod compare;
+mod conditional;
 mod corpora;
 mod evaluation;
 mod health;
+mod idempotency;
 mod login_link;
 mod login_requests;
+mod openapi;
+mod paging;
 mod policies;
 mod projects;
+mod query;
 mod records;
 mod release;
 mod release_action;
@@ -30,85 +35,124 @@ mod token;
 mod tokens;
 mod user_roles;
 mod users;
+mod webhook_actions;
 mod webhook_deliveries;
 mod webhooks;
 mod work;
 
+pub(crate) use openapi::document;
+pub(crate) use query::Query;
+
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::routing::{delete, get, post};
+use axum::middleware::{from_fn, from_fn_with_state};
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt as _};
+use utoipa_axum::routes;
 
 use crate::App;
 
 /// A metrics batch or a batch of records is far below this.
-const JSON_LIMIT: usize = 16 << 20;
+pub(super) const JSON_LIMIT: usize = 16 << 20;
 
-pub(crate) fn router() -> Router<App> {
+/// Every endpoint. Each is added with its description, so that `/api/openapi.json` has what the router has.
+pub(crate) fn router(app: &App) -> Router<App> {
+    let keyed = keyed().layer(from_fn_with_state(app.clone(), idempotency::once));
+    let secret = secret().layer(from_fn(idempotency::never));
+    let v1 = keyed.merge(secret).layer(DefaultBodyLimit::max(JSON_LIMIT)).layer(from_fn(conditional::answer));
+    OpenApiRouter::default().nest("/api/v1", v1).merge(beside()).into()
+}
+
+/// What a request under an `Idempotency-Key` is carried out by once.
+fn keyed() -> OpenApiRouter<App> {
+    runs().merge(models()).merge(governance()).merge(service())
+}
+
+fn runs() -> OpenApiRouter<App> {
     // A checkpoint is as large as it is; the disk is the limit, and a full one is answered with 507.
-    let upload = post(checkpoints::hand_over).layer(DefaultBodyLimit::disable());
-    let v1 = Router::new()
-        .route("/runs", get(runs::list).post(runs::register))
-        .route("/runs/{run}", get(run::show))
-        .route("/runs/{run}/metrics", get(run_metrics::list).post(run_metrics::append))
-        .route("/runs/{run}/events", get(run_events::list).post(run_events::add))
-        .route("/runs/{run}/events/{event}", post(run_events::decide))
-        .route("/runs/{run}/segments", get(run_segments::list))
-        .route("/runs/{run}/plan", get(run_plan::show).post(run_plan::change))
-        .route("/runs/{run}/contamination", get(run_contamination::list).post(run_contamination::send))
-        .route("/runs/{run}/checkpoints", get(checkpoints::list).merge(upload))
-        .route("/checkpoints/{id}", get(checkpoint::show))
-        .route("/checkpoints/{id}/evaluations", get(evaluation::of_checkpoint).post(evaluation::start))
-        .route("/evals/{id}", get(evaluation::show))
-        .route("/evals/{id}/records", get(records::list))
-        .route("/compare", get(compare::show))
-        .route("/releases", get(releases::list).post(releases::propose))
-        .route("/releases/{id}", get(release::show))
-        .route("/releases/{id}/bundle", get(release_files::bundle))
-        .route("/releases/{id}/files/{*path}", get(release_files::file))
-        .route("/releases/{id}/plan", get(release_files::plan))
-        .route("/releases/{id}/card", get(release_files::card).post(release_action::edit_card))
-        .route("/releases/{id}/{action}", post(release_action::act))
-        .route("/channels", get(channels::list).post(channels::propose))
-        .route("/channels/{id}", get(channels::show))
-        .route("/channels/{id}/approve", post(channels::approve))
-        .route("/channels/{id}/end", post(channels::end))
-        .route("/corpora", get(corpora::list).post(corpora::import))
-        .route("/corpora/{subset}", get(corpora::show))
-        .route("/corpora/{subset}/effects", get(corpora::effects))
-        .route("/corpora/{subset}/level", post(corpora::change_level))
-        .route("/reported", get(reported::list).post(reported::import))
-        .route("/policies", get(policies::list))
-        .route("/policies/{digest}", get(policies::show))
-        .route("/policies/simulate", post(policies::simulate))
-        .route("/projects", get(projects::list).post(projects::add))
-        .route("/projects/{project}/roles", post(projects::set_roles))
-        .route("/audit", get(audit::export))
-        .route("/audit/head", get(audit::head))
-        .route("/signing-key", get(audit::key))
-        .route(
-            "/login-requests",
-            get(login_requests::standing).post(login_requests::ask).delete(login_requests::end),
-        )
-        .route("/users", get(users::list).post(users::add))
-        .route("/users/{name}/login-link", post(login_link::make))
-        .route("/users/{name}/roles", post(user_roles::set))
-        .route("/users/{name}/tokens", get(tokens::list).post(tokens::add))
-        .route("/users/{name}/tokens/{id}", delete(token::revoke))
-        .route("/webhooks", get(webhooks::list).post(webhooks::add))
-        .route("/webhooks/events", get(webhooks::events))
-        .route("/webhooks/{id}", get(webhooks::show).post(webhooks::change).delete(webhooks::delete))
-        .route("/webhooks/{id}/resend", post(webhooks::resend))
-        .route("/webhooks/{id}/deliveries", get(webhook_deliveries::list))
-        .route("/webhooks/{id}/deliveries/{message}", get(webhook_deliveries::show))
-        .route("/webhooks/{id}/{action}", post(webhooks::act))
-        .route("/work/claim", post(work::claim))
-        .route("/work/heartbeat", post(work::heartbeat))
-        .route("/work/results", post(work::results))
-        .route("/work/sources/{sha256}", get(work::source))
-        .layer(DefaultBodyLimit::max(JSON_LIMIT));
-    Router::new()
-        .nest("/api/v1", v1)
-        .route("/events", get(crate::events::stream))
-        .route("/healthz", get(health::alive))
-        .route("/readyz", get(health::ready))
+    let checkpoints = routes!(checkpoints::list, checkpoints::hand_over).layer(DefaultBodyLimit::disable());
+    OpenApiRouter::default()
+        .routes(routes!(runs::list, runs::register))
+        .routes(routes!(run::show))
+        .routes(routes!(run_metrics::list, run_metrics::append))
+        .routes(routes!(run_events::list, run_events::add))
+        .routes(routes!(run_events::decide))
+        .routes(routes!(run_segments::list))
+        .routes(routes!(run_plan::show, run_plan::change))
+        .routes(routes!(run_contamination::list, run_contamination::send))
+        .routes(checkpoints)
+}
+
+fn models() -> OpenApiRouter<App> {
+    OpenApiRouter::default()
+        .routes(routes!(checkpoint::show))
+        .routes(routes!(evaluation::of_checkpoint, evaluation::start))
+        .routes(routes!(evaluation::show))
+        .routes(routes!(records::list))
+        .routes(routes!(compare::show))
+        .routes(routes!(reported::list, reported::import))
+        .routes(routes!(work::claim))
+        .routes(routes!(work::heartbeat))
+        .routes(routes!(work::results))
+        .routes(routes!(work::source))
+}
+
+fn governance() -> OpenApiRouter<App> {
+    OpenApiRouter::default()
+        .routes(routes!(releases::list, releases::propose))
+        .routes(routes!(release::show))
+        .routes(routes!(release_files::bundle))
+        .routes(routes!(release_files::file))
+        .routes(routes!(release_files::plan))
+        .routes(routes!(release_files::card, release_action::edit_card))
+        .routes(routes!(release_action::act))
+        .routes(routes!(channels::list, channels::propose))
+        .routes(routes!(channels::show))
+        .routes(routes!(channels::approve))
+        .routes(routes!(channels::end))
+        .routes(routes!(corpora::list, corpora::import))
+        .routes(routes!(corpora::show))
+        .routes(routes!(corpora::effects))
+        .routes(routes!(corpora::change_level))
+        .routes(routes!(policies::list))
+        .routes(routes!(policies::show))
+        .routes(routes!(policies::simulate))
+}
+
+fn service() -> OpenApiRouter<App> {
+    OpenApiRouter::default()
+        .routes(routes!(projects::list, projects::add))
+        .routes(routes!(projects::set_roles))
+        .routes(routes!(users::list, users::add))
+        .routes(routes!(user_roles::set))
+        .routes(routes!(token::revoke))
+        .routes(routes!(audit::export))
+        .routes(routes!(audit::head))
+        .routes(routes!(audit::key))
+        .routes(routes!(webhooks::events))
+        .routes(routes!(webhooks::show, webhooks::change, webhooks::delete))
+        .routes(routes!(webhook_actions::pause))
+        .routes(routes!(webhook_actions::resume))
+        .routes(routes!(webhook_actions::ping))
+        .routes(routes!(webhooks::resend))
+        .routes(routes!(webhook_deliveries::list))
+        .routes(routes!(webhook_deliveries::show))
+}
+
+/// Endpoints whose answers hold a secret, and those that share an address with them.
+fn secret() -> OpenApiRouter<App> {
+    OpenApiRouter::default()
+        .routes(routes!(login_requests::standing, login_requests::ask, login_requests::end))
+        .routes(routes!(login_link::make))
+        .routes(routes!(tokens::list, tokens::add))
+        .routes(routes!(webhooks::list, webhooks::add))
+        .routes(routes!(webhook_actions::rotate))
+}
+
+/// What lies beside the versioned API.
+fn beside() -> OpenApiRouter<App> {
+    OpenApiRouter::default()
+        .routes(routes!(openapi::show))
+        .routes(routes!(crate::events::stream))
+        .routes(routes!(health::alive))
+        .routes(routes!(health::ready))
 }

@@ -1,17 +1,19 @@
-use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
+use sekisho_domain::release::ReleaseState;
 use sekisho_domain::{ReleaseId, Sha256, Timestamp};
 use sekisho_policy::{PolicySet, Verdict};
 use serde::{Deserialize, Serialize};
 
 use super::body::JsonBody;
+use super::paging::Page;
 use crate::service::policies::{self, Simulated};
 use crate::{App, Noun, Viewer, WebError};
 
 /// A policy set and since when it was in force.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = PolicyInForce)]
 pub(super) struct PolicyView {
     name: String,
     version: String,
@@ -19,8 +21,18 @@ pub(super) struct PolicyView {
     since: Timestamp,
 }
 
-/// `GET /api/v1/policies`: which set was in force since when, newest first; the first is in force.
-pub(super) async fn list(State(app): State<App>, viewer: Viewer) -> Result<Json<Vec<PolicyView>>, WebError> {
+/// Lists which policy set was in force since when
+///
+/// Newest first; the first is in force.
+#[utoipa::path(
+    get,
+    path = "/policies",
+    operation_id = "list_policies",
+    tag = "policies",
+    responses((status = 200, description = "The answer.", body = Page<PolicyView>)),
+    security((), ("token" = []), ("session" = [])),
+)]
+pub(super) async fn list(State(app): State<App>, viewer: Viewer) -> Result<Page<PolicyView>, WebError> {
     viewer.may_read()?;
     let view = |(set, since): (sekisho_store::KeptPolicy, Timestamp)| PolicyView {
         name: set.name,
@@ -28,10 +40,18 @@ pub(super) async fn list(State(app): State<App>, viewer: Viewer) -> Result<Json<
         digest: set.digest,
         since,
     };
-    Ok(Json(app.store.policies_in_force().await?.into_iter().map(view).collect()))
+    Ok(Page::whole(app.store.policies_in_force().await?.into_iter().map(view).collect()))
 }
 
-/// `GET /api/v1/policies/{digest}`: the rules of a set that judged here, as TOML.
+/// Shows the rules of a set that judged here
+#[utoipa::path(
+    get,
+    path = "/policies/{digest}",
+    operation_id = "show_policy",
+    tag = "policies",
+    responses((status = 200, description = "The set, TOML.", body = String, content_type = "application/toml")),
+    security((), ("token" = []), ("session" = [])),
+)]
 pub(super) async fn show(
     State(app): State<App>,
     viewer: Viewer,
@@ -48,8 +68,9 @@ pub(super) async fn show(
 }
 
 /// `POST /api/v1/policies/simulate`.
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = PolicyToTry)]
 pub(super) struct Simulate {
     /// A built-in set.
     #[serde(default)]
@@ -60,24 +81,35 @@ pub(super) struct Simulate {
 }
 
 /// A past release under the other set.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = SimulatedRelease)]
 pub(super) struct SimulatedView {
     release: ReleaseId,
     name: String,
-    state: &'static str,
+    state: ReleaseState,
     then: Option<Verdict>,
     now: Verdict,
     /// Codes that came or went, each with what changed it.
     changes: Vec<String>,
 }
 
-/// `POST /api/v1/policies/simulate`: what another set says of past releases. Changes nothing, but judges hundreds of releases, which
-/// is not for strangers.
+/// Says what another policy set makes of past releases
+///
+/// Changes nothing, but judges hundreds of releases, which is not for strangers.
+#[utoipa::path(
+    post,
+    path = "/policies/simulate",
+    operation_id = "simulate_policy",
+    tag = "policies",
+    request_body = Simulate,
+    responses((status = 200, description = "The answer.", body = Page<SimulatedView>)),
+    security(("token" = ["read"]), ("session" = [])),
+)]
 pub(super) async fn simulate(
     State(app): State<App>,
     viewer: Viewer,
     JsonBody(request): JsonBody<Simulate>,
-) -> Result<Json<Vec<SimulatedView>>, WebError> {
+) -> Result<Page<SimulatedView>, WebError> {
     viewer.reader()?;
     let set = match (&request.set, &request.text) {
         (Some(name), None) => PolicySet::builtin(name),
@@ -94,9 +126,9 @@ pub(super) async fn simulate(
         changes: policies::changed_codes(&simulated),
         release: simulated.release.id,
         name: simulated.release.name,
-        state: simulated.release.state.as_str(),
+        state: simulated.release.state,
         then: simulated.then.map(|decision| decision.verdict),
         now: simulated.now.verdict,
     };
-    Ok(Json(policies::simulate(&app, &set).await?.into_iter().map(view).collect()))
+    Ok(Page::whole(policies::simulate(&app, &set).await?.into_iter().map(view).collect()))
 }

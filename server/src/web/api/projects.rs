@@ -7,12 +7,14 @@ use sekisho_store::Project;
 use serde::{Deserialize, Serialize};
 
 use super::body::JsonBody;
+use super::paging::Page;
 use super::users::{UserView, view as user_view};
 use crate::service::{people, projects};
 use crate::{Actor, App, Viewer, WebError};
 
 /// A project as the API shows it.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = Project)]
 pub(super) struct ProjectView {
     name: String,
     title: String,
@@ -27,8 +29,9 @@ impl ProjectView {
 }
 
 /// `POST /api/v1/projects`.
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = NewProject)]
 pub(super) struct Add {
     name: String,
     #[serde(default)]
@@ -36,20 +39,38 @@ pub(super) struct Add {
 }
 
 /// `POST /api/v1/projects/{project}/roles`.
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = ProjectRoles)]
 pub(super) struct SetRoles {
     user: String,
     roles: Vec<Role>,
 }
 
-/// `GET /api/v1/projects`: by name.
-pub(super) async fn list(State(app): State<App>, viewer: Viewer) -> Result<Json<Vec<ProjectView>>, WebError> {
+/// Lists projects by name
+#[utoipa::path(
+    get,
+    path = "/projects",
+    operation_id = "list_projects",
+    tag = "accounts",
+    responses((status = 200, description = "The answer.", body = Page<ProjectView>)),
+    security((), ("token" = []), ("session" = [])),
+)]
+pub(super) async fn list(State(app): State<App>, viewer: Viewer) -> Result<Page<ProjectView>, WebError> {
     viewer.may_read()?;
-    Ok(Json(app.store.projects().await?.into_iter().map(ProjectView::of).collect()))
+    Ok(Page::whole(app.store.projects().await?.into_iter().map(ProjectView::of).collect()))
 }
 
-/// `POST /api/v1/projects`.
+/// Adds a project
+#[utoipa::path(
+    post,
+    path = "/projects",
+    operation_id = "create_project",
+    tag = "accounts",
+    request_body = Add,
+    responses((status = 201, description = "Made.", body = ProjectView)),
+    security(("token" = ["admin"])),
+)]
 pub(super) async fn add(
     State(app): State<App>,
     actor: Actor,
@@ -59,7 +80,18 @@ pub(super) async fn add(
     Ok((StatusCode::CREATED, Json(ProjectView::of(project))))
 }
 
-/// `POST /api/v1/projects/{project}/roles`: the account has these roles in the project from now on, and no others there.
+/// Sets the roles of an account in a project
+///
+/// These from now on, and no others there.
+#[utoipa::path(
+    post,
+    path = "/projects/{project}/roles",
+    operation_id = "set_project_roles",
+    tag = "accounts",
+    request_body = SetRoles,
+    responses((status = 200, description = "The answer.", body = UserView)),
+    security(("token" = ["admin"])),
+)]
 pub(super) async fn set_roles(
     State(app): State<App>,
     actor: Actor,

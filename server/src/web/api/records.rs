@@ -1,22 +1,35 @@
 use axum::body::Body;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use sekisho_store::WorkRow;
 use serde::Deserialize;
 
+use super::query::Query;
 use crate::service::{checkpoints, corpora, evaluations};
 use crate::{App, Viewer, WebError};
 
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Filter {
     /// Only this task.
     task: Option<String>,
 }
 
-/// `GET /api/v1/evals/{id}/records?task=…`: the per-item records as NDJSON, in the contract's format, one task after the other. Of a
-/// benchmark that may not be handed on, whoever is not known gets ids, digests and scores.
+/// Reads the per-item records of an evaluation
+///
+/// One JSON object a line, one task after the other. Of a benchmark that may not be handed on, whoever is not known gets ids, digests and
+/// scores.
+#[utoipa::path(
+    get,
+    path = "/evals/{id}/records",
+    operation_id = "list_records",
+    tag = "evaluations",
+    responses((status = 200, description = "One record a line, as `sekisho eval --out` writes it.", body = String, content_type = "application/x-ndjson")),
+    security((), ("token" = []), ("session" = [])),
+)]
 pub(super) async fn list(
     State(app): State<App>,
     viewer: Viewer,

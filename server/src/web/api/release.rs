@@ -3,7 +3,7 @@ use axum::extract::{Path, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use sekisho_domain::lineage::Visibility;
-use sekisho_domain::release::{ReleaseState, Yank};
+use sekisho_domain::release::{ReleaseState, StepState, Yank};
 use sekisho_domain::{CheckpointId, ReleaseId, Sha256, Text, Timestamp};
 use sekisho_store::{PublishStep, Release};
 use serde::Serialize;
@@ -12,7 +12,8 @@ use crate::service::releases;
 use crate::{App, Viewer, WebError};
 
 /// A release as the API shows it.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = Release)]
 pub(super) struct ReleaseView {
     id: ReleaseId,
     checkpoint: CheckpointId,
@@ -20,6 +21,8 @@ pub(super) struct ReleaseView {
     state: ReleaseState,
     version: u64,
     digest: Option<Sha256>,
+    /// What the policy says of what is frozen.
+    #[schema(value_type = Option<sekisho_policy::Decision>)]
     decision: Option<serde_json::Value>,
     approvals: usize,
     approvals_needed: u32,
@@ -48,7 +51,8 @@ pub(super) struct ReleaseView {
 }
 
 /// What the lineage file says of the target; nulls where it names none.
-#[derive(Default, Serialize)]
+#[derive(Default, Serialize, utoipa::ToSchema)]
+#[schema(as = ReleaseTarget)]
 struct TargetView {
     repo: Option<String>,
     revision: Option<String>,
@@ -68,28 +72,40 @@ impl TargetView {
 }
 
 /// How far an upload is, in bytes.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = UploadProgress)]
 pub(super) struct ProgressView {
     done: u64,
     total: u64,
 }
 
-/// A publication step: `intended`, `done` or `failed`, and what was observed or the error.
-#[derive(Serialize)]
+/// A publication step, and what was observed or the error.
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = PublicationStep)]
 pub(super) struct StepView {
     name: String,
-    state: &'static str,
+    state: StepState,
     detail: Text,
     at: Timestamp,
 }
 
 impl StepView {
     fn of(step: PublishStep) -> Self {
-        Self { name: step.name, state: step.state.as_str(), detail: step.detail, at: step.at }
+        Self { name: step.name, state: step.state, detail: step.detail, at: step.at }
     }
 }
 
-/// `GET /api/v1/releases/{id}`, with the version as ETag.
+/// Shows a release
+///
+/// Its version is in the ETag.
+#[utoipa::path(
+    get,
+    path = "/releases/{id}",
+    operation_id = "show_release",
+    tag = "releases",
+    responses((status = 200, description = "The answer.", body = ReleaseView)),
+    security((), ("token" = []), ("session" = [])),
+)]
 pub(super) async fn show(
     State(app): State<App>,
     viewer: Viewer,

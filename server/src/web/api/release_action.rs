@@ -8,7 +8,7 @@ use sekisho_domain::release::{ReleaseAction, YankExtent};
 use sekisho_store::CardEdits;
 use serde::Deserialize;
 
-use super::body::{JsonBody, if_match};
+use super::body::{IfMatch, JsonBody, if_match};
 use super::release::{ReleaseView, view};
 use crate::service::releases;
 use crate::service::releases::Proposal;
@@ -16,12 +16,14 @@ use crate::{Actor, App, WebError};
 
 /// `POST /api/v1/releases/{id}/{action}`: `freeze`, `request`, `approve`, `return`, `reject`, `withdraw`, `publish`, `break_glass`, `comment`, `edit`,
 /// `card`, `schedule`, `revise`, `yank`, `resume`.
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = ReleaseDecision)]
 pub(super) struct Act {
     /// The version the caller has seen, when it is not in `If-Match`; 412 when there is a newer one.
     #[serde(default)]
     version: Option<u64>,
+    /// A comment, or the reason; `return`, `reject`, `break_glass` and `yank` need one.
     #[serde(default)]
     comment: String,
     /// For `edit`: the new lineage file.
@@ -47,13 +49,26 @@ pub(super) struct Act {
     at: Option<Timestamp>,
     /// For `card`: language → section → text; what is not named stays as it is, an empty text brings the default back.
     #[serde(default)]
+    #[schema(value_type = BTreeMap<String, BTreeMap<String, String>>)]
     sections: CardEdits,
     /// For `yank`: how far.
     #[serde(default)]
     extent: Option<YankExtent>,
 }
 
-/// `POST /api/v1/releases/{id}/card`, whose path is also read.
+/// Edits the texts of a model card
+///
+/// Only `sections` and `version` are read. Needs the version seen.
+#[utoipa::path(
+    post,
+    path = "/releases/{id}/card",
+    operation_id = "edit_release_card",
+    tag = "releases",
+    request_body = Act,
+    params(IfMatch),
+    responses((status = 200, description = "The answer.", body = ReleaseView)),
+    security(("token" = ["release"])),
+)]
 pub(super) async fn edit_card(
     app: State<App>,
     actor: Actor,
@@ -64,6 +79,20 @@ pub(super) async fn edit_card(
     act(app, actor, headers, Path((key, "card".to_owned())), body).await
 }
 
+/// Moves a release on, or changes it
+///
+/// `freeze`, `request`, `approve`, `return`, `reject`, `withdraw`, `publish`, `break_glass`, `comment`, `edit`, `card`, `schedule`, `revise`, `yank`,
+/// `resume`. All but `comment` and `resume` need the version seen; a stored token never approves, returns or rejects.
+#[utoipa::path(
+    post,
+    path = "/releases/{id}/{action}",
+    operation_id = "act_on_release",
+    tag = "releases",
+    request_body = Act,
+    params(IfMatch),
+    responses((status = 200, description = "The answer.", body = ReleaseView)),
+    security(("token" = ["release"])),
+)]
 pub(super) async fn act(
     State(app): State<App>,
     actor: Actor,

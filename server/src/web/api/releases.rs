@@ -3,17 +3,20 @@ use std::collections::BTreeMap;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use sekisho_domain::ReleaseId;
 use serde::Deserialize;
 
 use super::body::JsonBody;
+use super::paging::{Page, PageParams, Paging};
 use super::release::{ReleaseView, view, with_approvals};
 use crate::service::releases::Proposal;
 use crate::service::{checkpoints, releases};
 use crate::{Actor, App, Viewer, WebError};
 
 /// `POST /api/v1/releases`.
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = NewRelease)]
 pub(super) struct Propose {
     checkpoint: String,
     lineage: String,
@@ -33,20 +36,43 @@ pub(super) struct Propose {
     missing: Option<Vec<String>>,
 }
 
-/// `GET /api/v1/releases`: those in review first, then the newest.
-pub(super) async fn list(State(app): State<App>, viewer: Viewer) -> Result<Json<Vec<ReleaseView>>, WebError> {
+/// Lists releases, the one drafted last first
+#[utoipa::path(
+    get,
+    path = "/releases",
+    operation_id = "list_releases",
+    tag = "releases",
+    params(PageParams),
+    responses((status = 200, description = "The answer.", body = Page<ReleaseView>)),
+    security((), ("token" = []), ("session" = [])),
+)]
+pub(super) async fn list(
+    State(app): State<App>,
+    viewer: Viewer,
+    paging: Paging<ReleaseId>,
+) -> Result<Page<ReleaseView>, WebError> {
     viewer.may_read()?;
     let mut views = Vec::new();
-    let all = app.store.releases(200).await?;
-    let approvals = releases::valid_approvals_of(&app, &all).await?;
-    for release in all {
+    let found = app.store.releases_part(paging.after, paging.take()).await?;
+    let (found, next) = paging.cut(found, |release| release.id);
+    let approvals = releases::valid_approvals_of(&app, &found).await?;
+    for release in found {
         let count = approvals.get(&release.id).map_or(0, Vec::len);
         views.push(with_approvals(&app, release, count).await?);
     }
-    Ok(Json(views))
+    Ok(Page { items: views, next })
 }
 
-/// `POST /api/v1/releases`: drafts a release.
+/// Drafts a release
+#[utoipa::path(
+    post,
+    path = "/releases",
+    operation_id = "create_release",
+    tag = "releases",
+    request_body = Propose,
+    responses((status = 201, description = "Made.", body = ReleaseView)),
+    security(("token" = ["release"])),
+)]
 pub(super) async fn propose(
     State(app): State<App>,
     actor: Actor,

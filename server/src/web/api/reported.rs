@@ -4,35 +4,59 @@ use sekisho_domain::reported::ReportedModel;
 use serde::{Deserialize, Serialize};
 
 use super::body::JsonBody;
+use super::paging::Page;
 use crate::service::reported::{self, Refused};
 use crate::{Actor, App, Viewer, WebError};
 
-/// `GET /api/v1/reported`: rows that others published, those that ship with this program too.
+/// Lists the scores that others published, those that ship with this program too
+#[utoipa::path(
+    get,
+    path = "/reported",
+    operation_id = "list_reported",
+    tag = "evaluations",
+    responses((status = 200, description = "The answer.", body = Page<ReportedModel>)),
+    security((), ("token" = []), ("session" = [])),
+)]
 pub(super) async fn list(
     State(app): State<App>,
     viewer: Viewer,
-) -> Result<Json<Vec<ReportedModel>>, WebError> {
+) -> Result<Page<ReportedModel>, WebError> {
     viewer.may_read()?;
-    Ok(Json(reported::all(&app).await?))
+    Ok(Page::whole(reported::all(&app).await?))
 }
 
 /// `POST /api/v1/reported`: a CSV file as `text`; with `dry_run` nothing is kept.
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = NewReported)]
 pub(super) struct Import {
+    /// The file.
     text: String,
+    /// Only says what would be kept.
     #[serde(default)]
     dry_run: bool,
 }
 
 /// What of a file is kept, and what is not.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = ImportedReported)]
 pub(super) struct Imported {
     models: Vec<ReportedModel>,
     refused: Vec<Refused>,
 }
 
-/// `POST /api/v1/reported`. Models with a refused line are not kept; the others are. 422 when there is none.
+/// Imports scores that others published
+///
+/// Models with a refused line are not kept; the others are.
+#[utoipa::path(
+    post,
+    path = "/reported",
+    operation_id = "import_reported",
+    tag = "evaluations",
+    request_body = Import,
+    responses((status = 200, description = "The answer.", body = Imported)),
+    security(("token" = ["ingest"])),
+)]
 pub(super) async fn import(
     State(app): State<App>,
     actor: Actor,

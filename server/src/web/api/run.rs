@@ -5,7 +5,15 @@ use sekisho_domain::wire::RunView;
 use crate::service::runs;
 use crate::{App, Viewer, WebError};
 
-/// `GET /api/v1/runs/{run}`, by id or name.
+/// Shows a run
+#[utoipa::path(
+    get,
+    path = "/runs/{run}",
+    operation_id = "show_run",
+    tag = "runs",
+    responses((status = 200, description = "The answer.", body = RunView)),
+    security((), ("token" = []), ("session" = [])),
+)]
 pub(super) async fn show(
     State(app): State<App>,
     viewer: Viewer,

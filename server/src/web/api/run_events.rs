@@ -3,15 +3,18 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use sekisho_domain::run::{EventStatus, KeptEvent, RunEvent};
 use sekisho_domain::user::{Role, Scope};
+use sekisho_domain::{EventId, Step};
 use serde::Deserialize;
 
-use super::body::{JsonBody, if_match};
+use super::body::{IfMatch, JsonBody, if_match};
+use super::paging::{Page, PageParams, Paging};
 use crate::service::{reports, runs};
 use crate::{Actor, App, Viewer, WebError};
 
 /// `POST /api/v1/runs/{run}/events/{event}`.
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = EventDecision)]
 pub(super) struct Decide {
     /// The version the caller has seen, when it is not in `If-Match`.
     #[serde(default)]
@@ -23,18 +26,40 @@ pub(super) struct Decide {
     remark: String,
 }
 
-/// `GET /api/v1/runs/{run}/events`: by step, the dismissed ones too.
+/// Lists what happened to a run by step, the dismissed too
+#[utoipa::path(
+    get,
+    path = "/runs/{run}/events",
+    operation_id = "list_run_events",
+    tag = "runs",
+    params(PageParams),
+    responses((status = 200, description = "The answer.", body = Page<KeptEvent>)),
+    security((), ("token" = []), ("session" = [])),
+)]
 pub(super) async fn list(
     State(app): State<App>,
     viewer: Viewer,
     Path(key): Path<String>,
-) -> Result<Json<Vec<KeptEvent>>, WebError> {
+    paging: Paging<(Step, EventId)>,
+) -> Result<Page<KeptEvent>, WebError> {
     viewer.may_read()?;
     let run = runs::find(&app, &key).await?;
-    Ok(Json(app.store.events(run.id).await?))
+    let found = app.store.events_part(run.id, paging.after, paging.take()).await?;
+    Ok(paging.page(found, |event| (event.step, event.id), |event| event))
 }
 
-/// `POST /api/v1/runs/{run}/events`.
+/// Tells of something that happened to a run
+///
+/// The same kind, step and note twice is one event.
+#[utoipa::path(
+    post,
+    path = "/runs/{run}/events",
+    operation_id = "create_run_event",
+    tag = "runs",
+    request_body = RunEvent,
+    responses((status = 204, description = "Done; nothing is answered.")),
+    security(("token" = ["ingest"])),
+)]
 pub(super) async fn add(
     State(app): State<App>,
     actor: Actor,
@@ -47,7 +72,19 @@ pub(super) async fn add(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// `POST /api/v1/runs/{run}/events/{event}`: confirms it, dismisses it, or notes what it was. Needs the version seen.
+/// Confirms or dismisses an event, or notes what it was
+///
+/// Needs the version seen.
+#[utoipa::path(
+    post,
+    path = "/runs/{run}/events/{event}",
+    operation_id = "decide_run_event",
+    tag = "runs",
+    request_body = Decide,
+    params(IfMatch),
+    responses((status = 200, description = "The answer.", body = KeptEvent)),
+    security(("token" = ["ingest"])),
+)]
 pub(super) async fn decide(
     State(app): State<App>,
     actor: Actor,

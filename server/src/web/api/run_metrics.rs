@@ -1,18 +1,21 @@
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use sekisho_domain::Step;
 use sekisho_domain::run::{MetricRow, quote_bare_numbers};
 use sekisho_domain::user::{Role, Scope};
 use sekisho_domain::wire::{MetricsAccepted, MetricsBatch};
 use serde::Deserialize;
 
+use super::paging::{Filter, Page, Paging};
 use crate::service::{reports, runs};
 use crate::web::charts::{self, Scale};
 use crate::{Actor, App, Viewer, WebError};
 
 /// Which rows.
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Wanted {
     /// First update.
     #[serde(default)]
@@ -25,21 +28,53 @@ pub(super) struct Wanted {
     points: Option<usize>,
 }
 
-/// `GET /api/v1/runs/{run}/metrics?from=&to=&points=`: rows by step.
+/// Rows are short, and there are many.
+impl Filter for Wanted {
+    const USUAL: u32 = 10_000;
+    const MOST: u32 = 100_000;
+}
+
+/// Which part of them.
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "describes what `Paging` reads")]
+pub(super) struct PartParams {
+    /// Rows at most.
+    #[param(minimum = 1, maximum = 100_000, default = 10_000)]
+    limit: Option<u32>,
+    /// The cursor of an earlier answer's `next`.
+    after: Option<String>,
+}
+
+/// Lists the metrics of a run by step
+///
+/// Of an update that was reported again, what the last process reported. With `points` the answer is whole, thinned to so many rows.
+#[utoipa::path(
+    get,
+    path = "/runs/{run}/metrics",
+    operation_id = "list_metrics",
+    tag = "runs",
+    params(PartParams, Wanted),
+    responses((status = 200, description = "The answer.", body = Page<MetricRow>)),
+    security((), ("token" = []), ("session" = [])),
+)]
 pub(super) async fn list(
     State(app): State<App>,
     viewer: Viewer,
     Path(key): Path<String>,
-    Query(wanted): Query<Wanted>,
-) -> Result<Json<Vec<MetricRow>>, WebError> {
+    paging: Paging<Step, Wanted>,
+) -> Result<Page<MetricRow>, WebError> {
     viewer.may_read()?;
     let run = runs::find(&app, &key).await?;
-    let (first, last) = (Step(wanted.from.unwrap_or(0)), Step(wanted.to.unwrap_or(u64::MAX)));
-    let rows = app.store.metrics_between(run.id, first, last).await?;
-    Ok(Json(match wanted.points {
-        Some(points) => thinned(rows, points),
-        None => rows,
-    }))
+    let Wanted { from, to, points } = paging.filter;
+    let (first, last) = (Step(from.unwrap_or(0)), Step(to.unwrap_or(u64::MAX)));
+    if let Some(points) = points {
+        let rows = app.store.metrics_between(run.id, first, last).await?;
+        return Ok(Page::whole(thinned(rows, points)));
+    }
+    let first = paging.after.map_or(first, |after| Step(after.0.saturating_add(1)).max(first));
+    let rows = app.store.metrics_part(run.id, first, last, paging.take()).await?;
+    Ok(paging.page(rows, |row| row.step, |row| row))
 }
 
 fn thinned(rows: Vec<MetricRow>, points: usize) -> Vec<MetricRow> {
@@ -51,8 +86,19 @@ fn thinned(rows: Vec<MetricRow>, points: usize) -> Vec<MetricRow> {
     rows.into_iter().filter(|row| is_kept(row)).collect()
 }
 
-/// `POST /api/v1/runs/{run}/metrics`: a batch, exactly once. A bare `NaN` or `Infinity`, which JSON does not have and Python writes, is
-/// read as what it says: a run that diverges is the last whose report may be lost.
+/// Appends a batch of metrics, exactly once
+///
+/// A bare `NaN` or `Infinity`, which JSON does not have and Python writes, is read as what it says: a run that diverges is the last whose report
+/// may be lost.
+#[utoipa::path(
+    post,
+    path = "/runs/{run}/metrics",
+    operation_id = "append_metrics",
+    tag = "runs",
+    request_body = MetricsBatch,
+    responses((status = 200, description = "The answer.", body = MetricsAccepted)),
+    security(("token" = ["ingest"])),
+)]
 pub(super) async fn append(
     State(app): State<App>,
     actor: Actor,

@@ -10,7 +10,8 @@ use crate::service::runs;
 use crate::{Actor, App, Viewer, WebError};
 
 /// What a run is planned to take, and how it stands against that.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = RunOutlook)]
 pub(super) struct PlanView {
     /// The plan that holds.
     plan: Option<Planned>,
@@ -21,11 +22,13 @@ pub(super) struct PlanView {
 }
 
 /// `POST /api/v1/runs/{run}/plan`: the fields given change, the others stay.
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = PlanChange)]
 pub(super) struct Change {
     /// Last day of training.
     #[serde(default)]
+    #[schema(value_type = Option<String>, format = Date)]
     end: Option<Date>,
     /// Accelerators that it trains on.
     #[serde(default)]
@@ -41,7 +44,15 @@ pub(super) struct Change {
     reason: String,
 }
 
-/// `GET /api/v1/runs/{run}/plan`.
+/// Shows what a run is planned to take, and how it stands against that
+#[utoipa::path(
+    get,
+    path = "/runs/{run}/plan",
+    operation_id = "show_run_plan",
+    tag = "runs",
+    responses((status = 200, description = "The answer.", body = PlanView)),
+    security((), ("token" = []), ("session" = [])),
+)]
 pub(super) async fn show(
     State(app): State<App>,
     viewer: Viewer,
@@ -55,7 +66,18 @@ pub(super) async fn show(
     Ok(Json(PlanView { plan, outlook, history }))
 }
 
-/// `POST /api/v1/runs/{run}/plan`.
+/// Changes the plan of a run
+///
+/// The fields given change, the others stay.
+#[utoipa::path(
+    post,
+    path = "/runs/{run}/plan",
+    operation_id = "change_run_plan",
+    tag = "runs",
+    request_body = Change,
+    responses((status = 200, description = "The answer.", body = Planned)),
+    security(("token" = ["ingest"])),
+)]
 pub(super) async fn change(
     State(app): State<App>,
     actor: Actor,

@@ -1,24 +1,41 @@
 use axum::Json;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::StatusCode;
+use sekisho_domain::RunId;
 use sekisho_domain::user::{Role, Scope};
 use sekisho_domain::wire::{RegisterRun, RunView};
 use sekisho_foreign::Warning;
 use serde::{Deserialize, Serialize};
 
 use super::body::JsonBody;
+use super::paging::{Page, PageParams, Paging};
+use super::query::Query;
 use crate::service::{projects, registrations, runs};
 use crate::{Actor, App, Viewer, WebError};
 
-/// `GET /api/v1/runs`: newest report first.
-pub(super) async fn list(State(app): State<App>, viewer: Viewer) -> Result<Json<Vec<RunView>>, WebError> {
+/// Lists runs, the one registered last first
+#[utoipa::path(
+    get,
+    path = "/runs",
+    operation_id = "list_runs",
+    tag = "runs",
+    params(PageParams),
+    responses((status = 200, description = "The answer.", body = Page<RunView>)),
+    security((), ("token" = []), ("session" = [])),
+)]
+pub(super) async fn list(
+    State(app): State<App>,
+    viewer: Viewer,
+    paging: Paging<RunId>,
+) -> Result<Page<RunView>, WebError> {
     viewer.may_read()?;
-    let runs = app.store.runs(200).await?;
-    Ok(Json(runs.iter().map(runs::view).collect()))
+    let found = app.store.runs_part(paging.after, paging.take()).await?;
+    Ok(paging.page(found, |run| run.id, |run| runs::view(&run)))
 }
 
 /// How it is registered.
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(super) struct How {
     /// Look at it and keep nothing.
     #[serde(default)]
@@ -26,7 +43,7 @@ pub(super) struct How {
 }
 
 /// What a registration answers.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 pub(super) struct Registered {
     /// The run; absent when nothing was kept.
     #[serde(flatten)]
@@ -35,8 +52,20 @@ pub(super) struct Registered {
     warnings: Vec<Warning>,
 }
 
-/// `POST /api/v1/runs?check=`: 201 for a new run, 200 for the one that is there, and with `check=true` for what could be registered and
-/// is not.
+/// Registers a run
+///
+/// 200 with the run that is there, where the same name has the same specification, and with `check=true` for what could be registered
+/// and is not.
+#[utoipa::path(
+    post,
+    path = "/runs",
+    operation_id = "create_run",
+    tag = "runs",
+    params(How),
+    request_body = RegisterRun,
+    responses((status = 201, description = "Made.", body = Registered), (status = 200, description = "It is there already.", body = Registered)),
+    security(("token" = ["ingest"])),
+)]
 pub(super) async fn register(
     State(app): State<App>,
     actor: Actor,

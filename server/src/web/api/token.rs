@@ -6,7 +6,15 @@ use sekisho_domain::user::{Role, Scope};
 use crate::service::people;
 use crate::{Actor, App, Noun, WebError};
 
-/// `DELETE /api/v1/users/{name}/tokens/{id}`: the token works no longer.
+/// Withdraws a token: it works no longer
+#[utoipa::path(
+    delete,
+    path = "/users/{name}/tokens/{id}",
+    operation_id = "delete_token",
+    tag = "accounts",
+    responses((status = 204, description = "Done; nothing is answered.")),
+    security(("token" = ["admin"])),
+)]
 pub(super) async fn revoke(
     State(app): State<App>,
     actor: Actor,

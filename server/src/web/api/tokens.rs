@@ -7,12 +7,14 @@ use sekisho_store::ApiToken;
 use serde::{Deserialize, Serialize};
 
 use super::body::JsonBody;
+use super::paging::Page;
 use crate::service::people;
 use crate::{Actor, App, WebError};
 
 /// `POST /api/v1/users/{name}/tokens`.
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = NewToken)]
 pub(super) struct AddToken {
     label: String,
     scopes: Vec<Scope>,
@@ -21,13 +23,15 @@ pub(super) struct AddToken {
 }
 
 /// A token's text, shown this once.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = TokenSecret)]
 pub(super) struct NewToken {
     token: String,
 }
 
 /// A token without its text, which nobody keeps.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = Token)]
 pub(super) struct TokenView {
     id: TokenId,
     label: String,
@@ -43,18 +47,39 @@ impl TokenView {
     }
 }
 
-/// `GET /api/v1/users/{name}/tokens`: the oldest first.
+/// Lists the tokens of an account, the oldest first
+///
+/// Without their texts, which nobody keeps.
+#[utoipa::path(
+    get,
+    path = "/users/{name}/tokens",
+    operation_id = "list_tokens",
+    tag = "accounts",
+    responses((status = 200, description = "The answer.", body = Page<TokenView>)),
+    security(("token" = ["admin"])),
+)]
 pub(super) async fn list(
     State(app): State<App>,
     actor: Actor,
     Path(name): Path<String>,
-) -> Result<Json<Vec<TokenView>>, WebError> {
+) -> Result<Page<TokenView>, WebError> {
     actor.require(&[Role::Admin], Scope::Admin)?;
     let user = people::find(&app, &name).await?;
-    Ok(Json(app.store.tokens(user.id).await?.into_iter().map(TokenView::of).collect()))
+    Ok(Page::whole(app.store.tokens(user.id).await?.into_iter().map(TokenView::of).collect()))
 }
 
-/// `POST /api/v1/users/{name}/tokens`: a token for an account. It can never approve.
+/// Makes a token for an account
+///
+/// It can never approve. Its text is shown this once.
+#[utoipa::path(
+    post,
+    path = "/users/{name}/tokens",
+    operation_id = "create_token",
+    tag = "accounts",
+    request_body = AddToken,
+    responses((status = 201, description = "Made.", body = NewToken)),
+    security(("token" = ["admin"])),
+)]
 pub(super) async fn add(
     State(app): State<App>,
     actor: Actor,

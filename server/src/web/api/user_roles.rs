@@ -9,13 +9,25 @@ use crate::service::people;
 use crate::{Actor, App, WebError};
 
 /// `POST /api/v1/users/{name}/roles`.
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = UserRoles)]
 pub(super) struct SetRoles {
     roles: Vec<Role>,
 }
 
-/// `POST /api/v1/users/{name}/roles`: the account has these roles from now on, and no others.
+/// Sets the roles of an account
+///
+/// These from now on, and no others.
+#[utoipa::path(
+    post,
+    path = "/users/{name}/roles",
+    operation_id = "set_user_roles",
+    tag = "accounts",
+    request_body = SetRoles,
+    responses((status = 200, description = "The answer.", body = UserView)),
+    security(("token" = ["admin"])),
+)]
 pub(super) async fn set(
     State(app): State<App>,
     actor: Actor,

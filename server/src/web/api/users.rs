@@ -7,11 +7,13 @@ use sekisho_store::User;
 use serde::{Deserialize, Serialize};
 
 use super::body::JsonBody;
+use super::paging::Page;
 use crate::service::people;
 use crate::{Actor, App, Viewer, WebError};
 
 /// An account as the API shows it.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = User)]
 pub(super) struct UserView {
     id: UserId,
     name: String,
@@ -19,20 +21,38 @@ pub(super) struct UserView {
 }
 
 /// `POST /api/v1/users`.
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = NewUser)]
 pub(super) struct AddUser {
     name: String,
     roles: Vec<Role>,
 }
 
-/// `GET /api/v1/users`: by name.
-pub(super) async fn list(State(app): State<App>, viewer: Viewer) -> Result<Json<Vec<UserView>>, WebError> {
+/// Lists accounts by name
+#[utoipa::path(
+    get,
+    path = "/users",
+    operation_id = "list_users",
+    tag = "accounts",
+    responses((status = 200, description = "The answer.", body = Page<UserView>)),
+    security(("token" = ["read"]), ("session" = [])),
+)]
+pub(super) async fn list(State(app): State<App>, viewer: Viewer) -> Result<Page<UserView>, WebError> {
     viewer.reader()?;
-    Ok(Json(app.store.users().await?.into_iter().map(view).collect()))
+    Ok(Page::whole(app.store.users().await?.into_iter().map(view).collect()))
 }
 
-/// `POST /api/v1/users`.
+/// Adds an account
+#[utoipa::path(
+    post,
+    path = "/users",
+    operation_id = "create_user",
+    tag = "accounts",
+    request_body = AddUser,
+    responses((status = 201, description = "Made.", body = UserView)),
+    security(("token" = ["admin"])),
+)]
 pub(super) async fn add(
     State(app): State<App>,
     actor: Actor,

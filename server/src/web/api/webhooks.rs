@@ -5,15 +5,16 @@ use sekisho_domain::webhook::{EndpointState, EventType, MessageLanguage, Payload
 use sekisho_domain::{EndpointId, Language, Text, Timestamp, Tokens};
 use sekisho_store::{Endpoint, Resend};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 
 use super::body::JsonBody;
+use super::paging::Page;
 use crate::service::webhooks::{self, Settings};
 use crate::web::i18n::Words as _;
-use crate::{Actor, App, Noun, Viewer, WebError};
+use crate::{Actor, App, Viewer, WebError};
 
 /// An endpoint as the API shows it; its secret is in no answer but those that make one.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = Webhook)]
 pub(super) struct WebhookView {
     id: EndpointId,
     project: String,
@@ -37,16 +38,18 @@ pub(super) struct WebhookView {
 }
 
 /// An endpoint with its secret.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = WebhookWithSecret)]
 pub(super) struct Fresh {
     #[serde(flatten)]
-    webhook: WebhookView,
-    secret: String,
+    pub(super) webhook: WebhookView,
+    pub(super) secret: String,
 }
 
 /// `POST /api/v1/webhooks`.
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = NewWebhook)]
 pub(super) struct Add {
     name: String,
     url: String,
@@ -77,8 +80,9 @@ const fn standard() -> PayloadFormat {
 }
 
 /// `POST /api/v1/webhooks/{id}`: what is absent stays.
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = WebhookChange)]
 pub(super) struct Change {
     #[serde(default)]
     name: Option<String>,
@@ -96,8 +100,9 @@ pub(super) struct Change {
 }
 
 /// `POST /api/v1/webhooks/{id}/resend`: one message, or all that were given up since.
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = ResendRequest)]
 pub(super) struct Again {
     #[serde(default)]
     message: Option<String>,
@@ -105,27 +110,70 @@ pub(super) struct Again {
     since: Option<Timestamp>,
 }
 
-/// `GET /api/v1/webhooks`: by project and name.
-pub(super) async fn list(State(app): State<App>, viewer: Viewer) -> Result<Json<Vec<WebhookView>>, WebError> {
+/// How many go out again.
+#[derive(Serialize, utoipa::ToSchema)]
+pub(super) struct Resent {
+    resent: u64,
+}
+
+/// What can be told of.
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = WebhookEventType)]
+pub(super) struct EventTypeView {
+    #[serde(rename = "type")]
+    kind: EventType,
+    /// When it is told.
+    when: Text,
+}
+
+/// Lists webhooks by project and name
+#[utoipa::path(
+    get,
+    path = "/webhooks",
+    operation_id = "list_webhooks",
+    tag = "webhooks",
+    responses((status = 200, description = "The answer.", body = Page<WebhookView>)),
+    security(("token" = ["read"]), ("session" = [])),
+)]
+pub(super) async fn list(State(app): State<App>, viewer: Viewer) -> Result<Page<WebhookView>, WebError> {
     viewer.reader()?;
     let mut views = Vec::new();
     for endpoint in app.store.endpoints().await? {
         views.push(view(&app, endpoint).await?);
     }
-    Ok(Json(views))
+    Ok(Page::whole(views))
 }
 
-/// `GET /api/v1/webhooks/events`: what can be told.
-pub(super) async fn events(viewer: Viewer) -> Result<Json<Vec<Value>>, WebError> {
+/// Lists what webhooks can be told of
+#[utoipa::path(
+    get,
+    path = "/webhooks/events",
+    operation_id = "list_webhook_events",
+    tag = "webhooks",
+    responses((status = 200, description = "The answer.", body = Page<EventTypeView>)),
+    security((), ("token" = []), ("session" = [])),
+)]
+pub(super) async fn events(viewer: Viewer) -> Result<Page<EventTypeView>, WebError> {
     viewer.may_read()?;
     let one = |kind: &EventType| {
         let when = |lang: Language| lang.t(&format!("webhook_event.{}", kind.key())).to_owned();
-        json!({ "type": kind, "when": Text { en: when(Language::En), ja: when(Language::Ja) } })
+        EventTypeView { kind: *kind, when: Text { en: when(Language::En), ja: when(Language::Ja) } }
     };
-    Ok(Json(EventType::ALL.iter().map(one).collect()))
+    Ok(Page::whole(EventType::ALL.iter().map(one).collect()))
 }
 
-/// `POST /api/v1/webhooks`.
+/// Adds a webhook
+///
+/// Its secret is shown this once.
+#[utoipa::path(
+    post,
+    path = "/webhooks",
+    operation_id = "create_webhook",
+    tag = "webhooks",
+    request_body = Add,
+    responses((status = 201, description = "Made.", body = Fresh)),
+    security(("token" = ["release"])),
+)]
 pub(super) async fn add(
     State(app): State<App>,
     actor: Actor,
@@ -137,7 +185,15 @@ pub(super) async fn add(
     Ok((StatusCode::CREATED, Json(Fresh { webhook: view(&app, endpoint).await?, secret })))
 }
 
-/// `GET /api/v1/webhooks/{id}`.
+/// Shows a webhook
+#[utoipa::path(
+    get,
+    path = "/webhooks/{id}",
+    operation_id = "show_webhook",
+    tag = "webhooks",
+    responses((status = 200, description = "The answer.", body = WebhookView)),
+    security(("token" = ["read"]), ("session" = [])),
+)]
 pub(super) async fn show(
     State(app): State<App>,
     viewer: Viewer,
@@ -148,7 +204,18 @@ pub(super) async fn show(
     Ok(Json(view(&app, endpoint).await?))
 }
 
-/// `POST /api/v1/webhooks/{id}`.
+/// Changes a webhook
+///
+/// What is absent stays.
+#[utoipa::path(
+    post,
+    path = "/webhooks/{id}",
+    operation_id = "change_webhook",
+    tag = "webhooks",
+    request_body = Change,
+    responses((status = 200, description = "The answer.", body = WebhookView)),
+    security(("token" = ["release"])),
+)]
 pub(super) async fn change(
     State(app): State<App>,
     actor: Actor,
@@ -169,7 +236,15 @@ pub(super) async fn change(
     Ok(Json(view(&app, endpoint).await?))
 }
 
-/// `DELETE /api/v1/webhooks/{id}`.
+/// Removes a webhook with its messages
+#[utoipa::path(
+    delete,
+    path = "/webhooks/{id}",
+    operation_id = "delete_webhook",
+    tag = "webhooks",
+    responses((status = 204, description = "Done; nothing is answered.")),
+    security(("token" = ["release"])),
+)]
 pub(super) async fn delete(
     State(app): State<App>,
     actor: Actor,
@@ -180,40 +255,24 @@ pub(super) async fn delete(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// `POST /api/v1/webhooks/{id}/pause`, `…/resume`, `…/ping`, `…/rotate`: what each answers is the endpoint, of a ping the message, of a
-/// rotation the new secret too.
-pub(super) async fn act(
-    State(app): State<App>,
-    actor: Actor,
-    Path((key, action)): Path<(String, String)>,
-) -> Result<Json<Value>, WebError> {
-    let endpoint = webhooks::find(&app, &key).await?;
-    let answer = match action.as_str() {
-        "pause" => {
-            let endpoint = webhooks::set_state(&app, &actor, &endpoint, EndpointState::Paused).await?;
-            json!(view(&app, endpoint).await?)
-        }
-        "resume" => {
-            let endpoint = webhooks::set_state(&app, &actor, &endpoint, EndpointState::Active).await?;
-            json!(view(&app, endpoint).await?)
-        }
-        "ping" => super::webhook_deliveries::summary(&webhooks::ping(&app, &actor, &endpoint).await?),
-        "rotate" => {
-            let (endpoint, secret) = webhooks::rotate(&app, &actor, &endpoint).await?;
-            json!(Fresh { webhook: view(&app, endpoint).await?, secret })
-        }
-        other => return Err(WebError::not_found(Noun::Action, other)),
-    };
-    Ok(Json(answer))
-}
-
-/// `POST /api/v1/webhooks/{id}/resend`.
+/// Sends messages again
+///
+/// One, or all that were given up since a time.
+#[utoipa::path(
+    post,
+    path = "/webhooks/{id}/resend",
+    operation_id = "resend_webhook_messages",
+    tag = "webhooks",
+    request_body = Again,
+    responses((status = 200, description = "The answer.", body = Resent)),
+    security(("token" = ["release"])),
+)]
 pub(super) async fn resend(
     State(app): State<App>,
     actor: Actor,
     Path(key): Path<String>,
     JsonBody(request): JsonBody<Again>,
-) -> Result<Json<Value>, WebError> {
+) -> Result<Json<Resent>, WebError> {
     let endpoint = webhooks::find(&app, &key).await?;
     let which = match (&request.message, request.since) {
         (Some(key), None) => Resend::One(webhooks::find_message(&app, &endpoint, key).await?.id),
@@ -226,10 +285,10 @@ pub(super) async fn resend(
         }
     };
     let resent = webhooks::resend(&app, &actor, &endpoint, which).await?;
-    Ok(Json(json!({ "resent": resent })))
+    Ok(Json(Resent { resent }))
 }
 
-async fn view(app: &App, endpoint: Endpoint) -> Result<WebhookView, WebError> {
+pub(super) async fn view(app: &App, endpoint: Endpoint) -> Result<WebhookView, WebError> {
     Ok(WebhookView {
         undelivered: app.store.dead_messages(endpoint.id).await?,
         url: webhooks::shown_url(&endpoint),

@@ -12,7 +12,18 @@ use super::body::JsonBody;
 use crate::service::work;
 use crate::{Actor, App, Noun, WebError};
 
-/// `POST /api/v1/work/claim`.
+/// Claims work items, all of one checkpoint
+///
+/// For workers. Empty when nothing waits.
+#[utoipa::path(
+    post,
+    path = "/work/claim",
+    operation_id = "claim_work",
+    tag = "work",
+    request_body = Claim,
+    responses((status = 200, description = "The answer.", body = ClaimedItems)),
+    security(("token" = ["evaluate"])),
+)]
 pub(super) async fn claim(
     State(app): State<App>,
     actor: Actor,
@@ -22,7 +33,18 @@ pub(super) async fn claim(
     Ok(Json(work::claim(&app, &request).await?))
 }
 
-/// `POST /api/v1/work/heartbeat`.
+/// Keeps the leases of work items
+///
+/// For workers.
+#[utoipa::path(
+    post,
+    path = "/work/heartbeat",
+    operation_id = "report_heartbeat",
+    tag = "work",
+    request_body = Heartbeat,
+    responses((status = 200, description = "The answer.", body = HeartbeatAnswer)),
+    security(("token" = ["evaluate"])),
+)]
 pub(super) async fn heartbeat(
     State(app): State<App>,
     actor: Actor,
@@ -32,7 +54,18 @@ pub(super) async fn heartbeat(
     Ok(Json(work::heartbeat(&app, &beat).await?))
 }
 
-/// `POST /api/v1/work/results`.
+/// Hands in records of a work item
+///
+/// For workers. Results under an old fencing token are refused.
+#[utoipa::path(
+    post,
+    path = "/work/results",
+    operation_id = "report_results",
+    tag = "work",
+    request_body = ResultsBatch,
+    responses((status = 200, description = "The answer.", body = ResultsAccepted)),
+    security(("token" = ["evaluate"])),
+)]
 pub(super) async fn results(
     State(app): State<App>,
     actor: Actor,
@@ -42,7 +75,17 @@ pub(super) async fn results(
     Ok(Json(work::results(&app, &batch).await?))
 }
 
-/// `GET /api/v1/work/sources/{sha256}`: the bytes of a benchmark data file that a work item has named.
+/// Downloads a data file that a work item has named
+///
+/// For workers.
+#[utoipa::path(
+    get,
+    path = "/work/sources/{sha256}",
+    operation_id = "download_source",
+    tag = "work",
+    responses((status = 200, description = "The bytes.", content_type = "application/octet-stream")),
+    security(("token" = ["evaluate"])),
+)]
 pub(super) async fn source(
     State(app): State<App>,
     actor: Actor,

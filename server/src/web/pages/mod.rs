@@ -1,5 +1,6 @@
 //! One file per page: its view, its handler, and the pure functions that make the one from what the store knows.
 
+pub(crate) mod api_docs;
 pub(crate) mod audit;
 pub(crate) mod channel;
 pub(crate) mod channels;
@@ -34,6 +35,7 @@ pub(crate) mod webhook;
 pub(crate) mod webhook_events;
 pub(crate) mod webhooks;
 
+mod api_schema;
 mod axis;
 
 mod card;
@@ -84,6 +86,7 @@ mod tests {
     /// Every page in its states: with data, empty, refused.
     fn samples_of(frame: &Frame) -> Vec<String> {
         [
+            api_docs::samples(frame),
             audit::samples(frame),
             channel::samples(frame),
             channels::samples(frame),

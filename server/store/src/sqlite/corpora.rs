@@ -106,7 +106,7 @@ async fn add_change(
     Ok(())
 }
 
-fn subset(row: &SqliteRow) -> Result<RegisteredSubset, StoreError> {
+pub(super) fn subset(row: &SqliteRow) -> Result<RegisteredSubset, StoreError> {
     let fields = Fields::of("subsets", &["id"], row);
     let subset = Subset {
         id: fields.get("id")?,

@@ -253,7 +253,7 @@ fn fields(row: &SqliteRow) -> Fields<'_> {
     Fields::of("run_events", &["run_id", "step", "kind"], row)
 }
 
-fn event(row: &SqliteRow) -> Result<KeptEvent, StoreError> {
+pub(super) fn event(row: &SqliteRow) -> Result<KeptEvent, StoreError> {
     let fields = fields(row);
     Ok(KeptEvent {
         id: fields.parse("id")?,

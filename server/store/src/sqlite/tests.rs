@@ -160,6 +160,16 @@ async fn policies_come_into_force() {
 }
 
 #[tokio::test]
+async fn a_keyed_request_is_carried_out_once() {
+    tell(story::a_keyed_request_is_carried_out_once).await;
+}
+
+#[tokio::test]
+async fn long_lists_are_read_in_parts() {
+    tell(story::long_lists_are_read_in_parts).await;
+}
+
+#[tokio::test]
 async fn roles_hold_in_a_project() {
     tell(story::roles_hold_in_a_project).await;
 }

@@ -12,7 +12,8 @@ use crate::{
     Attempt, AuditEntry, Circuit, Endpoint, Happening, Message, Outcome, Resend, StoreError,
     WebhookRepository,
 };
-use rows::{attempt, endpoint, happening, message};
+pub(super) use rows::message;
+use rows::{attempt, endpoint, happening};
 
 /// Claims of one call.
 const CLAIMED: i64 = 64;

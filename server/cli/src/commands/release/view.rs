@@ -21,7 +21,7 @@ const COLUMNS: [&str; 10] = [
 ];
 
 pub(super) fn list(options: &Options, printer: &Printer) -> anyhow::Result<ExitStatus> {
-    let releases: Vec<Value> = Client::new(&options.server)?.get("/releases")?;
+    let releases: Vec<Value> = Client::new(&options.server)?.list("/releases")?;
     if options.json {
         printer.json(&releases)?;
     } else {

@@ -37,7 +37,7 @@ pub(super) fn endpoint(row: &SqliteRow) -> Result<Endpoint, StoreError> {
     })
 }
 
-pub(super) fn message(row: &SqliteRow) -> Result<Message, StoreError> {
+pub(in crate::sqlite) fn message(row: &SqliteRow) -> Result<Message, StoreError> {
     let fields = Fields::of("webhook_messages", &["id"], row);
     Ok(Message {
         id: fields.parse("id")?,
