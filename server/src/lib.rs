@@ -10,6 +10,7 @@ mod error;
 mod error_ja;
 mod events;
 mod fault;
+mod reader;
 mod state;
 mod system;
 
@@ -24,6 +25,7 @@ pub use config::{Anonymous, Config, ConfigError};
 pub use error::WebError;
 pub use error_ja::Noun;
 pub use events::{Change, Events};
+pub use reader::{Answer, Reader};
 pub use serve::{ServeError, Server, bind, take};
 pub use state::App;
 pub use system::{SystemClock, SystemEntropy};

@@ -1,7 +1,9 @@
 //! What a person sees and does, in a real browser.
 
+mod accessible;
 mod approves;
 mod boards;
+mod charts;
 mod compares;
 mod ends;
 mod keys;
@@ -13,6 +15,7 @@ mod reader;
 mod reviews;
 mod runs;
 mod signs_in;
+mod site;
 mod stage;
 mod subsets;
 mod walks;

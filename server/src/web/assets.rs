@@ -16,12 +16,13 @@ struct Asset {
     digest: String,
 }
 
-static ASSETS: LazyLock<[Asset; 7]> = LazyLock::new(|| {
+static ASSETS: LazyLock<[Asset; 8]> = LazyLock::new(|| {
     [
         asset("app.css", "text/css; charset=utf-8", include_bytes!("../../../static/app.css")),
         asset("app.js", "text/javascript; charset=utf-8", include_bytes!("../../../static/app.js")),
         asset("live.js", "text/javascript; charset=utf-8", include_bytes!("../../../static/live.js")),
-        asset("items.js", "text/javascript; charset=utf-8", include_bytes!("../../../static/items.js")),
+        asset("keys.js", "text/javascript; charset=utf-8", include_bytes!("../../../static/keys.js")),
+        asset("cursor.js", "text/javascript; charset=utf-8", include_bytes!("../../../static/cursor.js")),
         asset("select.js", "text/javascript; charset=utf-8", include_bytes!("../../../static/select.js")),
         asset("gate.svg", "image/svg+xml", include_bytes!("../../../static/gate.svg")),
         // People fetch it by hand, as `/static/clients/sekisho.py`, which is no digest.

@@ -57,6 +57,7 @@ mod run_readouts;
 mod run_scores;
 mod schedule;
 mod scored;
+mod site;
 mod task_rows;
 
 pub(crate) use parts::When;
@@ -99,6 +100,7 @@ mod tests {
             schedule::samples(frame),
             search::samples(frame),
             settings::samples(frame),
+            site::samples(frame),
             webhook::samples(frame),
             webhook_events::samples(frame),
             webhooks::samples(frame),

@@ -91,6 +91,7 @@ struct RunView {
 
 struct CheckpointRow {
     href: String,
+    id: String,
     step: String,
     tokens: String,
     state: &'static str,
@@ -108,7 +109,7 @@ pub(crate) async fn show(
     frame: Frame,
     Path(key): Path<String>,
 ) -> Result<Response, WebError> {
-    let run = runs::find(&app, &key).await?;
+    let run = frame.shown(&app, runs::find(&app, &key).await?).await?;
     let mut checkpoints = app.store.checkpoints_of_run(run.id).await?;
     checkpoints.sort_by_key(|c| c.step);
     let suite = evaluations::suite_of(&app, &run).to_owned();
@@ -123,7 +124,7 @@ pub(crate) async fn show(
         segments: app.store.segments(run.id).await?,
         plans: app.store.plans(run.id).await?,
         fork: forked(&app, &run).await?,
-        branches: app.store.branches_of(&run).await?,
+        branches: frame.named(&app, app.store.branches_of(&run).await?).await?,
         run,
         suite,
         change,
@@ -249,6 +250,7 @@ fn checkpoint_rows(frame: &Frame, facts: &Facts, tasks: &[TaskRun]) -> Vec<Check
     let lang = frame.lang;
     let row = |(i, s): (usize, &Scored)| CheckpointRow {
         href: format!("/checkpoints/{}", s.checkpoint.id),
+        id: s.checkpoint.id.to_string(),
         step: s.checkpoint.step.to_string(),
         tokens: s.checkpoint.tokens.short(),
         state: s.checkpoint.state.as_str(),
@@ -293,10 +295,10 @@ fn task_cell(frame: &Frame, scored: &Scored, run: &TaskRun) -> ScoreCell {
 /// `GET /runs/{run}/metrics.csv`: every row.
 pub(crate) async fn metrics_csv(
     State(app): State<App>,
-    _frame: Frame,
+    frame: Frame,
     Path(key): Path<String>,
 ) -> Result<Response, WebError> {
-    let run = runs::find(&app, &key).await?;
+    let run = frame.shown(&app, runs::find(&app, &key).await?).await?;
     let rows = app.store.metrics(run.id).await?;
     corpora::may_use(&app, run).await?;
     Ok(([(header::CONTENT_TYPE, "text/csv; charset=utf-8")], csv(&rows)).into_response())
