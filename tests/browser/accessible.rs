@@ -16,6 +16,8 @@ fn look(width: u32) {
             for (lang, theme) in [("en", "light"), ("ja", "dark"), ("ja", "light"), ("en", "dark")] {
                 let first = if path.contains('?') { '&' } else { '?' };
                 browser.goto(&format!("{}{path}{first}lang={lang}&theme={theme}", stage.service.url()));
+                // What is folded away is read too.
+                let _ = browser.evaluate("for (const one of document.querySelectorAll('main details')) one.open = true; return true");
                 faults.extend(
                     axe.faults(&browser).iter().map(|fault| format!("{name} {lang} {theme}: {fault}")),
                 );
@@ -23,6 +25,10 @@ fn look(width: u32) {
         }
     };
     visit(&open_to_all(&stage, &release));
+    browser.press("?");
+    browser.wait_for_text("dialog", "next row");
+    let help = axe.faults(&browser);
+    assert!(help.is_empty(), "the list of keys: {help:?}");
     browser.goto(&link_by_command(&stage.service, "ueda"));
     browser.click("form[action='/login'] button");
     browser.wait_for_text("header", "ueda");

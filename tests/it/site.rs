@@ -107,7 +107,11 @@ fn assert_whole(files: &BTreeMap<String, Vec<u8>>) {
             let mut at: Vec<&str> = name.split('/').collect();
             at.pop();
             for part in file.split('/') {
-                if part == ".." { drop(at.pop().expect("inside")) } else { at.push(part) }
+                if part == ".." {
+                    let _ = at.pop().expect("inside");
+                } else {
+                    at.push(part)
+                }
             }
             assert!(files.contains_key(&at.join("/")), "{name}: {value} leads nowhere");
             links += 1;

@@ -25,7 +25,7 @@ pub(super) enum Kind {
 }
 
 /// The values of a page's address that make a page of their own in an export; an address with others has none.
-const STATES: [(&str, Kind, &[&str]); 8] = [
+const STATES: [(&str, Kind, &[&str]); 11] = [
     ("/", Kind::Page, &[]),
     ("/leaderboard", Kind::Page, &["page", "preset", "suite", "view"]),
     ("/leaderboard/reported", Kind::Page, &[]),
@@ -33,8 +33,14 @@ const STATES: [(&str, Kind, &[&str]); 8] = [
     ("/leaderboard.json", Kind::Data, &["page", "preset", "suite"]),
     ("/runs", Kind::Page, &[]),
     ("/runs/*", Kind::Page, &["stage", "tab", "x"]),
+    ("/runs/*/*.csv", Kind::Data, &["stage", "tab", "x"]),
+    ("/runs/*/*.json", Kind::Data, &["stage", "tab", "x"]),
+    ("/runs/*/*.svg", Kind::Data, &["stage", "tab", "x"]),
     ("/checkpoints/*", Kind::Page, &[]),
 ];
+
+/// The parts of a run's page that stay in the service: what it was trained on, document by document, and the output of its processes.
+const INSIDE: [&str; 2] = ["data", "log"];
 
 impl Address {
     /// What a link on a page leads to, if the export has it, and the fragment. `lang` is the page's own language.
@@ -117,15 +123,21 @@ fn kind(path: &str, query: &[(String, String)]) -> Option<Kind> {
     if path.starts_with("/static/") {
         return Some(Kind::Asset);
     }
-    if path.starts_with("/runs/") && path.ends_with("/metrics.csv") && query.is_empty() {
-        return Some(Kind::Data);
+    if query.iter().any(|(name, value)| name == "tab" && INSIDE.contains(&value.as_str())) {
+        return None;
     }
-    let fits = |pattern: &str| match pattern.strip_suffix('*') {
-        Some(begin) => path.strip_prefix(begin).is_some_and(|rest| !rest.is_empty() && !rest.contains('/')),
-        None => path == pattern,
-    };
-    let (_, kind, states) = STATES.iter().find(|(pattern, ..)| fits(pattern))?;
+    let (_, kind, states) = STATES.iter().find(|(pattern, ..)| fits(pattern, path))?;
     query.iter().all(|(name, _)| states.contains(&name.as_str())).then_some(*kind)
+}
+
+/// Whether a path is of that pattern, in which `*` is a part of it or its beginning.
+fn fits(pattern: &str, path: &str) -> bool {
+    let (patterns, parts) = (pattern.split('/'), path.split('/'));
+    patterns.clone().count() == parts.clone().count()
+        && patterns.zip(parts).all(|(pattern, part)| match pattern.strip_prefix('*') {
+            Some(end) => part.len() > end.len() && part.ends_with(end),
+            None => part == pattern,
+        })
 }
 
 /// The way from one file of the export to another.
@@ -162,6 +174,11 @@ mod tests {
             ("/leaderboard.csv?preset=ja-4", Some("data/leaderboard-preset-ja-4.csv")),
             ("/runs/v4-8b_exp2", Some("ja/runs/v4-8b_exp2.html")),
             ("/runs/v4/events/01", None),
+            ("/runs/v4?tab=curves&x=steps", Some("ja/runs/v4-tab-curves-x-steps.html")),
+            ("/runs/v4?tab=log", None),
+            ("/runs/v4?with=v5", None),
+            ("/runs/v4/mean.svg?x=steps", Some("data/runs/v4/mean-x-steps.svg")),
+            ("/runs/", None),
             ("/runs/v4/metrics.csv", Some("data/runs/v4/metrics.csv")),
             ("/checkpoints/01kc#files", Some("ja/checkpoints/01kc.html")),
             ("/evals/01kc", None),

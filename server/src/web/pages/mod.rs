@@ -185,6 +185,16 @@ mod tests {
                 assert!(tag.contains("scope="), "{title}: <th{tag}>");
             }
         }
+        for figure in page.split("<figure").skip(1) {
+            let figure = figure.split("</figure>").next().unwrap_or(figure);
+            let said = |tag: &str| {
+                let text = figure.split(&format!("<{tag}>")).nth(1).and_then(|rest| rest.split('<').next());
+                text.is_some_and(|text| !text.trim().is_empty())
+            };
+            let is_drawn = !figure.contains("class=\"empty\"");
+            assert!(said("h3") && (said("p") || !is_drawn), "{title}: a figure that says nothing: {figure}");
+            assert!(figure.contains("<table") || !is_drawn, "{title}: a figure without a table");
+        }
         for svg in page.split("<svg").skip(1) {
             let tag = svg.split('>').next().unwrap_or(svg);
             assert!(tag.contains("aria-label=") || tag.contains("aria-hidden"), "{title}: <svg{tag}>");
