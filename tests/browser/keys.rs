@@ -114,5 +114,6 @@ fn the_keys_are_listed_by_a_key_by_a_link_and_without_scripts() {
     plain.goto(&format!("{}/runs", service.url()));
     plain.click("input[data-compare-id]");
     plain.click("[data-compare-go]");
+    plain.wait_for_text("h1", "Compare");
     assert!(plain.url().contains("/compare?id=small"), "{}", plain.url());
 }

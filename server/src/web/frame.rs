@@ -95,8 +95,9 @@ impl Frame {
             path: own_path(uri),
             now: app.now(),
             zone: TimeZone::system(),
+            // What made the page is none of its states.
+            query: query.iter().filter(|(name, _)| name != "site").cloned().collect(),
             site,
-            query,
         }
     }
 
@@ -143,7 +144,7 @@ impl Frame {
     /// This page with one value of its query changed; an empty value removes it.
     pub(crate) fn with(&self, name: &str, value: &str) -> String {
         // Language and theme are remembered when they are chosen; a link that carried them would bring them back for ever.
-        let passing = ["part", "lang", "theme", "site"];
+        let passing = ["part", "lang", "theme"];
         let kept = self.query.iter().filter(|(key, _)| key != name && !passing.contains(&key.as_str()));
         let own = [(name.to_owned(), value.to_owned())];
         let all: Vec<String> = kept
