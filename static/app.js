@@ -1,21 +1,40 @@
-// Conveniences that work without this file too: a theme that changes without loading the page again, copying, and the search box at
-// a key.
+// Conveniences that work without this file too: a theme that changes without loading the page again, and copying.
 
 const year = 365 * 24 * 3600;
 const root = document.documentElement;
+// A page that was exported as a file has no cookies, and no service to keep them for.
+const frozen = "site" in root.dataset;
+
+function setTheme(theme) {
+  root.dataset.theme = theme;
+  for (const link of document.querySelectorAll("[data-set-theme]")) {
+    if (link.dataset.setTheme === theme) link.setAttribute("aria-current", "true");
+    else link.removeAttribute("aria-current");
+  }
+}
+
+function keepTheme(theme) {
+  if (frozen) {
+    localStorage.setItem("sekisho_theme", theme);
+    return;
+  }
+  document.cookie = `sekisho_theme=${theme}; Path=/; Max-Age=${year}; SameSite=Lax`;
+  const url = new URL(location.href);
+  url.searchParams.delete("theme");
+  history.replaceState(null, "", url);
+}
 
 for (const link of document.querySelectorAll("[data-set-theme]")) {
   link.addEventListener("click", (event) => {
     event.preventDefault();
-    const theme = link.dataset.setTheme;
-    root.dataset.theme = theme;
-    document.cookie = `sekisho_theme=${theme}; Path=/; Max-Age=${year}; SameSite=Lax`;
-    for (const other of link.parentElement.children) other.removeAttribute("aria-current");
-    link.setAttribute("aria-current", "true");
-    const url = new URL(location.href);
-    url.searchParams.delete("theme");
-    history.replaceState(null, "", url);
+    setTheme(link.dataset.setTheme);
+    keepTheme(link.dataset.setTheme);
   });
+}
+
+if (frozen) {
+  for (const part of document.querySelectorAll("[data-scripted]")) part.hidden = false;
+  setTheme(localStorage.getItem("sekisho_theme") ?? "auto");
 }
 
 // Copying is a button beside what is copied, so that keys reach it. The words come from the page: it has its reader's language.
@@ -49,10 +68,3 @@ function offerCopies(part) {
 
 offerCopies(document);
 document.addEventListener("fresh", (event) => offerCopies(event.target));
-
-document.addEventListener("keydown", (event) => {
-  const typing = event.target.closest("input, textarea, select, [contenteditable]");
-  if (event.key !== "/" || typing || event.ctrlKey || event.metaKey || event.altKey) return;
-  event.preventDefault();
-  document.getElementById("search").focus();
-});

@@ -2,9 +2,12 @@
 
 const live = document.getElementById("live");
 const pause = 1500;
+const news = document.createElement("span");
 const focusable = "a[href], button, summary, input, select, textarea, [tabindex]";
 let waiting = false;
 let fetching = false;
+// Rows that have arrived and wait to be shown, by what they lead to.
+const arrived = new Set();
 
 async function refresh() {
   waiting = false;
@@ -31,6 +34,7 @@ function replace(old, part) {
   if (!old || plain(old) === plain(part)) return;
   const open = known(old, "details", (details) => details.open);
   const places = known(old, ".scroll", (table) => [table.scrollLeft, table.scrollTop]);
+  holdBack(old, part);
   const focused = old.contains(document.activeElement) && document.activeElement;
   const focus = focused && [...named(old, focusable)].find(([, element]) => element === focused)?.[0];
   old.replaceWith(part);
@@ -42,11 +46,54 @@ function replace(old, part) {
   if (focus) named(part, focusable).get(focus)?.focus({ preventScroll: true });
 }
 
-// A part as the server made it: without what the reader has opened, and without the buttons that scripts have added.
+// Live changes never move what the eye is on: rows that a list has not had wait behind a button in its caption. A row is known by where
+// it leads. What has come to an empty list is shown at once.
+function holdBack(old, part) {
+  const label = (table) => table.closest("[aria-label]")?.getAttribute("aria-label");
+  const before = new Map([...old.querySelectorAll("table")].map((table) => [label(table), table]));
+  for (const table of part.querySelectorAll("table")) {
+    const known = new Set(rowsOf(before.get(label(table))).keys());
+    if (known.size === 0) continue;
+    const rows = rowsOf(table);
+    for (const key of rows.keys()) if (!known.has(key)) arrived.add(key);
+    const held = [...rows].filter(([key]) => arrived.has(key)).map(([, row]) => row);
+    if (held.length > 0) offer(table, held);
+  }
+}
+
+function rowsOf(table) {
+  const rows = [...(table?.tBodies[0]?.rows ?? [])];
+  return new Map(rows.map((row) => [row.querySelector("a[href]")?.getAttribute("href"), row]).filter(([key]) => key));
+}
+
+function offer(table, held) {
+  for (const row of held) row.hidden = true;
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "new-rows";
+  button.textContent = document.documentElement.dataset.new.replace("#", held.length);
+  button.addEventListener("click", () => {
+    for (const [key, row] of rowsOf(table)) {
+      arrived.delete(key);
+      row.hidden = false;
+    }
+    button.remove();
+    news.textContent = "";
+    held[0].querySelector("a[href]").focus({ preventScroll: true });
+  });
+  table.caption.append(button);
+  news.textContent = button.textContent;
+}
+
+// A part as the server made it: without what the reader has opened, and without what scripts have added.
 function plain(part) {
   const copy = part.cloneNode(true);
-  for (const added of copy.querySelectorAll(".copy, .added")) added.remove();
+  for (const added of copy.querySelectorAll(".copy, .added, .new-rows, .cursor, .cursor-text")) added.remove();
   for (const figure of copy.querySelectorAll(".zoomed")) figure.classList.remove("zoomed");
+  for (const row of copy.querySelectorAll("tr[hidden]")) row.removeAttribute("hidden");
+  for (const svg of copy.querySelectorAll("svg[data-stops]")) {
+    for (const name of ["tabindex", "aria-keyshortcuts", "data-at"]) svg.removeAttribute(name);
+  }
   for (const details of copy.querySelectorAll("details")) details.removeAttribute("open");
   return copy.innerHTML;
 }
@@ -75,6 +122,9 @@ function changed() {
 }
 
 if (live) {
+  news.className = "unseen";
+  news.setAttribute("role", "status");
+  document.body.append(news);
   const source = new EventSource(`/events?topics=${encodeURIComponent(live.dataset.topics)}`);
   // Opened, for the first time or again: what has happened since the page was made was not heard.
   for (const kind of ["open", "metrics", "event", "checkpoint", "score", "state", "progress"]) source.addEventListener(kind, changed);

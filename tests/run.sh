@@ -14,6 +14,7 @@ export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-never}
 export SEKISHO_TEST_DATA=${SEKISHO_TEST_DATA:-$PWD/../shared/data}
 tools=${SEKISHO_TEST_TOOLS:-${XDG_CACHE_HOME:-$HOME/.cache}/sekisho-tests}
 export SEKISHO_TEST_PYTHON=${SEKISHO_TEST_PYTHON:-$tools/venv/bin/python}
+export SEKISHO_TEST_AXE=${SEKISHO_TEST_AXE:-$tools/npm/node_modules/axe-core/axe.min.js}
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 began=$SECONDS
@@ -37,6 +38,7 @@ install_tools() {
     # Without a Japanese font the screenshots would show boxes.
     fc-list :lang=ja 2>/dev/null | grep -q . || packages+=(fontconfig fonts-noto-cjk)
     python3 -c 'import ensurepip' 2>/dev/null || packages+=(python3-venv)
+    command -v npm >/dev/null || packages+=(npm)
     if [ ${#packages[@]} -gt 0 ]; then
         as_root apt-get update -qq
         as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}"
@@ -46,6 +48,10 @@ install_tools() {
         python3 -m venv "$tools/venv"
         "$tools/venv/bin/python" -m pip install --quiet --disable-pip-version-check \
             'huggingface_hub==2.4.0' 'gguf==0.19.0' 'xllamacpp==2026.10.11549' 'model_signing==1.1.1' 'pyOpenSSL==26.4.0' 'standardwebhooks==1.1.0'
+    fi
+    # What finds faults of accessibility in pages. It is never part of the product.
+    if [ ! -f "$SEKISHO_TEST_AXE" ]; then
+        npm install --silent --no-audit --no-fund --ignore-scripts --prefix "$tools/npm" 'axe-core@4.14.1'
     fi
     command -v cargo-nextest >/dev/null || cargo install --locked cargo-nextest
 }

@@ -11,6 +11,7 @@ mod error_ja;
 mod events;
 mod fault;
 mod kept;
+mod reader;
 mod state;
 mod system;
 
@@ -26,6 +27,7 @@ pub use error::WebError;
 pub use error_ja::Noun;
 pub use events::{Change, Events};
 pub use kept::Kept;
+pub use reader::{Answer, Reader};
 pub use serve::{ServeError, Server, bind, take};
 pub use state::App;
 pub use system::{SystemClock, SystemEntropy};

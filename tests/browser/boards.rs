@@ -131,6 +131,14 @@ fn a_row_of_another_split_stands_beside_the_others_and_is_not_compared() {
     assert_eq!(browser.count("tr.pinned td.mean .missing"), 1, "no mean over both");
     assert_eq!(browser.count("tr.pinned .differs"), 3);
     assert!(row(&browser, "first").contains('±'));
+    // A key pins the row that has the focus.
+    browser.goto(&board.url("suite=board-test"));
+    browser.wait_for_text("table.board", "first");
+    browser.press("j");
+    let href = browser.attribute("table.board tbody tr a[data-pin]", "href").expect("an address");
+    browser.press("p");
+    browser.wait_until("the row to be pinned", "return document.querySelector('tr.pinned') !== null");
+    assert!(browser.url().ends_with(&href), "{} is not {href}", browser.url());
 }
 
 #[test]

@@ -52,6 +52,11 @@ fn a_score_arrives_on_an_open_page_while_something_on_it_has_the_focus() {
     assert!(href.as_str().is_some_and(|href| href.starts_with("/checkpoints/")), "{href}");
 
     let second = service.ingest(&model(2), "mini", 2, 2000);
+    // Its row waits: nothing moves under the eye, and what has been there keeps its place.
+    browser.wait_for_text(".new-rows", "Show 1 new");
+    assert_eq!(browser.count("#live-checkpoints tbody tr"), 1);
+    let said = browser.evaluate("return [...document.querySelectorAll('[role=status].unseen')].map((said) => said.textContent).join('')");
+    assert!(said.as_str().is_some_and(|said| said.contains("Show 1 new")), "{said}");
     let _ = service.finished_evaluation(&second, 120);
     browser.wait_until(
         "the second score",
@@ -66,5 +71,15 @@ fn a_score_arrives_on_an_open_page_while_something_on_it_has_the_focus() {
     );
     assert_eq!(browser.evaluate("return document.querySelector('#mean details').open"), true);
     assert_eq!(browser.evaluate("return document.querySelector('#loss details')?.open ?? false"), false);
-    let _ = first;
+    assert_eq!(browser.count("#live-checkpoints tbody tr"), 1, "it still waits, with its score");
+    browser.click(".new-rows");
+    assert_eq!(browser.count("#live-checkpoints tbody tr"), 2);
+    assert_eq!(browser.count(".new-rows"), 0);
+    let newest = format!("/checkpoints/{}", second["id"].as_str().expect("an id"));
+    assert_eq!(browser.evaluate("return document.activeElement.getAttribute('href')"), newest.as_str());
+    // A third waits again, and the second does not go back.
+    let third = service.ingest(&model(3), "mini", 3, 3000);
+    browser.wait_for_text(".new-rows", "Show 1 new");
+    assert_eq!(browser.count("#live-checkpoints tbody tr"), 2);
+    let _ = (first, third);
 }

@@ -1,8 +1,10 @@
 //! What a person sees and does, in a real browser.
 
+mod accessible;
 mod approves;
 mod boards;
 mod branches;
+mod charts;
 mod compares;
 mod ends;
 mod keys;
@@ -16,6 +18,7 @@ mod reviews;
 mod runs;
 mod saves;
 mod signs_in;
+mod site;
 mod stage;
 mod subsets;
 mod walks;

@@ -22,9 +22,9 @@ fn every_page_fits_the_desk_and_the_phone() {
     assert!(too_wide.is_empty(), "wider than the window:\n{}", too_wide.join("\n"));
 }
 
-type Pages = Vec<(&'static str, String)>;
+pub(super) type Pages = Vec<(&'static str, String)>;
 
-fn open_to_all(stage: &Stage, release: &str) -> Pages {
+pub(super) fn open_to_all(stage: &Stage, release: &str) -> Pages {
     let evaluation = text(&stage.evaluation["id"]);
     let two = format!("ids={RUN},{}", text(&stage.checkpoint["id"]));
     vec![
@@ -67,7 +67,7 @@ fn open_to_all(stage: &Stage, release: &str) -> Pages {
     ]
 }
 
-fn signed_in(release: &str) -> Pages {
+pub(super) fn signed_in(release: &str) -> Pages {
     vec![
         ("approver-release", release.to_owned()),
         ("approver-corpora", "/corpora".to_owned()),

@@ -54,6 +54,7 @@ mod release_traps;
 mod release_yank;
 mod road;
 mod runs;
+mod site;
 mod tidy;
 mod watch;
 mod webhooks;

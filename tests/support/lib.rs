@@ -1,5 +1,6 @@
 //! Test support.
 
+pub mod axe;
 pub mod benchmark;
 pub mod binary;
 pub mod checkpoints;

@@ -159,6 +159,14 @@ impl Browser {
             .unwrap_or_else(|error| panic!("{script}: {error}"))
     }
 
+    /// What a script answers later: it calls its last argument with it.
+    #[must_use]
+    pub fn evaluate_later(&self, script: &str) -> Value {
+        self.runtime
+            .block_on(self.client.execute_async(script, Vec::new()))
+            .unwrap_or_else(|error| panic!("{script}: {error}"))
+    }
+
     /// Keeps what is on the screen as PNG.
     pub fn picture(&self, file: &Path) {
         let png = self.runtime.block_on(self.client.screenshot()).expect("a picture");

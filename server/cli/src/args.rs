@@ -2,8 +2,8 @@ use clap::{Parser, Subcommand};
 
 use crate::commands::{
     audit, channel, checkpoint, compare, completions, contamination, convert, corpus, data, demo, doctor,
-    eval, import, ingest, login, logout, policy, project, release, replay, run, serve, tasks, token, train,
-    user, verify, watch, webhook, worker,
+    eval, export, import, ingest, login, logout, policy, project, release, replay, run, serve, tasks, token,
+    train, user, verify, watch, webhook, worker,
 };
 
 /// The checkpoint that model checkpoints must pass: verify, evaluate, watch, judge, approve, publish.
@@ -53,6 +53,9 @@ pub(crate) enum Command {
     Compare(compare::Args),
     /// Look for the items of benchmarks in training text
     Contamination(Box<contamination::Args>),
+    /// What leaves as files: the leaderboard and the runs as a site that needs no server
+    #[command(subcommand)]
+    Export(export::Command),
     /// Results of other harnesses as per-item records; histories and logs of other trainers, W&B and TensorBoard
     #[command(subcommand)]
     Import(import::Command),

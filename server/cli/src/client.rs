@@ -149,6 +149,12 @@ impl Client {
         self.answer(self.http.get(self.url(path)))
     }
 
+    /// GET of a page, whatever comes of it.
+    pub(crate) fn page(&self, path: &str) -> anyhow::Result<Response> {
+        let base = self.base.trim_end_matches("/api/v1");
+        self.request(self.http.get(format!("{base}{path}")))
+    }
+
     pub(crate) fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> anyhow::Result<T> {
         self.send(self.http.post(self.url(path)).json(body))
     }
@@ -183,15 +189,18 @@ impl Client {
     }
 
     fn answer(&self, request: RequestBuilder) -> anyhow::Result<Response> {
+        refuse(self.request(request)?)
+    }
+
+    fn request(&self, request: RequestBuilder) -> anyhow::Result<Response> {
         let request = match &self.token {
             Some(token) => request.bearer_auth(token),
             None => request,
         };
-        let response = request.send().map_err(|error| {
+        request.send().map_err(|error| {
             let text = format!("No Sekisho answers at {} ({error}). Start one with `sekisho serve`, or name it with --server or SEKISHO_SERVER.", self.base);
             Failed::with(ExitStatus::Failure, text)
-        })?;
-        refuse(response)
+        })
     }
 }
 

@@ -10,11 +10,13 @@ mod fields;
 mod files;
 mod logins;
 mod parent;
+mod partial;
 mod printer;
 mod proposal;
 mod seen;
 mod selection;
 mod signals;
+mod site;
 mod transfer;
 mod warn;
 

@@ -10,6 +10,7 @@ use sekisho_store::User;
 use super::assets;
 use super::i18n::{self, Words as _};
 use super::pages::When;
+use super::site::Site;
 use crate::{App, Viewer, WebError};
 
 /// Light, dark, or as the browser prefers.
@@ -66,6 +67,8 @@ pub(crate) struct Frame {
     pub(crate) now: Timestamp,
     /// Zone of the times on it.
     pub(crate) zone: TimeZone,
+    /// Set when the page is made for an export.
+    pub(crate) site: Option<Site>,
 }
 
 impl Frame {
@@ -77,6 +80,9 @@ impl Frame {
             .and_then(|code| code.parse().ok())
             .or_else(|| cookie(headers, LANG_COOKIE).and_then(|code| code.parse().ok()));
         let accepted = || headers.get(header::ACCEPT_LANGUAGE)?.to_str().ok().and_then(i18n::accepted);
+        let site = find("site").map(Site::of);
+        // An export shows what a stranger is shown.
+        let viewer = viewer.filter(|_| site.is_none());
         let theme = find("theme")
             .and_then(Theme::from_code)
             .or_else(|| cookie(headers, THEME_COOKIE).and_then(Theme::from_code));
@@ -89,7 +95,9 @@ impl Frame {
             path: own_path(uri),
             now: app.now(),
             zone: TimeZone::system(),
-            query,
+            // What made the page is none of its states.
+            query: query.iter().filter(|(name, _)| name != "site").cloned().collect(),
+            site,
         }
     }
 
@@ -164,6 +172,38 @@ impl Frame {
             "/releases" => ["/releases", "/channels"].iter().any(|begin| self.path.starts_with(begin)),
             other => self.path.starts_with(other),
         }
+    }
+
+    /// The sections of the header: address, name, and the letter that leads there after `g`.
+    pub(crate) fn sections(&self) -> &'static [(&'static str, &'static str, &'static str)] {
+        const ALL: [(&str, &str, &str); 5] = [
+            ("/", "nav.overview", "h"),
+            ("/runs", "nav.runs", "r"),
+            ("/leaderboard", "nav.leaderboard", "l"),
+            ("/corpora", "nav.corpora", "c"),
+            ("/releases", "nav.releases", "e"),
+        ];
+        if self.is_frozen() { &ALL[..3] } else { &ALL }
+    }
+
+    /// The keys of a page, and the text that says what they do.
+    pub(crate) fn keys(&self) -> &'static [(&'static [&'static str], &'static str)] {
+        const ALL: [(&[&str], &str); 13] = [
+            (&["j", "k"], "keys.rows"),
+            (&["Enter"], "keys.open"),
+            (&["←", "→"], "keys.chart"),
+            (&["?"], "keys.help"),
+            (&["g", "h"], "nav.overview"),
+            (&["g", "r"], "nav.runs"),
+            (&["g", "l"], "nav.leaderboard"),
+            (&["g", "c"], "nav.corpora"),
+            (&["g", "e"], "nav.releases"),
+            (&["g", "q"], "nav.queue"),
+            (&["/"], "keys.search"),
+            (&["x", "c"], "keys.choose"),
+            (&["p"], "keys.pin"),
+        ];
+        if self.is_frozen() { &ALL[..7] } else { &ALL }
     }
 
     /// The other languages and where they are.

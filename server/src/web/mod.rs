@@ -11,6 +11,7 @@ pub(crate) mod frame;
 pub(crate) mod i18n;
 mod layers;
 pub(crate) mod pages;
+pub(crate) mod site;
 
 pub use layers::layers;
 

@@ -12,6 +12,7 @@ pub(crate) mod data;
 pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod eval;
+pub(crate) mod export;
 pub(crate) mod import;
 pub(crate) mod ingest;
 pub(crate) mod login;
@@ -50,6 +51,7 @@ pub(crate) fn run(command: Command, printer: &Printer) -> anyhow::Result<ExitSta
         Command::Data(command) => data::run(&command, printer),
         Command::Compare(args) => compare::run(&args, printer),
         Command::Contamination(args) => contamination::run(&args, printer),
+        Command::Export(command) => export::run(&command, printer),
         Command::Import(command) => import::run(&command, printer),
         Command::Policy(command) => policy::run(&command, printer),
         Command::Release(command) => release::run(&command, printer),

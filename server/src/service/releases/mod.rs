@@ -59,6 +59,7 @@ pub use propose::{Proposal, edit, propose};
 pub use rejudge::{rejudge, under, would_be_allowed};
 pub use revise::revise;
 pub use schedule::{begin_scheduled, due, schedule};
+pub(crate) use science::without_places;
 pub use settings::superseded_by;
 pub use texts::ANNOUNCEMENT;
 pub use weights::clear_prepared;

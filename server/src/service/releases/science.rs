@@ -54,7 +54,8 @@ fn specification(run: &Run) -> Option<(String, String)> {
     Some(("training/specification.json".to_owned(), pretty(&spec)))
 }
 
-fn without_places(value: &mut Value) {
+/// Leaves of every path of the lab only its last part.
+pub(crate) fn without_places(value: &mut Value) {
     match value {
         Value::Object(fields) => {
             for (key, value) in fields {

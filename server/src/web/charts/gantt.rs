@@ -47,7 +47,7 @@ pub(crate) fn draw(rows: &[GanttRow], now: Timestamp, zone: &TimeZone, label: &s
     };
     let height = TOP + ROW * rows.len() as f64 + 8.0;
     let mut svg = format!(
-        r#"<svg class="gantt" viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{}">"#,
+        r#"<svg class="gantt" viewBox="0 0 {WIDTH} {height}" role="group" aria-label="{}">"#,
         escape(label)
     );
     months(&mut svg, from, to, zone, height, &x);

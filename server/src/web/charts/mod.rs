@@ -19,6 +19,7 @@ pub(crate) mod radar;
 pub(crate) mod scatter;
 mod series;
 mod small;
+mod stops;
 mod svg;
 mod ticks;
 

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::svg::{self, Direction, Paper};
-use super::{Chart, Size, names};
+use super::{Chart, Size, names, stops};
 
 /// Charts, the first on top.
 #[derive(Clone, Debug)]
@@ -17,24 +17,25 @@ pub(crate) struct Panels {
 impl Panels {
     /// The drawing as one `<svg>` element.
     pub(crate) fn svg(&self, size: Size) -> String {
-        let (body, width, height) = self.body(size);
+        let (body, width, height, stops) = self.body(size);
         let label = svg::escape(&self.label);
-        format!(r#"<svg viewBox="0 0 {width} {height}" role="img" aria-label="{label}">{body}</svg>"#)
+        format!(r#"<svg viewBox="0 0 {width} {height}" role="img" aria-label="{label}"{stops}>{body}</svg>"#)
     }
 
     /// The drawing as a file of its own.
     pub(crate) fn standalone(&self) -> String {
-        let (body, width, height) = self.body(Size::Wide);
+        let (body, width, height, _) = self.body(Size::Wide);
         svg::alone(&self.label, width, height, &body, "")
     }
 
-    fn body(&self, size: Size) -> (String, f64, f64) {
+    /// What is drawn, how wide and high it is, and what the arrow keys read of it.
+    fn body(&self, size: Size) -> (String, f64, f64, String) {
         let charts = self.aligned();
         let at_ends = size == Size::Wide && charts.iter().all(names::fit_at_ends);
         let papers: Vec<Paper> = charts.iter().map(|chart| svg::paper(chart, size, at_ends)).collect();
         let right = papers.iter().map(|paper| paper.right).fold(f64::INFINITY, f64::min);
         let width = papers.first().map_or(0.0, |paper| paper.width);
-        let (mut body, mut top) = (String::new(), 0.0);
+        let (mut body, mut top, mut stops) = (String::new(), 0.0, String::new());
         let last = charts.len().saturating_sub(1);
         for (number, (mut chart, paper)) in charts.into_iter().zip(papers).enumerate() {
             if number != last {
@@ -48,12 +49,18 @@ impl Panels {
             let paper = Paper { right, ..paper };
             // Without a title there is less below the axis.
             let height = if number == last { paper.height } else { paper.bottom + 24.0 };
+            if number == last {
+                // One line through all of them.
+                let whole = Paper { top: 30.0, ..paper };
+                let x = svg::horizontal(&chart, &paper);
+                stops = stops::attributes(&self.charts, &x, &whole, top + paper.bottom - 30.0);
+            }
             let _ = write!(body, r#"<g transform="translate(0 {top})">"#);
             svg::draw_on(&mut body, &chart, size, &paper, at_ends);
             body.push_str("</g>");
             top += height;
         }
-        (body, width, top)
+        (body, width, top, stops)
     }
 
     /// All with the widest of their horizontal ranges.

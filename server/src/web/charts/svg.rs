@@ -4,7 +4,7 @@ pub(super) mod names;
 use std::fmt::Write as _;
 
 use super::ticks::{Tick, readable, rounded, ticks};
-use super::{Chart, Look, Point, Scale, Series, Size, paint};
+use super::{Chart, Look, Point, Scale, Series, Size, paint, stops};
 
 /// Where values lie on the paper.
 pub(super) struct Mapping {
@@ -43,10 +43,16 @@ pub(super) fn draw(chart: &Chart, size: Size) -> String {
     let paper = paper(chart, size, names_at_ends);
     let mut out = String::with_capacity(16_384);
     let Paper { width, height, .. } = paper;
+    let stops = stops::attributes(
+        std::slice::from_ref(chart),
+        &horizontal(chart, &paper),
+        &paper,
+        paper.bottom - paper.top,
+    );
     put(
         &mut out,
         format_args!(
-            r#"<svg viewBox="0 0 {width} {height}" role="img" aria-label="{}">"#,
+            r#"<svg viewBox="0 0 {width} {height}" role="img" aria-label="{}"{stops}>"#,
             escape(&chart.label)
         ),
     );
@@ -90,8 +96,7 @@ pub(super) fn draw_on(out: &mut String, chart: &Chart, size: Size, paper: &Paper
         Size::Narrow => (5, 5),
         Size::Small => (4, 4),
     };
-    let (low, high) = extent(chart, Direction::X);
-    let x = Mapping { scale: chart.x.scale, low, high, from: paper.left, to: paper.right };
+    let x = horizontal(chart, paper);
     let (low, high) = extent(chart, Direction::Y);
     let (low, high) = rounded(low, high, many_y);
     let y = Mapping { scale: chart.y.scale, low, high, from: paper.bottom, to: paper.top };
@@ -112,6 +117,11 @@ pub(super) fn draw_on(out: &mut String, chart: &Chart, size: Size, paper: &Paper
     } else {
         names::below(out, chart, paper);
     }
+}
+
+pub(super) fn horizontal(chart: &Chart, paper: &Paper) -> Mapping {
+    let (low, high) = extent(chart, Direction::X);
+    Mapping { scale: chart.x.scale, low, high, from: paper.left, to: paper.right }
 }
 
 pub(super) fn paper(chart: &Chart, size: Size, names_at_ends: bool) -> Paper {

@@ -113,7 +113,7 @@ fn log(low: f64, high: f64, wanted: usize) -> (Vec<f64>, f64) {
     if finer.len() >= 3 { (finer, low) } else { linear(low, high, wanted) }
 }
 
-fn label(numbers: Numbers, at: f64, step: f64) -> String {
+pub(super) fn label(numbers: Numbers, at: f64, step: f64) -> String {
     match numbers {
         Numbers::Plain => plain(at, step),
         Numbers::Short if at < 1000.0 => plain(at, step),

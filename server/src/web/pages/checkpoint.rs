@@ -6,6 +6,7 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use sekisho_bench::Catalog;
 use sekisho_domain::Tokens;
+use sekisho_domain::release::ReleaseState;
 use sekisho_domain::user::Role;
 use sekisho_policy::LineageGraph;
 use sekisho_store::{Checkpoint, Release, Verification};
@@ -118,7 +119,7 @@ pub(crate) async fn show(
     frame: Frame,
     Path(key): Path<String>,
 ) -> Result<Response, WebError> {
-    let facts = load(&app, &key).await?;
+    let facts = load(&app, &frame, &key).await?;
     let form = ProposeForm { lineage: lineage_example(&facts.checkpoint), ..ProposeForm::default() };
     parts::page(&view(frame, &app.catalog, facts, form, None))
 }
@@ -132,7 +133,7 @@ pub(crate) async fn propose(
     Form(fields): Form<ProposeFields>,
 ) -> Result<Response, WebError> {
     let actor = viewer.form_actor(&fields.csrf)?;
-    let facts = load(&app, &key).await?;
+    let facts = load(&app, &frame, &key).await?;
     match releases::propose(&app, actor, &facts.checkpoint, &proposal(&fields)).await {
         Ok(release) => Ok(Redirect::to(&format!("/releases/{}", release.id)).into_response()),
         Err(error) => {
@@ -168,8 +169,9 @@ fn proposal(fields: &ProposeFields) -> Proposal {
     }
 }
 
-async fn load(app: &App, key: &str) -> Result<Facts, WebError> {
+async fn load(app: &App, frame: &Frame, key: &str) -> Result<Facts, WebError> {
     let mut checkpoint = checkpoints::find(app, key).await?;
+    let run = frame.shown(app, runs::find(app, &checkpoint.run.to_string()).await?).await?;
     checkpoint.path = copies::present(app, &checkpoint).display().to_string();
     let evaluations = app.store.evaluations_of(checkpoint.id).await?;
     let all = app.store.scores_of_checkpoints(&[checkpoint.id]).await?;
@@ -182,11 +184,12 @@ async fn load(app: &App, key: &str) -> Result<Facts, WebError> {
     let scored: Vec<(Scored, Vec<sekisho_store::ScoreRow>)> = scored.collect();
     let work: Vec<&sekisho_store::WorkRow> = scored.iter().flat_map(|(scored, _)| &scored.work).collect();
     let standings = contamination::standings(app, &checkpoint, work).await?;
-    let releases = app.store.releases_of(checkpoint.id).await?;
+    let mut releases = app.store.releases_of(checkpoint.id).await?;
+    // What is not out yet is nobody's business outside of the lab.
+    releases.retain(|release| !frame.is_frozen() || release.state == ReleaseState::Published);
     let lineage = lineage::of_checkpoint(app, &checkpoint).await?;
     let cumulative = lineage::cumulative_tokens(app, &checkpoint).await?;
-    let project = runs::find(app, &checkpoint.run.to_string()).await?.project;
-    Ok(Facts { checkpoint, scored, standings, releases, lineage, cumulative, project })
+    Ok(Facts { checkpoint, scored, standings, releases, lineage, cumulative, project: run.project })
 }
 
 fn view(
@@ -289,11 +292,11 @@ fn fact_rows(frame: &Frame, checkpoint: &Checkpoint, cumulative: Option<Tokens>)
     }
     facts.push(fact("checkpoint.tokens_stage", checkpoint.tokens.to_string()));
     facts.extend(cumulative.map(|tokens| fact("checkpoint.tokens_all", tokens.to_string())));
-    facts.push(code("checkpoint.path", checkpoint.path.clone()));
-    facts.push(fact(
-        "checkpoint.kept",
-        frame.t(if checkpoint.owned { "checkpoint.owned" } else { "checkpoint.referred" }).to_owned(),
-    ));
+    if !frame.is_frozen() {
+        facts.push(code("checkpoint.path", checkpoint.path.clone()));
+        let kept = if checkpoint.owned { "checkpoint.owned" } else { "checkpoint.referred" };
+        facts.push(fact("checkpoint.kept", frame.t(kept).to_owned()));
+    }
     facts.push(fact("common.created", frame.stamp(&checkpoint.created)));
     facts
 }

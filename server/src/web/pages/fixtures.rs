@@ -43,6 +43,7 @@ pub(crate) fn frame(lang: Language, path: &str) -> Frame {
         query: Vec::new(),
         now: now(),
         zone: TimeZone::fixed(jiff::tz::offset(9)),
+        site: None,
     }
 }
 

@@ -69,6 +69,7 @@ mod run_sheet;
 mod run_tree;
 mod schedule;
 mod scored;
+mod site;
 mod task_rows;
 
 pub(crate) use parts::When;
@@ -114,6 +115,7 @@ mod tests {
             schedule::samples(frame),
             search::samples(frame),
             settings::samples(frame),
+            site::samples(frame),
             webhook::samples(frame),
             webhook_events::samples(frame),
             webhooks::samples(frame),
@@ -197,6 +199,16 @@ mod tests {
                 let tag = head.split('>').next().unwrap_or(head);
                 assert!(tag.contains("scope="), "{title}: <th{tag}>");
             }
+        }
+        for figure in page.split("<figure").skip(1) {
+            let figure = figure.split("</figure>").next().unwrap_or(figure);
+            let said = |tag: &str| {
+                let text = figure.split(&format!("<{tag}>")).nth(1).and_then(|rest| rest.split('<').next());
+                text.is_some_and(|text| !text.trim().is_empty())
+            };
+            let is_drawn = !figure.contains("class=\"empty\"");
+            assert!(said("h3") && (said("p") || !is_drawn), "{title}: a figure that says nothing: {figure}");
+            assert!(figure.contains("<table") || !is_drawn, "{title}: a figure without a table");
         }
         for svg in page.split("<svg").skip(1) {
             let tag = svg.split('>').next().unwrap_or(svg);

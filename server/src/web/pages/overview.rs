@@ -17,7 +17,7 @@ use super::parts::{self, Readout, When};
 use super::queue::Counts;
 use super::release_more::last_step;
 use super::runs::{self, RunRow};
-use super::schedule;
+use super::{schedule, site};
 use crate::service::releases;
 use crate::web::format;
 use crate::web::frame::Frame;
@@ -56,6 +56,9 @@ pub(super) struct Waiting {
 
 /// `GET /`.
 pub(crate) async fn show(State(app): State<App>, frame: Frame) -> Result<Response, WebError> {
+    if frame.is_frozen() {
+        return site::show(&app, frame).await;
+    }
     if frame.param("tab") == Some("schedule") {
         return schedule::show(&app, frame).await;
     }

@@ -168,7 +168,8 @@ pub(crate) async fn show(
     Path(key): Path<String>,
 ) -> Result<Response, WebError> {
     let tab = Tab::of(&frame);
-    let facts = run_load::load(&app, &frame, runs::find(&app, &key).await?, tab).await?;
+    let run = frame.shown(&app, runs::find(&app, &key).await?).await?;
+    let facts = run_load::load(&app, &frame, run, tab).await?;
     let run = view(&frame, &app.catalog, tab, &facts);
     if frame.param("part") == Some("live") {
         return parts::page(&RunLive { frame, run });
@@ -190,7 +191,7 @@ pub(crate) async fn file(
         return Err(unknown());
     }
     let tab = Tab::of_figure(id);
-    let run = runs::find(&app, &key).await?;
+    let run = frame.shown(&app, runs::find(&app, &key).await?).await?;
     corpora::may_use(&app, run.clone()).await?;
     let facts = run_load::load(&app, &frame, run, tab).await?;
     let rows = if kind == "csv" { MAX_POINTS } else { TABLE_ROWS };
@@ -359,10 +360,10 @@ fn data(frame: &Frame, facts: &Facts) -> DataView {
 /// `GET /runs/{run}/metrics.csv`: every row.
 pub(crate) async fn metrics_csv(
     State(app): State<App>,
-    _frame: Frame,
+    frame: Frame,
     Path(key): Path<String>,
 ) -> Result<Response, WebError> {
-    let run = runs::find(&app, &key).await?;
+    let run = frame.shown(&app, runs::find(&app, &key).await?).await?;
     let rows = app.store.metrics(run.id).await?;
     corpora::may_use(&app, run).await?;
     Ok(([(header::CONTENT_TYPE, "text/csv; charset=utf-8")], csv(&rows)).into_response())

@@ -22,6 +22,7 @@ pub(super) struct Checkpoints {
 
 pub(super) struct CheckpointRow {
     pub(super) href: String,
+    pub(super) id: String,
     pub(super) step: String,
     pub(super) tokens: String,
     pub(super) state: &'static str,
@@ -64,6 +65,7 @@ fn rows(frame: &Frame, facts: &Facts, tasks: &[TaskRun], most: usize) -> Vec<Che
     let lang = frame.lang;
     let row = |(i, s): (usize, &Scored)| CheckpointRow {
         href: format!("/checkpoints/{}", s.checkpoint.id),
+        id: s.checkpoint.id.to_string(),
         step: s.checkpoint.step.to_string(),
         tokens: s.checkpoint.tokens.short(),
         state: s.checkpoint.state.as_str(),

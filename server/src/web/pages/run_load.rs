@@ -126,7 +126,7 @@ pub(super) async fn load(app: &App, frame: &Frame, run: Run, tab: Tab) -> Result
         Tab::Overview => {
             facts = facts.with_scores(app).await?.with_last_rows(app).await?.with_fork(app).await?;
             facts.plans = app.store.plans(facts.run.id).await?;
-            facts.branches = app.store.branches_of(&facts.run).await?;
+            facts.branches = frame.named(app, app.store.branches_of(&facts.run).await?).await?;
             facts.reported = reported::all(app).await?;
         }
         Tab::Curves => {
@@ -143,7 +143,7 @@ pub(super) async fn load(app: &App, frame: &Frame, run: Run, tab: Tab) -> Result
             facts.warnings =
                 registrations::warnings_of(app, facts.run.spec.as_ref(), facts.run.planned_tokens).await?;
             facts.other = match frame.param("with").map(str::trim).filter(|name| !name.is_empty()) {
-                Some(name) => Some(runs::find(app, name).await?),
+                Some(name) => Some(frame.shown(app, runs::find(app, name).await?).await?),
                 None => match &facts.run.spec {
                     Some(spec) => runs::parent_of(app, spec).await?,
                     None => None,

@@ -17,6 +17,8 @@ use crate::{App, WebError};
 
 /// Runs on the page.
 const RUNS: u32 = 100;
+/// Runs on the page in an export, which has no other way to them.
+pub(super) const EXPORTED: u32 = 5000;
 
 #[derive(Template)]
 #[template(path = "runs/runs.html")]
@@ -58,8 +60,10 @@ pub(super) struct About {
 
 /// `GET /runs`.
 pub(crate) async fn show(State(app): State<App>, frame: Frame) -> Result<Response, WebError> {
-    let mut runs = app.store.runs(RUNS + 1).await?;
-    let cut = parts::cut(&frame, &mut runs, RUNS);
+    let most = if frame.is_frozen() { EXPORTED } else { RUNS };
+    let mut runs = app.store.runs(most + 1).await?;
+    let cut = parts::cut(&frame, &mut runs, most);
+    let runs = frame.named(&app, runs).await?;
     let rows = rows(&app, &frame, runs).await?;
     parts::page(&page(frame, rows, cut))
 }

@@ -1,4 +1,4 @@
-use std::io::{self, ErrorKind, Write as _};
+use std::io::{self, Write as _};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,9 +11,10 @@ use serde_json::json;
 use super::{Options, path};
 use crate::client::{Client, encode};
 use crate::exit::{ExitStatus, Failed};
+use crate::partial::{self, Partial};
 use crate::printer::Printer;
+use crate::signals;
 use crate::transfer::{self, Came};
-use crate::{files, signals};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -43,13 +44,7 @@ struct Listed {
 pub(super) fn run(args: &Args, printer: &Printer) -> anyhow::Result<ExitStatus> {
     // A slash at the end would put the temporary folder into the one that it becomes.
     let dir: PathBuf = args.out.components().collect();
-    if fs_err::symlink_metadata(&dir).is_ok() {
-        let text = format!(
-            "{} is there already; an export only makes new folders. Name another one with --out.",
-            dir.display()
-        );
-        return Err(Failed::with(ExitStatus::Conflict, text));
-    }
+    partial::must_be_new(&dir)?;
     let client = Client::new(&args.options.server)?;
     let bundle: Bundle = client.get(&format!("{}/bundle", path(&args.id)))?;
     if let Some(file) = bundle.files.iter().find(|file| !is_inside(&file.path)) {
@@ -59,20 +54,20 @@ pub(super) fn run(args: &Args, printer: &Printer) -> anyhow::Result<ExitStatus> 
     }
     let stop = Arc::new(AtomicBool::new(false));
     let stopped = signals::set_on_stop(&stop)?;
-    let partial = Partial::make(&dir)?;
+    let folder = Partial::make(&dir)?;
     let total: u64 = bundle.files.iter().map(|file| file.size).sum();
     let bar = printer.bar(total, transfer::BAR);
     for file in &bundle.files {
         bar.set_message(file.path.clone());
-        if !fetch(&client, &args.id, file, &partial.at, &bar, &stop)? {
+        if !fetch(&client, &args.id, file, folder.path(), &bar, &stop)? {
             bar.finish_and_clear();
-            drop(partial);
+            drop(folder);
             printer.say("Stopped; nothing was kept.");
             return Ok(if stopped.by_user() { ExitStatus::Interrupted } else { ExitStatus::Failure });
         }
     }
     bar.finish_and_clear();
-    partial.become_whole(&dir).map_err(|error| failed(&error))?;
+    folder.become_whole(&dir).map_err(|error| failed(&error))?;
     tell(&dir, &bundle, total, args, printer)
 }
 
@@ -153,52 +148,9 @@ fn is_inside(path: &str) -> bool {
     path.components().all(|part| matches!(part, Component::Normal(_))) && path.components().next().is_some()
 }
 
-/// The folder while it is not whole. It is removed unless it becomes the one that was asked for.
-struct Partial {
-    at: PathBuf,
-    whole: bool,
-}
-
-impl Partial {
-    fn make(dir: &Path) -> anyhow::Result<Self> {
-        let at = files::with_suffix(dir, ".partial");
-        let parent = at.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        fs_err::create_dir_all(parent).map_err(|error| failed(&error))?;
-        match fs_err::create_dir(&at) {
-            Ok(()) => Ok(Self { at, whole: false }),
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-                let text = format!(
-                    "{} is there: another export is at work, or one was killed. Remove it when none is, and try again.",
-                    at.display()
-                );
-                Err(Failed::with(ExitStatus::Conflict, text))
-            }
-            Err(error) => Err(failed(&error)),
-        }
-    }
-
-    /// Takes the name, and makes that survive a power cut.
-    fn become_whole(mut self, dir: &Path) -> io::Result<()> {
-        fs_err::File::open(&self.at)?.sync_all()?;
-        fs_err::rename(&self.at, dir)?;
-        self.whole = true;
-        let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        fs_err::File::open(parent)?.sync_all()
-    }
-}
-
-impl Drop for Partial {
-    fn drop(&mut self) {
-        if !self.whole {
-            // Why it is not whole is the error to report.
-            let _ = fs_err::remove_dir_all(&self.at);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Partial, is_inside};
+    use super::is_inside;
 
     #[test]
     fn a_listed_path_stays_in_the_folder() {
@@ -212,22 +164,5 @@ mod tests {
         ] {
             assert_eq!(is_inside(path), inside, "{path}");
         }
-    }
-
-    #[test]
-    fn a_folder_that_is_not_whole_is_not_kept() {
-        let root = tempfile::tempdir().expect("a temporary folder");
-        let dir = root.path().join("below/out");
-        let partial = Partial::make(&dir).expect("made");
-        fs_err::write(partial.at.join("x"), "x").expect("written");
-        assert!(Partial::make(&dir).is_err(), "one at a time");
-        assert!(partial.at.exists(), "the second one leaves it alone");
-        drop(partial);
-        let left = || fs_err::read_dir(root.path().join("below")).expect("a folder").count();
-        assert_eq!(left(), 0);
-        let partial = Partial::make(&dir).expect("made again");
-        fs_err::write(partial.at.join("x"), "x").expect("written");
-        partial.become_whole(&dir).expect("renamed");
-        assert!(left() == 1 && dir.join("x").exists());
     }
 }

@@ -50,7 +50,8 @@ const PINS: usize = 6;
 
 /// `GET /leaderboard?suite=…&preset=…&hide=…&pin=…&base=…&all=1&sort=mean&order=asc&page=2`.
 pub(crate) async fn show(State(app): State<App>, frame: Frame) -> Result<Response, WebError> {
-    let shown = load(&app, &frame, For::Reading).await?;
+    let why = if frame.is_frozen() { For::Export } else { For::Reading };
+    let shown = load(&app, &frame, why).await?;
     parts::page(&view::page(&app.catalog, frame, shown))
 }
 
@@ -137,10 +138,10 @@ async fn load(app: &App, frame: &Frame, why: For) -> Result<Shown, WebError> {
     };
     let mut standings = standings(app, &chosen, asked.all).await?;
     let candidates = standings.len();
-    let left_out = leave_out(app, &mut standings, why).await?;
+    let left_out = leave_out(app, frame, &mut standings, why).await?;
     let models = models(app, standings, &chosen.shown).await?;
     let mut board = Board::new(&app.catalog, chosen.shown.clone(), chosen.categories.clone(), models);
-    let named = named_lines(app, &mut asked, &chosen, &board, why).await?;
+    let named = named_lines(app, frame, &mut asked, &chosen, &board, why).await?;
     let offered = Offered::of(&board);
     board.retain(|line| asked.filter.wants(line));
     sort(app, &mut asked, &mut board);
@@ -156,6 +157,9 @@ async fn load(app: &App, frame: &Frame, why: For) -> Result<Shown, WebError> {
         .collect();
     if asked.all && candidates >= EVALUATIONS as usize {
         notices.push(frame.fill("board.cut", "n", format::count(u64::from(EVALUATIONS))));
+    }
+    if frame.is_frozen() && left_out > 0 {
+        notices.push(frame.fill("board.left_out", "n", left_out));
     }
     let base = named.base.as_ref().map(rows::named);
     let found = Found { chosen, board, rows, pager, base, offered };
@@ -181,11 +185,18 @@ fn pairs(columns: &[TaskRun]) -> Vec<(String, String)> {
     pairs
 }
 
-/// Removes what may not be handed on; answers how many.
-async fn leave_out(app: &App, standings: &mut Vec<Standing>, why: For) -> Result<usize, WebError> {
+/// Removes what may not be handed on, and what an export is not about; answers how many of the first.
+async fn leave_out(
+    app: &App,
+    frame: &Frame,
+    standings: &mut Vec<Standing>,
+    why: For,
+) -> Result<usize, WebError> {
     if why == For::Reading {
         return Ok(0);
     }
+    let aside = frame.aside(app).await?;
+    standings.retain(|standing| !aside.contains(&standing.run));
     let before = standings.len();
     let barred = corpora::barred_runs(app).await?;
     standings.retain(|standing| !barred.contains_key(&standing.run));
@@ -214,6 +225,7 @@ struct Named {
 /// come to stand beside each other.
 async fn named_lines(
     app: &App,
+    frame: &Frame,
     asked: &mut Asked,
     chosen: &Chosen,
     board: &Board,
@@ -230,7 +242,7 @@ async fn named_lines(
     if !elsewhere.is_empty() {
         let which = Candidates::These(&elsewhere);
         found = app.store.standings(&pairs(&chosen.all), None, which).await?;
-        leave_out(app, &mut found, why).await?;
+        leave_out(app, frame, &mut found, why).await?;
     }
     let others: Vec<Line> =
         found.into_iter().map(|s| board.beside(&app.catalog, Model::Ours(Box::new(s)))).collect();

@@ -67,6 +67,8 @@ struct RowView {
     reason: String,
     name: String,
     href: Option<String>,
+    /// Of the checkpoint; a reported model has none.
+    id: Option<String>,
     step: Option<(String, String)>,
     marks: Vec<Mark>,
     pin: Choice,
@@ -290,6 +292,7 @@ fn row_view(words: &Words<'_>, row: &Row) -> RowView {
         rank,
         name: facts.name.clone(),
         href: ours.map(|standing| format!("/runs/{}", standing.run_name)),
+        id: ours.map(|standing| standing.checkpoint.to_string()),
         step: ours.map(|s| (frame.fill("board.step", "n", s.step), format!("/checkpoints/{}", s.checkpoint))),
         marks: words.marks(row),
         pin: links::pin(words, row),
