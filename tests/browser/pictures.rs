@@ -32,6 +32,7 @@ fn open_to_all(stage: &Stage, release: &str) -> Pages {
         ("schedule", "/?tab=schedule".to_owned()),
         ("runs", "/runs".to_owned()),
         ("run", format!("/runs/{RUN}")),
+        ("cleanup", format!("/runs/{RUN}/cleanup?every=1000&last=1&best=0")),
         ("leaderboard", "/leaderboard".to_owned()),
         ("leaderboard-preset", "/leaderboard?preset=ja-4".to_owned()),
         ("leaderboard-bars", "/leaderboard?preset=ja-4&view=bars".to_owned()),

@@ -2,8 +2,9 @@
 
 mod bad_input;
 mod board;
-#[path = "../browser/mod.rs"]
 mod browser;
+mod checkpoint_cleanup;
+mod checkpoint_standing;
 mod commands;
 mod compare;
 mod compare_service;
@@ -49,7 +50,9 @@ mod release_traps;
 mod release_yank;
 mod road;
 mod runs;
+mod speed;
 mod tidy;
+mod uploads;
 mod watch;
 mod webhooks;
 mod webhooks_releases;

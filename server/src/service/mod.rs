@@ -3,6 +3,7 @@
 pub mod audit;
 pub mod channels;
 pub mod checkpoints;
+pub mod cleanup;
 pub mod comparisons;
 pub mod compute;
 pub mod contamination;
@@ -21,5 +22,7 @@ pub mod reported;
 pub mod reports;
 pub mod runs;
 pub mod sources;
+pub mod standing;
+pub mod uploads;
 pub mod webhooks;
 pub mod work;

@@ -22,9 +22,9 @@ use crate::{App, Noun, WebError};
 /// The pages and the static files. The fallback answers every path that is neither theirs nor the API's.
 pub fn router() -> Router<App> {
     use pages::{
-        audit, channel, channels, checkpoint, compare, compare_samples, corpora, corpus, evaluation,
+        audit, channel, channels, checkpoint, checkpoint_standing, compare, compare_samples, corpora, corpus, evaluation,
         leaderboard, login, login_command, overview, policies, queue, release, release_claims, releases, run,
-        run_event, run_plan, runs, samples, search, settings, webhook, webhook_events, webhooks,
+        run_cleanup, run_event, run_plan, runs, samples, search, settings, webhook, webhook_events, webhooks,
     };
     Router::new()
         .route("/", get(overview::show))
@@ -32,6 +32,8 @@ pub fn router() -> Router<App> {
         .route("/runs/{run}", get(run::show))
         .route("/runs/{run}/metrics.csv", get(run::metrics_csv))
         .route("/runs/{run}/plan", post(run_plan::change))
+        .route("/runs/{run}/cleanup", get(run_cleanup::show).post(run_cleanup::clean))
+        .route("/runs/{run}/cleanup.csv", get(run_cleanup::csv))
         .route("/runs/{run}/events/{event}", get(run_event::show))
         .route("/runs/{run}/events/{event}/{action}", post(run_event::decide))
         .route("/leaderboard", get(leaderboard::show))
@@ -40,6 +42,8 @@ pub fn router() -> Router<App> {
         .route("/leaderboard.json", get(leaderboard::json))
         .route("/checkpoints/{id}", get(checkpoint::show))
         .route("/checkpoints/{id}/propose", post(checkpoint::propose))
+        .route("/checkpoints/{id}/check", post(checkpoint_standing::check))
+        .route("/checkpoints/{id}/withdraw", post(checkpoint_standing::withdraw))
         .route("/evals/{id}", get(evaluation::show))
         .route("/evals/{id}/samples", get(samples::show))
         .route("/compare", get(compare::show))

@@ -4,6 +4,7 @@ mod audit;
 mod body;
 mod channels;
 mod checkpoint;
+mod checkpoint_action;
 mod checkpoints;
 mod compare;
 mod corpora;
@@ -20,6 +21,7 @@ mod release_files;
 mod releases;
 mod reported;
 mod run;
+mod run_cleanup;
 mod run_contamination;
 mod run_events;
 mod run_metrics;
@@ -28,15 +30,20 @@ mod run_segments;
 mod runs;
 mod token;
 mod tokens;
+mod upload;
+mod upload_file;
+mod uploads;
 mod user_roles;
 mod users;
 mod webhook_deliveries;
 mod webhooks;
 mod work;
 
+pub(crate) use run_cleanup::RuleQuery;
+
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::routing::{delete, get, post};
+use axum::routing::{delete, get, patch, post};
 
 use crate::App;
 
@@ -46,6 +53,7 @@ const JSON_LIMIT: usize = 16 << 20;
 pub(crate) fn router() -> Router<App> {
     // A checkpoint is as large as it is; the disk is the limit, and a full one is answered with 507.
     let upload = post(checkpoints::hand_over).layer(DefaultBodyLimit::disable());
+    let piece = patch(upload_file::append).layer(DefaultBodyLimit::max(upload_file::LONGEST));
     let v1 = Router::new()
         .route("/runs", get(runs::list).post(runs::register))
         .route("/runs/{run}", get(run::show))
@@ -56,7 +64,13 @@ pub(crate) fn router() -> Router<App> {
         .route("/runs/{run}/plan", get(run_plan::show).post(run_plan::change))
         .route("/runs/{run}/contamination", get(run_contamination::list).post(run_contamination::send))
         .route("/runs/{run}/checkpoints", get(checkpoints::list).merge(upload))
+        .route("/runs/{run}/uploads", get(uploads::list).post(uploads::begin))
+        .route("/runs/{run}/uploads/{id}", get(upload::show).delete(upload::abandon))
+        .route("/runs/{run}/uploads/{id}/complete", post(upload::complete))
+        .route("/runs/{run}/uploads/{id}/files/{path}", get(upload_file::show).merge(piece))
+        .route("/runs/{run}/cleanup", get(run_cleanup::show).post(run_cleanup::clean))
         .route("/checkpoints/{id}", get(checkpoint::show))
+        .route("/checkpoints/{id}/{action}", post(checkpoint_action::act))
         .route("/checkpoints/{id}/evaluations", get(evaluation::of_checkpoint).post(evaluation::start))
         .route("/evals/{id}", get(evaluation::show))
         .route("/evals/{id}/records", get(records::list))

@@ -27,7 +27,7 @@ pub(super) use run::run_facts;
 pub(crate) use run::{event, run};
 pub(super) use samples::{items, records};
 pub(super) use scored::{checkpoint, half_done, scored, standings, suite};
-pub(crate) use scored::{refused_checkpoint, verified_checkpoint};
+pub(crate) use scored::{changed_checkpoint, refused_checkpoint, verified_checkpoint};
 
 /// 2026-11-21 14:03 in Tokyo.
 const NOW: i64 = 1_795_237_380_000;

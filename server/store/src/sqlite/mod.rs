@@ -26,6 +26,8 @@ mod releases;
 mod reports;
 mod runs;
 mod sign_in;
+mod standing;
+mod uploads;
 mod webhooks;
 
 #[cfg(test)]

@@ -1,0 +1,51 @@
+use axum::Json;
+use axum::extract::{FromRequest as _, Path, Query, Request, State};
+use sekisho_domain::wire::{CleanUp, CleanedUp, CleanupRule, CleanupView};
+use serde::Deserialize;
+
+use super::body::JsonBody;
+use crate::service::{cleanup, runs};
+use crate::{Actor, App, Viewer, WebError};
+
+/// A rule in a query: the run's own where it says nothing.
+#[derive(Deserialize)]
+pub(crate) struct RuleQuery {
+    every: Option<u64>,
+    last: Option<u64>,
+    best: Option<u64>,
+}
+
+impl RuleQuery {
+    /// What was asked for; `None` for the run's own.
+    pub(crate) fn rule(&self) -> Option<CleanupRule> {
+        let any = self.every.or(self.last).or(self.best);
+        let n = |value: Option<u64>| value.unwrap_or_default();
+        any.map(|_| CleanupRule { every: n(self.every), last: n(self.last), best: n(self.best) })
+    }
+}
+
+/// `GET /api/v1/runs/{run}/cleanup?every=1000&last=3&best=1`: what would be removed, and why the others are kept. Nothing is changed.
+pub(super) async fn show(
+    State(app): State<App>,
+    viewer: Viewer,
+    Path(key): Path<String>,
+    Query(query): Query<RuleQuery>,
+) -> Result<Json<CleanupView>, WebError> {
+    viewer.may_read()?;
+    let run = runs::find(&app, &key).await?;
+    let rule = query.rule().unwrap_or_else(|| cleanup::rule_of(&run));
+    Ok(Json(cleanup::plan(&app, &run, rule).await?))
+}
+
+/// `POST /api/v1/runs/{run}/cleanup`: removes the server's own copies of what was looked at.
+pub(super) async fn clean(
+    State(app): State<App>,
+    actor: Actor,
+    Path(key): Path<String>,
+    request: Request,
+) -> Result<Json<CleanedUp>, WebError> {
+    let run = runs::find(&app, &key).await?;
+    let JsonBody(asked) = JsonBody::<CleanUp>::from_request(request, &app).await?;
+    let rule = asked.rule.unwrap_or_else(|| cleanup::rule_of(&run));
+    Ok(Json(cleanup::clean(&app, &actor, &run, rule, asked.plan).await?))
+}
