@@ -48,7 +48,8 @@ fn a_changed_file_is_named_and_the_right_one_is_taken_back() {
     let id = text(&checkpoint["id"]);
     assert_eq!(check(&api, &checkpoint)["state"], "verified");
     // Nothing but the time of a file.
-    fs_err::write(folder.join("config.json"), fs_err::read(folder.join("config.json")).expect("read")).expect("written");
+    fs_err::write(folder.join("config.json"), fs_err::read(folder.join("config.json")).expect("read"))
+        .expect("written");
     assert_eq!(check(&api, &checkpoint)["state"], "verified", "the same bytes are the same file");
 
     let before = change(&folder);
@@ -124,7 +125,9 @@ fn work_on_changed_files_is_not_handed_out() {
         let items = api.post("/api/v1/work/claim", &body).has(200).json()["items"].clone();
         items.as_array().map(Vec::len).expect("a list")
     };
-    let state = || api.get(&format!("/api/v1/checkpoints/{}", text(&checkpoint["id"]))).has(200).json()["state"].clone();
+    let state = || {
+        api.get(&format!("/api/v1/checkpoints/{}", text(&checkpoint["id"]))).has(200).json()["state"].clone()
+    };
     assert_eq!(claim(), 0, "not even before it is known what has changed");
     until("the look", 30, || (state() == "changed").then_some(()));
     assert_eq!(claim(), 0);
@@ -139,12 +142,15 @@ fn a_release_is_neither_frozen_nor_published_from_changed_files() {
     let folder = lab.folder.path().join("model");
     let file = lab.write("lab/lineage.toml", &lineage("L1")).display().to_string();
     let checkpoint = text(&lab.checkpoint["id"]);
-    let draft = lab.release(&["propose", "--json", "--checkpoint", checkpoint, "--lineage", &file]).exits(0).json();
+    let draft =
+        lab.release(&["propose", "--json", "--checkpoint", checkpoint, "--lineage", &file]).exits(0).json();
     let id = text(&draft["id"]);
     let before = change(&folder);
     lab.release(&["freeze", id]).exits(4).says(&[WEIGHTS, "changed after the checkpoint was examined"]);
     // A new proposal is refused as well.
-    lab.release(&["propose", "--checkpoint", checkpoint, "--lineage", &file]).exits(4).says(&["changed after"]);
+    lab.release(&["propose", "--checkpoint", checkpoint, "--lineage", &file])
+        .exits(4)
+        .says(&["changed after"]);
     fs_err::write(folder.join(WEIGHTS), before).expect("put back");
     let _ = lab.release(&["freeze", id]).exits(0);
 }

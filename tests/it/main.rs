@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod board;
+#[path = "../browser/mod.rs"]
 mod browser;
 mod checkpoint_cleanup;
 mod checkpoint_standing;

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::process::Stdio;
 
 use reqwest::blocking::multipart::{Form, Part};
-use serde_json::{Value, json};
 use sekisho_domain::Sha256;
+use serde_json::{Value, json};
 use tests::checkpoints::Recipe;
 use tests::cli;
 use tests::database::Database;
@@ -108,7 +108,8 @@ fn a_kill_in_the_middle_of_a_piece_costs_that_piece() {
     let now = api.get(&path("r", &upload)).has(200).json();
     assert_eq!(offset(&now, WEIGHTS), 3_000_000, "what was answered counts, and nothing else");
     // The command finds the upload by its step and files, and sends the rest.
-    let mut command = service.command(&["ingest", "--json", "--copy", "--run", "r", "--step", "1", "--tokens", "10"]);
+    let mut command =
+        service.command(&["ingest", "--json", "--copy", "--run", "r", "--step", "1", "--tokens", "10"]);
     let checkpoint = cli::run(command.arg(folder.path())).exits(0).json();
     assert_eq!(checkpoint["state"], "verified");
     let [place] = names(&service.dir().join("checkpoints")).try_into().expect("one copy");
@@ -150,7 +151,11 @@ fn a_piece_comes_in_its_turn_and_is_what_was_announced() {
     let mut lie = bytes.clone();
     lie[5_000_000] ^= 1;
     let answer = api.patch(&file, 1000, &lie[1000..]);
-    assert!(text(&answer.json()["detail"]).contains("do not have the SHA-256 that was announced"), "{}", answer.text);
+    assert!(
+        text(&answer.json()["detail"]).contains("do not have the SHA-256 that was announced"),
+        "{}",
+        answer.text
+    );
     answer.is_problem(422, "upload-hash");
     let now = api.get(&own).has(200).json();
     assert_eq!(offset(&now, WEIGHTS), 0, "it begins again");
@@ -188,7 +193,9 @@ fn a_list_of_files_that_cannot_be_is_refused_and_strangers_send_nothing() {
     let (guest, _) = service.token_of("guest", &["read", "ingest"]);
     guest.post("/api/v1/runs/r/uploads", &body).is_problem(403, "role-missing");
     let upload = api.post("/api/v1/runs/r/uploads", &body).has(201).json();
-    guest.patch(&format!("{}/files/config.json", path("r", &upload)), 0, b"x").is_problem(403, "role-missing");
+    guest
+        .patch(&format!("{}/files/config.json", path("r", &upload)), 0, b"x")
+        .is_problem(403, "role-missing");
     let _ = api.delete(&path("r", &upload)).has(204);
     assert_eq!(api.get(&path("r", &upload)).status, 404);
 }
@@ -248,7 +255,10 @@ fn an_upload_that_nobody_goes_on_with_is_removed() {
     let mut service = service();
     let upload = begin(&service.api(), "r", 1, folder.path());
     let file = format!("{}/files/config.json", path("r", &upload));
-    let _ = service.api().patch(&file, 0, &fs_err::read(folder.path().join("config.json")).expect("read")).has(200);
+    let _ = service
+        .api()
+        .patch(&file, 0, &fs_err::read(folder.path().join("config.json")).expect("read"))
+        .has(200);
     let uploads = service.dir().join("uploads");
     fs_err::create_dir_all(uploads.join("of-nobody")).expect("a folder");
     service.kill9();
@@ -270,7 +280,8 @@ fn the_command_goes_on_after_its_own_end_and_the_services() {
     let mut service = service();
     let api = service.api();
     let command = |service: &Service| {
-        let mut command = service.command(&["ingest", "--json", "--copy", "--run", "r", "--step", "1", "--tokens", "10"]);
+        let mut command =
+            service.command(&["ingest", "--json", "--copy", "--run", "r", "--step", "1", "--tokens", "10"]);
         command.arg(folder.path()).stderr(Stdio::null()).stdout(Stdio::null());
         command
     };

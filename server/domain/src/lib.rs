@@ -34,7 +34,10 @@ pub use canonical::canonical_json;
 pub use digest::{DigestError, Sha256};
 pub use full::{disk_sentence, is_disk_full};
 pub use glob::fits_glob;
-pub use id::{ChannelId, CheckpointId, EndpointId, EvaluationId, EventId, IdError, MessageId, ReleaseId, RunId, TokenId, UploadId, UserId, WorkItemId};
+pub use id::{
+    ChannelId, CheckpointId, EndpointId, EvaluationId, EventId, IdError, MessageId, ReleaseId, RunId,
+    TokenId, UploadId, UserId, WorkItemId,
+};
 pub use language::Language;
 pub use state::StateError;
 pub use strict_toml::{TomlError, nearest, parse_toml};

@@ -23,7 +23,11 @@ const DEFAULT: CleanupRule = CleanupRule { every: 1000, last: 3, best: 1 };
 /// The rule of a run: what its specification keeps.
 #[must_use]
 pub fn rule_of(run: &Run) -> CleanupRule {
-    let keep = run.spec.as_ref().and_then(|spec| spec.pointer("/checkpoint/keep")?.as_array());
+    of_spec(run.spec.as_ref())
+}
+
+fn of_spec(spec: Option<&serde_json::Value>) -> CleanupRule {
+    let keep = spec.and_then(|spec| spec.pointer("/checkpoint/keep")?.as_array());
     let Some(keep) = keep.filter(|keep| !keep.is_empty()) else { return DEFAULT };
     let mut rule = CleanupRule::default();
     for (name, n) in keep.iter().filter_map(|one| one.as_str()?.split_once(':')) {
@@ -54,7 +58,8 @@ pub fn words(rule: CleanupRule) -> String {
 pub async fn plan(app: &App, run: &Run, rule: CleanupRule) -> Result<CleanupView, WebError> {
     if rule == CleanupRule::default() {
         let detail = "The rule keeps nothing. Say what is to stay: every:1000, last:3, best:1.";
-        let ja = "残すチェックポイントの条件がありません。間隔、直近、最良のいずれかに1以上を指定してください。";
+        let ja =
+            "残すチェックポイントの条件がありません。間隔、直近、最良のいずれかに1以上を指定してください。";
         return Err(WebError::refused("cleanup-rule", detail).or_ja(ja));
     }
     let all = app.store.checkpoints_of_run(run.id).await?;
@@ -63,7 +68,8 @@ pub async fn plan(app: &App, run: &Run, rule: CleanupRule) -> Result<CleanupView
         .filter(|c| !matches!(c.state, CheckpointState::Refused | CheckpointState::Gone))
         .partition(|c| c.state.was_verified());
     let mut kept = kept(app, run, rule, &there).await?;
-    let mut items: Vec<CleanupItem> = there.iter().map(|c| item(app, c, kept.0.remove(&c.id), &kept.1)).collect();
+    let mut items: Vec<CleanupItem> =
+        there.iter().map(|c| item(app, c, kept.0.remove(&c.id), &kept.1)).collect();
     items.extend(examined.iter().map(|c| {
         let reason = Kept { reason: KeptReason::Examining, name: None, id: None };
         item(app, c, Some(vec![reason]), &kept.1)
@@ -137,11 +143,7 @@ async fn kept(
 }
 
 /// The complete means on the run's suite.
-async fn means(
-    app: &App,
-    run: &Run,
-    there: &[Checkpoint],
-) -> Result<HashMap<CheckpointId, f64>, WebError> {
+async fn means(app: &App, run: &Run, there: &[Checkpoint]) -> Result<HashMap<CheckpointId, f64>, WebError> {
     let ids: Vec<CheckpointId> = there.iter().map(|c| c.id).collect();
     let suite = evaluations::suite_of(app, run);
     let mut means = HashMap::new();
@@ -249,7 +251,8 @@ pub async fn clean(
     if !ids.is_empty() {
         let (rule, who) = (words(rule), &actor.user.name);
         let steps: Vec<u64> = removed.iter().map(|item| item.step.0).collect();
-        let detail = json!({ "rule": rule, "steps": steps, "checkpoints": ids, "freed_bytes": plan.freed_bytes });
+        let detail =
+            json!({ "rule": rule, "steps": steps, "checkpoints": ids, "freed_bytes": plan.freed_bytes });
         let audit = people::entry(app, actor, "checkpoint.clean", &run.name, "done", detail);
         app.store.give_up(&ids, &reason(&rule, who), &audit).await?;
         let given_up = app.store.checkpoints_by_id(&ids).await?;

@@ -156,8 +156,14 @@ async fn write(app: &App, checkpoint: &Checkpoint, seen: Found) -> Result<(), We
     if is_known || checkpoint.state == CheckpointState::Gone {
         return Ok(());
     }
-    tracing::warn!(run = checkpoint.run_name, step = checkpoint.step.0, reason = reason.en, "a checkpoint changed");
-    let detail = json!({ "run": checkpoint.run_name, "step": checkpoint.step, "state": state, "reason": reason.en });
+    tracing::warn!(
+        run = checkpoint.run_name,
+        step = checkpoint.step.0,
+        reason = reason.en,
+        "a checkpoint changed"
+    );
+    let detail =
+        json!({ "run": checkpoint.run_name, "step": checkpoint.step, "state": state, "reason": reason.en });
     let audit = people::system_entry(app, "checkpoint.changed", &checkpoint.id.to_string(), "done", detail);
     app.store.set_lost(checkpoint.id, state, &reason, &audit).await?;
     announce(app, checkpoint);
@@ -181,8 +187,11 @@ pub(super) fn announce(app: &App, checkpoint: &Checkpoint) {
 
 fn changed_text(file: &Path, missing: bool) -> Text {
     let file = file.display();
-    let (en, ja) =
-        if missing { ("is missing", "がありません") } else { ("changed", "が変更されています") };
+    let (en, ja) = if missing {
+        ("is missing", "がありません")
+    } else {
+        ("changed", "が変更されています")
+    };
     Text {
         en: format!(
             "{file} {en} after the checkpoint was examined. It is neither evaluated nor released. Put the bytes back that were examined and have it checked again, or withdraw it; hand other files over under another step."
@@ -252,8 +261,14 @@ pub async fn withdraw(app: &App, actor: &Actor, checkpoint: &Checkpoint) -> Resu
         return Err(WebError::conflict("checkpoint-unchanged", detail).or_ja(ja));
     }
     let reason = Text {
-        en: format!("Withdrawn by {}: its files are others than those that were examined. Scores stay.", actor.user.name),
-        ja: format!("{}さんが取り下げました（検証後にファイルが変更されたため）。スコアは保持しています。", actor.user.name),
+        en: format!(
+            "Withdrawn by {}: its files are others than those that were examined. Scores stay.",
+            actor.user.name
+        ),
+        ja: format!(
+            "{}さんが取り下げました（検証後にファイルが変更されたため）。スコアは保持しています。",
+            actor.user.name
+        ),
     };
     let detail = json!({ "run": checkpoint.run_name, "step": checkpoint.step });
     let audit = people::entry(app, actor, "checkpoint.withdraw", &checkpoint.id.to_string(), "done", detail);

@@ -60,7 +60,12 @@ pub async fn begin(app: &App, actor: &Actor, run: &Run, asked: &BeginUpload) -> 
     };
     if let Some(checkpoint) = of_same_step(app, &upload).await? {
         let view = view(app, &upload);
-        return Ok(UploadView { id: None, checkpoint: Some(checkpoints::view(&checkpoint)), expires: None, ..view });
+        return Ok(UploadView {
+            id: None,
+            checkpoint: Some(checkpoints::view(&checkpoint)),
+            expires: None,
+            ..view
+        });
     }
     let asked = upload.id;
     let upload = app.store.add_upload(&upload).await?;

@@ -26,8 +26,12 @@ pub trait StandingRepository: Send + Sync {
         audit: &AuditEntry,
     ) -> Result<(), StoreError>;
     /// verified or changed → gone, all or none: somebody gives their files up.
-    async fn give_up(&self, ids: &[CheckpointId], reason: &Text, audit: &AuditEntry)
-    -> Result<(), StoreError>;
+    async fn give_up(
+        &self,
+        ids: &[CheckpointId],
+        reason: &Text,
+        audit: &AuditEntry,
+    ) -> Result<(), StoreError>;
     /// changed or gone → received: the same files are handed over again, from `path`.
     async fn hand_over_again(
         &self,

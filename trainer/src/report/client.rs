@@ -125,7 +125,11 @@ impl RunClient {
         format!("{}/api/v1/{path}", self.address.url)
     }
 
-    pub(super) fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, ReportError> {
+    pub(super) fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, ReportError> {
         self.answer(self.http.post(self.url(path)).json(body))
     }
 

@@ -106,7 +106,9 @@ impl RunClient {
             self.answer(self.http.post(self.url(&uploads)).json(request).timeout(LONG_TIMEOUT))?;
         let Some(id) = upload.id else {
             return upload.checkpoint.ok_or_else(|| {
-                ReportError::File(std::io::Error::other("the server names neither an upload nor a checkpoint"))
+                ReportError::File(std::io::Error::other(
+                    "the server names neither an upload nor a checkpoint",
+                ))
             });
         };
         let total = upload.files.iter().map(|file| file.size).sum();

@@ -253,9 +253,8 @@ fn an_upload_carries_the_files_that_others_load() {
         |target: &Path, name: &str| std::os::unix::fs::symlink(target, folder.join(name)).expect("a link");
     link(Path::new("config.json"), "generation_config.json");
     let run = RUN.parse().expect("an id");
-    let upload = || {
-        client.upload(run, (Step(12), Tokens(384)), &folder, UploadOptions::default(), &mut |_| {})
-    };
+    let upload =
+        || client.upload(run, (Step(12), Tokens(384)), &folder, UploadOptions::default(), &mut |_| {});
     upload().expect("an upload");
     link(&bench.path("made-up.bin"), "LICENSE");
     let outside = upload().expect_err("a link that leads out");
@@ -270,7 +269,10 @@ fn an_upload_carries_the_files_that_others_load() {
     assert_eq!((asked.step, asked.tokens), (Step(12), Tokens(384)));
     let sent = |name: &str| {
         let address = format!("/api/v1/runs/{RUN}/uploads/{UPLOAD}/files/{name}");
-        told.iter().filter(|(path, _)| *path == address).flat_map(|(_, body)| body.clone()).collect::<Vec<u8>>()
+        told.iter()
+            .filter(|(path, _)| *path == address)
+            .flat_map(|(_, body)| body.clone())
+            .collect::<Vec<u8>>()
     };
     for file in &asked.files {
         let bytes = fs_err::read(folder.join(&file.path)).expect("a file");
@@ -281,7 +283,11 @@ fn an_upload_carries_the_files_that_others_load() {
         assert!(asked.files.iter().any(|file| file.path == name), "{name}");
     }
     let last = &told.last().expect("a request").0;
-    assert_eq!(last, &format!("/api/v1/runs/{RUN}/uploads/{UPLOAD}/complete"), "nothing of the second is sent");
+    assert_eq!(
+        last,
+        &format!("/api/v1/runs/{RUN}/uploads/{UPLOAD}/complete"),
+        "nothing of the second is sent"
+    );
     let text: Vec<&str> = asked.files.iter().map(|file| file.path.as_str()).collect();
     let text = text.join(" ");
     assert!(!text.contains("moments"), "the training state stays behind");

@@ -8,11 +8,11 @@ use sekisho_domain::Sha256;
 use sekisho_domain::manifest::FileEntry;
 use sha2::Digest as _;
 
+use crate::Refusal;
 use crate::folder::{Opened, Shard};
 use crate::header::TensorEntry;
 use crate::inspect::TensorInfo;
 use crate::moments::{Accumulator, PART};
-use crate::Refusal;
 
 /// How a shard is read.
 pub(crate) type Read = fn(&Shard) -> Result<(FileEntry, Vec<TensorInfo>), Refusal>;
@@ -54,8 +54,10 @@ struct Piece {
 fn pieces(tensors: &[TensorEntry]) -> Vec<Piece> {
     let parts = |(tensor, entry): (usize, &TensorEntry)| {
         let (begin, end) = (entry.begin, entry.begin + entry.size);
-        (begin..end).step_by(PART).map(move |at| {
-            Piece { tensor, at, length: usize::try_from(end - at).map_or(PART, |rest| rest.min(PART)) }
+        (begin..end).step_by(PART).map(move |at| Piece {
+            tensor,
+            at,
+            length: usize::try_from(end - at).map_or(PART, |rest| rest.min(PART)),
         })
     };
     tensors.iter().enumerate().flat_map(parts).collect()
@@ -92,7 +94,8 @@ pub(crate) fn read(shard: &Shard) -> Result<(FileEntry, Vec<TensorInfo>), Refusa
         let (there, next, seen) = (&bytes[..], &mut ahead, &mut seen);
         let read_ahead = || windows.get(i + 1).map_or(Ok(()), |following| fill(opened, following, next));
         let look = || {
-            let part = |piece: &Piece| Accumulator::of(tensors[piece.tensor].dtype, within(window, piece, there));
+            let part =
+                |piece: &Piece| Accumulator::of(tensors[piece.tensor].dtype, within(window, piece, there));
             window.par_iter().map(part).collect::<Vec<_>>()
         };
         let hash = || {

@@ -86,8 +86,7 @@ pub(crate) fn run(command: &Command, printer: &Printer) -> anyhow::Result<ExitSt
 
 fn act(action: &str, id: &str, options: &Options, printer: &Printer) -> anyhow::Result<()> {
     let path = format!("/checkpoints/{}/{action}", encode(id));
-    let found: CheckpointView =
-        Client::new(&options.server)?.post(&path, &serde_json::json!({}))?;
+    let found: CheckpointView = Client::new(&options.server)?.post(&path, &serde_json::json!({}))?;
     if options.json { printer.json(&found) } else { table(std::slice::from_ref(&found), printer) }
 }
 

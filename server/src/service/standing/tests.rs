@@ -37,7 +37,7 @@ fn bytes_count_and_times_only_raise_a_suspicion() {
 #[tokio::test]
 async fn the_job_finds_changes_and_returns_once() {
     let root = tempfile::tempdir().expect("a folder");
-    let config = crate::Config::defaults(&root.path().join("data")).expect("a configuration");
+    let config = crate::Config::defaults(root.path()).expect("a configuration");
     let app = crate::serve::open_app(config).await.expect("an application").0;
     let request = RegisterRun { name: "r".to_owned(), ..RegisterRun::default() };
     let (run, _) = runs::register(&app, &request).await.expect("a run");

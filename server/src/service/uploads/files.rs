@@ -13,7 +13,9 @@ use crate::{App, WebError};
 pub(super) fn of(asked: &BeginUpload) -> Result<Vec<UploadFile>, WebError> {
     let wrong = |detail: String| WebError::bad_request("upload", detail);
     if asked.files.is_empty() {
-        return Err(wrong("The upload names no file; list every file with path, size and sha256.".to_owned()));
+        return Err(wrong(
+            "The upload names no file; list every file with path, size and sha256.".to_owned(),
+        ));
     }
     if asked.files.len() > MOST_FILES {
         let detail = format!("The upload names {} files; at most {MOST_FILES} are taken.", asked.files.len());
@@ -58,7 +60,8 @@ pub fn plain_name(name: &str) -> Result<&str, WebError> {
 /// Puts what the project holds into its place, so that it is not sent. Whether it still is what it was is seen when the upload is
 /// completed. Other projects are not looked into: whoever names a digest must not come by bytes that are not theirs.
 pub(super) async fn take_known(app: &App, project: &str, upload: &Upload) -> Result<(), WebError> {
-    let wanted: Vec<&UploadFile> = upload.files.iter().filter(|file| file.received == 0 && file.size > 0).collect();
+    let wanted: Vec<&UploadFile> =
+        upload.files.iter().filter(|file| file.received == 0 && file.size > 0).collect();
     if wanted.is_empty() {
         return Ok(());
     }

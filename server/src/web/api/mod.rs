@@ -50,11 +50,12 @@ use crate::App;
 /// A metrics batch or a batch of records is far below this.
 const JSON_LIMIT: usize = 16 << 20;
 
-pub(crate) fn router() -> Router<App> {
+/// What belongs to one run.
+fn of_runs() -> Router<App> {
     // A checkpoint is as large as it is; the disk is the limit, and a full one is answered with 507.
     let upload = post(checkpoints::hand_over).layer(DefaultBodyLimit::disable());
     let piece = patch(upload_file::append).layer(DefaultBodyLimit::max(upload_file::LONGEST));
-    let v1 = Router::new()
+    Router::new()
         .route("/runs", get(runs::list).post(runs::register))
         .route("/runs/{run}", get(run::show))
         .route("/runs/{run}/metrics", get(run_metrics::list).post(run_metrics::append))
@@ -69,6 +70,11 @@ pub(crate) fn router() -> Router<App> {
         .route("/runs/{run}/uploads/{id}/complete", post(upload::complete))
         .route("/runs/{run}/uploads/{id}/files/{path}", get(upload_file::show).merge(piece))
         .route("/runs/{run}/cleanup", get(run_cleanup::show).post(run_cleanup::clean))
+}
+
+pub(crate) fn router() -> Router<App> {
+    let v1 = Router::new()
+        .merge(of_runs())
         .route("/checkpoints/{id}", get(checkpoint::show))
         .route("/checkpoints/{id}/{action}", post(checkpoint_action::act))
         .route("/checkpoints/{id}/evaluations", get(evaluation::of_checkpoint).post(evaluation::start))

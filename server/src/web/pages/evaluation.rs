@@ -29,6 +29,8 @@ struct EvaluationPage {
     step: String,
     checkpoint_href: String,
     waiting: Option<String>,
+    /// What became of the weights since.
+    lost: Option<String>,
     readouts: Vec<Readout>,
     rows: Vec<TaskRow>,
     environment: BTreeMap<String, String>,
@@ -67,6 +69,7 @@ fn view(
         step: scored.checkpoint.step.to_string(),
         checkpoint_href: format!("/checkpoints/{}", scored.checkpoint.id),
         waiting,
+        lost: scored.checkpoint.refusal.as_ref().map(|text| text.get(frame.lang).to_owned()),
         readouts: readouts(&frame, evaluation, scored),
         rows: task_rows::rows(&frame, catalog, &scored.work, rows, standings),
         environment: evaluation.environment.clone(),

@@ -26,8 +26,8 @@ pub(super) use run::about;
 pub(super) use run::run_facts;
 pub(crate) use run::{event, run};
 pub(super) use samples::{items, records};
-pub(super) use scored::{checkpoint, half_done, scored, standings, suite};
 pub(crate) use scored::{changed_checkpoint, refused_checkpoint, verified_checkpoint};
+pub(super) use scored::{checkpoint, half_done, scored, standings, suite};
 
 /// 2026-11-21 14:03 in Tokyo.
 const NOW: i64 = 1_795_237_380_000;

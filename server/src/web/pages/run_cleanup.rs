@@ -198,7 +198,11 @@ fn row(frame: &Frame, item: &CleanupItem) -> Row {
         (true, false) => frame.t("cleanup.not_ours"),
     };
     let freed = (item.kept.is_empty() && item.owned).then(|| {
-        if item.freed_bytes == 0 { frame.t("cleanup.shared").to_owned() } else { format::bytes(item.freed_bytes) }
+        if item.freed_bytes == 0 {
+            frame.t("cleanup.shared").to_owned()
+        } else {
+            format::bytes(item.freed_bytes)
+        }
     });
     Row {
         href: format!("/checkpoints/{}", item.checkpoint),
@@ -263,7 +267,8 @@ pub(super) fn samples(frame: &Frame) -> Vec<String> {
     let empty = CleanupView { items: Vec::new(), freed_bytes: 0, shell: None, ..full.clone() };
     let run = fixtures::run_facts(0).run;
     let mut after = frame.clone();
-    after.query = vec![("removed".to_owned(), "2".to_owned()), ("freed".to_owned(), "16060522240".to_owned())];
+    after.query =
+        vec![("removed".to_owned(), "2".to_owned()), ("freed".to_owned(), "16060522240".to_owned())];
     [(after, full), (frame.clone(), empty)]
         .map(|(frame, plan)| view(frame, &run, &plan).render().expect("renders"))
         .into()

@@ -11,8 +11,8 @@ use serde_json::json;
 use super::support::{Recipe, checkpoint, edit_json, encode, shard, tensors, write_json, write_weights};
 use crate::folder::Folder;
 use crate::{
-    Checkpoint, Dtype, Safetensors, TensorData, hash_folder, inspect, read_manifest, shards,
-    write_atomic, write_manifest, write_safetensors,
+    Checkpoint, Dtype, Safetensors, TensorData, hash_folder, inspect, read_manifest, shards, write_atomic,
+    write_manifest, write_safetensors,
 };
 
 fn recipes() -> impl Iterator<Item = Recipe> {
@@ -124,7 +124,12 @@ fn one_thread_and_many_find_the_same() {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             state.to_be_bytes()[0]
         });
-        tensors.push(TensorData { name: format!("t{i}"), dtype, shape: vec![length], bytes: Cow::Owned(bytes) });
+        tensors.push(TensorData {
+            name: format!("t{i}"),
+            dtype,
+            shape: vec![length],
+            bytes: Cow::Owned(bytes),
+        });
     }
     let path = folder.path().join("model.safetensors");
     write_safetensors(&path, &BTreeMap::new(), tensors.iter().cloned()).expect("written");

@@ -3,7 +3,7 @@ use sekisho_domain::wire::{CleanUp, CleanedUp, CleanupItem, CleanupRule, Cleanup
 
 use super::Options;
 use crate::client::{Client, encode};
-use crate::exit::{ExitStatus, Failed};
+use crate::exit::ExitStatus;
 use crate::printer::Printer;
 
 #[derive(clap::Args)]
@@ -32,7 +32,11 @@ fn part(text: &str) -> Result<Part, String> {
     let wrong = || format!("\"{text}\" is no rule; write every:1000, last:3 or best:1");
     let (name, n) = text.split_once(':').ok_or_else(wrong)?;
     let n = n.parse().map_err(|_| wrong())?;
-    if ["every", "last", "best"].contains(&name) { Ok(Part { name: name.to_owned(), n }) } else { Err(wrong()) }
+    if ["every", "last", "best"].contains(&name) {
+        Ok(Part { name: name.to_owned(), n })
+    } else {
+        Err(wrong())
+    }
 }
 
 fn rule(parts: &[Part]) -> Option<CleanupRule> {
