@@ -74,6 +74,7 @@ struct UrlSection {
 #[serde(deny_unknown_fields, default)]
 struct IngestSection {
     roots: Vec<PathBuf>,
+    uploads_expire_days: Option<u32>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -160,6 +161,8 @@ pub struct Config {
     pub blobs_url: String,
     /// Folders below which a checkpoint may be announced by path; empty: anywhere.
     pub ingest_roots: Vec<PathBuf>,
+    /// Days after which an upload that nobody goes on with is removed.
+    pub uploads_expire_days: u32,
     /// Suite for runs that name none.
     pub suite: String,
     /// Folder with benchmark data.
@@ -227,6 +230,7 @@ impl Config {
             anonymous: file.server.anonymous,
             database_url: file.database.url.unwrap_or_else(|| dir.join("sekisho.db").display().to_string()),
             blobs_url: file.blobs.url.unwrap_or_else(|| dir.join("blobs").display().to_string()),
+            uploads_expire_days: file.ingest.uploads_expire_days.unwrap_or(7).max(1),
             ingest_roots: file
                 .ingest
                 .roots

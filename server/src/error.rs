@@ -20,11 +20,13 @@ pub struct WebError {
     pub detail: String,
     /// The same in Japanese, where the catalogue has no sentence for the code because it names things.
     pub ja: Option<String>,
+    /// Of a piece of an upload: where the next one begins.
+    pub offset: Option<u64>,
 }
 
 impl WebError {
     fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, code, detail: detail.into(), ja: None }
+        Self { status, code, detail: detail.into(), ja: None, offset: None }
     }
 
     /// An answer of the framework, made before a handler was reached: 405, a body or a form that cannot be read.
@@ -141,6 +143,7 @@ impl WebError {
             detail: self.detail.clone(),
             code: self.code.to_owned(),
             instance: None,
+            offset: self.offset,
         }
     }
 }

@@ -14,6 +14,10 @@ pub enum Noun {
     Event,
     /// A checkpoint.
     Checkpoint,
+    /// A checkpoint that arrives in pieces.
+    Upload,
+    /// A file of one; named by its path.
+    UploadFile,
     /// An evaluation.
     Evaluation,
     /// A task in an evaluation; named by the evaluation.
@@ -59,6 +63,8 @@ impl Noun {
             Self::Run => "run",
             Self::Event => "event of this run",
             Self::Checkpoint => "checkpoint",
+            Self::Upload => "upload",
+            Self::UploadFile => "file in this upload",
             Self::Evaluation => "evaluation",
             Self::TaskIn => "task in evaluation",
             Self::Definition => "definition on this server of task",
@@ -86,6 +92,8 @@ impl Noun {
             Self::Run => "run",
             Self::Event => "event",
             Self::Checkpoint => "checkpoint",
+            Self::Upload => "upload",
+            Self::UploadFile => "upload_file",
             Self::Evaluation => "evaluation",
             Self::TaskIn => "task_in",
             Self::Definition => "definition",

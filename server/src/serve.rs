@@ -21,8 +21,10 @@ use crate::jobs::publish::Publications;
 use crate::launch::local::LocalWorker;
 use crate::service::passwords::Tries;
 use crate::service::sources::Sources;
+use crate::service::standing::Looking;
+use crate::service::uploads::UploadLocks;
 use crate::service::webhooks::WebhookKey;
-use crate::service::{copies, people, policies, releases};
+use crate::service::{copies, people, policies, releases, uploads};
 use crate::state::Inner;
 use crate::{App, Config, Events, Kept, SystemClock, SystemEntropy, WebError, jobs, web};
 
@@ -116,6 +118,8 @@ impl Server {
         let (app, queues) = open_app(config).await?;
         policies::put_in_force(&app).await?;
         copies::clear_staging(&app).await?;
+        copies::clear_given_up(&app).await?;
+        uploads::clear(&app).await?;
         releases::clear_prepared(&app).await?;
         let token = first_accounts(&app).await?;
         // The folder is locked, so the local worker of an earlier start is gone.
@@ -146,6 +150,8 @@ impl Server {
             tokio::spawn(jobs::channels::run(self.app.clone())),
             tokio::spawn(jobs::stalls::run(self.app.clone())),
             tokio::spawn(jobs::behind::run(self.app.clone())),
+            tokio::spawn(jobs::standing::run(self.app.clone())),
+            tokio::spawn(jobs::uploads::run(self.app.clone())),
             tokio::spawn(jobs::webhooks::run(self.app.clone())),
         ];
         let worker = self.worker.map(|worker| tokio::spawn(worker.run(stop.clone())));
@@ -202,6 +208,9 @@ pub(crate) async fn open_app(config: Config) -> Result<(App, Queues), ServeError
         events: Events::new(&SystemEntropy),
         clock: Arc::new(SystemClock),
         entropy: Arc::new(SystemEntropy),
+        uploads: UploadLocks::default(),
+        keeping: Mutex::new(()),
+        looking: Looking::default(),
         ingest: Notify::new(),
         standings: Kept::default(),
         comparing: Mutex::new(()),

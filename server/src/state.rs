@@ -12,6 +12,8 @@ use crate::jobs::prepare::Preparer;
 use crate::jobs::publish::Publisher;
 use crate::service::passwords::Tries;
 use crate::service::sources::Sources;
+use crate::service::standing::Looking;
+use crate::service::uploads::UploadLocks;
 use crate::service::webhooks::WebhookKey;
 use crate::{Config, Events, Kept};
 
@@ -39,6 +41,12 @@ pub struct Inner {
     pub clock: Arc<dyn Clock>,
     /// Random bytes.
     pub entropy: Arc<dyn Entropy>,
+    /// Who writes to which upload.
+    pub uploads: UploadLocks,
+    /// Held while copies of checkpoints find their place, and while they are removed.
+    pub keeping: Mutex<()>,
+    /// Checkpoints whose files are read again at this moment.
+    pub looking: Looking,
     /// Wakes the job that verifies checkpoints.
     pub ingest: Notify,
     /// Rows of leaderboards, before they are ranked: by what is asked for, while nothing of it changes.
@@ -74,6 +82,12 @@ impl App {
     #[must_use]
     pub fn checkpoints_dir(&self) -> PathBuf {
         self.config.dir.join("checkpoints")
+    }
+
+    /// Folder for uploads that arrive in pieces, each in a folder of its own; kept over a start.
+    #[must_use]
+    pub fn uploads_dir(&self) -> PathBuf {
+        self.config.dir.join("uploads")
     }
 
     /// Folder for uploads that are not complete yet; emptied at start.

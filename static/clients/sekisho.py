@@ -15,6 +15,7 @@ the next `init` in that folder, or by `python sekisho.py sync`. What goes wrong 
 """
 
 import atexit
+import hashlib
 import json
 import math
 import os
@@ -47,6 +48,11 @@ TIMEOUT = 30.0
 LONGEST_PAUSE = 60.0
 HELLO = 5.0
 FAREWELL = 30.0
+
+# Of a checkpoint that is sent: bytes of a piece, seconds of a request (the service hashes what it has), texts beside the weights.
+PIECE = 8 << 20
+LONG = 24 * 3600.0
+TEXTS = ("license", "licence", "notice", "copying", "use_policy")
 
 # What the service takes: further names of a run, and bytes of a name.
 MOST_NAMES = 200
@@ -121,10 +127,10 @@ def alert(title, text="", level=None, wait_duration=None):
         run.alert(title, text, level, wait_duration)
 
 
-def log_checkpoint(path, step, tokens=None):
+def log_checkpoint(path, step, tokens=None, copy=False):
     """`run.log_checkpoint` of the run that `init` began."""
     if run is not None:
-        run.log_checkpoint(path, step, tokens)
+        run.log_checkpoint(path, step, tokens, copy)
 
 
 class Run:
@@ -264,13 +270,17 @@ class Run:
             note = "%s: %s" % (str(level).upper(), note)
         self._put({"event": {"kind": "note", "step": max(self._last_step(), 0), "note": note[:2000]}})
 
-    def log_checkpoint(self, path, step=None, tokens=None):
-        """Hands a checkpoint over by its folder, complete by now, on a disk that the service sees too."""
+    def log_checkpoint(self, path, step=None, tokens=None, copy=False):
+        """Hands a checkpoint over by its folder, complete by now, on a disk that the service sees too.
+
+        With `copy` its files are sent, in pieces: what has arrived is not sent again. What is logged meanwhile follows after it, and the
+        folder must stay until it is sent.
+        """
         step = self._last_step() if step is None else int(step)
         if tokens is None:
             tokens = step * self._tokens_per_step if self._tokens_per_step else self._tokens
         body = {"step": step, "tokens": int(tokens), "path": os.path.abspath(os.fspath(path))}
-        self._put({"checkpoint": body})
+        self._put({"upload" if copy else "checkpoint": body})
 
     def finish(self, exit_code=None):
         """Says how it ended (0 or None: well) and waits a little until the service knows everything."""
@@ -654,6 +664,51 @@ def _send_entries(client, spool, entries):
             client.call("POST", path + "/events", entry["event"])
         elif "checkpoint" in entry:
             client.call("POST", path + "/checkpoints", entry["checkpoint"])
+        elif "upload" in entry:
+            _upload(client, path + "/uploads", entry["upload"])
+
+
+def _upload(client, path, body):
+    """Sends the files that the service lacks of a checkpoint. Asked again, it goes on where the service is."""
+    try:
+        files = _files(body["path"])
+        asked = {"step": body["step"], "tokens": body["tokens"], "files": files}
+        upload = client.call("POST", path, asked, LONG)
+        if not upload["id"]:
+            return
+        own = "%s/%s" % (path, upload["id"])
+        for file in upload["files"]:
+            address = "%s/files/%s" % (own, urllib.parse.quote(file["path"], safe=""))
+            with open(os.path.join(body["path"], file["path"]), "rb") as source:
+                at = file["offset"]
+                while at < file["size"]:
+                    source.seek(at)
+                    piece = source.read(PIECE)
+                    at = client.call("PATCH", address, piece, LONG, {"Upload-Offset": str(at)})["offset"]
+        client.call("POST", own + "/complete", None, LONG)
+    except _Refused as error:
+        # Another process sends it too, or a file has to be sent after all.
+        if error.code in ("upload-offset", "upload-incomplete"):
+            raise _Away(str(error)) from None
+        raise
+    except OSError as error:
+        raise _Refused(422, "a checkpoint cannot be read: %s" % error, 0.0) from None
+
+
+def _files(folder):
+    """What of a folder can be a checkpoint; the service says what it thinks of it."""
+    files = []
+    for name in sorted(os.listdir(folder)):
+        path = os.path.join(folder, name)
+        known = name.endswith((".safetensors", ".json", ".model", ".txt", ".jinja", ".md")) or name.lower().startswith(TEXTS)
+        if name.startswith(".") or name == "manifest.json" or not known or not os.path.isfile(path):
+            continue
+        digest = hashlib.sha256()
+        with open(path, "rb") as source:
+            for piece in iter(lambda: source.read(1 << 20), b""):
+                digest.update(piece)
+        files.append({"path": name, "size": os.path.getsize(path), "sha256": digest.hexdigest()})
+    return files
 
 
 def sync(folder=None, server=None):
@@ -703,9 +758,9 @@ class _Away(Exception):
 class _Refused(Exception):
     """The service said no."""
 
-    def __init__(self, status, text, wait):
+    def __init__(self, status, text, wait, code=""):
         super().__init__(text)
-        self.status, self.wait = status, wait
+        self.status, self.wait, self.code = status, wait, code
         self.is_temporary = status >= 500 or status in (408, 425, 429)
 
 
@@ -713,11 +768,13 @@ class _Client:
     def __init__(self, server, token):
         self.server, self.token = server, token
 
-    def call(self, method, path, body, timeout=TIMEOUT):
-        headers = {"Content-Type": "application/json", "User-Agent": "sekisho.py"}
+    def call(self, method, path, body, timeout=TIMEOUT, more=None):
+        is_bytes = isinstance(body, bytes)
+        kind = "application/octet-stream" if is_bytes else "application/json"
+        headers = {"Content-Type": kind, "User-Agent": "sekisho.py", **(more or {})}
         if self.token:
             headers["Authorization"] = "Bearer " + self.token
-        data = None if body is None else json.dumps(body, allow_nan=False).encode()
+        data = body if is_bytes or body is None else json.dumps(body, allow_nan=False).encode()
         request = urllib.request.Request(self.server + "/api/v1" + path, data, headers, method=method)
         try:
             with urllib.request.urlopen(request, timeout=timeout) as answer:
@@ -734,14 +791,14 @@ class _Client:
     def _refused(self, error):
         try:
             problem = json.loads(error.read())
-            text = problem.get("detail") or problem.get("title") or str(error)
+            text, code = problem.get("detail") or problem.get("title") or str(error), problem.get("code") or ""
         except Exception:
-            text = str(error)
+            text, code = str(error), ""
         try:
             wait = float(error.headers.get("Retry-After") or 0)
         except (TypeError, ValueError):
             wait = 0.0
-        return _Refused(error.code, "the service refused (%d): %s" % (error.code, str(text).rstrip(".")), min(wait, 600.0))
+        return _Refused(error.code, "the service refused (%d): %s" % (error.code, str(text).rstrip(".")), min(wait, 600.0), code)
 
 
 def _flat(data, prefix=""):

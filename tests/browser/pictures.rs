@@ -40,6 +40,7 @@ pub(super) fn open_to_all(stage: &Stage, release: &str) -> Pages {
         ("run-log", format!("/runs/{RUN}?tab=log")),
         ("run-new", "/runs/new".to_owned()),
         ("branch", format!("/checkpoints/{}/branch", text(&stage.checkpoint["id"]))),
+        ("cleanup", format!("/runs/{RUN}/cleanup?every=1000&last=1&best=0")),
         ("leaderboard", "/leaderboard".to_owned()),
         ("leaderboard-preset", "/leaderboard?preset=ja-4".to_owned()),
         ("leaderboard-bars", "/leaderboard?preset=ja-4&view=bars".to_owned()),

@@ -30,7 +30,7 @@ fn an_upload_onto_a_full_disk_is_refused_and_taken_once_there_is_room() {
     let ended = cli::run(service.command(&flags).arg(folder.path())).exits(1);
     ended.says(&[
         "Not enough space for the upload",
-        "The partial files were removed. Free some space and send it again.",
+        "What had arrived before stays. Free some space and send it again",
     ]);
     assert_eq!(names(&service.dir().join("staging")), [""; 0]);
     service.visitor().get("/readyz").has(204);

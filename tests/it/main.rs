@@ -9,6 +9,8 @@ mod bench;
 mod board;
 #[path = "../browser/mod.rs"]
 mod browser;
+mod checkpoint_cleanup;
+mod checkpoint_standing;
 mod commands;
 mod compare;
 mod compare_service;
@@ -55,7 +57,9 @@ mod release_yank;
 mod road;
 mod runs;
 mod site;
+mod speed;
 mod tidy;
+mod uploads;
 mod watch;
 mod webhooks;
 mod webhooks_releases;

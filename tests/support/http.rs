@@ -1,5 +1,6 @@
 //! The service as programs and browsers without a screen see it.
 
+use reqwest::blocking::multipart::Form;
 use reqwest::blocking::{Client, RequestBuilder, Response};
 use reqwest::header::{CONTENT_TYPE, COOKIE, HeaderMap, SET_COOKIE};
 use reqwest::redirect::Policy;
@@ -59,6 +60,24 @@ impl Api {
     #[must_use]
     pub fn post_seen(&self, path: &str, etag: &str, body: &Value) -> Answer {
         self.send(self.http.post(self.url(path)).header("if-match", etag).json(body))
+    }
+
+    /// PATCH with a piece of a file that begins at a byte.
+    #[must_use]
+    pub fn patch(&self, path: &str, offset: u64, bytes: &[u8]) -> Answer {
+        self.send(self.http.patch(self.url(path)).header("upload-offset", offset).body(bytes.to_vec()))
+    }
+
+    /// PATCH without a word on where it begins.
+    #[must_use]
+    pub fn patch_blindly(&self, path: &str, bytes: &[u8]) -> Answer {
+        self.send(self.http.patch(self.url(path)).body(bytes.to_vec()))
+    }
+
+    /// POST of a form with texts and files.
+    #[must_use]
+    pub fn post_form(&self, path: &str, form: Form) -> Answer {
+        self.send(self.http.post(self.url(path)).multipart(form))
     }
 
     /// POST of JSON.

@@ -116,7 +116,7 @@ mod tests {
         let status = |status: u16, code: &str| {
             let (kind, title) = ("about:blank".to_owned(), String::new());
             let (code, detail) = (code.to_owned(), String::new());
-            Failed::from(Problem { kind, title, status, detail, code, instance: None }).status
+            Failed::from(Problem { kind, title, status, detail, code, instance: None, offset: None }).status
         };
         for code in ["level-mismatch", "level-in-person", "level-forbids-use", "license-contradiction"] {
             assert_eq!(status(422, code), ExitStatus::Refused, "{code}");

@@ -13,5 +13,17 @@ named! {
         Verified = "verified",
         /// Refused; the reason is kept with it, its bytes are not.
         Refused = "refused",
+        /// Verified once; its files are others by now. Neither evaluated nor released until they are back.
+        Changed = "changed",
+        /// Verified once; its files are removed. Scores and records stay.
+        Gone = "gone",
+    }
+}
+
+impl CheckpointState {
+    /// Whether the bytes were found sound at some time: what was computed from them then holds.
+    #[must_use]
+    pub const fn was_verified(self) -> bool {
+        matches!(self, Self::Verified | Self::Changed | Self::Gone)
     }
 }

@@ -68,6 +68,8 @@ ids! {
     EventId = "event",
     /// A checkpoint that a run handed over.
     CheckpointId = "checkpoint",
+    /// A checkpoint that arrives in pieces.
+    UploadId = "upload",
     /// One checkpoint examined on one suite.
     EvaluationId = "evaluation",
     /// A release in any state, from draft to yanked.

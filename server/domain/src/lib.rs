@@ -37,7 +37,7 @@ pub use full::{disk_sentence, is_disk_full};
 pub use glob::fits_glob;
 pub use id::{
     ChannelId, CheckpointId, EndpointId, EvaluationId, EventId, IdError, MessageId, ReleaseId, RunId,
-    TokenId, UserId, WorkItemId,
+    TokenId, UploadId, UserId, WorkItemId,
 };
 pub use language::Language;
 pub use state::StateError;

@@ -15,6 +15,21 @@ pub struct FileEntry {
     pub sha256: Sha256,
 }
 
+/// A file as the file system knows it: what betrays, without reading it, that it is no longer the one that was examined.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileStamp {
+    /// Its name in the folder.
+    pub path: String,
+    /// Bytes.
+    pub size: u64,
+    /// Last write [ns since 1970].
+    pub modified: i64,
+    /// Last change of file or metadata [ns since 1970]: a program may set the time of the last write back, but not this one.
+    pub changed: i64,
+    /// Its number in the file system. The file system's own number is left out: it is another one after the next mount.
+    pub inode: u64,
+}
+
 /// `manifest.json` of a checkpoint written by the trainer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckpointManifest {

@@ -25,6 +25,8 @@ named! {
         CheckpointReady = "checkpoint.ready",
         /// A checkpoint cannot be taken.
         CheckpointRefused = "checkpoint.refused",
+        /// The files of a verified checkpoint are others by now, or gone.
+        CheckpointChanged = "checkpoint.changed",
         /// Every task of an evaluation has its scores.
         EvaluationFinished = "evaluation.finished",
         /// A task of an evaluation was given up.

@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sekisho_domain::checkpoint::CheckpointState;
+use sekisho_domain::manifest::FileStamp;
 use sekisho_domain::{RunId, Step, Text, is_disk_full};
 use sekisho_store::{Checkpoint, Run, StoreError, Verification};
 use sekisho_weights::{Inspected, Refusal};
 
 use crate::fault::panic_words;
-use crate::service::{checkpoints, copies, evaluations, runs};
+use crate::service::{checkpoints, copies, evaluations, runs, standing};
 use crate::{App, WebError};
 
 /// How a folder is examined: [`sekisho_weights::inspect`], apart from tests.
@@ -56,10 +57,15 @@ async fn verify(app: &App, checkpoint: &Checkpoint, examine: Examine) -> Result<
     let path = copies::present(app, checkpoint);
     let examined = {
         let path = path.clone();
-        tokio::task::spawn_blocking(move || examine(&path)).await
+        tokio::task::spawn_blocking(move || {
+            // Before the bytes are read: a stamp may be too old, never too young.
+            let stamps = sekisho_weights::stamps(&path).unwrap_or_default();
+            examine(&path).map(|found| (found, stamps))
+        })
+        .await
     };
     match examined {
-        Ok(Ok(found)) => accept(app, checkpoint, &path, &found).await?,
+        Ok(Ok((found, stamps))) => accept(app, checkpoint, &path, &found, &stamps).await?,
         Ok(Err(refusal)) => {
             let reason = reason(app, checkpoint, &refusal).await?;
             refuse(app, checkpoint, &path, refusal.code(), &reason).await?;
@@ -76,8 +82,16 @@ async fn verify(app: &App, checkpoint: &Checkpoint, examine: Examine) -> Result<
     Ok(())
 }
 
-async fn accept(app: &App, checkpoint: &Checkpoint, path: &Path, found: &Inspected) -> Result<(), WebError> {
+async fn accept(
+    app: &App,
+    checkpoint: &Checkpoint,
+    path: &Path,
+    found: &Inspected,
+    stamps: &[FileStamp],
+) -> Result<(), WebError> {
     let verification = verification(found)?;
+    let _keeping = app.keeping.lock().await;
+    let was_there = app.checkpoints_dir().join(found.manifest.hex()).is_dir();
     let place = if checkpoint.owned {
         match copies::keep(app, checkpoint, path, found).await {
             Ok(place) => place,
@@ -91,6 +105,13 @@ async fn accept(app: &App, checkpoint: &Checkpoint, path: &Path, found: &Inspect
     };
     let place = place.display().to_string();
     app.store.set_verified(checkpoint.id, &place, checkpoint.owned, &verification, app.now()).await?;
+    // Of what lay in its place before, the first look reads the bytes.
+    let stamps = match (checkpoint.owned, was_there) {
+        (true, false) => sekisho_weights::stamps(Path::new(&place)).unwrap_or_default(),
+        (true, true) if path != Path::new(&place) => Vec::new(),
+        _ => stamps.to_vec(),
+    };
+    standing::remember(app, checkpoint.id, &verification, &stamps).await?;
     // After a kill between the move and this line, the upload may still lie beside its copy.
     copies::discard(app, &PathBuf::from(&checkpoint.path)).await.map_err(WebError::internal)?;
     tracing::info!(run = checkpoint.run_name, step = checkpoint.step.0, digest = %verification.digest, "checkpoint verified");

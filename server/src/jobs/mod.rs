@@ -7,4 +7,6 @@ pub mod prepare;
 pub mod publish;
 pub mod schedule;
 pub mod stalls;
+pub mod standing;
+pub mod uploads;
 pub mod webhooks;

@@ -59,6 +59,7 @@ pub async fn add(
         owned: copy,
         place: None,
         verification: None,
+        stamps: Vec::new(),
         created: now,
         updated: now,
     };
@@ -69,6 +70,9 @@ pub async fn add(
             app.events.publish(format!("run:{}", run.id), "checkpoint");
             return Ok(first);
         }
+        if matches!(first.state, CheckpointState::Changed | CheckpointState::Gone) {
+            return again(app, &first, path, copy).await;
+        }
         match holds_same(app, &first, path).await? {
             Some(true) => return Ok(first),
             Some(false) => return Err(exists(&first)),
@@ -76,6 +80,20 @@ pub async fn add(
             None => tokio::time::sleep(AGAIN).await,
         }
     }
+}
+
+/// Takes the files of a checkpoint again whose own have changed or are gone; its scores are theirs.
+async fn again(app: &App, first: &Checkpoint, path: &Path, copy: bool) -> Result<Checkpoint, WebError> {
+    let known = first.verification.as_ref().map(|found| found.files.clone()).unwrap_or_default();
+    let folder = path.to_owned();
+    let compare = move || list_files(&folder).is_ok_and(|files| files == known);
+    if !tokio::task::spawn_blocking(compare).await.map_err(WebError::internal)? {
+        return Err(exists(first));
+    }
+    app.store.hand_over_again(first.id, &path.display().to_string(), copy, app.now()).await?;
+    app.ingest.notify_one();
+    app.events.publish(format!("run:{}", first.run), "checkpoint");
+    find(app, &first.id.to_string()).await
 }
 
 /// Whether a folder holds the files of a checkpoint; `None` when that cannot be seen at this moment.
@@ -103,7 +121,7 @@ fn is_untouched(folder: &Path, known: &[FileEntry], since: Timestamp) -> bool {
             .all(|file| older(&folder.join(&file.path)).is_some_and(|meta| meta.len() == file.size))
 }
 
-fn exists(first: &Checkpoint) -> WebError {
+pub(super) fn exists(first: &Checkpoint) -> WebError {
     let detail = format!(
         "Step {} of run \"{}\" is there already with other files (checkpoint {}). Hand these over under another step or another run.",
         first.step, first.run_name, first.id

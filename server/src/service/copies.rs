@@ -1,6 +1,8 @@
-//! The store's own copies of checkpoints: `staging/` for what is on its way, `checkpoints/<digest of the list of files>` for
-//! what is kept. The same files lie there once.
+//! The store's own copies of checkpoints: `staging/` and `uploads/` for what is on its way, `checkpoints/<digest of the list of files>`
+//! for what is kept. The same files lie there once.
 
+use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -30,14 +32,20 @@ pub fn present(app: &App, checkpoint: &Checkpoint) -> PathBuf {
     let kept = checkpoint.verification.as_ref().map(|_| announced.clone());
     let place = checkpoint.place.as_ref().map(PathBuf::from).or(kept);
     let place = place.and_then(|place| named(app.checkpoints_dir(), &place));
-    let staged = || named(app.staging_dir(), &announced).filter(|folder| folder.is_dir());
+    let dir = if is_upload(&announced) { app.uploads_dir() } else { app.staging_dir() };
+    let staged = || named(dir, &announced).filter(|folder| folder.is_dir());
     place.filter(|folder| folder.is_dir()).or_else(staged).unwrap_or(announced)
 }
 
 /// Whether a path lies among the uploads that are on their way.
 #[must_use]
 pub fn is_staged(app: &App, path: &Path) -> bool {
-    path.starts_with(app.staging_dir())
+    path.starts_with(app.staging_dir()) || path.starts_with(app.uploads_dir())
+}
+
+/// Whether an announced path is that of an upload that came in pieces.
+fn is_upload(announced: &Path) -> bool {
+    announced.parent().and_then(Path::file_name).is_some_and(|dir| dir == "uploads")
 }
 
 /// Removes a staged upload; any other path is left alone.
@@ -51,29 +59,71 @@ pub async fn discard(app: &App, path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Removes what a kill left of uploads. Those that were accepted and are still to be examined stay.
+/// The names of the folders of checkpoints that are still to be examined.
 ///
 /// # Errors
-/// When store or disk fail.
-pub async fn clear_staging(app: &App) -> Result<(), StoreError> {
+/// When the store fails.
+pub async fn waiting(app: &App) -> Result<BTreeSet<OsString>, StoreError> {
     use sekisho_domain::checkpoint::CheckpointState::{Received, Verifying};
-    let mut waiting = Vec::new();
+    let mut waiting = BTreeSet::new();
     for state in [Received, Verifying] {
         let rows = app.store.checkpoints_in(state).await?;
         // By name: the data folder may be reached by another path than when they were accepted.
         waiting.extend(rows.iter().filter_map(|row| Some(present(app, row).file_name()?.to_owned())));
     }
+    Ok(waiting)
+}
+
+/// Removes what a kill left of uploads. Those that were accepted and are still to be examined stay.
+///
+/// # Errors
+/// When store or disk fail.
+pub async fn clear_staging(app: &App) -> Result<(), StoreError> {
+    let waiting = waiting(app).await?;
     let dir = app.staging_dir();
     fs_err::create_dir_all(&dir)?;
     for entry in fs_err::read_dir(&dir)? {
         let path = entry?.path();
-        match path.file_name().is_some_and(|name| waiting.iter().any(|known| known == name)) {
+        match path.file_name().is_some_and(|name| waiting.contains(name)) {
             true => {}
             false if path.is_dir() => fs_err::remove_dir_all(path)?,
             false => fs_err::remove_file(path)?,
         }
     }
     Ok(())
+}
+
+/// The name of the folder in which the store keeps its own copy of a checkpoint.
+#[must_use]
+pub fn kept_name(checkpoint: &Checkpoint) -> Option<String> {
+    let path = checkpoint.place.as_deref().unwrap_or(&checkpoint.path);
+    let name = Path::new(path).file_name()?.to_str()?.to_owned();
+    checkpoint.owned.then_some(name)
+}
+
+/// Removes the store's own copies of checkpoints that were given up, apart from those that others are made of too. Asked under
+/// [`crate::state::Inner::keeping`].
+///
+/// # Errors
+/// When store or disk fail.
+pub async fn remove_given_up(app: &App, given_up: &[Checkpoint]) -> Result<(), StoreError> {
+    let names: BTreeSet<String> = given_up.iter().filter_map(kept_name).collect();
+    for name in names {
+        let folder = app.checkpoints_dir().join(&name);
+        if folder.is_dir() && app.store.checkpoints_in_folder(&name).await?.is_empty() {
+            fs_err::tokio::remove_dir_all(folder).await?;
+        }
+    }
+    Ok(())
+}
+
+/// The same at the start: what a kill left between the decision and the last file.
+///
+/// # Errors
+/// When store or disk fail.
+pub async fn clear_given_up(app: &App) -> Result<(), StoreError> {
+    let gone = app.store.checkpoints_in(sekisho_domain::checkpoint::CheckpointState::Gone).await?;
+    remove_given_up(app, &gone).await
 }
 
 /// Moves an upload, or copies a folder, to its place among the store's own copies, and answers that place. What is there is

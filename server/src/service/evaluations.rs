@@ -7,6 +7,7 @@ use sekisho_domain::score::Interval;
 use sekisho_domain::{EvaluationId, Sha256, WorkItemId};
 use sekisho_store::{Checkpoint, Evaluation, NewWork, Run, ScoreRow, WorkRow};
 
+use super::standing;
 use crate::{App, Noun, WebError};
 
 /// Priority of checkpoints of running training; release checks go before them, backfill after.
@@ -40,6 +41,7 @@ pub fn suite<'a>(app: &'a App, name: &str) -> Result<&'a Suite, WebError> {
 /// 404 for the suite, 409 for a checkpoint that is not verified.
 pub async fn start(app: &App, checkpoint: &Checkpoint, suite_name: &str) -> Result<Evaluation, WebError> {
     let suite = suite(app, suite_name)?;
+    standing::is_usable(checkpoint)?;
     let Some(found) = &checkpoint.verification else {
         let detail = format!(
             "Checkpoint {} is {}; only a verified one is evaluated.",

@@ -8,7 +8,7 @@ use sekisho_domain::wire::{
 };
 use sekisho_store::{Progress, RecordChunk, WorkRow};
 
-use super::copies;
+use super::{copies, standing};
 use crate::{App, Noun, WebError};
 
 /// A worker says it is alive three times within this.
@@ -28,6 +28,14 @@ pub async fn claim(app: &App, claim: &Claim) -> Result<ClaimedItems, WebError> {
         Some(row) => next_checkpoint(app, &claim.pool, row).await?,
         None => None,
     };
+    if let Some(row) = rows.first()
+        && !is_as_examined(app, row).await?
+    {
+        for row in &rows {
+            app.store.give_back(held(row), app.now()).await?;
+        }
+        return Ok(ClaimedItems { items: Vec::new(), next: None });
+    }
     let mut items = Vec::with_capacity(rows.len());
     for row in rows {
         match prepare(app, &row).await? {
@@ -40,6 +48,21 @@ pub async fn claim(app: &App, claim: &Claim) -> Result<ClaimedItems, WebError> {
         }
     }
     Ok(ClaimedItems { items, next })
+}
+
+/// Whether the files that are to be evaluated are still those that were examined; the items of one claim are of one checkpoint. Where
+/// the file system says something else than before, they are read again in the background, and nothing is handed out until it is known.
+async fn is_as_examined(app: &App, row: &WorkRow) -> Result<bool, WebError> {
+    let Some(checkpoint) = app.store.checkpoint(row.checkpoint).await? else { return Ok(true) };
+    let is_untouched = {
+        let (app, checkpoint) = (app.clone(), checkpoint.clone());
+        let look = move || standing::is_untouched(&app, &checkpoint);
+        tokio::task::spawn_blocking(look).await.map_err(WebError::internal)?
+    };
+    if !is_untouched {
+        standing::look_later(app, checkpoint);
+    }
+    Ok(is_untouched)
 }
 
 /// What a worker may load while it answers this item: another checkpoint, and only when it comes next.

@@ -23,9 +23,7 @@ use crate::{App, Noun, WebError};
 /// The pages and the static files. The fallback answers every path that is neither theirs nor the API's.
 pub fn router() -> Router<App> {
     use pages::{
-        api_docs, audit, channel, channels, checkpoint, checkpoint_branch, compare, compare_samples, corpora, corpus,
-        evaluation, leaderboard, login, login_command, overview, policies, queue, release, release_claims,
-        releases, run, run_event, run_new, run_plan, runs, samples, search, settings, webhook,
+        api_docs, audit, channel, channels, checkpoint, checkpoint_branch, checkpoint_standing, compare, compare_samples, corpora, corpus, evaluation, leaderboard, login, login_command, overview, policies, queue, release, release_claims, releases, run, run_cleanup, run_event, run_new, run_plan, runs, samples, search, settings, webhook,
         webhook_events, webhooks,
     };
     Router::new()
@@ -36,6 +34,8 @@ pub fn router() -> Router<App> {
         .route("/runs/{run}/{file}", get(run::file))
         .route("/runs/{run}/metrics.csv", get(run::metrics_csv))
         .route("/runs/{run}/plan", post(run_plan::change))
+        .route("/runs/{run}/cleanup", get(run_cleanup::show).post(run_cleanup::clean))
+        .route("/runs/{run}/cleanup.csv", get(run_cleanup::csv))
         .route("/runs/{run}/events/{event}", get(run_event::show))
         .route("/runs/{run}/events/{event}/{action}", post(run_event::decide))
         .route("/leaderboard", get(leaderboard::show))
@@ -46,6 +46,8 @@ pub fn router() -> Router<App> {
         .route("/checkpoints/{id}/branch", get(checkpoint_branch::show).post(checkpoint_branch::register))
         .route("/checkpoints/{id}/branch.toml", get(checkpoint_branch::file))
         .route("/checkpoints/{id}/propose", post(checkpoint::propose))
+        .route("/checkpoints/{id}/check", post(checkpoint_standing::check))
+        .route("/checkpoints/{id}/withdraw", post(checkpoint_standing::withdraw))
         .route("/evals/{id}", get(evaluation::show))
         .route("/evals/{id}/retry", post(evaluation::retry))
         .route("/evals/{id}/samples", get(samples::show))

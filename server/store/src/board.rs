@@ -1,4 +1,5 @@
 use async_trait::async_trait;
+use sekisho_domain::checkpoint::CheckpointState;
 use sekisho_domain::evaluation::{TaskRun, WorkState};
 use sekisho_domain::reported::ReportedModel;
 use sekisho_domain::{CheckpointId, EvaluationId, RunId, Step, Timestamp, Tokens, WorkItemId};
@@ -14,6 +15,8 @@ pub struct Standing {
     pub run: RunId,
     /// The run's name.
     pub run_name: String,
+    /// Where it stands: its files may have changed or be gone since it was evaluated.
+    pub state: CheckpointState,
     /// Update number.
     pub step: Step,
     /// Tokens of its stage.

@@ -1,6 +1,6 @@
 use async_trait::async_trait;
 use sekisho_domain::checkpoint::CheckpointState;
-use sekisho_domain::manifest::FileEntry;
+use sekisho_domain::manifest::{FileEntry, FileStamp};
 use sekisho_domain::{CheckpointId, RunId, Sha256, Step, Text, Timestamp, Tokens};
 
 use crate::StoreError;
@@ -20,7 +20,7 @@ pub struct Checkpoint {
     pub tokens: Tokens,
     /// Where it stands.
     pub state: CheckpointState,
-    /// Why it was refused.
+    /// Why it is refused, or what became of its files.
     pub refusal: Option<Text>,
     /// Folder with its files.
     pub path: String,
@@ -30,6 +30,8 @@ pub struct Checkpoint {
     pub place: Option<String>,
     /// What was found, once verified.
     pub verification: Option<Verification>,
+    /// What the file system said of its files when they were read; empty when that is not known.
+    pub stamps: Vec<FileStamp>,
     /// Received at.
     pub created: Timestamp,
     /// Last change.

@@ -23,8 +23,10 @@ mod releases;
 mod reports;
 mod runs;
 mod sign_in;
+mod standing;
 #[cfg(test)]
 mod story;
+mod uploads;
 mod webhooks;
 
 pub mod blobs;
@@ -52,6 +54,8 @@ pub use releases::{
 pub use reports::{Appended, EventDecision, ReportRepository};
 pub use runs::{Run, RunRepository};
 pub use sign_in::{LoginRequest, Password, SignInRepository};
+pub use standing::StandingRepository;
+pub use uploads::{Upload, UploadFile, UploadRepository};
 pub use webhooks::{Attempt, Circuit, Endpoint, Happening, Message, Outcome, Resend, WebhookRepository};
 
 /// Everything the service keeps. `sqlite::SqliteStore` implements it; PostgreSQL will by the same story tests.
@@ -59,6 +63,8 @@ pub trait Store:
     RunRepository
     + ReportRepository
     + CheckpointRepository
+    + StandingRepository
+    + UploadRepository
     + EvaluationRepository
     + QueueRepository
     + ReleaseRepository
@@ -82,6 +88,8 @@ impl<T> Store for T where
     T: RunRepository
         + ReportRepository
         + CheckpointRepository
+        + StandingRepository
+        + UploadRepository
         + EvaluationRepository
         + QueueRepository
         + ReleaseRepository

@@ -333,7 +333,7 @@ impl Teller {
             self.told.unsettled.iter().map(|(step, id)| (*step, *id)).collect();
         for (step, id) in open {
             let state = self.client.checkpoint(id)?.state;
-            if matches!(state, CheckpointState::Verified | CheckpointState::Refused) {
+            if !matches!(state, CheckpointState::Received | CheckpointState::Verifying) {
                 self.told.unsettled.remove(&step);
                 self.remember()?;
             }

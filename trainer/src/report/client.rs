@@ -1,13 +1,11 @@
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use reqwest::blocking::multipart::{Form, Part};
 use reqwest::blocking::{Client, RequestBuilder};
 use sekisho_domain::run::RunEvent;
 use sekisho_domain::wire::{
     AnnounceCheckpoint, CheckpointView, MetricsAccepted, MetricsBatch, Problem, RegisterRun, RunView,
 };
-use sekisho_domain::{CheckpointId, RunId, Step, Tokens};
+use sekisho_domain::{CheckpointId, RunId};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -59,7 +57,7 @@ impl ReportError {
 /// The calls of `/api/v1/runs`, blocking.
 #[derive(Clone, Debug)]
 pub struct RunClient {
-    http: Client,
+    pub(super) http: Client,
     address: ServerAddress,
 }
 
@@ -123,49 +121,19 @@ impl RunClient {
         self.answer(self.http.get(self.url(&format!("checkpoints/{id}"))))
     }
 
-    /// Hands a checkpoint over by its bytes: `multipart/form-data` with `step`, `tokens` and one `file` for each file of
-    /// the folder, whose file name is its path in it. `training_state/` stays behind, and with it `manifest.json`, which
-    /// lists it; so do hidden files. A link inside the folder is followed.
-    ///
-    /// # Errors
-    /// [`ReportError`]; [`ReportError::File`] names a link that leads out of the folder.
-    pub fn upload(
-        &self,
-        run: RunId,
-        step: Step,
-        tokens: Tokens,
-        folder: &Path,
-    ) -> Result<CheckpointView, ReportError> {
-        let mut form = Form::new().text("step", step.0.to_string()).text("tokens", tokens.0.to_string());
-        let mut entries = fs_err::read_dir(folder)?.collect::<Result<Vec<_>, _>>()?;
-        entries.sort_by_key(fs_err::DirEntry::file_name);
-        let root = fs_err::canonicalize(folder)?;
-        for entry in entries {
-            let name = entry.file_name().to_string_lossy().into_owned();
-            if name.starts_with('.') || name == "manifest.json" {
-                continue;
-            }
-            let path = inside(&root, &entry)?;
-            if path.is_file() {
-                let file = fs_err::File::open(path)?;
-                let size = file.metadata()?.len();
-                form = form.part("file", Part::reader_with_length(file, size).file_name(name));
-            }
-        }
-        let request = self.http.post(self.url(&format!("runs/{run}/checkpoints")));
-        // As long as the bytes take.
-        self.answer(request.timeout(Duration::from_secs(24 * 3600)).multipart(form))
-    }
-
-    fn url(&self, path: &str) -> String {
+    pub(super) fn url(&self, path: &str) -> String {
         format!("{}/api/v1/{path}", self.address.url)
     }
 
-    fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, ReportError> {
+    pub(super) fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, ReportError> {
         self.answer(self.http.post(self.url(path)).json(body))
     }
 
-    fn answer<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, ReportError> {
+    pub(super) fn answer<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, ReportError> {
         let body = self.send(request)?;
         serde_json::from_slice(&body).map_err(|error| unreachable(&self.address.url, &error))
     }
@@ -189,24 +157,10 @@ impl RunClient {
             detail: String::new(),
             code: String::new(),
             instance: None,
+            offset: None,
         });
         Err(ReportError::Refused { problem: Box::new(problem) })
     }
-}
-
-/// The file behind an entry of a folder.
-fn inside(root: &Path, entry: &fs_err::DirEntry) -> std::io::Result<PathBuf> {
-    if !entry.file_type()?.is_symlink() {
-        return Ok(entry.path());
-    }
-    let target = fs_err::canonicalize(entry.path()).ok().filter(|target| target.starts_with(root));
-    target.ok_or_else(|| {
-        let name = entry.path();
-        std::io::Error::other(format!(
-            "{} is a link that does not lead to a file inside the folder. Put the file itself there (`cp -L`).",
-            name.display()
-        ))
-    })
 }
 
 /// The error and what caused it: the last cause is the one that says "connection refused".

@@ -2,6 +2,8 @@
 
 mod background;
 mod client;
+mod upload;
 
 pub(crate) use background::{Reporter, Subject};
 pub use client::{ReportError, RunClient};
+pub use upload::{UploadEvent, UploadOptions};

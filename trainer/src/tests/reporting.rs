@@ -4,18 +4,21 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use sekisho_domain::manifest::FileEntry;
 use sekisho_domain::run::MetricRow;
-use sekisho_domain::{Step, Tokens};
+use sekisho_domain::wire::BeginUpload;
+use sekisho_domain::{Sha256, Step, Tokens};
 use serde_json::{Value, json};
 
 use super::{Bench, log};
-use crate::report::RunClient;
+use crate::report::{RunClient, UploadOptions};
 use crate::{Progress, ServerAddress, TrainOptions, train};
 
 /// What a server was told: path and body of every request that it answered well.
 type Told = Arc<Mutex<Vec<(String, Vec<u8>)>>>;
 
 const RUN: &str = "01arz3ndektsv4rrffq69g5fav";
+const UPLOAD: &str = "01arz3ndektsv4rrffq69g5fb0";
 
 /// What became of every checkpoint, as far as a server says.
 static STATE: Mutex<&str> = Mutex::new("received");
@@ -59,7 +62,7 @@ fn converse(stream: TcpStream, told: &Told, refuse: Option<(&'static str, u16)>)
             Some((_, status)) => {
                 (status, json!({"title": "no", "status": status, "detail": "not like this"}))
             }
-            None => (200, answer(&path)),
+            None => (200, answer(&path, &body)),
         };
         if status == 200 {
             told.lock().expect("the list").push((path, body));
@@ -70,13 +73,21 @@ fn converse(stream: TcpStream, told: &Told, refuse: Option<(&'static str, u16)>)
     }
 }
 
-fn answer(path: &str) -> Value {
+fn answer(path: &str, body: &[u8]) -> Value {
     let time = "2026-01-01T00:00:00Z";
     if path.ends_with("/runs") {
         json!({"id": RUN, "name": "tiny", "state": "running", "step": 0, "tokens": 0, "planned_tokens": null, "suite": null,
             "created": time})
     } else if path.ends_with("/metrics") {
         json!({"accepted": 1, "repeated": false})
+    } else if path.ends_with("/uploads") {
+        let asked: BeginUpload = serde_json::from_slice(body).expect("a list of files");
+        let file = |file: &FileEntry| json!({"path": file.path, "size": file.size, "sha256": file.sha256, "offset": 0, "done": false});
+        let files: Vec<Value> = asked.files.iter().map(file).collect();
+        json!({"id": UPLOAD, "run": RUN, "step": asked.step, "tokens": asked.tokens, "files": files, "checkpoint": null, "expires": null})
+    } else if path.contains("/files/") {
+        let size = body.len();
+        json!({"path": path.rsplit('/').next(), "size": size, "sha256": Sha256::of(body), "offset": size, "done": true})
     } else {
         json!({"id": RUN, "run": RUN, "run_name": "tiny", "step": 1, "tokens": 1, "state": *STATE.lock().expect("a state"), "refusal": null,
             "digest": null, "weights": null, "parameters": null, "created": time})
@@ -242,28 +253,43 @@ fn an_upload_carries_the_files_that_others_load() {
         |target: &Path, name: &str| std::os::unix::fs::symlink(target, folder.join(name)).expect("a link");
     link(Path::new("config.json"), "generation_config.json");
     let run = RUN.parse().expect("an id");
-    client.upload(run, Step(12), Tokens(384), &folder).expect("an upload");
+    let upload =
+        || client.upload(run, (Step(12), Tokens(384)), &folder, UploadOptions::default(), &mut |_| {});
+    upload().expect("an upload");
     link(&bench.path("made-up.bin"), "LICENSE");
-    let outside = client.upload(run, Step(12), Tokens(384), &folder).expect_err("a link that leads out");
+    let outside = upload().expect_err("a link that leads out");
     assert!(
         outside.to_string().contains("LICENSE is a link that does not lead to a file inside"),
         "{outside}"
     );
     let told = told.lock().expect("the list");
-    assert_eq!(told.len(), 1, "nothing of it was sent");
     let (path, body) = &told[0];
-    assert_eq!(path, &format!("/api/v1/runs/{RUN}/checkpoints"));
-    let weights = fs_err::read(folder.join("model.safetensors")).expect("weights");
-    assert!(body.windows(weights.len()).any(|part| part == weights), "the weights are in the body");
-    let text = String::from_utf8_lossy(body);
-    for expected in [
-        "name=\"step\"\r\n\r\n12\r\n",
-        "name=\"tokens\"\r\n\r\n384\r\n",
-        "name=\"file\"; filename=\"config.json\"",
-        "name=\"file\"; filename=\"generation_config.json\"",
-    ] {
-        assert!(text.contains(expected), "{expected}");
+    assert_eq!(path, &format!("/api/v1/runs/{RUN}/uploads"));
+    let asked: BeginUpload = serde_json::from_slice(body).expect("a list of files");
+    assert_eq!((asked.step, asked.tokens), (Step(12), Tokens(384)));
+    let sent = |name: &str| {
+        let address = format!("/api/v1/runs/{RUN}/uploads/{UPLOAD}/files/{name}");
+        told.iter()
+            .filter(|(path, _)| *path == address)
+            .flat_map(|(_, body)| body.clone())
+            .collect::<Vec<u8>>()
+    };
+    for file in &asked.files {
+        let bytes = fs_err::read(folder.join(&file.path)).expect("a file");
+        assert_eq!((file.size, file.sha256), (bytes.len() as u64, Sha256::of(&bytes)), "{}", file.path);
+        assert!(sent(&file.path) == bytes, "{} is sent as it is", file.path);
     }
+    for name in ["config.json", "generation_config.json", "model.safetensors"] {
+        assert!(asked.files.iter().any(|file| file.path == name), "{name}");
+    }
+    let last = &told.last().expect("a request").0;
+    assert_eq!(
+        last,
+        &format!("/api/v1/runs/{RUN}/uploads/{UPLOAD}/complete"),
+        "nothing of the second is sent"
+    );
+    let text: Vec<&str> = asked.files.iter().map(|file| file.path.as_str()).collect();
+    let text = text.join(" ");
     assert!(!text.contains("moments"), "the training state stays behind");
     assert!(!text.contains(".cache"), "hidden files stay behind");
 }

@@ -23,7 +23,7 @@ pub(crate) const SINGLE: &str = "model.safetensors";
 pub(crate) const INDEX: &str = "model.safetensors.index.json";
 /// The longest text file that is read whole; the largest tokenizers in use have about 35 MB.
 const LONGEST_TEXT: u64 = 256 << 20;
-/// Bytes read at a time; a multiple of 128, see [`crate::moments::Accumulator`].
+/// Bytes read at a time.
 pub(crate) const CHUNK: usize = 1 << 20;
 
 const NAMES: [&str; 14] = [
@@ -44,8 +44,9 @@ const NAMES: [&str; 14] = [
 ];
 const STEMS: [&str; 5] = ["license", "licence", "notice", "copying", "use_policy"];
 
-/// Whether a file of this name may be part of a checkpoint and of a release.
-fn is_allowed(name: &str) -> bool {
+/// Whether a file of this name may be part of a checkpoint and of a release; all others are left out.
+#[must_use]
+pub fn is_allowed(name: &str) -> bool {
     let lower = name.to_ascii_lowercase();
     NAMES.contains(&name)
         || lower.ends_with(".safetensors")

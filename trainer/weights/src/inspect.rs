@@ -12,8 +12,7 @@ use crate::checkpoint::examine;
 use crate::fit::{EMBEDDING, OUTPUT};
 use crate::folder::{CHUNK, Folder, MANIFEST, Opened, Shard, TOKENIZER};
 use crate::header::TensorEntry;
-use crate::moments::Accumulator;
-use crate::{Dtype, ModelConfig, Moments, Refusal, read_manifest};
+use crate::{Dtype, ModelConfig, Moments, Refusal, read_manifest, shards};
 
 /// What is known of one tensor.
 #[derive(Clone, Debug, PartialEq)]
@@ -60,6 +59,18 @@ pub struct Inspected {
 /// # Errors
 /// The first rule that is broken, see [`Refusal`].
 pub fn inspect(dir: &Path) -> Result<Inspected, Refusal> {
+    inspect_by(dir, shards::read)
+}
+
+/// The same on one thread for each shard, byte after byte: what [`inspect`] is held against.
+///
+/// # Errors
+/// As [`inspect`].
+pub fn inspect_plainly(dir: &Path) -> Result<Inspected, Refusal> {
+    inspect_by(dir, shards::read_plainly)
+}
+
+fn inspect_by(dir: &Path, read_shard: shards::Read) -> Result<Inspected, Refusal> {
     let (folder, config, mut notes) = examine(dir)?;
     check_tokenizer(&folder, &config)?;
     let read: Vec<(FileEntry, Vec<TensorInfo>)> =
@@ -101,43 +112,18 @@ pub fn list_files(dir: &Path) -> Result<Vec<FileEntry>, Refusal> {
     Ok(files)
 }
 
-/// Hashes a shard while its tensors are hashed and looked at. The header's rules guarantee that header and tensors, in the
-/// order of their bytes, are the whole file.
-fn read_shard(shard: &Shard) -> Result<(FileEntry, Vec<TensorInfo>), Refusal> {
-    let opened = &shard.opened;
-    let mut whole = sha2::Sha256::new();
-    let mut buffer = vec![0; CHUNK];
-    let start = &mut vec![0; usize::try_from(shard.header.data_start).expect("headers are short")];
-    opened.read_at(0, start)?;
-    whole.update(&*start);
-    let mut tensors = Vec::with_capacity(shard.header.tensors.len());
-    for entry in &shard.header.tensors {
-        let mut hasher = sha2::Sha256::new();
-        let mut values = Accumulator::new(entry.dtype);
-        let mut at = 0;
-        while at < entry.size {
-            let length = usize::try_from(entry.size - at).map_or(CHUNK, |rest| rest.min(CHUNK));
-            let bytes = &mut buffer[..length];
-            opened.read_at(entry.begin + at, bytes)?;
-            let bytes = &*bytes;
-            rayon::join(
-                || whole.update(bytes),
-                || {
-                    hasher.update(bytes);
-                    values.add(bytes);
-                },
-            );
-            at += length as u64;
-        }
-        tensors.push(TensorInfo {
-            name: entry.name.clone(),
-            dtype: entry.dtype,
-            shape: entry.shape.clone(),
-            sha256: Sha256::from_bytes(hasher.finalize().into()),
-            moments: values.finish(),
-        });
+/// Reads and hashes one file of a folder; a link is followed inside the folder only.
+///
+/// # Errors
+/// [`Refusal::Unreadable`], [`Refusal::Link`], [`Refusal::Changed`].
+pub fn hash_file(dir: &Path, name: &str) -> Result<FileEntry, Refusal> {
+    let unreadable = |error: std::io::Error| Refusal::unreadable(&dir.join(name), &error);
+    let root = fs_err::canonicalize(dir).map_err(unreadable)?;
+    let path = fs_err::canonicalize(root.join(name)).map_err(unreadable)?;
+    if !path.starts_with(&root) {
+        return Err(Refusal::Link { file: name.to_owned() });
     }
-    Ok((opened.entry(whole)?, tensors))
+    Opened::open(name.to_owned(), path)?.hash()
 }
 
 /// Every value is a number.

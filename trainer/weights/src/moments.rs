@@ -1,9 +1,8 @@
 use crate::Dtype;
-use crate::dtype::widen;
 
 /// Range and moments of a tensor's finite values, and how many are not finite.
 ///
-/// Deterministic: values are added in the order of their bytes in sixteen lanes, whatever the chunking.
+/// Deterministic: values are added in the order of their bytes in sixteen lanes, part by part of 1 MiB, on however many threads.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Moments {
     /// Values that are NaN or infinite.
@@ -20,11 +19,12 @@ pub struct Moments {
 
 const LANES: usize = 16;
 
-/// Takes the bytes of one tensor in pieces whose lengths, but for the last, are multiples of 128: whole elements of every
-/// type in every lane.
+/// Bytes whose values are added up by themselves; whole elements of every type in every lane.
+pub(crate) const PART: usize = 1 << 20;
+
+/// Takes the bytes of one tensor, or of a part of it that [`Accumulator::absorb`] adds to the parts before: both are whole elements.
 pub(crate) struct Accumulator {
     dtype: Dtype,
-    values: Vec<f32>,
     not_finite: u64,
     count: u64,
     min: [f32; LANES],
@@ -37,7 +37,6 @@ impl Accumulator {
     pub(crate) fn new(dtype: Dtype) -> Self {
         Self {
             dtype,
-            values: Vec::new(),
             not_finite: 0,
             count: 0,
             min: [f32::INFINITY; LANES],
@@ -47,26 +46,54 @@ impl Accumulator {
         }
     }
 
-    pub(crate) fn add(&mut self, bytes: &[u8]) {
-        let mut values = std::mem::take(&mut self.values);
-        // Whole numbers (a tolerated extra tensor) have no moments to look at.
-        if widen(self.dtype, bytes, &mut values).is_some() {
-            let (blocks, rest) = values.as_chunks::<LANES>();
-            for block in blocks {
-                self.add_block(block);
-            }
-            for (lane, value) in rest.iter().enumerate() {
-                self.add_value(lane, *value);
-            }
-            self.count += values.len() as u64;
-        }
-        self.values = values;
+    /// What is known of one part.
+    pub(crate) fn of(dtype: Dtype, bytes: &[u8]) -> Self {
+        let mut part = Self::new(dtype);
+        part.add(bytes);
+        part
     }
 
-    /// The usual case without a branch per value: non-finite values are rare, and one sum of the block betrays them.
+    fn add(&mut self, bytes: &[u8]) {
+        match self.dtype {
+            Dtype::F32 => self.add_all(bytes, f32::from_le_bytes),
+            Dtype::BF16 => self.add_all(bytes, |b| half::bf16::from_le_bytes(b).to_f32()),
+            Dtype::F16 => self.add_all(bytes, |b| half::f16::from_le_bytes(b).to_f32()),
+            #[expect(clippy::cast_possible_truncation, reason = "a double is looked at as a single")]
+            Dtype::F64 => self.add_all(bytes, |b| f64::from_le_bytes(b) as f32),
+            // Whole numbers (a tolerated extra tensor) have no moments to look at.
+            _ => {}
+        }
+    }
+
+    fn add_all<const N: usize>(&mut self, bytes: &[u8], value: impl Fn([u8; N]) -> f32) {
+        let elements = bytes.as_chunks::<N>().0;
+        let (blocks, rest) = elements.as_chunks::<LANES>();
+        for block in blocks {
+            self.add_block(&block.map(&value));
+        }
+        for (lane, element) in rest.iter().enumerate() {
+            self.add_value(lane, value(*element));
+        }
+        self.count += elements.len() as u64;
+    }
+
+    /// Adds the next part of the tensor.
+    pub(crate) fn absorb(&mut self, part: &Self) {
+        self.not_finite += part.not_finite;
+        self.count += part.count;
+        for lane in 0..LANES {
+            self.min[lane] = self.min[lane].min(part.min[lane]);
+            self.max[lane] = self.max[lane].max(part.max[lane]);
+            self.sum[lane] += part.sum[lane];
+            self.squares[lane] += part.squares[lane];
+        }
+    }
+
+    /// The usual case without a branch per value: non-finite values are rare, and their exponents betray them.
     fn add_block(&mut self, block: &[f32; LANES]) {
-        let sum: f32 = block.iter().map(|value| value * 0.0).sum();
-        if sum != 0.0 {
+        const EXPONENT: u32 = 0x7f80_0000;
+        let beyond = block.iter().fold(false, |any, value| any | (value.to_bits() & EXPONENT == EXPONENT));
+        if beyond {
             for (lane, value) in block.iter().enumerate() {
                 self.add_value(lane, *value);
             }
@@ -87,8 +114,9 @@ impl Accumulator {
 
     #[inline]
     fn add_finite(&mut self, lane: usize, value: f32) {
-        self.min[lane] = self.min[lane].min(value);
-        self.max[lane] = self.max[lane].max(value);
+        // Comparisons and not `min` and `max`, which also order NaN: these are one instruction for all lanes.
+        self.min[lane] = if value < self.min[lane] { value } else { self.min[lane] };
+        self.max[lane] = if value > self.max[lane] { value } else { self.max[lane] };
         let wide = f64::from(value);
         self.sum[lane] += wide;
         self.squares[lane] += wide * wide;

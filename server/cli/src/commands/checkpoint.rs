@@ -1,3 +1,5 @@
+mod clean;
+
 use sekisho_domain::wire::CheckpointView;
 
 use crate::client::{Client, ServerArgs, encode};
@@ -20,6 +22,22 @@ pub(crate) enum Command {
         #[command(flatten)]
         options: Options,
     },
+    /// Look whether the files are still those that were examined
+    Check {
+        /// Its id
+        id: String,
+        #[command(flatten)]
+        options: Options,
+    },
+    /// Give up a checkpoint whose files have changed; its scores stay
+    Withdraw {
+        /// Its id
+        id: String,
+        #[command(flatten)]
+        options: Options,
+    },
+    /// List which weights of a run are kept and why, and remove the others
+    Clean(clean::Args),
     /// Queue a verified checkpoint for a suite
     Evaluate {
         /// Its id
@@ -53,6 +71,9 @@ pub(crate) fn run(command: &Command, printer: &Printer) -> anyhow::Result<ExitSt
                 Client::new(&options.server)?.get(&format!("/checkpoints/{}", encode(id)))?;
             if options.json { printer.json(&found)? } else { table(std::slice::from_ref(&found), printer)? }
         }
+        Command::Check { id, options } => act("check", id, options, printer)?,
+        Command::Withdraw { id, options } => act("withdraw", id, options, printer)?,
+        Command::Clean(args) => return clean::run(args, printer),
         Command::Evaluate { id, suite, options } => {
             let path = format!("/checkpoints/{}/evaluations", encode(id));
             let answer: serde_json::Value =
@@ -61,6 +82,12 @@ pub(crate) fn run(command: &Command, printer: &Printer) -> anyhow::Result<ExitSt
         }
     }
     Ok(ExitStatus::Ok)
+}
+
+fn act(action: &str, id: &str, options: &Options, printer: &Printer) -> anyhow::Result<()> {
+    let path = format!("/checkpoints/{}/{action}", encode(id));
+    let found: CheckpointView = Client::new(&options.server)?.post(&path, &serde_json::json!({}))?;
+    if options.json { printer.json(&found) } else { table(std::slice::from_ref(&found), printer) }
 }
 
 fn table(checkpoints: &[CheckpointView], printer: &Printer) -> anyhow::Result<()> {

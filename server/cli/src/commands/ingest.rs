@@ -1,15 +1,18 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sekisho_domain::checkpoint::CheckpointState;
 use sekisho_domain::wire::{AnnounceCheckpoint, CheckpointView, RegisterRun};
-use sekisho_domain::{Step, Tokens};
+use sekisho_domain::{RunId, Step, Tokens};
 use sekisho_trainer::ServerAddress;
-use sekisho_trainer::report::RunClient;
+use sekisho_trainer::report::{ReportError, RunClient, UploadEvent, UploadOptions};
 
 use crate::client::{Client, ServerArgs};
 use crate::exit::{ExitStatus, Failed};
 use crate::printer::Printer;
+
+/// How long a server that does not answer is waited for.
+const PATIENCE: Duration = Duration::from_secs(900);
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -27,7 +30,7 @@ pub(crate) struct Args {
     /// Training tokens seen in this stage
     #[arg(long, value_name = "N")]
     tokens: u64,
-    /// Send the bytes instead of the folder's path
+    /// Send the bytes instead of the folder's path; what the server has is not sent again
     #[arg(long)]
     copy: bool,
     /// Do not wait until the checkpoint is verified or refused
@@ -51,7 +54,7 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> anyhow::Result<ExitStatus> 
     let run = client.register(&registration).map_err(Failed::from)?;
     let (step, tokens) = (Step(args.step), Tokens(args.tokens));
     let handed = if args.copy {
-        client.upload(run.id, step, tokens, &folder)
+        upload(&client, run.id, (step, tokens), &folder, printer)
     } else {
         let path = folder.display().to_string();
         client.announce(run.id, &AnnounceCheckpoint { step, tokens, path, copy: false })
@@ -69,6 +72,38 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> anyhow::Result<ExitStatus> 
         (CheckpointState::Refused, reason) => Err(Failed::user(reason.unwrap_or_default())),
         _ => Ok(ExitStatus::Ok),
     }
+}
+
+/// Sends the bytes, and goes on after a lost connection. The same command goes on after it was stopped itself.
+fn upload(
+    client: &RunClient,
+    run: RunId,
+    of: (Step, Tokens),
+    folder: &Path,
+    printer: &Printer,
+) -> Result<CheckpointView, ReportError> {
+    let bar = printer.bar(0, "{spinner} {msg} {bar:24} {bytes}/{total_bytes}  {bytes_per_sec}  {eta}");
+    let mut told = |event: UploadEvent<'_>| match event {
+        UploadEvent::Reading(bytes) => {
+            bar.set_length(bytes);
+            bar.set_message("reading");
+        }
+        UploadEvent::There(there, total) => {
+            bar.set_length(total);
+            bar.set_position(there);
+            bar.set_message("sending");
+        }
+        UploadEvent::Lost(error, pause) => {
+            printer.say(&format!("{error}; trying again in {:.1} s", pause.as_secs_f64()));
+        }
+        UploadEvent::Complete => bar.set_message("checking"),
+    };
+    let sent = client.upload(run, of, folder, UploadOptions { patience: PATIENCE }, &mut told);
+    bar.finish_and_clear();
+    if sent.as_ref().is_err_and(ReportError::is_temporary) {
+        printer.say("What has arrived stays on the server: run the same command again to go on.");
+    }
+    sent
 }
 
 /// Asks until the checkpoint's bytes have been examined.

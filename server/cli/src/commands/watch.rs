@@ -15,7 +15,7 @@ use sekisho_domain::checkpoint::CheckpointState;
 use sekisho_domain::wire::{AnnounceCheckpoint, CheckpointView, RegisterRun, RunView};
 use sekisho_domain::{Step, Tokens};
 use sekisho_trainer::ServerAddress;
-use sekisho_trainer::report::{ReportError, RunClient};
+use sekisho_trainer::report::{ReportError, RunClient, UploadOptions};
 
 use crate::client::{Client, ServerArgs};
 use crate::commands::convert::with_bar;
@@ -220,7 +220,7 @@ impl Watch<'_> {
         };
         let (step, tokens) = (Step(found.step), Tokens(tokens));
         let handed = if self.args.copy {
-            self.reports.upload(self.run.id, step, tokens, &folder)
+            self.reports.upload(self.run.id, (step, tokens), &folder, UploadOptions::default(), &mut |_| {})
         } else {
             let path = folder.display().to_string();
             self.reports.announce(self.run.id, &AnnounceCheckpoint { step, tokens, path, copy: false })
@@ -276,7 +276,7 @@ fn is_about_all(error: &anyhow::Error) -> bool {
 
 /// Whether nothing more is to be expected of the gate.
 fn is_settled(state: CheckpointState) -> bool {
-    matches!(state, CheckpointState::Verified | CheckpointState::Refused)
+    !matches!(state, CheckpointState::Received | CheckpointState::Verifying)
 }
 
 #[cfg(test)]

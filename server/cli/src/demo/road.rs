@@ -225,7 +225,7 @@ impl Standing {
     fn settled(&self) -> bool {
         !self.checkpoints.is_empty()
             && self.checkpoints.iter().all(|judged| match judged.checkpoint.state {
-                CheckpointState::Refused => true,
+                CheckpointState::Refused | CheckpointState::Changed | CheckpointState::Gone => true,
                 CheckpointState::Verified => {
                     matches!(judged.state, Some(WorkState::Finished | WorkState::Failed))
                 }

@@ -19,6 +19,9 @@ pub struct Problem {
     /// The request id, as in the server's log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instance: Option<String>,
+    /// Of a piece of an upload that does not follow what is there: where the next one begins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offset: Option<u64>,
 }
 
 fn about_blank() -> String {

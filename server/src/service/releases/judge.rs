@@ -9,7 +9,7 @@ use sekisho_store::{Checkpoint, Release};
 use super::{
     act, card, card_extras, content, facts, learning_curve, record, science, settings, texts, weights,
 };
-use crate::service::checkpoints;
+use crate::service::{checkpoints, standing};
 use crate::{Actor, App, WebError};
 
 /// Fixes the content and lets the policy judge exactly that, in one write; with weights of another shape, once those are made.
@@ -35,6 +35,7 @@ pub(super) async fn freeze(
 /// 409 in the wrong state, 422 for what cannot be released as it is.
 pub async fn begin(app: &App, release: &mut Release, checkpoint: &Checkpoint) -> Result<(), WebError> {
     release.state = release.state.after(ReleaseAction::Freeze, false)?;
+    standing::require(app, checkpoint).await?;
     settings::check(app, release).await?;
     if weights::to_be_made(release, checkpoint)? {
         return Ok(());

@@ -1,7 +1,7 @@
 use sekisho_store::Release;
 
 use super::{broken_glass, content, judge, settings, valid_approvals};
-use crate::service::{channels, checkpoints};
+use crate::service::{channels, checkpoints, standing};
 use crate::{App, WebError};
 
 /// Looks at the permit again, before a publication begins and before each of its steps: the content and its target are those that
@@ -17,6 +17,9 @@ pub async fn holds(app: &App, release: &Release) -> Result<(), WebError> {
             "What is to be published, or where to, is not what was approved.",
             "公開する内容または公開先が、承認された内容と異なります。",
         );
+    }
+    if release.prepared.is_none() {
+        standing::require(app, &checkpoint).await?;
     }
     let decision = judge::decide(app, release, &checkpoint).await?;
     let then = release.decision.as_ref().and_then(|decision| decision["digest"].as_str());

@@ -7,7 +7,7 @@ use sekisho_domain::{ReleaseId, UserId};
 use sekisho_store::{CardEdits, Checkpoint, Release};
 
 use super::{act, card, content, facts, leave, settings, texts, weights};
-use crate::service::{checkpoints, corpora, people, runs};
+use crate::service::{checkpoints, corpora, people, runs, standing};
 use crate::{Actor, App, WebError};
 
 /// Lineage files that a release may refer to; far more than any model has ancestors.
@@ -42,6 +42,7 @@ pub async fn propose(
 ) -> Result<Release, WebError> {
     let run = runs::find(app, &checkpoint.run.to_string()).await?;
     actor.require_in(&run.project, &[Role::Contributor], Scope::Release)?;
+    standing::is_usable(checkpoint)?;
     let mut release = blank(app, actor.user.id, checkpoint, &run.project);
     fill(app, &mut release, checkpoint, proposal).await?;
     let audit = people::entry(

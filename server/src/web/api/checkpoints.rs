@@ -1,4 +1,4 @@
-use std::path::{Path as FsPath, PathBuf};
+use std::path::Path as FsPath;
 
 use axum::Json;
 use axum::extract::multipart::Field;
@@ -11,7 +11,7 @@ use tokio::io::AsyncWriteExt as _;
 
 use super::body::JsonBody;
 use super::paging::{Page, PageParams, Paging};
-use crate::service::{checkpoints, copies, runs};
+use crate::service::{checkpoints, copies, runs, uploads};
 use crate::{Actor, App, Viewer, WebError};
 
 /// An upload, for the description of the API. Step and tokens come before the files.
@@ -148,30 +148,13 @@ async fn number(field: Field<'_>) -> Result<u64, WebError> {
 
 async fn store_file(mut field: Field<'_>, folder: &FsPath) -> Result<(), WebError> {
     let name = field.file_name().unwrap_or_default().to_owned();
-    let path = folder.join(plain_name(&name)?);
+    let path = folder.join(uploads::plain_name(&name)?);
     let mut file = fs_err::tokio::File::create_new(&path).await.map_err(disk)?;
     while let Some(bytes) = field.chunk().await.map_err(|e| WebError::bad_request("upload", e.body_text()))? {
         file.write_all(&bytes).await.map_err(disk)?;
     }
     file.flush().await.map_err(disk)?;
     file.sync_all().await.map_err(disk)
-}
-
-/// A file name that stays in its folder.
-fn plain_name(name: &str) -> Result<PathBuf, WebError> {
-    let plain = !name.is_empty()
-        && name.len() <= 200
-        && !name.starts_with('.')
-        && !name.contains(['/', '\\'])
-        && !name.chars().any(char::is_control);
-    if plain {
-        return Ok(PathBuf::from(name));
-    }
-    let detail = format!(
-        "The upload's file name \"{}\" is not a plain name; send files by name, without folders.",
-        name.escape_debug()
-    );
-    Err(WebError::bad_request("upload-name", detail))
 }
 
 fn disk(error: std::io::Error) -> WebError {

@@ -4,6 +4,7 @@ mod audit;
 mod body;
 mod channels;
 mod checkpoint;
+mod checkpoint_action;
 mod checkpoints;
 mod compare;
 mod conditional;
@@ -25,6 +26,7 @@ mod release_files;
 mod releases;
 mod reported;
 mod run;
+mod run_cleanup;
 mod run_contamination;
 mod run_events;
 mod run_metrics;
@@ -33,6 +35,9 @@ mod run_segments;
 mod runs;
 mod token;
 mod tokens;
+mod upload;
+mod upload_file;
+mod uploads;
 mod user_roles;
 mod users;
 mod webhook_actions;
@@ -42,6 +47,7 @@ mod work;
 
 pub(crate) use openapi::document;
 pub(crate) use query::Query;
+pub(crate) use run_cleanup::RuleQuery;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -79,12 +85,27 @@ fn runs() -> OpenApiRouter<App> {
         .routes(routes!(run_segments::list))
         .routes(routes!(run_plan::show, run_plan::change))
         .routes(routes!(run_contamination::list, run_contamination::send))
+        .routes(routes!(run_cleanup::show, run_cleanup::clean))
         .routes(checkpoints)
+        .merge(uploads())
+}
+
+/// Checkpoints that come in pieces.
+fn uploads() -> OpenApiRouter<App> {
+    let pieces =
+        routes!(upload_file::show, upload_file::append).layer(DefaultBodyLimit::max(upload_file::LONGEST));
+    OpenApiRouter::default()
+        .routes(routes!(uploads::list, uploads::begin))
+        .routes(routes!(upload::show, upload::abandon))
+        .routes(routes!(upload::complete))
+        .routes(pieces)
 }
 
 fn models() -> OpenApiRouter<App> {
     OpenApiRouter::default()
         .routes(routes!(checkpoint::show))
+        .routes(routes!(checkpoint_action::check))
+        .routes(routes!(checkpoint_action::withdraw))
         .routes(routes!(evaluation::of_checkpoint, evaluation::start))
         .routes(routes!(evaluation::show))
         .routes(routes!(records::list))

@@ -6,6 +6,7 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use sekisho_bench::Catalog;
 use sekisho_domain::Tokens;
+use sekisho_domain::checkpoint::CheckpointState;
 use sekisho_domain::release::ReleaseState;
 use sekisho_domain::user::Role;
 use sekisho_policy::LineageGraph;
@@ -31,6 +32,8 @@ struct CheckpointPage {
     how: Vec<String>,
     checkpoint: Checkpoint,
     refusal: Option<String>,
+    /// Whether this reader may have the files looked at.
+    can_check: bool,
     readouts: Vec<Readout>,
     facts: Vec<Fact>,
     files: Vec<FileRow>,
@@ -202,6 +205,8 @@ fn view(
     let checkpoint = facts.checkpoint;
     let found = checkpoint.verification.as_ref();
     let reason = propose_reason(&frame, &checkpoint, &facts.project);
+    let is_lost = matches!(checkpoint.state, CheckpointState::Changed | CheckpointState::Gone);
+    let can_check = is_lost && may_change(&frame, &facts.project).is_none();
     let evaluation = |(scored, rows): &(Scored, Vec<sekisho_store::ScoreRow>)| EvaluationView {
         href: scored.evaluation.as_ref().map_or_else(String::new, |e| format!("/evals/{}", e.id)),
         suite: scored.evaluation.as_ref().map_or_else(String::new, |e| e.suite.clone()),
@@ -216,6 +221,7 @@ fn view(
             format!("sekisho release propose --checkpoint {} --lineage LINEAGE.toml", checkpoint.id),
         ],
         refusal: checkpoint.refusal.as_ref().map(|refusal| refusal.get(frame.lang).to_owned()),
+        can_check,
         readouts: readouts(&frame, &checkpoint, &facts.scored),
         facts: fact_rows(&frame, &checkpoint, facts.cumulative),
         files: found.map(file_rows).unwrap_or_default(),
@@ -231,9 +237,14 @@ fn view(
 }
 
 fn propose_reason(frame: &Frame, checkpoint: &Checkpoint, project: &str) -> Option<&'static str> {
-    if checkpoint.verification.is_none() {
+    if checkpoint.state != CheckpointState::Verified {
         return Some(frame.t("checkpoint.propose_unverified"));
     }
+    may_change(frame, project)
+}
+
+/// Why this reader changes nothing here.
+fn may_change(frame: &Frame, project: &str) -> Option<&'static str> {
     match &frame.user {
         None => Some(frame.t("action.sign_in")),
         Some(user) if !user.has_in(project, Role::Contributor) && !user.has(Role::Admin) => {
@@ -357,7 +368,16 @@ pub(super) fn samples(frame: &Frame) -> Vec<String> {
         cumulative: None,
         project: "default".to_owned(),
     };
-    vec![page(full, Some("lineage.toml:3:1: unknown field `lable`")), page(refused, None)]
+    let lost = Facts {
+        checkpoint: fixtures::changed_checkpoint(),
+        scored: Vec::new(),
+        releases: Vec::new(),
+        standings: Standings::new(),
+        lineage: fixtures::lineage_graph(),
+        cumulative: None,
+        project: "default".to_owned(),
+    };
+    vec![page(lost, None), page(full, Some("lineage.toml:3:1: unknown field `lable`")), page(refused, None)]
 }
 
 #[cfg(test)]

@@ -6,7 +6,6 @@ mod view;
 
 use std::collections::BTreeMap;
 
-use sekisho_domain::checkpoint::CheckpointState;
 use sekisho_domain::evaluation::WorkState;
 use sekisho_domain::score::Interval;
 use sekisho_domain::{RunId, Step, Tokens};
@@ -146,7 +145,7 @@ async fn by_names(app: &App, names: &str) -> Result<(Vec<Run>, Vec<String>), Web
 async fn column(app: &App, run: Run, sizes: &BTreeMap<String, Tokens>) -> Result<Column, WebError> {
     let total = corpora::total(&run);
     let verified = app.store.checkpoints_of_run(run.id).await?.into_iter();
-    let last = verified.filter(|c| c.state == CheckpointState::Verified).max_by_key(|c| c.step);
+    let last = verified.filter(|c| c.state.was_verified()).max_by_key(|c| c.step);
     let scored = match last {
         Some(checkpoint) => Some(Scored::load(app, checkpoint, None).await?),
         None => None,

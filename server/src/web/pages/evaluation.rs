@@ -33,6 +33,8 @@ struct EvaluationPage {
     step: String,
     checkpoint_href: String,
     waiting: Option<String>,
+    /// What became of the weights since.
+    lost: Option<String>,
     readouts: Vec<Readout>,
     rows: Vec<TaskRow>,
     id: String,
@@ -118,6 +120,7 @@ fn view(frame: Frame, catalog: &Catalog, facts: &Facts) -> EvaluationPage {
         step: scored.checkpoint.step.to_string(),
         checkpoint_href: format!("/checkpoints/{}", scored.checkpoint.id),
         waiting,
+        lost: scored.checkpoint.refusal.as_ref().map(|text| text.get(frame.lang).to_owned()),
         readouts: readouts(&frame, evaluation, scored),
         rows: task_rows::rows(&frame, catalog, &scored.work, rows, standings),
         id: evaluation.id.to_string(),

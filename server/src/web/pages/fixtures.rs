@@ -26,8 +26,8 @@ pub(super) use run::about;
 pub(crate) use run::{event, run};
 pub(super) use run::{run_data, run_facts};
 pub(super) use samples::{items, records};
+pub(crate) use scored::{changed_checkpoint, refused_checkpoint, verified_checkpoint};
 pub(super) use scored::{checkpoint, half_done, scored, standings, suite, tries};
-pub(crate) use scored::{refused_checkpoint, verified_checkpoint};
 
 /// 2026-11-21 14:03 in Tokyo.
 const NOW: i64 = 1_795_237_380_000;

@@ -6,6 +6,7 @@ pub(crate) mod channel;
 pub(crate) mod channels;
 pub(crate) mod checkpoint;
 pub(crate) mod checkpoint_branch;
+pub(crate) mod checkpoint_standing;
 pub(crate) mod compare;
 pub(crate) mod compare_samples;
 pub(crate) mod corpora;
@@ -24,6 +25,7 @@ pub(crate) mod release;
 pub(crate) mod release_claims;
 pub(crate) mod releases;
 pub(crate) mod run;
+pub(crate) mod run_cleanup;
 pub(crate) mod run_event;
 pub(crate) mod run_new;
 pub(crate) mod run_plan;
@@ -108,6 +110,7 @@ mod tests {
             release_view::samples(frame),
             releases::samples(frame),
             run::samples(frame),
+            run_cleanup::samples(frame),
             run_event::samples(frame),
             run_new::samples(frame),
             runs::samples(frame),

@@ -121,10 +121,12 @@ fn hands_over(user: &User, project: Option<&str>) -> bool {
     has(Role::Contributor) || user.has(Role::Admin)
 }
 
-/// The newest refused checkpoints that this person may hand over again, apart from those whose step has a verified one by now.
+/// The newest refused and changed checkpoints that this person may hand over again, apart from those whose step has a verified one by
+/// now.
 async fn unmended(app: &App, user: &User) -> Result<Vec<Checkpoint>, WebError> {
     let mut refused = app.store.checkpoints_in(CheckpointState::Refused).await?;
-    refused.reverse();
+    refused.extend(app.store.checkpoints_in(CheckpointState::Changed).await?);
+    refused.sort_by_key(|checkpoint| std::cmp::Reverse(checkpoint.updated));
     refused.truncate(REFUSED_READ);
     let runs: BTreeSet<RunId> = refused.iter().map(|c| c.run).collect();
     let (mut mended, mut own): (BTreeSet<(RunId, Step)>, BTreeSet<RunId>) = Default::default();
@@ -176,7 +178,12 @@ fn refused(frame: &Frame, checkpoint: &Checkpoint) -> Waiting {
             checkpoint.run_name,
             frame.lang.fill("run.at_step", &[("step", &checkpoint.step)])
         ),
-        why: frame.t("overview.refused").to_owned(),
+        why: frame
+            .t(match checkpoint.state {
+                CheckpointState::Changed => "overview.changed",
+                _ => "overview.refused",
+            })
+            .to_owned(),
         when: frame.when(checkpoint.updated),
     }
 }

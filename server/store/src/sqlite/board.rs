@@ -46,7 +46,7 @@ impl BoardRepository for SqliteStore {
         let ids = ids.to_string();
         let mut work = self.work_on(&ids, &tasks, suite).await?;
         let query = sqlx::query(
-            "SELECT checkpoints.id, checkpoints.run_id, checkpoints.step, checkpoints.tokens, runs.name AS run_name,
+            "SELECT checkpoints.id, checkpoints.run_id, checkpoints.state, checkpoints.step, checkpoints.tokens, runs.name AS run_name,
                  verification ->> '$.parameters' AS parameters, verification -> '$.config' AS config,
                  CASE WHEN runs.spec IS NULL THEN NULL
                       ELSE (runs.spec -> '$.parent.run') IS NOT NULL OR (runs.spec -> '$.init.from') IS NOT NULL END AS is_continued,
@@ -182,6 +182,7 @@ fn standing(row: &SqliteRow, work: Vec<StandingWork>) -> Result<Standing, StoreE
         checkpoint: fields.parse("id")?,
         run: fields.parse("run_id")?,
         run_name: fields.get("run_name")?,
+        state: fields.parse("state")?,
         step: Step(fields.count("step")?),
         tokens: Tokens(fields.count("tokens")?),
         parameters: fields.count_optional("parameters")?,

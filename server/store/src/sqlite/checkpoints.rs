@@ -167,7 +167,7 @@ impl CheckpointRepository for SqliteStore {
 
 impl SqliteStore {
     /// Says why a change of state met no row.
-    async fn moved(
+    pub(super) async fn moved(
         &self,
         result: &SqliteQueryResult,
         id: CheckpointId,
@@ -200,6 +200,7 @@ pub(super) fn checkpoint(row: &SqliteRow) -> Result<Checkpoint, StoreError> {
         owned: fields.get("owned")?,
         place: fields.get("place")?,
         verification: fields.json_optional("verification")?,
+        stamps: fields.json_optional("stamps")?.unwrap_or_default(),
         created: fields.time("created")?,
         updated: fields.time("updated")?,
     })

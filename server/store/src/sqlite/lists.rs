@@ -129,8 +129,9 @@ impl ListRepository for SqliteStore {
 
     async fn queue_health(&self, now: Timestamp) -> Result<QueueHealth, StoreError> {
         let query = sqlx::query(
-            "SELECT COUNT(*) FILTER (WHERE state = 'waiting' AND not_before <= $1) AS ready,
-                    MIN(updated) FILTER (WHERE state = 'waiting' AND not_before <= $1) AS ready_since,
+            "WITH lost AS (SELECT id FROM checkpoints WHERE state IN ('changed', 'gone'))
+             SELECT COUNT(*) FILTER (WHERE state = 'waiting' AND not_before <= $1 AND checkpoint_id NOT IN lost) AS ready,
+                    MIN(updated) FILTER (WHERE state = 'waiting' AND not_before <= $1 AND checkpoint_id NOT IN lost) AS ready_since,
                     COUNT(*) FILTER (WHERE state = 'running' AND lease_until > $1) AS held,
                     MAX(lease_until) AS last_lease
              FROM work_items WHERE state IN ('waiting', 'running')",

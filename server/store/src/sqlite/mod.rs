@@ -28,7 +28,9 @@ mod releases;
 mod reports;
 mod runs;
 mod sign_in;
+mod standing;
 mod tries;
+mod uploads;
 mod webhooks;
 
 #[cfg(test)]

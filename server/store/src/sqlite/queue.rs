@@ -324,6 +324,7 @@ async fn next_checkpoint(
     let next = sqlx::query(
         "SELECT id, checkpoint_id FROM work_items
          WHERE (state = 'waiting' AND not_before <= $1 OR state = 'running' AND lease_until <= $1) AND (pool = '' OR pool = $2)
+             AND NOT EXISTS (SELECT 1 FROM checkpoints WHERE checkpoints.id = checkpoint_id AND checkpoints.state IN ('changed', 'gone'))
          ORDER BY priority DESC, CASE WHEN digest = $3 THEN 0 ELSE 1 END, queued, evaluation_id, position LIMIT 1",
     );
     let next = next.bind(now.unix_ms()).bind(pool).bind(loaded.map(|digest| digest.hex()));

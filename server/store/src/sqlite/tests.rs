@@ -57,6 +57,16 @@ async fn a_checkpoint_is_received_and_examined() {
 }
 
 #[tokio::test]
+async fn files_of_a_checkpoint_change_go_and_come_back() {
+    tell(story::files_of_a_checkpoint_change_go_and_come_back).await;
+}
+
+#[tokio::test]
+async fn an_upload_grows_piece_by_piece() {
+    tell(story::an_upload_grows_piece_by_piece).await;
+}
+
+#[tokio::test]
 async fn an_evaluation_gathers_scores() {
     tell(story::an_evaluation_gathers_scores).await;
 }

@@ -17,6 +17,8 @@ mod queue;
 mod releases;
 mod runs;
 mod sign_in;
+mod standing;
+mod uploads;
 mod webhooks;
 
 use std::collections::BTreeMap;
@@ -49,6 +51,8 @@ pub(crate) use queue::{
 pub(crate) use releases::{a_release_is_reviewed, a_release_takes_the_place_of_another};
 pub(crate) use runs::{a_run_falls_behind_each_plan_once, a_run_reports, append, try_append};
 pub(crate) use sign_in::passwords_and_command_lines;
+pub(crate) use standing::files_of_a_checkpoint_change_go_and_come_back;
+pub(crate) use uploads::an_upload_grows_piece_by_piece;
 pub(crate) use webhooks::{messages_are_sent, what_happens_is_noted};
 
 use crate::{AuditEntry, Checkpoint, Evaluation, NewWork, Run, Store, User, Verification};
@@ -94,6 +98,7 @@ fn checkpoint(n: u32, run: &Run, step: u64) -> Checkpoint {
         owned: false,
         place: None,
         verification: None,
+        stamps: Vec::new(),
         created: at(i64::from(n) - 100),
         updated: at(i64::from(n) - 100),
     }

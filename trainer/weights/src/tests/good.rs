@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use sekisho_domain::manifest::CheckpointManifest;
-use sekisho_domain::{Step, Tokens};
+use sekisho_domain::{Sha256, Step, Tokens};
 use serde_json::json;
 
 use super::support::{Recipe, checkpoint, edit_json, encode, shard, tensors, write_json, write_weights};
+use crate::folder::Folder;
 use crate::{
-    Checkpoint, Dtype, Safetensors, TensorData, hash_folder, inspect, read_manifest, write_atomic,
+    Checkpoint, Dtype, Safetensors, TensorData, hash_folder, inspect, read_manifest, shards, write_atomic,
     write_manifest, write_safetensors,
 };
 
@@ -105,6 +106,42 @@ fn moments_are_those_of_the_values() {
             values.iter().copied().fold(f32::NEG_INFINITY, f32::max).to_bits(),
             "{name}"
         );
+    }
+}
+
+/// Sizes on both sides of a part and of a window; values that are not finite here and there.
+#[test]
+fn one_thread_and_many_find_the_same() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let lengths = [1, 0, 37, (1 << 19) - 1, (1 << 19) + 5, 3, 5 << 20, 1 << 19, 7];
+    let types = [Dtype::BF16, Dtype::F32, Dtype::F16, Dtype::F64, Dtype::I8];
+    let mut state = 1_u64;
+    let mut tensors: Vec<TensorData<'_>> = Vec::new();
+    for (i, length) in lengths.into_iter().enumerate() {
+        let dtype = types[i % types.len()];
+        let mut bytes = vec![0; length * usize::try_from(dtype.bytes()).expect("small")];
+        bytes.fill_with(|| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            state.to_be_bytes()[0]
+        });
+        tensors.push(TensorData {
+            name: format!("t{i}"),
+            dtype,
+            shape: vec![length],
+            bytes: Cow::Owned(bytes),
+        });
+    }
+    let path = folder.path().join("model.safetensors");
+    write_safetensors(&path, &BTreeMap::new(), tensors.iter().cloned()).expect("written");
+    let opened = Folder::open(folder.path()).expect("a folder of weights");
+    let (file, many) = shards::read(&opened.shards[0]).expect("read");
+    let (plain_file, plain) = shards::read_plainly(&opened.shards[0]).expect("read");
+    assert_eq!((&file, format!("{many:?}")), (&plain_file, format!("{plain:?}")));
+    assert_eq!(file.sha256, Sha256::of(fs_err::read(&path).expect("read")));
+    assert!(many.iter().any(|tensor| tensor.moments.not_finite > 0), "some are not finite");
+    for tensor in &tensors {
+        let found = many.iter().find(|found| found.name == tensor.name).expect("found");
+        assert_eq!(found.sha256, Sha256::of(&tensor.bytes), "{}", tensor.name);
     }
 }
 

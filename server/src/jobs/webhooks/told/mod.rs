@@ -35,7 +35,9 @@ pub(super) async fn of(app: &App, happening: &Happening) -> Result<Option<Told>,
         EventType::CorpusLevelChanged => level(app, happening).await,
         EventType::EndpointDisabled => endpoint(app, happening).await,
         EventType::WebhookPing => return Ok(None),
-        EventType::CheckpointReady | EventType::CheckpointRefused => runs::checkpoint(app, happening).await,
+        EventType::CheckpointReady | EventType::CheckpointRefused | EventType::CheckpointChanged => {
+            runs::checkpoint(app, happening).await
+        }
         EventType::EvaluationFinished | EventType::EvaluationFailed | EventType::EvaluationRegressed => {
             runs::evaluation(app, happening).await
         }

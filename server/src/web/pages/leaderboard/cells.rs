@@ -1,6 +1,7 @@
 //! The cells of a row, and its marks, in words.
 
 use sekisho_bench::Catalog;
+use sekisho_domain::checkpoint::CheckpointState;
 use sekisho_domain::evaluation::TaskRun;
 use sekisho_domain::{Language, Sha256};
 
@@ -271,6 +272,18 @@ impl<'a> Words<'a> {
                 note.push_str(&format!(". {remark}"));
             }
             mark("reported", "board.reported", note);
+        }
+        if let Model::Ours(standing) = &row.line.model {
+            match standing.state {
+                CheckpointState::Changed => {
+                    let note = self.frame.t("board.mark_changed_note");
+                    mark("changed", "board.mark_changed", note.to_owned());
+                }
+                CheckpointState::Gone => {
+                    mark("gone", "board.mark_gone", self.frame.t("board.mark_gone_note").to_owned());
+                }
+                _ => {}
+            }
         }
         if let Some(reason) = self.not_comparable(row) {
             mark("differing", "board.mark_settings", reason);

@@ -37,6 +37,7 @@ fn standing(row: Scored) -> Standing {
         checkpoint: checkpoint.id,
         run: checkpoint.run,
         run_name: checkpoint.run_name,
+        state: checkpoint.state,
         step: checkpoint.step,
         tokens: checkpoint.tokens,
         parameters: verification.map(|v| v.parameters),
