@@ -274,8 +274,14 @@ pub(super) fn samples(frame: &Frame) -> Vec<String> {
         page(frame, "http://127.0.0.1:7070", api::document()).render().expect("renders")
     };
     let (all, few, none) = (asking(""), asking("list_runs"), asking("<script>"));
-    assert!(all.contains("id=\"create_run\"") && all.contains("id=\"schema-Run\""), "every endpoint has an anchor");
-    assert!(few.contains("<details open>") && !few.contains("id=\"create_run\""), "what is found is unfolded");
+    assert!(
+        all.contains("id=\"create_run\"") && all.contains("id=\"schema-Run\""),
+        "every endpoint has an anchor"
+    );
+    assert!(
+        few.contains("<details open>") && !few.contains("id=\"create_run\""),
+        "what is found is unfolded"
+    );
     assert!(none.contains("&#60;script&#62;"), "what was asked is text");
     for link in all.split("href=\"#").skip(1).filter_map(|rest| rest.split('"').next()) {
         assert!(all.contains(&format!("id=\"{link}\"")), "#{link} leads nowhere");

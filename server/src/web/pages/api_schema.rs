@@ -100,7 +100,13 @@ pub(super) fn fields(schema: &Value) -> Vec<Field> {
     for part in schema["allOf"].as_array().into_iter().flatten() {
         if referred(part).is_some() {
             let note = text(&part["description"]);
-            all.push(Field { name: "…".to_owned(), kind: kind(part), is_required: false, place: String::new(), note });
+            all.push(Field {
+                name: "…".to_owned(),
+                kind: kind(part),
+                is_required: false,
+                place: String::new(),
+                note,
+            });
         } else {
             all.extend(fields(part));
         }
