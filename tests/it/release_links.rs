@@ -85,8 +85,8 @@ fn a_link_that_leads_elsewhere_after_the_approval_stops_the_publication() {
     fs_err::write(&other, bytes).expect("written");
     fs_err::remove_file(dir.join(SHARD)).expect("removed");
     symlink(&other, dir.join(SHARD)).expect("linked");
-    let stopped = lab.release(&["publish", "--wait", &id]).exits(1);
-    stopped.says(&["The publication stopped", SHARD]);
+    let refused = lab.release(&["publish", "--wait", &id]).exits(4);
+    refused.says(&[SHARD, "changed after the checkpoint was examined"]);
     assert_eq!(hub.is_private(REPO), None, "nothing was even made there");
 }
 

@@ -243,7 +243,7 @@ pub(super) fn samples(frame: &Frame) -> Vec<String> {
         checkpoint: fixtures::id(&format!("c{step}")),
         step: Step(step),
         state: CheckpointState::Verified,
-        mean: (step % 2000 == 0).then_some(0.4123),
+        mean: step.is_multiple_of(2000).then_some(0.4123),
         owned,
         path: format!("/data/runs/v4-8b-exp2/iter_{step:07}"),
         bytes: 16_060_522_240,
