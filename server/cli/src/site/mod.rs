@@ -146,14 +146,15 @@ impl Site<'_> {
     fn fetch(&mut self, bar: &ProgressBar, stop: &AtomicBool) -> anyhow::Result<bool> {
         let mut open: VecDeque<Address> = VecDeque::new();
         let mut seen: std::collections::BTreeSet<Address> = std::collections::BTreeSet::new();
-        let firsts: Vec<String> = ["/", "/leaderboard", "/runs"].map(ToOwned::to_owned).to_vec();
+        let lists = ["/", "/leaderboard", "/runs"].map(ToOwned::to_owned);
         let presets = self.wanted.presets.iter().map(|name| format!("/leaderboard?preset={}", encode(name)));
         let runs = self.wanted.runs.iter().map(|name| format!("/runs/{}", encode(name)));
-        let starts: Vec<String> = firsts.into_iter().chain(presets).chain(runs).collect();
+        let starts: Vec<String> = lists.into_iter().chain(presets).chain(runs).collect();
         for lang in &self.wanted.langs {
             let all = starts.iter().filter_map(|href| Address::of(href, *lang, self.wanted));
             open.extend(all.map(|(address, _)| address).filter(|address| seen.insert(address.clone())));
         }
+        let firsts = seen.clone();
         while let Some(address) = open.pop_front() {
             if stop.load(Ordering::Relaxed) {
                 return Ok(false);
@@ -162,7 +163,7 @@ impl Site<'_> {
             let at = address.at(&self.wanted.site(), lang);
             bar.set_message(at.clone());
             let answer = self.source.get(&at)?;
-            let is_withheld = matches!(answer.status, 403 | 404) && seen.len() > starts.len();
+            let is_withheld = matches!(answer.status, 403 | 404) && !firsts.contains(&address);
             let kept = if is_withheld { None } else { Some(good(answer, &at)?) };
             if let Some(answer) = kept.as_ref().filter(|_| address.kind == Kind::Page) {
                 let page = String::from_utf8_lossy(&answer.bytes);
