@@ -28,7 +28,10 @@ fn the_description_is_served_to_whoever_may_read() {
     assert_eq!(served.json()["openapi"], "3.1.0");
     let page = service.visitor().get("/api/docs?lang=ja").has(200).text;
     assert!(page.contains("id=\"create_run\"") && page.contains("リクエストボディ"));
-    let strict = Service::with(Options { config: "[server]\nanonymous = \"none\"\n".to_owned(), ..Options::default() });
+    let strict = Service::with(Options {
+        config: "[server]\nanonymous = \"none\"\n".to_owned(),
+        ..Options::default()
+    });
     strict.visitor().get("/api/openapi.json").is_problem(401, "sign-in-needed");
     let _ = strict.api().get("/api/openapi.json").has(200);
     let page = strict.visitor().get("/api/docs").has(401).text;
@@ -46,7 +49,8 @@ fn who_may_call_what_is_as_described() {
         }
         let open = operation["security"].as_array().expect("security").contains(&json!({}));
         let name = text(&operation["operationId"]);
-        let address: Vec<&str> = path.split('/').map(|part| if part.starts_with('{') { "x" } else { part }).collect();
+        let address: Vec<&str> =
+            path.split('/').map(|part| if part.starts_with('{') { "x" } else { part }).collect();
         let query = if name == "show_corpus_effects" { "?level=LX" } else { "" };
         let address = format!("{}{query}", address.join("/"));
         let answer = match method.as_str() {
@@ -85,7 +89,8 @@ fn every_reading_endpoint_answers_what_its_description_says() {
     let webhook = text(&webhook["id"]);
     let ping = api.post(&format!("/api/v1/webhooks/{webhook}/ping"), &json!({})).has(200).json();
     let suite = json!({ "suite": "llm-jp-eval-dev100" });
-    let evaluation = api.post(&format!("/api/v1/checkpoints/{checkpoint}/evaluations"), &suite).has(202).json();
+    let evaluation =
+        api.post(&format!("/api/v1/checkpoints/{checkpoint}/evaluations"), &suite).has(202).json();
     let policies = lab.service.visitor().get("/api/v1/policies").has(200).items();
     let id = |path: &str| -> String {
         let of = path.split('/').nth(3).unwrap_or_default();
@@ -105,7 +110,13 @@ fn every_reading_endpoint_answers_what_its_description_says() {
     };
     // Files of an export and data of a benchmark are bytes, a channel needs a published model, a command's sign-in its own secret, and
     // a plan a Hub: other tests ask for those, and are held against the description as well.
-    let elsewhere = ["show_channel", "show_login_request", "show_publication_plan", "download_release_file", "download_source"];
+    let elsewhere = [
+        "show_channel",
+        "show_login_request",
+        "show_publication_plan",
+        "download_release_file",
+        "download_source",
+    ];
     let mut asked = BTreeSet::new();
     for (method, path, operation) in operations() {
         let name = text(&operation["operationId"]);
@@ -131,7 +142,7 @@ fn lists_are_read_in_parts_to_the_end() {
     let service = Service::start();
     let api = service.api();
     for n in 0..7 {
-        let _ = api.post("/api/v1/runs", &json!({ "name": format!("run {n}") })).has(201);
+        let _ = api.post("/api/v1/runs", &json!({ "name": format!("run-{n}") })).has(201);
     }
     let mut next = Some("/api/v1/runs?limit=3".to_owned());
     let (mut names, mut parts) = (Vec::new(), 0);
@@ -141,17 +152,21 @@ fn lists_are_read_in_parts_to_the_end() {
         names.extend(page["items"].as_array().expect("rows").iter().map(|run| text(&run["name"]).to_owned()));
         next = page["next"].as_str().map(ToOwned::to_owned);
         let link = answer.headers.get("link").map(|link| link.to_str().expect("text").to_owned());
-        assert_eq!(link, next.as_ref().map(|next| format!("<{next}>; rel=\"next\"")), "the header says the same");
+        assert_eq!(
+            link,
+            next.as_ref().map(|next| format!("<{next}>; rel=\"next\"")),
+            "the header says the same"
+        );
         parts += 1;
         // A run that comes meanwhile is no part of what is still to be read.
-        let _ = api.post("/api/v1/runs", &json!({ "name": format!("later {parts}") })).has(201);
+        let _ = api.post("/api/v1/runs", &json!({ "name": format!("later-{parts}") })).has(201);
     }
-    let expected: Vec<String> = (0..7).rev().map(|n| format!("run {n}")).collect();
+    let expected: Vec<String> = (0..7).rev().map(|n| format!("run-{n}")).collect();
     assert_eq!((names, parts), (expected, 3));
 
     let rows: Vec<Value> = (1..=25).map(|n| json!({ "step": n * 10, "tokens": n, "loss": 1.0 })).collect();
-    let _ = api.post("/api/v1/runs/run 1/metrics", &json!({ "seq": 0, "rows": rows })).has(200);
-    let first = api.get("/api/v1/runs/run 1/metrics?from=15&to=200&limit=10").has(200).json();
+    let _ = api.post("/api/v1/runs/run-1/metrics", &json!({ "seq": 0, "rows": rows })).has(200);
+    let first = api.get("/api/v1/runs/run-1/metrics?from=15&to=200&limit=10").has(200).json();
     let rest = api.get(text(&first["next"])).has(200).json();
     let steps = |page: &Value| -> Vec<u64> {
         page["items"].as_array().expect("rows").iter().filter_map(|row| row["step"].as_u64()).collect()
@@ -163,7 +178,7 @@ fn lists_are_read_in_parts_to_the_end() {
         ("/api/v1/runs?limit=201", "limit"),
         ("/api/v1/runs?after=x", "cursor"),
         ("/api/v1/runs?sort=name", "query"),
-        ("/api/v1/runs/run 1/metrics?limit=100001", "limit"),
+        ("/api/v1/runs/run-1/metrics?limit=100001", "limit"),
     ] {
         api.get(path).is_problem(400, code);
     }
@@ -177,7 +192,8 @@ fn the_command_line_reads_a_list_to_its_end() {
         let _ = api.post("/api/v1/runs", &json!({ "name": format!("r{n}") })).has(201);
     }
     let listed = cli::run(&mut service.command(&["run", "list", "--json"])).exits(0).json();
-    let names: BTreeSet<&str> = listed.as_array().expect("a list").iter().map(|run| text(&run["name"])).collect();
+    let names: BTreeSet<&str> =
+        listed.as_array().expect("a list").iter().map(|run| text(&run["name"])).collect();
     assert_eq!(names.len(), 201);
 }
 
@@ -224,7 +240,10 @@ fn many_at_once_under_one_key_do_one_thing() {
         let all: Vec<_> = (0..8).map(|_| ask()).collect();
         all.into_iter().map(|thread| thread.join().expect("an answer").status).collect()
     });
-    assert!(answers.contains(&201) && answers.iter().all(|status| [201, 409].contains(status)), "{answers:?}");
+    assert!(
+        answers.contains(&201) && answers.iter().all(|status| [201, 409].contains(status)),
+        "{answers:?}"
+    );
     assert_eq!(create(&api, "k", "one").has(201).headers["idempotency-replayed"], "true");
     assert_eq!(api.get("/api/v1/projects").has(200).items().as_array().map(Vec::len), Some(2));
 }

@@ -75,7 +75,11 @@ fn who_connects_again_hears_what_was_missed() {
     assert_eq!((missed.name.as_str(), &missed.data), ("metrics", &topic), "what happened meanwhile");
     assert_ne!(missed.id, heard.id);
     let here = again.next();
-    assert_eq!((here.name.as_str(), here.data.as_str()), ("", ""), "and no more of it: the other run is no topic");
+    assert_eq!(
+        (here.name.as_str(), here.data.as_str()),
+        ("", ""),
+        "and no more of it: the other run is no topic"
+    );
     report("r", 2);
     assert_eq!(again.next().data, topic, "then what comes");
     let all = format!("{topic},{other}");

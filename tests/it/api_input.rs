@@ -38,7 +38,11 @@ fn a_query_of_ten_megabytes_is_refused_at_once() {
     }
     // What still fits is answered by us.
     let answer = raw(&service, &get(&format!("/api/v1/runs?after={}", "x".repeat(60_000))));
-    assert!(answer.starts_with("HTTP/1.1 400") && answer.contains("\"code\":\"cursor\""), "{}", &answer[..300]);
+    assert!(
+        answer.starts_with("HTTP/1.1 400") && answer.contains("\"code\":\"cursor\""),
+        "{}",
+        &answer[..300]
+    );
     assert!(answer.len() < 2_000, "and not with what was wrong: {}", answer.len());
     let _ = service.visitor().get("/api/v1/runs").has(200);
 }
@@ -93,7 +97,10 @@ fn odd_bytes_in_an_address_are_no_fault_of_the_service() {
         let answer = raw(&service, &get(path));
         let status: u16 = answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_default();
         assert!((400..500).contains(&status), "{path}: {status}");
-        assert!(answer.contains("application/problem+json") && answer.contains("\"code\":\""), "{path}: {answer}");
+        assert!(
+            answer.contains("application/problem+json") && answer.contains("\"code\":\""),
+            "{path}: {answer}"
+        );
     }
     let log = service.visitor().get("/healthz").status;
     assert_eq!(log, 204, "it lives");
@@ -104,7 +111,15 @@ fn odd_bytes_in_an_address_are_no_fault_of_the_service() {
 fn names_of_all_kinds_come_back_as_they_were() {
     let service = Service::start();
     let api = service.api();
-    let odd = ["<img src=x onerror=alert(1)>", "\u{202e}gnp.exe", "شبكة عصبية", "関所 🛂 {{7*7}}", "a'; DROP TABLE runs;--", "%00%2e%2e", "\"}{\""];
+    let odd = [
+        "<img src=x onerror=alert(1)>",
+        "\u{202e}gnp.exe",
+        "شبكة عصبية",
+        "関所 🛂 {{7*7}}",
+        "a'; DROP TABLE runs;--",
+        "%00%2e%2e",
+        "\"}{\"",
+    ];
     for (n, name) in odd.into_iter().enumerate() {
         let note = format!("note {name}");
         let run = format!("odd-{n}");

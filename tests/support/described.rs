@@ -20,7 +20,14 @@ pub fn document() -> &'static Value {
 
 /// What of an exchange is not as described; nothing where the address is none of the API's.
 #[must_use]
-pub fn fault(method: &str, url: &Url, sent: Option<&[u8]>, status: u16, kind: &str, body: &str) -> Option<String> {
+pub fn fault(
+    method: &str,
+    url: &Url,
+    sent: Option<&[u8]>,
+    status: u16,
+    kind: &str,
+    body: &str,
+) -> Option<String> {
     let operation = operation(method, url.path())?;
     let name = &operation["operationId"];
     let Some(answer) = operation["responses"].get(status.to_string()) else {
@@ -31,13 +38,17 @@ pub fn fault(method: &str, url: &Url, sent: Option<&[u8]>, status: u16, kind: &s
     let told = match answer["content"].get(content) {
         Some(described) if ["application/json", "application/problem+json"].contains(&content) => {
             let value: Value = serde_json::from_str(body).unwrap_or_default();
-            mismatch(&described["schema"], &value, "").map(|why| format!("the answer {status} of {name}: {why} in {body}"))
+            mismatch(&described["schema"], &value, "")
+                .map(|why| format!("the answer {status} of {name}: {why} in {body}"))
         }
-        None if !body.is_empty() => Some(format!("{name} answers {status} as {content:?}, which its description lacks")),
+        None if !body.is_empty() => {
+            Some(format!("{name} answers {status} as {content:?}, which its description lacks"))
+        }
         _ => None,
     };
     let request = &operation["requestBody"]["content"]["application/json"]["schema"];
-    let sent = sent.filter(|_| (200..300).contains(&status)).and_then(|sent| serde_json::from_slice(sent).ok());
+    let sent =
+        sent.filter(|_| (200..300).contains(&status)).and_then(|sent| serde_json::from_slice(sent).ok());
     told.or_else(|| {
         let why = sent.filter(|_| request.is_object()).and_then(|sent| mismatch(request, &sent, ""));
         why.map(|why| format!("the body that {name} took: {why}"))
@@ -53,7 +64,8 @@ fn operation(method: &str, path: &str) -> Option<&'static Value> {
         let same = |(of, is): (&&str, &&str)| of == is || of.starts_with('{');
         (of.len() == is.len() || rest && is.len() > of.len()) && of.iter().zip(&is).all(same)
     };
-    let found = paths.iter().filter(|(template, item)| fits(template) && item.get(method.to_lowercase()).is_some());
+    let found =
+        paths.iter().filter(|(template, item)| fits(template) && item.get(method.to_lowercase()).is_some());
     let (_, item) = found.min_by_key(|(template, _)| template.matches('{').count())?;
     item.get(method.to_lowercase())
 }
@@ -124,5 +136,7 @@ fn inside(schema: &Value, value: &Value, place: &str) -> Option<String> {
     }
     let items = value.as_array().into_iter().flatten().enumerate();
     let described = |n: usize| schema["prefixItems"].get(n).unwrap_or(&schema["items"]);
-    items.filter(|(n, _)| described(*n).is_object()).find_map(|(n, item)| mismatch(described(n), item, &format!("{place}/{n}")))
+    items
+        .filter(|(n, _)| described(*n).is_object())
+        .find_map(|(n, item)| mismatch(described(n), item, &format!("{place}/{n}")))
 }

@@ -1,7 +1,9 @@
 use serde::{Deserialize, Serialize};
 
 /// Milliseconds since 1970-01-01 UTC. Screens show it in the zone of the server, files and the API in UTC (RFC 3339).
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, utoipa::ToSchema,
+)]
 #[serde(into = "String", try_from = "String")]
 #[schema(value_type = String, format = DateTime)]
 pub struct Timestamp(i64);

@@ -22,9 +22,10 @@ use crate::{App, Noun, WebError};
 /// The pages and the static files. The fallback answers every path that is neither theirs nor the API's.
 pub fn router() -> Router<App> {
     use pages::{
-        api_docs, audit, channel, channels, checkpoint, compare, compare_samples, corpora, corpus, evaluation,
-        leaderboard, login, login_command, overview, policies, queue, release, release_claims, releases, run,
-        run_event, run_plan, runs, samples, search, settings, webhook, webhook_events, webhooks,
+        api_docs, audit, channel, channels, checkpoint, compare, compare_samples, corpora, corpus,
+        evaluation, leaderboard, login, login_command, overview, policies, queue, release, release_claims,
+        releases, run, run_event, run_plan, runs, samples, search, settings, webhook, webhook_events,
+        webhooks,
     };
     Router::new()
         .route("/", get(overview::show))

@@ -98,7 +98,7 @@ impl<T> Store for T where
         + BoardRepository
         + PartRepository
         + KeyedRepository
-    + PartRepository
-    + KeyedRepository
+        + PartRepository
+        + KeyedRepository
 {
 }

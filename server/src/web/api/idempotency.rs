@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header}
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use sekisho_domain::{Sha256, UserId};
-use sekisho_store::{KeptAnswer, KeyedRequest, KeyStanding};
+use sekisho_store::{KeptAnswer, KeyStanding, KeyedRequest};
 
 use super::JSON_LIMIT;
 use crate::{Actor, App, WebError};
@@ -52,7 +52,8 @@ async fn keyed(app: &App, request: Request, next: Next) -> Result<Response, WebE
         return Ok(next.run(Request::from_parts(parts, body)).await);
     };
     let body = whole(&parts.headers, body).await?;
-    let path = parts.extensions.get::<OriginalUri>().map_or_else(|| parts.uri.to_string(), |uri| uri.0.to_string());
+    let path =
+        parts.extensions.get::<OriginalUri>().map_or_else(|| parts.uri.to_string(), |uri| uri.0.to_string());
     let asked = KeyedRequest { user: actor.user.id, key, digest: digest(actor.user.id, &path, &body) };
     let before = app.now().plus_seconds(-KEPT);
     match app.store.begin_keyed(&asked, before, app.now()).await? {
@@ -134,7 +135,8 @@ async fn whole(headers: &HeaderMap, body: Body) -> Result<Bytes, WebError> {
         return Err(WebError::bad_request("idempotency-key", detail));
     }
     to_bytes(body, JSON_LIMIT).await.map_err(|_| {
-        let detail = format!("The body is longer than {} MiB, which is the most that this takes.", JSON_LIMIT >> 20);
+        let detail =
+            format!("The body is longer than {} MiB, which is the most that this takes.", JSON_LIMIT >> 20);
         WebError::of_status(StatusCode::PAYLOAD_TOO_LARGE, detail)
     })
 }
@@ -151,6 +153,8 @@ fn mismatch(key: &str) -> WebError {
 }
 
 fn running(key: &str) -> WebError {
-    let detail = format!("The first request under the Idempotency-Key \"{key}\" is not answered yet. Ask again in a moment.");
+    let detail = format!(
+        "The first request under the Idempotency-Key \"{key}\" is not answered yet. Ask again in a moment."
+    );
     WebError::conflict("idempotency-running", detail)
 }

@@ -5,9 +5,9 @@ mod answers;
 use std::sync::LazyLock;
 
 use axum::Json;
-use serde_json::{Map, Value, json};
 use sekisho_domain::audit::ChainedEntry;
 use sekisho_domain::wire::Problem;
+use serde_json::{Map, Value, json};
 use utoipa::OpenApi as _;
 use utoipa_axum::router::OpenApiRouter;
 
@@ -27,10 +27,8 @@ const TAGS: [(&str, &str); 10] = [
     ("webhooks", "What other systems are told"),
     ("audit", "The audit log and the key that signs"),
 ];
-const LAST_TAGS: [(&str, &str); 2] = [
-    ("work", "The queue, as workers see it"),
-    ("service", "The service itself"),
-];
+const LAST_TAGS: [(&str, &str); 2] =
+    [("work", "The queue, as workers see it"), ("service", "The service itself")];
 
 /// What no endpoint names by itself.
 #[derive(utoipa::OpenApi)]
@@ -92,7 +90,8 @@ fn with_keys(mut router: OpenApiRouter<App>) -> OpenApiRouter<App> {
 /// The document with what holds for all endpoints.
 fn finished(mut api: Value) -> Value {
     let tags = TAGS.into_iter().chain(LAST_TAGS);
-    api["tags"] = tags.map(|(name, description)| json!({ "name": name, "description": description })).collect();
+    api["tags"] =
+        tags.map(|(name, description)| json!({ "name": name, "description": description })).collect();
     api["components"]["securitySchemes"] = json!({
         "token": { "type": "http", "scheme": "bearer", "description": "An API token (`sekisho token add`), or the secret of `sekisho login`. The names beside it are scopes that the token needs." },
         "session": { "type": "apiKey", "in": "cookie", "name": "sekisho", "description": "The session of a browser; reads only." },
@@ -108,7 +107,22 @@ fn finished(mut api: Value) -> Value {
     let shared = answers::shared();
     api["components"]["responses"] = Value::Object(shared);
     open_parts(&mut api);
+    refer(&mut api);
     api
+}
+
+/// The rows of a list are written out by their schema's derive; here they are the schema itself.
+fn refer(api: &mut Value) {
+    let Some(schemas) = api["components"]["schemas"].as_object_mut() else { return };
+    let known: Vec<String> = schemas.keys().cloned().collect();
+    for name in known
+        .iter()
+        .filter_map(|name| name.strip_prefix("Page_"))
+        .filter(|name| known.iter().any(|one| one == name))
+    {
+        schemas[&format!("Page_{name}")]["properties"]["items"]["items"] =
+            json!({ "$ref": format!("#/components/schemas/{name}") });
+    }
 }
 
 /// `{*path}` of the router is `{path}` here.
@@ -116,8 +130,15 @@ fn plain(path: &str) -> String {
     path.replace("{*", "{")
 }
 
-/// An object that is a part of another one cannot refuse what the other parts say.
+/// An object that is a part of another one cannot refuse what the other parts say, and one that may be absent is then no part at all.
 fn open_parts(api: &mut Value) {
+    for schema in api["components"]["schemas"].as_object_mut().into_iter().flat_map(Map::values_mut) {
+        for part in schema.get_mut("allOf").and_then(Value::as_array_mut).into_iter().flatten() {
+            if part["oneOf"][1]["type"] == "null" {
+                *part = json!({ "anyOf": [part["oneOf"][0], { "type": "object" }] });
+            }
+        }
+    }
     let mut parts = Vec::new();
     gather_parts(api, &mut parts);
     for name in parts {
@@ -183,9 +204,15 @@ mod tests {
                 assert!(ids.insert(name.to_owned()), "{name} is there twice");
                 let mut words = name.split('_');
                 assert!(words.next().is_some() && words.next().is_some(), "{name} is no verb and noun");
-                assert!(operation["summary"].as_str().is_some_and(|words| words.len() > 5), "{method} {path}");
+                assert!(
+                    operation["summary"].as_str().is_some_and(|words| words.len() > 5),
+                    "{method} {path}"
+                );
                 let of = operation["tags"].as_array().expect("tags");
-                assert!(of.iter().all(|tag| tags.contains(tag.as_str().unwrap_or_default())), "{path}: {of:?}");
+                assert!(
+                    of.iter().all(|tag| tags.contains(tag.as_str().unwrap_or_default())),
+                    "{path}: {of:?}"
+                );
             }
         }
         assert!(ids.len() > 80, "{}", ids.len());

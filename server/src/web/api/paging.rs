@@ -109,7 +109,8 @@ impl<K: Serialize, F: Filter> Paging<K, F> {
     /// This request with another cursor.
     fn address(&self, after: &str) -> String {
         let kept = pairs(&self.uri).into_iter().filter(|(name, _)| name != "after");
-        let kept: String = kept.map(|(name, value)| format!("{}={}&", encode(&name), encode(&value))).collect();
+        let kept: String =
+            kept.map(|(name, value)| format!("{}={}&", encode(&name), encode(&value))).collect();
         format!("{}?{kept}after={after}", self.uri.path())
     }
 }
@@ -118,7 +119,8 @@ impl<K: DeserializeOwned, F: Filter> FromRequestParts<App> for Paging<K, F> {
     type Rejection = WebError;
 
     async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, WebError> {
-        let uri = parts.extensions.get::<OriginalUri>().map_or_else(|| parts.uri.clone(), |uri| uri.0.clone());
+        let uri =
+            parts.extensions.get::<OriginalUri>().map_or_else(|| parts.uri.clone(), |uri| uri.0.clone());
         Self::of(uri)
     }
 }
@@ -140,7 +142,8 @@ impl<K: DeserializeOwned, F: Filter> Paging<K, F> {
 
 fn rows(text: &str, most: u32) -> Result<u32, WebError> {
     text.parse().ok().filter(|rows| (1..=most).contains(rows)).ok_or_else(|| {
-        let detail = format!("limit is \"{}\"; this list takes a whole number from 1 to {most}.", shown(text));
+        let detail =
+            format!("limit is \"{}\"; this list takes a whole number from 1 to {most}.", shown(text));
         WebError::bad_request("limit", detail)
     })
 }

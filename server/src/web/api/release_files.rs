@@ -3,8 +3,8 @@ use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-use sekisho_domain::{Language, Text};
 use sekisho_domain::manifest::FileEntry;
+use sekisho_domain::{Language, Text};
 use sekisho_hub::Plan;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -133,6 +133,7 @@ pub(super) struct CardView {
     path = "/releases/{id}/card",
     operation_id = "show_release_card",
     tag = "releases",
+    params(Wanted),
     responses((status = 200, description = "The answer.", body = CardView)),
     security((), ("token" = []), ("session" = [])),
 )]

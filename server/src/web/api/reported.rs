@@ -17,10 +17,7 @@ use crate::{Actor, App, Viewer, WebError};
     responses((status = 200, description = "The answer.", body = Page<ReportedModel>)),
     security((), ("token" = []), ("session" = [])),
 )]
-pub(super) async fn list(
-    State(app): State<App>,
-    viewer: Viewer,
-) -> Result<Page<ReportedModel>, WebError> {
+pub(super) async fn list(State(app): State<App>, viewer: Viewer) -> Result<Page<ReportedModel>, WebError> {
     viewer.may_read()?;
     Ok(Page::whole(reported::all(&app).await?))
 }

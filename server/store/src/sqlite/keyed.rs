@@ -3,7 +3,7 @@ use sekisho_domain::{Sha256, Timestamp};
 
 use super::SqliteStore;
 use super::fields::Fields;
-use crate::{KeptAnswer, KeyedRepository, KeyedRequest, KeyStanding, StoreError};
+use crate::{KeptAnswer, KeyStanding, KeyedRepository, KeyedRequest, StoreError};
 
 #[async_trait]
 impl KeyedRepository for SqliteStore {

@@ -7,7 +7,8 @@ pub(crate) async fn a_keyed_request_is_carried_out_once(store: &dyn Store) {
     let one = KeyedRequest { user: id(1), key: "k".to_owned(), digest: Sha256::of("one") };
     let other = KeyedRequest { digest: Sha256::of("other"), ..one.clone() };
     let of_another = KeyedRequest { user: id(2), ..other.clone() };
-    let answer = KeptAnswer { status: 201, content_type: "application/json".to_owned(), body: b"{}".to_vec() };
+    let answer =
+        KeptAnswer { status: 201, content_type: "application/json".to_owned(), body: b"{}".to_vec() };
     let begin = async |request: &KeyedRequest, seconds: i64| {
         store.begin_keyed(request, at(seconds - 100), at(seconds)).await.expect("begun")
     };

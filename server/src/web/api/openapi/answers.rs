@@ -9,10 +9,40 @@ const REFUSALS: [(u16, &str, &str, &[&str]); 12] = [
         "BadRequest",
         "The request itself is wrong: its body, its query, a header.",
         &[
-            "action", "batch-size", "batch-writer", "body", "checkpoint-path", "comment-empty", "comment-missing", "compare-ids",
-            "compare-sides", "cursor", "event-remark", "extent-missing", "idempotency-key", "idempotency-secret", "if-match", "limit",
-            "lineage", "metric-name", "metric-names", "origin", "password", "policy", "project-name", "project-role", "publish-at",
-            "query", "reason-missing", "request", "run-event", "run-name", "token", "upload", "upload-name", "user-name",
+            "action",
+            "batch-size",
+            "batch-writer",
+            "body",
+            "checkpoint-path",
+            "comment-empty",
+            "comment-missing",
+            "compare-ids",
+            "compare-sides",
+            "cursor",
+            "event-remark",
+            "extent-missing",
+            "idempotency-key",
+            "idempotency-secret",
+            "if-match",
+            "limit",
+            "lineage",
+            "metric-name",
+            "metric-names",
+            "origin",
+            "password",
+            "policy",
+            "project-name",
+            "project-role",
+            "publish-at",
+            "query",
+            "reason-missing",
+            "request",
+            "run-event",
+            "run-name",
+            "token",
+            "upload",
+            "upload-name",
+            "user-name",
             "webhook-resend",
         ],
     ),
@@ -27,9 +57,25 @@ const REFUSALS: [(u16, &str, &str, &[&str]); 12] = [
         "Forbidden",
         "Who asks may not do this.",
         &[
-            "break-glass-off", "browser-needed", "checkpoint-root", "cross-site", "csrf", "level-forbids-use", "level-in-person",
-            "link-cannot-approve", "login-code", "login-link", "not-author", "own-approval", "own-release", "password-wrong",
-            "policy-refused", "pool-unknown", "role-missing", "scope-missing", "token-cannot-approve",
+            "break-glass-off",
+            "browser-needed",
+            "checkpoint-root",
+            "cross-site",
+            "csrf",
+            "level-forbids-use",
+            "level-in-person",
+            "link-cannot-approve",
+            "login-code",
+            "login-link",
+            "not-author",
+            "own-approval",
+            "own-release",
+            "password-wrong",
+            "policy-refused",
+            "pool-unknown",
+            "role-missing",
+            "scope-missing",
+            "token-cannot-approve",
         ],
     ),
     (404, "NotFound", "There is no such thing.", &["not-found"]),
@@ -38,10 +84,33 @@ const REFUSALS: [(u16, &str, &str, &[&str]); 12] = [
         "Conflict",
         "Not possible in the present state of things.",
         &[
-            "audit-empty", "batch-differs", "branch-taken", "channel-expired", "checkpoint-changed", "checkpoint-exists",
-            "checkpoint-unverified", "conflict", "hub", "hub-token-missing", "idempotency-running", "last-admin", "lease-lost",
-            "nothing-left", "nothing-shared", "permit-void", "prepare-panic", "publishing-committed", "publishing-now", "repo-shared",
-            "run-busy", "run-registered", "subset-registered", "webhook-disabled", "webhook-rotated", "worker-version", "wrong-state",
+            "audit-empty",
+            "batch-differs",
+            "branch-taken",
+            "channel-expired",
+            "checkpoint-changed",
+            "checkpoint-exists",
+            "checkpoint-unverified",
+            "conflict",
+            "hub",
+            "hub-token-missing",
+            "idempotency-running",
+            "last-admin",
+            "lease-lost",
+            "nothing-left",
+            "nothing-shared",
+            "permit-void",
+            "prepare-panic",
+            "publishing-committed",
+            "publishing-now",
+            "repo-shared",
+            "run-busy",
+            "run-registered",
+            "subset-registered",
+            "webhook-disabled",
+            "webhook-rotated",
+            "worker-version",
+            "wrong-state",
         ],
     ),
     (412, "PreconditionFailed", "Somebody has changed it since the version that the caller saw.", &["stale"]),
@@ -51,17 +120,49 @@ const REFUSALS: [(u16, &str, &str, &[&str]); 12] = [
         "UnprocessableContent",
         "Understood and refused.",
         &[
-            "card-edit", "channel-form", "channel-name", "channel-public", "channel-revision", "channel-runs", "channel-until",
-            "contamination", "event-future", "idempotency-mismatch", "level-mismatch", "license-contradiction", "lineage",
-            "metrics-future", "not-done", "policy", "record", "release-file", "release-target", "repo-of-project", "repo-settings",
-            "reported", "run-plan", "split-unknown", "subset", "task-unknown", "webhook-events", "webhook-every", "webhook-name",
-            "webhook-resend", "webhook-url", "weights",
+            "card-edit",
+            "channel-form",
+            "channel-name",
+            "channel-public",
+            "channel-revision",
+            "channel-runs",
+            "channel-until",
+            "contamination",
+            "event-future",
+            "idempotency-mismatch",
+            "level-mismatch",
+            "license-contradiction",
+            "lineage",
+            "metrics-future",
+            "not-done",
+            "policy",
+            "record",
+            "release-file",
+            "release-target",
+            "repo-of-project",
+            "repo-settings",
+            "reported",
+            "run-plan",
+            "split-unknown",
+            "subset",
+            "task-unknown",
+            "webhook-events",
+            "webhook-every",
+            "webhook-name",
+            "webhook-resend",
+            "webhook-url",
+            "weights",
         ],
     ),
     (428, "PreconditionRequired", "The version that the caller saw is not told.", &["version-missing"]),
     (429, "TooManyRequests", "Not so often.", &["too-many-requests", "too-many-tries"]),
     (500, "Internal", "A fault of the service; nothing was changed. Its log has the cause.", &["internal"]),
-    (507, "InsufficientStorage", "No room on the server's disk; the same request is good later.", &["disk-full"]),
+    (
+        507,
+        "InsufficientStorage",
+        "No room on the server's disk; the same request is good later.",
+        &["disk-full"],
+    ),
 ];
 
 /// The shared answers, for `components/responses`.
@@ -92,7 +193,7 @@ pub(super) fn complete(path: &str, method: &str, operation: &mut Value) {
     let writes = method != "get";
     let mut statuses = vec![500];
     let rules = [
-        (400, has_query || has_body),
+        (400, has_query || has_body || method == "post"),
         (401, !open),
         (403, !open),
         (404, path.contains('{')),
@@ -105,12 +206,17 @@ pub(super) fn complete(path: &str, method: &str, operation: &mut Value) {
         (507, has_body && !open),
     ];
     statuses.extend(rules.into_iter().filter_map(|(status, holds)| holds.then_some(status)));
-    if method == "get" && operation["responses"]["200"]["content"]["application/json"].is_object() && path.starts_with("/api/v1") {
+    if method == "get"
+        && operation["responses"]["200"]["content"]["application/json"].is_object()
+        && path.starts_with("/api/v1")
+    {
         operation["responses"]["304"] = json!({ "$ref": "#/components/responses/NotModified" });
     }
     for (status, name, ..) in REFUSALS {
-        if statuses.contains(&status) && path.starts_with("/api/v1") {
-            operation["responses"][status.to_string()] = json!({ "$ref": format!("#/components/responses/{name}") });
+        let fits = path.starts_with("/api/v1") || ([400, 401, 500].contains(&status) && path != "/healthz");
+        if statuses.contains(&status) && fits {
+            operation["responses"][status.to_string()] =
+                json!({ "$ref": format!("#/components/responses/{name}") });
         }
     }
 }
@@ -164,8 +270,18 @@ mod tests {
         };
         let missing: Vec<_> = made.iter().filter(|(status, code)| !described(*status, code)).collect();
         assert!(missing.is_empty(), "codes that the description lacks: {missing:?}");
-        let by_hand = ["request", "last-admin", "lease-lost", "wrong-state", "conflict", "level-mismatch", "license-contradiction"];
-        for (status, .., codes) in REFUSALS.iter().filter(|(status, ..)| MAKERS.iter().any(|(_, of)| of == status)) {
+        let by_hand = [
+            "request",
+            "last-admin",
+            "lease-lost",
+            "wrong-state",
+            "conflict",
+            "level-mismatch",
+            "license-contradiction",
+        ];
+        for (status, .., codes) in
+            REFUSALS.iter().filter(|(status, ..)| MAKERS.iter().any(|(_, of)| of == status))
+        {
             for code in *codes {
                 let is_made = made.contains(&(*status, (*code).to_owned())) || by_hand.contains(code);
                 assert!(is_made, "nothing answers {status} {code} any more");
