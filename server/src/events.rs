@@ -153,7 +153,7 @@ pub(crate) struct LastEvent {
     path = "/events",
     operation_id = "stream_events",
     tag = "service",
-    params(LastEvent),
+    params(Topics, LastEvent),
     responses((status = 200, description = "Events as they happen.", body = String, content_type = "text/event-stream")),
     security((), ("token" = []), ("session" = [])),
 )]

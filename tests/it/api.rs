@@ -142,7 +142,7 @@ fn lists_are_read_in_parts_to_the_end() {
     let service = Service::start();
     let api = service.api();
     for n in 0..7 {
-        let _ = api.post("/api/v1/runs", &json!({ "name": format!("run {n}") })).has(201);
+        let _ = api.post("/api/v1/runs", &json!({ "name": format!("run-{n}") })).has(201);
     }
     let mut next = Some("/api/v1/runs?limit=3".to_owned());
     let (mut names, mut parts) = (Vec::new(), 0);
@@ -159,14 +159,14 @@ fn lists_are_read_in_parts_to_the_end() {
         );
         parts += 1;
         // A run that comes meanwhile is no part of what is still to be read.
-        let _ = api.post("/api/v1/runs", &json!({ "name": format!("later {parts}") })).has(201);
+        let _ = api.post("/api/v1/runs", &json!({ "name": format!("later-{parts}") })).has(201);
     }
-    let expected: Vec<String> = (0..7).rev().map(|n| format!("run {n}")).collect();
+    let expected: Vec<String> = (0..7).rev().map(|n| format!("run-{n}")).collect();
     assert_eq!((names, parts), (expected, 3));
 
     let rows: Vec<Value> = (1..=25).map(|n| json!({ "step": n * 10, "tokens": n, "loss": 1.0 })).collect();
-    let _ = api.post("/api/v1/runs/run 1/metrics", &json!({ "seq": 0, "rows": rows })).has(200);
-    let first = api.get("/api/v1/runs/run 1/metrics?from=15&to=200&limit=10").has(200).json();
+    let _ = api.post("/api/v1/runs/run-1/metrics", &json!({ "seq": 0, "rows": rows })).has(200);
+    let first = api.get("/api/v1/runs/run-1/metrics?from=15&to=200&limit=10").has(200).json();
     let rest = api.get(text(&first["next"])).has(200).json();
     let steps = |page: &Value| -> Vec<u64> {
         page["items"].as_array().expect("rows").iter().filter_map(|row| row["step"].as_u64()).collect()
@@ -178,7 +178,7 @@ fn lists_are_read_in_parts_to_the_end() {
         ("/api/v1/runs?limit=201", "limit"),
         ("/api/v1/runs?after=x", "cursor"),
         ("/api/v1/runs?sort=name", "query"),
-        ("/api/v1/runs/run 1/metrics?limit=100001", "limit"),
+        ("/api/v1/runs/run-1/metrics?limit=100001", "limit"),
     ] {
         api.get(path).is_problem(400, code);
     }

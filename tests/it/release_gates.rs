@@ -274,7 +274,7 @@ fn a_report_that_cannot_be_true_is_not_taken() {
     let mut other = changed("/tasks/0/sources/0/sha256", json!(sekisho_domain::Sha256::of("other")));
     other["tasks"][0]["found"] = json!([1, 2, 3]);
     other["tasks"][0]["found_in"] = json!({ "text": 3 });
-    assert_eq!(api.post(path, &other).has(200).json().as_array().map(Vec::len), Some(2));
+    assert_eq!(api.post(path, &other).has(200).items().as_array().map(Vec::len), Some(2));
     assert_eq!(gated.judged(&id), allowed());
     let audit = audited(&gated.lab.service.dir());
     assert_eq!(audit, 2, "each report that was taken is in the audit log");

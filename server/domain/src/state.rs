@@ -12,9 +12,10 @@ pub struct StateError {
     pub allowed: String,
 }
 
-/// Declares an enum whose values have one fixed name each, used in the database, in JSON, in URLs and as catalogue keys.
+/// Declares an enum whose values have one fixed name each, used in the database, in JSON, in URLs and as catalogue keys. A name is
+/// matched as a token, and not as a literal, for the derive of the schema to see it.
 macro_rules! named {
-    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:tt),+ $(,)? }) => {
         $(#[$doc])*
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
         pub enum $name { $($(#[$vdoc])* #[serde(rename = $text)] $variant),+ }

@@ -10,7 +10,7 @@ use crate::messages;
 
 /// Declares the codes with their fixed names.
 macro_rules! codes {
-    ($($(#[$doc:meta])* $variant:ident = $name:literal),+ $(,)?) => {
+    ($($(#[$doc:meta])* $variant:ident = $name:tt),+ $(,)?) => {
         /// The stable name of a rule. An obligation that would be a violation when not met bears the violation's code.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema)]
         #[schema(as = PolicyCode)]

@@ -126,8 +126,9 @@ async fn tell(
     id: &str,
     nonce: &str,
 ) -> Response {
-    let is_page = uri.path() == "/api/docs";
-    if uri.path().starts_with("/api/") && !is_page || uri.path().ends_with(".json") {
+    let path = uri.path();
+    let is_api = path.starts_with("/api/") && path != "/api/docs" || path == "/events";
+    if is_api || path.ends_with(".json") {
         let mut problem = error.problem();
         problem.instance = Some(id.to_owned());
         let kind = [(header::CONTENT_TYPE, "application/problem+json")];

@@ -27,6 +27,7 @@ pub(super) struct From {
     path = "/audit",
     operation_id = "export_audit",
     tag = "audit",
+    params(From),
     responses((status = 200, description = "One `ChainedEntry` a line.", body = String, content_type = "application/x-ndjson")),
     security(("token" = ["read"]), ("session" = [])),
 )]

@@ -74,6 +74,7 @@ struct NotComparable {
     path = "/compare",
     operation_id = "show_comparison",
     tag = "evaluations",
+    params(Asked),
     responses((status = 200, description = "The answer.", body = ComparisonView)),
     security((), ("token" = []), ("session" = [])),
 )]

@@ -249,6 +249,7 @@ pub(super) struct Wanted {
     path = "/corpora/{subset}/effects",
     operation_id = "show_corpus_effects",
     tag = "corpora",
+    params(Wanted),
     responses((status = 200, description = "The answer.", body = EffectsView)),
     security((), ("token" = []), ("session" = [])),
 )]

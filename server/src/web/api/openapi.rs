@@ -107,7 +107,22 @@ fn finished(mut api: Value) -> Value {
     let shared = answers::shared();
     api["components"]["responses"] = Value::Object(shared);
     open_parts(&mut api);
+    refer(&mut api);
     api
+}
+
+/// The rows of a list are written out by their schema's derive; here they are the schema itself.
+fn refer(api: &mut Value) {
+    let Some(schemas) = api["components"]["schemas"].as_object_mut() else { return };
+    let known: Vec<String> = schemas.keys().cloned().collect();
+    for name in known
+        .iter()
+        .filter_map(|name| name.strip_prefix("Page_"))
+        .filter(|name| known.iter().any(|one| one == name))
+    {
+        schemas[&format!("Page_{name}")]["properties"]["items"]["items"] =
+            json!({ "$ref": format!("#/components/schemas/{name}") });
+    }
 }
 
 /// `{*path}` of the router is `{path}` here.
@@ -115,8 +130,15 @@ fn plain(path: &str) -> String {
     path.replace("{*", "{")
 }
 
-/// An object that is a part of another one cannot refuse what the other parts say.
+/// An object that is a part of another one cannot refuse what the other parts say, and one that may be absent is then no part at all.
 fn open_parts(api: &mut Value) {
+    for schema in api["components"]["schemas"].as_object_mut().into_iter().flat_map(Map::values_mut) {
+        for part in schema.get_mut("allOf").and_then(Value::as_array_mut).into_iter().flatten() {
+            if part["oneOf"][1]["type"] == "null" {
+                *part = json!({ "anyOf": [part["oneOf"][0], { "type": "object" }] });
+            }
+        }
+    }
     let mut parts = Vec::new();
     gather_parts(api, &mut parts);
     for name in parts {

@@ -27,6 +27,7 @@ pub(super) struct Filter {
     path = "/evals/{id}/records",
     operation_id = "list_records",
     tag = "evaluations",
+    params(Filter),
     responses((status = 200, description = "One record a line, as `sekisho eval --out` writes it.", body = String, content_type = "application/x-ndjson")),
     security((), ("token" = []), ("session" = [])),
 )]

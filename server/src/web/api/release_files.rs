@@ -133,6 +133,7 @@ pub(super) struct CardView {
     path = "/releases/{id}/card",
     operation_id = "show_release_card",
     tag = "releases",
+    params(Wanted),
     responses((status = 200, description = "The answer.", body = CardView)),
     security((), ("token" = []), ("session" = [])),
 )]

@@ -1,11 +1,13 @@
 //! `/api/docs`: the description of the API for people, drawn from the same document that programs read.
 
+use std::collections::BTreeSet;
+
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 use serde_json::Value;
 
-use super::api_schema::{Field, Piece, fields, kind, referred, sample, text};
+use super::api_schema::{Field, Piece, fields, kind, names, referred, sample, text};
 use super::parts;
 use crate::web::api;
 use crate::web::frame::Frame;
@@ -47,6 +49,8 @@ struct Operation {
     /// Status and name of what it shares with others.
     refusals: Vec<(String, String)>,
     curl: String,
+    /// Schemas that it names.
+    names: BTreeSet<String>,
 }
 
 struct Body {
@@ -100,7 +104,15 @@ fn page(frame: Frame, base: &str, api: &Value) -> DocsPage {
         }
     }
     let mut schemas = schemas(api);
-    schemas.retain(|schema| fits(&format!("{} {}", schema.name, schema.description)));
+    let mut named: BTreeSet<String> =
+        groups.iter().flat_map(|group| &group.operations).flat_map(|one| one.names.clone()).collect();
+    let found = |schema: &SchemaView| fits(&format!("{} {}", schema.name, schema.description));
+    named.extend(schemas.iter().filter(|schema| found(schema)).map(|schema| schema.name.clone()));
+    if !named.is_empty() {
+        named.insert("Problem".to_owned());
+    }
+    let named = with_parts(api, named);
+    schemas.retain(|schema| named.contains(&schema.name));
     let total = groups.iter().map(|group| group.operations.len()).sum();
     DocsPage {
         how: vec![format!("curl {base}/api/openapi.json"), "GET /api/openapi.json".to_owned()],
@@ -140,14 +152,26 @@ fn operation(frame: &Frame, base: &str, api: &Value, (method, path): (&str, &str
         summary: text(&of["summary"]),
         description: text(&of["description"]),
         needs: needs(frame, &of["security"]),
-        parameters: of["parameters"].as_array().into_iter().flatten().map(parameter).collect(),
+        parameters: parameters(of),
         bodies: contents(&of["requestBody"]).map(body).collect(),
         curl: curl(base, api, (method, path), of),
         method: method.to_owned(),
         path: path.to_owned(),
+        names: names(of),
         answers,
         refusals,
     }
+}
+
+/// Schemas with those that they are made of.
+fn with_parts(api: &Value, mut wanted: BTreeSet<String>) -> BTreeSet<String> {
+    let mut all = BTreeSet::new();
+    while let Some(name) = wanted.pop_first() {
+        let parts = names(&api["components"]["schemas"][&name]);
+        wanted.extend(parts.into_iter().filter(|part| !all.contains(part)));
+        all.insert(name);
+    }
+    all
 }
 
 impl Operation {
@@ -180,6 +204,13 @@ fn one_answer(status: &str, answer: &Value) -> Answer {
         content_type: content.map_or_else(String::new, |(content_type, _)| content_type.clone()),
         description: text(&answer["description"]),
     }
+}
+
+/// What must be told first.
+fn parameters(of: &Value) -> Vec<Field> {
+    let mut all: Vec<Field> = of["parameters"].as_array().into_iter().flatten().map(parameter).collect();
+    all.sort_by_key(|field| !field.is_required);
+    all
 }
 
 fn parameter(of: &Value) -> Field {
@@ -283,8 +314,10 @@ pub(super) fn samples(frame: &Frame) -> Vec<String> {
         "what is found is unfolded"
     );
     assert!(none.contains("&#60;script&#62;"), "what was asked is text");
-    for link in all.split("href=\"#").skip(1).filter_map(|rest| rest.split('"').next()) {
-        assert!(all.contains(&format!("id=\"{link}\"")), "#{link} leads nowhere");
+    for page in [&all, &few] {
+        for link in page.split("href=\"#").skip(1).filter_map(|rest| rest.split('"').next()) {
+            assert!(page.contains(&format!("id=\"{link}\"")), "#{link} leads nowhere");
+        }
     }
     vec![all, few, none]
 }

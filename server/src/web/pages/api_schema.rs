@@ -1,5 +1,7 @@
 //! Schemas of the description of the API, as pages write them.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value};
 
 /// A part of a type: words, or a link to a schema.
@@ -28,6 +30,18 @@ fn words(text: impl Into<String>) -> Piece {
 /// The name of the schema that is referred to.
 pub(super) fn referred(schema: &Value) -> Option<&str> {
     schema["$ref"].as_str()?.strip_prefix(SCHEMAS)
+}
+
+/// The names of all schemas that are referred to.
+pub(super) fn names(value: &Value) -> BTreeSet<String> {
+    match value {
+        Value::Object(all) => {
+            let own = referred(value).map(ToOwned::to_owned);
+            all.values().flat_map(names).chain(own).collect()
+        }
+        Value::Array(all) => all.iter().flat_map(names).collect(),
+        _ => BTreeSet::new(),
+    }
 }
 
 /// A type in a few words.

@@ -380,42 +380,6 @@ pub(super) async fn read(
     Ok(shown.into_values().collect())
 }
 
-/// The first rows of the same, so many at most. Chunks are decoded as far as it takes, however many there are behind them.
-pub(super) async fn read_part(
-    connection: &mut SqliteConnection,
-    id: RunId,
-    (first, last): (Step, Step),
-    limit: usize,
-) -> Result<Vec<MetricRow>, StoreError> {
-    let bound = |step: Step| i64::try_from(step.0).unwrap_or(i64::MAX);
-    let query = sqlx::query(
-        "SELECT run_id, id, last_step, rows FROM metric_chunks WHERE run_id = $1 AND last_step >= $2 AND first_step <= $3
-         ORDER BY last_step",
-    );
-    let query = query.bind(id.to_string()).bind(bound(first)).bind(bound(last));
-    let mut chunks: Vec<(Step, usize)> = Vec::new();
-    for row in query.fetch_all(&mut *connection).await? {
-        let fields = Fields::of("metric_chunks", &["run_id", "id"], &row);
-        chunks.push((Step(fields.count("last_step")?), fields.count("rows")?));
-    }
-    // Rows that a later process reported again are counted twice, so what looks like enough may be too few.
-    let mut wanted = limit;
-    loop {
-        let mut counted = 0;
-        let enough = chunks.iter().find(|(_, rows)| {
-            counted += rows;
-            counted >= wanted
-        });
-        let end = enough.map_or(last, |(end, _)| last.min(*end));
-        let mut rows = read(connection, id, first, end).await?;
-        if rows.len() >= limit || end == last {
-            rows.truncate(limit);
-            return Ok(rows);
-        }
-        wanted = wanted.saturating_mul(2);
-    }
-}
-
 /// Brings the rows that an older version kept one by one into chunks. Nothing happens when there are none.
 pub(super) async fn take_over(connection: &mut SqliteConnection) -> Result<(), StoreError> {
     let runs = sqlx::query("SELECT DISTINCT run_id FROM metrics").fetch_all(&mut *connection).await?;

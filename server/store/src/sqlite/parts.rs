@@ -1,7 +1,9 @@
 use async_trait::async_trait;
 use sekisho_domain::run::{KeptEvent, MetricRow};
 use sekisho_domain::{CheckpointId, EndpointId, EventId, MessageId, ReleaseId, RunId, Step, Timestamp};
+use sqlx::SqliteConnection;
 
+use super::fields::Fields;
 use super::{SqliteStore, checkpoints, corpora, int, metrics, releases, reports, runs, webhooks};
 use crate::{Checkpoint, Message, PartRepository, RegisteredSubset, Release, Run, StoreError};
 
@@ -61,7 +63,7 @@ impl PartRepository for SqliteStore {
     ) -> Result<Vec<MetricRow>, StoreError> {
         // One snapshot, as everywhere that chunks are read.
         let mut transaction = self.read.begin().await?;
-        metrics::read_part(&mut transaction, run, (first, last), limit as usize).await
+        rows(&mut transaction, run, (first, last), limit as usize).await
     }
 
     async fn subsets_part(
@@ -85,6 +87,42 @@ impl PartRepository for SqliteStore {
         let query =
             sqlx::query(MESSAGES).bind(endpoint.to_string()).bind(created).bind(id).bind(i64::from(limit));
         query.fetch_all(&self.read).await?.iter().map(webhooks::message).collect()
+    }
+}
+
+/// The first rows that are shown between two updates, so many at most. Chunks are decoded as far as it takes, however many there are behind them.
+async fn rows(
+    connection: &mut SqliteConnection,
+    id: RunId,
+    (first, last): (Step, Step),
+    limit: usize,
+) -> Result<Vec<MetricRow>, StoreError> {
+    let bound = |step: Step| i64::try_from(step.0).unwrap_or(i64::MAX);
+    let query = sqlx::query(
+        "SELECT run_id, id, last_step, rows FROM metric_chunks WHERE run_id = $1 AND last_step >= $2 AND first_step <= $3
+         ORDER BY last_step",
+    );
+    let query = query.bind(id.to_string()).bind(bound(first)).bind(bound(last));
+    let mut chunks: Vec<(Step, usize)> = Vec::new();
+    for row in query.fetch_all(&mut *connection).await? {
+        let fields = Fields::of("metric_chunks", &["run_id", "id"], &row);
+        chunks.push((Step(fields.count("last_step")?), fields.count("rows")?));
+    }
+    // Rows that a later process reported again are counted twice, so what looks like enough may be too few.
+    let mut wanted = limit;
+    loop {
+        let mut counted = 0;
+        let enough = chunks.iter().find(|(_, rows)| {
+            counted += rows;
+            counted >= wanted
+        });
+        let end = enough.map_or(last, |(end, _)| last.min(*end));
+        let mut rows = metrics::read(connection, id, first, end).await?;
+        if rows.len() >= limit || end == last {
+            rows.truncate(limit);
+            return Ok(rows);
+        }
+        wanted = wanted.saturating_mul(2);
     }
 }
 

@@ -193,7 +193,7 @@ pub(super) fn complete(path: &str, method: &str, operation: &mut Value) {
     let writes = method != "get";
     let mut statuses = vec![500];
     let rules = [
-        (400, has_query || has_body),
+        (400, has_query || has_body || method == "post"),
         (401, !open),
         (403, !open),
         (404, path.contains('{')),
@@ -213,7 +213,8 @@ pub(super) fn complete(path: &str, method: &str, operation: &mut Value) {
         operation["responses"]["304"] = json!({ "$ref": "#/components/responses/NotModified" });
     }
     for (status, name, ..) in REFUSALS {
-        if statuses.contains(&status) && path.starts_with("/api/v1") {
+        let fits = path.starts_with("/api/v1") || ([400, 401, 500].contains(&status) && path != "/healthz");
+        if statuses.contains(&status) && fits {
             operation["responses"][status.to_string()] =
                 json!({ "$ref": format!("#/components/responses/{name}") });
         }
