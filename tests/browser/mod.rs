@@ -7,6 +7,7 @@ mod branches;
 mod charts;
 mod compares;
 mod ends;
+mod evaluations;
 mod keys;
 mod live;
 mod pictures;

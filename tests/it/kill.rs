@@ -19,8 +19,8 @@ const SLOW: Recipe = Recipe { hidden: 192, layers: 4, seed: 3, shards: 1 };
 const PATIENCE: u64 = 180;
 
 /// A service with a checkpoint to examine, and what comes of it when nobody is killed.
-struct Stage {
-    service: Service,
+pub(crate) struct Stage {
+    pub(crate) service: Service,
     checkpoint: Value,
     benchmark: Benchmark,
     report: Value,
@@ -29,7 +29,7 @@ struct Stage {
 }
 
 impl Stage {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with(false)
     }
 
@@ -47,7 +47,7 @@ impl Stage {
     }
 
     /// Waits until some answers are in and others are not; answers how many.
-    fn in_the_middle(&self) -> u64 {
+    pub(crate) fn in_the_middle(&self) -> u64 {
         until("the first answers", PATIENCE, || {
             let finished = self.evaluation()["tasks"][0]["finished"].as_u64()?;
             assert!(finished < self.benchmark.items, "the evaluation was over before it could be killed");
@@ -55,12 +55,12 @@ impl Stage {
         })
     }
 
-    fn evaluation(&self) -> Value {
+    pub(crate) fn evaluation(&self) -> Value {
         self.service.evaluation(&self.checkpoint).expect("queued when the checkpoint was verified")
     }
 
     /// The finished evaluation has the records and scores of one that nobody killed, bit for bit.
-    fn assert_as_undisturbed(&self) {
+    pub(crate) fn assert_as_undisturbed(&self) {
         let evaluation = self.service.finished_evaluation(&self.checkpoint, PATIENCE);
         let records = self.service.records(&evaluation, TASK);
         assert_eq!(records.len() as u64, self.benchmark.items);

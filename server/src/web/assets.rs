@@ -16,7 +16,7 @@ struct Asset {
     digest: String,
 }
 
-static ASSETS: LazyLock<[Asset; 11]> = LazyLock::new(|| {
+static ASSETS: LazyLock<[Asset; 12]> = LazyLock::new(|| {
     [
         asset("app.css", "text/css; charset=utf-8", include_bytes!("../../../static/app.css")),
         asset("app.js", "text/javascript; charset=utf-8", include_bytes!("../../../static/app.js")),

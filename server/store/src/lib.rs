@@ -41,7 +41,7 @@ pub use corpora::{CorpusRepository, RegisteredSubset, SubsetChange};
 pub use error::StoreError;
 pub use evaluations::{Evaluation, EvaluationRepository, RecordChunk, ScoreRow};
 pub use keyed::{KeptAnswer, KeyStanding, KeyedRepository, KeyedRequest};
-pub use lists::{CheckpointSummary, ListRepository, QueueHealth};
+pub use lists::{CheckpointSummary, ListRepository, QueueHealth, RunFilter};
 pub use parts::PartRepository;
 pub use people::{ApiToken, LoginLink, PeopleRepository, Session, SessionKind, User};
 pub use policies::{KeptPolicy, PolicyRepository};

@@ -1,9 +1,21 @@
 use std::collections::HashMap;
 
 use async_trait::async_trait;
+use sekisho_domain::run::RunState;
 use sekisho_domain::{CheckpointId, EvaluationId, RunId, Step, Timestamp};
 
 use crate::{Checkpoint, Evaluation, Run, StoreError, WorkRow};
+
+/// Which runs a list is asked for.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RunFilter {
+    /// A part of the name, in whatever case.
+    pub name: String,
+    /// Where they stand.
+    pub state: Option<RunState>,
+    /// Those behind this one in the list: its last report and its id.
+    pub before: Option<(Timestamp, RunId)>,
+}
 
 /// What a list of runs says of a run's checkpoints, without reading them.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,6 +48,8 @@ pub trait ListRepository: Send + Sync {
     async fn checkpoints_by_id(&self, ids: &[CheckpointId]) -> Result<Vec<Checkpoint>, StoreError>;
     /// Checkpoints of a run that have a primary score, by tokens.
     async fn scored_checkpoints(&self, run: RunId) -> Result<Vec<Checkpoint>, StoreError>;
+    /// Runs, the one that reported last first. The cost does not grow with those that come before.
+    async fn runs_found(&self, filter: &RunFilter, limit: u32) -> Result<Vec<Run>, StoreError>;
     /// Evaluations of several checkpoints, newest first.
     async fn evaluations_of_all(&self, checkpoints: &[CheckpointId]) -> Result<Vec<Evaluation>, StoreError>;
     /// Work items of several evaluations, each in suite order.

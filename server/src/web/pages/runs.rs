@@ -3,10 +3,11 @@
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
-use sekisho_domain::RunId;
-use sekisho_store::{CheckpointSummary, Run};
+use sekisho_domain::run::RunState;
+use sekisho_domain::{RunId, Timestamp};
+use sekisho_store::{CheckpointSummary, Run, RunFilter};
 
-use super::parts::{self, Cell, ScoreCell, When};
+use super::parts::{self, Cell, Choice, ScoreCell, When};
 use super::scored::Scored;
 use crate::service::evaluations;
 use crate::web::charts;
@@ -26,8 +27,18 @@ struct RunsPage {
     frame: Frame,
     how: Vec<String>,
     rows: Vec<RunRow>,
-    /// Said when there are more.
-    cut: Option<String>,
+    asked: Asked,
+    notices: Vec<String>,
+    /// The runs behind these.
+    next: Option<String>,
+}
+
+/// Which runs are asked for.
+#[derive(Default)]
+struct Asked {
+    name: String,
+    states: Vec<Choice>,
+    is_narrowed: bool,
 }
 
 /// A run as lists show it.
@@ -58,18 +69,80 @@ pub(super) struct About {
     pub(super) newest_scored: Option<Scored>,
 }
 
-/// `GET /runs`.
+/// `GET /runs?name=&state=&before=`.
 pub(crate) async fn show(State(app): State<App>, frame: Frame) -> Result<Response, WebError> {
     let most = if frame.is_frozen() { EXPORTED } else { RUNS };
-    let mut runs = app.store.runs(most + 1).await?;
-    let cut = parts::cut(&frame, &mut runs, most);
+    let (filter, ignored) = filter(&frame);
+    let mut runs = app.store.runs_found(&filter, most + 1).await?;
+    let goes_on = runs.len() > most as usize;
+    runs.truncate(most as usize);
+    let next = runs.last().filter(|_| goes_on).map(|last| frame.with("before", &place(last)));
     let runs = frame.named(&app, runs).await?;
     let rows = rows(&app, &frame, runs).await?;
-    parts::page(&page(frame, rows, cut))
+    parts::page(&page(frame, rows, &filter, &ignored, next))
 }
 
-fn page(frame: Frame, rows: Vec<RunRow>, cut: Option<String>) -> RunsPage {
-    RunsPage { frame, how: vec!["sekisho run list".to_owned(), "GET /api/v1/runs".to_owned()], rows, cut }
+/// What the address asks for, and what of it cannot be understood.
+fn filter(frame: &Frame) -> (RunFilter, Vec<(&'static str, String)>) {
+    let mut ignored = Vec::new();
+    let read =
+        |name: &'static str| frame.param(name).filter(|value| !value.is_empty()).map(|value| (name, value));
+    let (name, state, before) = (read("name"), read("state"), read("before"));
+    let known = state.map(|(_, code)| code.parse::<RunState>().ok());
+    let behind = before.map(|(_, code)| behind(code));
+    ignored.extend(state.filter(|_| known == Some(None)).map(|(name, value)| (name, value.to_owned())));
+    ignored.extend(before.filter(|_| behind == Some(None)).map(|(name, value)| (name, value.to_owned())));
+    let filter = RunFilter {
+        name: name.map_or_else(String::new, |(_, text)| text.chars().take(200).collect()),
+        state: known.flatten(),
+        before: behind.flatten(),
+    };
+    (filter, ignored)
+}
+
+/// `1795237380000-01KC…`: where a run is in the list.
+fn place(run: &Run) -> String {
+    format!("{}-{}", run.updated.unix_ms(), run.id)
+}
+
+fn behind(code: &str) -> Option<(Timestamp, RunId)> {
+    let (updated, id) = code.split_once('-')?;
+    Some((Timestamp::from_unix_ms(updated.parse().ok()?), id.parse().ok()?))
+}
+
+fn page(
+    frame: Frame,
+    rows: Vec<RunRow>,
+    filter: &RunFilter,
+    ignored: &[(&'static str, String)],
+    next: Option<String>,
+) -> RunsPage {
+    let first = Frame {
+        query: frame.query.iter().filter(|(name, _)| name != "before").cloned().collect(),
+        ..frame.clone()
+    };
+    let choice = |label: &str, value: &str, current| Choice {
+        label: label.to_owned(),
+        href: first.with("state", value),
+        current,
+    };
+    let mut states = vec![choice(frame.t("runs.any_state"), "", filter.state.is_none())];
+    states.extend(
+        RunState::ALL.iter().map(|state| {
+            choice(frame.word("run_state", *state), state.as_str(), filter.state == Some(*state))
+        }),
+    );
+    let told = |(name, value): &(&'static str, String)| {
+        frame.lang.fill("board.ignored", &[("name", name), ("value", value)])
+    };
+    RunsPage {
+        how: vec!["sekisho run list".to_owned(), "GET /api/v1/runs".to_owned()],
+        rows,
+        asked: Asked { name: filter.name.clone(), states, is_narrowed: *filter != RunFilter::default() },
+        notices: ignored.iter().map(told).collect(),
+        next,
+        frame,
+    }
 }
 
 /// Rows for these runs, with their loss and the mean of the newest checkpoint that has scores.
@@ -152,7 +225,20 @@ pub(super) fn samples(frame: &Frame) -> Vec<String> {
     let of_scored = about.newest_scored.as_ref().expect("scored").checkpoint.created;
     assert_ne!(shown(last), shown(of_scored), "the two can be told apart");
     assert!(scored.contains("50,000"), "{scored}");
-    [page(frame.clone(), vec![full, fresh], Some("100".to_owned())), page(frame.clone(), Vec::new(), None)]
-        .map(|page| page.render().expect("renders"))
-        .to_vec()
+    let mut asked = frame.clone();
+    let query = [("name", "v4<"), ("state", "flying"), ("before", &place(&facts.run))];
+    asked.query = query.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+    let (narrowed, ignored) = filter(&asked);
+    assert_eq!((narrowed.name.as_str(), narrowed.state), ("v4<", None));
+    assert_eq!(narrowed.before, Some((facts.run.updated, facts.run.id)));
+    assert_eq!(ignored, [("state", "flying".to_owned())]);
+    let none = RunFilter::default();
+    let next = Some(asked.with("before", &place(&facts.run)));
+    [
+        page(frame.clone(), vec![full, fresh], &none, &[], next),
+        page(asked, Vec::new(), &narrowed, &ignored, None),
+        page(frame.clone(), Vec::new(), &none, &[], None),
+    ]
+    .map(|page| page.render().expect("renders"))
+    .to_vec()
 }

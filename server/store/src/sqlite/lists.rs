@@ -2,7 +2,7 @@ use std::collections::HashMap;
 use std::ops::RangeInclusive;
 
 use async_trait::async_trait;
-use sekisho_domain::run::Sketch;
+use sekisho_domain::run::{RunState, Sketch};
 use sekisho_domain::{CheckpointId, EvaluationId, RunId, Step, Timestamp};
 use serde_json::json;
 use sqlx::sqlite::SqliteRow;
@@ -10,7 +10,8 @@ use sqlx::sqlite::SqliteRow;
 use super::fields::Fields;
 use super::{SqliteStore, checkpoints, evaluations, int, queue, runs};
 use crate::{
-    Checkpoint, CheckpointSummary, Evaluation, ListRepository, QueueHealth, Run, StoreError, WorkRow,
+    Checkpoint, CheckpointSummary, Evaluation, ListRepository, QueueHealth, Run, RunFilter, StoreError,
+    WorkRow,
 };
 
 #[async_trait]
@@ -33,6 +34,22 @@ impl ListRepository for SqliteStore {
              ORDER BY tokens, step",
         );
         query.bind(run.to_string()).fetch_all(&self.read).await?.iter().map(checkpoints::checkpoint).collect()
+    }
+
+    async fn runs_found(&self, filter: &RunFilter, limit: u32) -> Result<Vec<Run>, StoreError> {
+        let query = sqlx::query(
+            "SELECT * FROM runs
+             WHERE ($1 = '' OR instr(lower(name), lower($1)) > 0) AND ($2 IS NULL OR state = $2)
+                 AND ($3 IS NULL OR (updated, id) < ($3, $4))
+             ORDER BY updated DESC, id DESC LIMIT $5",
+        );
+        let query = query
+            .bind(&filter.name)
+            .bind(filter.state.map(RunState::as_str))
+            .bind(filter.before.map(|(updated, _)| updated.unix_ms()))
+            .bind(filter.before.map(|(_, id)| id.to_string()))
+            .bind(i64::from(limit));
+        query.fetch_all(&self.read).await?.iter().map(runs::run).collect()
     }
 
     async fn evaluations_of_all(&self, ids: &[CheckpointId]) -> Result<Vec<Evaluation>, StoreError> {

@@ -3,7 +3,7 @@ use sekisho_domain::wire::{HeldItem, ItemFailure, MetricsBatch};
 use sekisho_domain::{CheckpointId, RunId, Sha256, Step, Tokens};
 
 use super::{an_evaluation, append, at, checkpoint, evaluation, id, run, work};
-use crate::{QueueHealth, Store};
+use crate::{QueueHealth, RunFilter, Store};
 
 /// Ten steps after that one whose loss is their number, counted from there, all but the first two.
 async fn ten_steps(store: &dyn Store, id: RunId, after: u64) {
@@ -102,6 +102,19 @@ async fn searched(store: &dyn Store, digest: Sha256) {
     assert_eq!(store.runs_like("UN-1", 10).await.expect("runs").len(), 1);
     assert_eq!(store.runs_like("run", 1).await.expect("runs").len(), 1);
     assert_eq!(store.runs_like("%", 10).await.expect("runs").len(), 0, "a sign is itself");
+    let all = store.runs_found(&RunFilter::default(), 10).await.expect("runs");
+    assert!(all.len() > 1);
+    // One at a time, from behind the one before, is the same list.
+    let (mut one_by_one, mut before) = (Vec::new(), None);
+    while let Some(run) =
+        store.runs_found(&RunFilter { before, ..RunFilter::default() }, 1).await.expect("runs").pop()
+    {
+        before = Some((run.updated, run.id));
+        one_by_one.push(run);
+    }
+    assert_eq!(one_by_one, all);
+    let named = RunFilter { name: "UN-1".to_owned(), state: Some(all[0].state), before: None };
+    assert_eq!(store.runs_found(&named, 10).await.expect("runs").len(), 1);
     let found = store.checkpoints_by_digest_prefix(&digest.hex()[..8], 10).await.expect("checkpoints");
     assert_eq!(found.iter().map(|c| c.id).collect::<Vec<_>>(), [id(1)]);
     assert_eq!(store.checkpoints_at(150..=250, 10).await.expect("checkpoints").len(), 1);
