@@ -89,7 +89,7 @@ fn a_part_of_a_curve_is_chosen_by_dragging_and_kept_in_the_address() {
     let _ = browser.evaluate(
         "const over = document.querySelector('#loss .u-over');
          const box = over.getBoundingClientRect();
-         const at = (share) => ({ bubbles: true, button: 0, clientX: box.left + share * box.width, clientY: box.top + 20 });
+         const at = (share) => ({ bubbles: true, movementX: 9, button: 0, clientX: box.left + share * box.width, clientY: box.top + 20 });
          over.dispatchEvent(new MouseEvent('mouseenter', at(0.4)));
          over.dispatchEvent(new MouseEvent('mousemove', at(0.4)));
          over.dispatchEvent(new MouseEvent('mousedown', at(0.4)));

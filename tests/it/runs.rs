@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 use tests::cli;
 use tests::database::Database;
 use tests::http::Api;
-use tests::service::{Service, text};
+use tests::receiver::Receiver;
+use tests::service::{Options, Service, text};
 use tests::wait::until;
 
 const METRICS: &str = "/api/v1/runs/v4-8b/metrics";
@@ -291,4 +292,23 @@ fn every_part_of_a_page_is_there_and_says_why_it_is_empty() {
         let known = file.starts_with("loss.") && !file.ends_with("pdf");
         let _ = visitor.get(&format!("/runs/v4-8b/{file}")).has(if known { 200 } else { 404 });
     }
+}
+
+#[test]
+fn a_run_that_falls_behind_its_plan_is_told_of_once_for_each_plan() {
+    let receiver = Receiver::start();
+    let config = format!("[webhooks]\nallow = [\"{}\"]\n", receiver.host());
+    let service = Service::with(Options { config, ..Options::default() });
+    let api = service.api();
+    let webhook = json!({ "name": "lab", "url": receiver.url(), "events": ["run.behind"] });
+    let _ = api.post("/api/v1/webhooks", &webhook).has(201);
+    let _ =
+        api.post("/api/v1/runs", &json!({ "name": "v4-8b", "planned_tokens": 1_000_000_000_u64 })).has(201);
+    let _ = api.post(METRICS, &batch("a", 0, 1..61)).has(200);
+    let plan = |end: &str| api.post("/api/v1/runs/v4-8b/plan", &json!({ "end": end })).has(200);
+    let _ = plan("2020-01-31");
+    assert!(receiver.wait_for(1)[0].json().to_string().contains("run.behind"));
+    // The next look comes before the next plan is told of, and tells of the first one no more.
+    let _ = plan("2020-02-29");
+    assert_eq!(receiver.wait_for(2).len(), 2, "once for each plan");
 }

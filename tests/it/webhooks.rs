@@ -419,25 +419,3 @@ fn the_receiver_of_the_documentation_takes_what_is_signed_and_nothing_else() {
     receiver.kill().expect("ended");
     let _ = receiver.wait();
 }
-
-#[test]
-fn a_run_that_falls_behind_its_plan_is_told_of_once_for_each_plan() {
-    let receiver = Receiver::start();
-    let service = serving(&receiver, "");
-    let webhook = add(&service, &receiver, &json!({ "events": ["run.behind"] }));
-    let api = service.api();
-    let _ = api.post("/api/v1/runs", &json!({ "name": "v4", "planned_tokens": 1_000_000_000_u64 })).has(201);
-    let row = |step: u64| json!({ "step": step, "tokens": step * 512, "loss": 3.0, "seconds": 1.0 });
-    let rows: Vec<_> = (1..=60).map(row).collect();
-    let _ = api.post("/api/v1/runs/v4/metrics", &json!({ "seq": 0, "rows": rows })).has(200);
-    let plan = |end: &str| api.post("/api/v1/runs/v4/plan", &json!({ "end": end })).has(200);
-    let told =
-        |n: usize| until("the message", 90, || (deliveries(&service, &webhook).len() >= n).then_some(()));
-    let _ = plan("2020-01-31");
-    told(1);
-    let _ = plan("2020-02-29");
-    told(2);
-    assert_eq!(deliveries(&service, &webhook).len(), 2, "once for each plan");
-    let message = in_state(&service, &webhook, "delivered");
-    assert!(message.to_string().contains("days behind plan"), "{message}");
-}

@@ -151,10 +151,12 @@ pub(super) fn extent(chart: &Chart, direction: Direction) -> (f64, f64) {
     let held = values.into_iter().filter(|v| axis.scale.holds(*v));
     let (low, high) = held.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
     match axis.scale {
-        _ if low < high => (low, high),
+        // What differs in its last digits is one value that was reckoned with.
+        _ if high - low > 1e-9 * low.abs().max(high.abs()) => (low, high),
         _ if !low.is_finite() => (1.0, 10.0),
         Scale::Log => (low / 2.0, low * 2.0),
-        Scale::Linear => (low - 0.5, low + 0.5),
+        Scale::Linear if low == 0.0 => (-0.5, 0.5),
+        Scale::Linear => (low - low.abs(), low + low.abs()),
     }
 }
 

@@ -466,7 +466,9 @@ mod tests {
             }
             let first = curves.mean();
             assert!(
-                first.file.contains(mean) && first.file.contains("llm-jp-eval-dev100, n = "),
+                first.file.contains(mean)
+                    && first.file.contains(">llm-jp-eval-dev100")
+                    && first.file.contains("n = "),
                 "{}",
                 first.file
             );
