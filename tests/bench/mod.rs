@@ -7,6 +7,7 @@
 //! needs `wrk`, and for the comparison `SEKISHO_BENCH_PYTHON` with `mlflow`. What was made in `DIR` is used again.
 
 mod ingest;
+mod inspection;
 mod pages;
 mod stream;
 mod world;

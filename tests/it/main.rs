@@ -57,7 +57,6 @@ mod release_yank;
 mod road;
 mod runs;
 mod site;
-mod speed;
 mod tidy;
 mod uploads;
 mod watch;

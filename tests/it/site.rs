@@ -147,10 +147,7 @@ fn a_site_is_whole_in_two_languages_and_has_nothing_of_what_is_barred() {
         ja.contains("時点の内容です") && ja.contains(&format!("Sekisho {}", env!("CARGO_PKG_VERSION"))),
         "{ja}"
     );
-    assert!(
-        !ja.contains("分前</time>") && !ja.contains("たった今</time>"),
-        "a copy is read later than it is made"
-    );
+    assert!(!ja.contains("分前") && !ja.contains("たった今"), "a copy is read later than it is made");
     assert!(ja.contains("<svg") && !ja.contains("/srv/lab"), "no place on a machine of the lab");
     assert_eq!(pages(&all).filter(|(name, _)| name.contains("checkpoints/")).count(), 2 * 4);
     let csv = std::str::from_utf8(&all["data/leaderboard-suite-gates-only.csv"]).expect("text");

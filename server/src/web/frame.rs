@@ -228,8 +228,11 @@ impl Frame {
         When::new(self, at)
     }
 
-    /// How long ago a time was.
+    /// How long ago a time was. An export is read later than it is made: it names the time itself.
     pub(crate) fn ago(&self, at: &Timestamp) -> String {
+        if self.is_frozen() {
+            return self.stamp(at);
+        }
         super::format::ago(self.lang, self.now, *at)
     }
 }

@@ -149,9 +149,7 @@ impl HtmlSafe for When {}
 
 impl When {
     pub(crate) fn new(frame: &Frame, at: Timestamp) -> Self {
-        // An export is read later than it is made.
-        let ago = if frame.is_frozen() { frame.stamp(&at) } else { frame.ago(&at) };
-        Self { iso: at.to_string(), at: frame.stamp(&at), ago }
+        Self { iso: at.to_string(), at: frame.stamp(&at), ago: frame.ago(&at) }
     }
 }
 

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use sekisho_domain::score::{ResultEntry, TokenCounts};
@@ -133,6 +133,34 @@ pub(super) async fn chunks(
     let query =
         sqlx::query("SELECT * FROM record_chunks WHERE work_id = $1 ORDER BY seq").bind(work.to_string());
     query.fetch_all(connection).await?.iter().map(chunk).collect()
+}
+
+/// Adds a chunk and answers how many items it brought; none when every one of them was there before: then the batch is a repetition.
+pub(super) async fn add_chunk(
+    connection: &mut SqliteConnection,
+    work: WorkItemId,
+    chunk: &RecordChunk,
+) -> Result<Option<u64>, StoreError> {
+    let earlier = chunks(connection, work).await?;
+    let answered: BTreeSet<u64> = earlier.iter().flat_map(|chunk| chunk.items.iter().copied()).collect();
+    let items: BTreeSet<u64> = chunk.items.iter().copied().collect();
+    if items.is_subset(&answered) {
+        return Ok(None);
+    }
+    if items.len() < chunk.items.len() || !items.is_disjoint(&answered) {
+        let sentence = format!(
+            "the batch for work item {work} holds items that were answered before; send the others alone"
+        );
+        return Err(StoreError::Conflict(sentence));
+    }
+    sqlx::query("INSERT INTO record_chunks (work_id, seq, blob, items) VALUES ($1, $2, $3, $4)")
+        .bind(work.to_string())
+        .bind(int(earlier.len() as u64)?)
+        .bind(&chunk.blob)
+        .bind(json!(chunk.items).to_string())
+        .execute(connection)
+        .await?;
+    Ok(Some(items.len() as u64))
 }
 
 /// Adds the scores of a finished work item (entry, primary), in that order.

@@ -14,7 +14,7 @@ use sqlx::sqlite::SqliteRow;
 use super::fields::Fields;
 use super::{SqliteStore, evaluations, int, outbox, tries};
 use crate::queue::{MAX_ATTEMPTS, retry_after};
-use crate::{Evaluation, NewWork, Progress, QueueRepository, RecordChunk, StoreError, Try, WorkRow};
+use crate::{Evaluation, NewWork, Progress, QueueRepository, StoreError, Try, WorkRow};
 
 /// The way on after a failure, as SQL over a row of `work_items`.
 macro_rules! again {
@@ -116,7 +116,7 @@ impl QueueRepository for SqliteStore {
             return Ok(row.finished);
         }
         let new = match progress.chunk {
-            Some(chunk) => add_chunk(&mut transaction, held.id, chunk).await?,
+            Some(chunk) => evaluations::add_chunk(&mut transaction, held.id, chunk).await?,
             None => Some(0),
         };
         // A batch that came before changes nothing, and nothing more is said about what is finished.
@@ -350,34 +350,6 @@ async fn last_batch(connection: &mut SqliteConnection, held: HeldItem) -> Result
 async fn running(connection: &mut SqliteConnection, held: HeldItem) -> Result<WorkRow, StoreError> {
     let row = under_fence(connection, held).await?;
     if row.state == WorkState::Running { Ok(row) } else { Err(StoreError::LeaseLost(held.id)) }
-}
-
-/// Adds a chunk and answers how many items it brought; none when every one of them was there before: then the batch is a repetition.
-async fn add_chunk(
-    connection: &mut SqliteConnection,
-    work: WorkItemId,
-    chunk: &RecordChunk,
-) -> Result<Option<u64>, StoreError> {
-    let earlier = evaluations::chunks(connection, work).await?;
-    let answered: BTreeSet<u64> = earlier.iter().flat_map(|chunk| chunk.items.iter().copied()).collect();
-    let items: BTreeSet<u64> = chunk.items.iter().copied().collect();
-    if items.is_subset(&answered) {
-        return Ok(None);
-    }
-    if items.len() < chunk.items.len() || !items.is_disjoint(&answered) {
-        let sentence = format!(
-            "the batch for work item {work} holds items that were answered before; send the others alone"
-        );
-        return Err(StoreError::Conflict(sentence));
-    }
-    sqlx::query("INSERT INTO record_chunks (work_id, seq, blob, items) VALUES ($1, $2, $3, $4)")
-        .bind(work.to_string())
-        .bind(int(earlier.len() as u64)?)
-        .bind(&chunk.blob)
-        .bind(json!(chunk.items).to_string())
-        .execute(connection)
-        .await?;
-    Ok(Some(items.len() as u64))
 }
 
 /// Lets the state of an evaluation follow its items: failed if one failed, finished if all have, running once one has begun.
