@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use sekisho_domain::Sha256;
 use serde_json::{Value, json};
 use tests::cli;
 use tests::described::document;
@@ -56,6 +57,7 @@ fn who_may_call_what_is_as_described() {
         let answer = match method.as_str() {
             "get" => visitor.get(&address),
             "delete" => visitor.delete(&address),
+            "patch" => visitor.patch(&address, 0, b""),
             _ => visitor.post(&address, &json!({})),
         };
         let refused = answer.status == 401 && !text_of(&answer.text, "code").is_empty();
@@ -91,6 +93,9 @@ fn every_reading_endpoint_answers_what_its_description_says() {
     let suite = json!({ "suite": "llm-jp-eval-dev100" });
     let evaluation =
         api.post(&format!("/api/v1/checkpoints/{checkpoint}/evaluations"), &suite).has(202).json();
+    let file = json!({ "path": "model.safetensors", "size": 3, "sha256": Sha256::of("abc").to_string() });
+    let upload = json!({ "step": 900, "tokens": 9000, "files": [file] });
+    let upload = api.post("/api/v1/runs/gate-mini/uploads", &upload).has(201).json();
     let policies = lab.service.visitor().get("/api/v1/policies").has(200).items();
     let id = |path: &str| -> String {
         let of = path.split('/').nth(3).unwrap_or_default();
@@ -99,6 +104,7 @@ fn every_reading_endpoint_answers_what_its_description_says() {
             "checkpoints" => checkpoint,
             "webhooks" => webhook,
             "evals" => text(&evaluation["id"]),
+            "runs" => text(&upload["id"]),
             _ => "",
         };
         path.replace("{id}", value)
@@ -107,6 +113,7 @@ fn every_reading_endpoint_answers_what_its_description_says() {
             .replace("{name}", "mori")
             .replace("{message}", text(&ping["id"]))
             .replace("{digest}", text(&policies[0]["digest"]))
+            .replace("{path}", "model.safetensors")
     };
     // Files of an export and data of a benchmark are bytes, a channel needs a published model, a command's sign-in its own secret, and
     // a plan a Hub: other tests ask for those, and are held against the description as well.

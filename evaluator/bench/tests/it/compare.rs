@@ -274,6 +274,6 @@ fn a_verdict_about_one_of_several_tasks_names_it() {
     assert_eq!(comparison.mean, None);
     let verdict = &comparison.verdict;
     assert_eq!((verdict.of.as_str(), verdict.better), ("t perplexity", Some(Side::B)));
-    assert!(verdict.text.starts_with("on t perplexity: B is better than A by -"), "{}", verdict.text);
+    assert!(verdict.text.starts_with("on t perplexity: B is better than A by \u{2212}"), "{}", verdict.text);
     assert!((verdict.p_corrected - 2.0 * verdict.p).abs() < 1e-12, "two tasks are judged: {verdict:?}");
 }
