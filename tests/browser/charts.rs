@@ -12,7 +12,7 @@ fn a_chart_is_read_with_the_arrow_keys() {
     let rows: Vec<_> = (1..=30).map(row).collect();
     let _ = api.post("/api/v1/runs", &json!({ "name": "v4" })).has(201);
     let _ = api.post("/api/v1/runs/v4/metrics", &json!({ "seq": 0, "rows": rows })).has(200);
-    browser.goto(&format!("{}/runs/v4", service.url()));
+    browser.goto(&format!("{}/runs/v4?tab=metrics", service.url()));
     let chart = "#loss .on-wide svg[data-stops]";
     browser.wait_until(
         "the chart to take keys",
