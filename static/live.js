@@ -121,11 +121,29 @@ function changed() {
   setTimeout(refresh, pause);
 }
 
+let source;
+
+function listen() {
+  if (source) return;
+  source = new EventSource(`/events?topics=${encodeURIComponent(live.dataset.topics)}`);
+  // Opened, for the first time or again: what has happened since the page was made was not heard.
+  for (const kind of ["open", "metrics", "event", "checkpoint", "score", "state", "progress"]) source.addEventListener(kind, changed);
+}
+
+function rest() {
+  source?.close();
+  source = undefined;
+}
+
+// Nobody looks at a page that is hidden, or that the browser keeps for the way back. A browser opens six connections to a service over
+// HTTP/1.1: streams of pages out of sight would keep the page in sight waiting.
 if (live) {
   news.className = "unseen";
   news.setAttribute("role", "status");
   document.body.append(news);
-  const source = new EventSource(`/events?topics=${encodeURIComponent(live.dataset.topics)}`);
-  // Opened, for the first time or again: what has happened since the page was made was not heard.
-  for (const kind of ["open", "metrics", "event", "checkpoint", "score", "state", "progress"]) source.addEventListener(kind, changed);
+  const follow = () => (document.visibilityState === "visible" ? listen() : rest());
+  document.addEventListener("visibilitychange", follow);
+  addEventListener("pagehide", rest);
+  addEventListener("pageshow", follow);
+  follow();
 }

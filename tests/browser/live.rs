@@ -83,3 +83,25 @@ fn a_score_arrives_on_an_open_page_while_something_on_it_has_the_focus() {
     assert_eq!(browser.count("#live-checkpoints tbody tr"), 2);
     let _ = (first, third);
 }
+
+/// A browser keeps pages that were left for the way back, and opens six connections to a service: a page that is out of sight must not
+/// hold one, or the seventh page waits for a minute.
+#[test]
+fn pages_that_were_left_hold_no_connection() {
+    let Some(browser) = Browser::open(Window::default()) else { return };
+    let service = Service::start();
+    let _ = service.api().post("/api/v1/runs", &json!({ "name": "v4" })).has(201);
+    for tab in ["curves", "metrics", "checkpoints", "events", "settings", "data", "log", "overview"] {
+        browser.goto(&format!("{}/runs/v4?tab={tab}", service.url()));
+        browser.wait_until(
+            "the stream of the page",
+            "return performance.getEntriesByType('navigation')[0].loadEventEnd > 0 && document.getElementById('live') !== null",
+        );
+        // The stream is asked for when the page is there; a fetch behind it says that it has its connection.
+        let answered = browser.evaluate_later(
+            "const done = arguments[arguments.length - 1]; const late = setTimeout(() => done('late'), 20000);
+             fetch('/healthz').then((answer) => { clearTimeout(late); done(answer.status); });",
+        );
+        assert_eq!(answered, 200, "{tab}");
+    }
+}
