@@ -94,7 +94,7 @@ fn a_spike_is_looked_at_close_up_and_confirmed_with_a_note_that_every_panel_carr
     browser.wait_for_text("h1 .pill", "確定");
     browser.goto(&format!("{}/runs/v4-8b-exp2?tab=metrics", service.url()));
     let notes = browser.evaluate(
-        "return ['#loss .on-wide', '#gradient-norm', '#learning-rate'].map((panel) => document.querySelector(panel + ' .flag title')?.textContent)",
+        "return ['#loss .on-wide', '#gradient-norm', '#learning-rate'].map((panel) => [...document.querySelectorAll(panel + ' .flag title')].map((title) => title.textContent).join(' / '))",
     );
     for note in notes.as_array().expect("titles") {
         let note = note.as_str().unwrap_or_else(|| panic!("a flag on every panel: {notes}"));

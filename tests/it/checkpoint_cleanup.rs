@@ -57,7 +57,7 @@ impl Stage {
     }
 
     fn states(&self) -> Vec<(u64, String)> {
-        let all = self.service.api().get("/api/v1/runs/r/checkpoints").has(200).json();
+        let all = self.service.api().get("/api/v1/runs/r/checkpoints").has(200).items();
         let one = |c: &Value| (c["step"].as_u64().expect("a step"), text(&c["state"]).to_owned());
         all.as_array().expect("a list").iter().map(one).collect()
     }
@@ -111,7 +111,7 @@ fn what_the_rule_keeps_stays_and_what_others_need_too() {
     assert_eq!(gone, [100, 200]);
     assert_eq!(names(&stage.service.dir().join("checkpoints")).len(), 3, "what others need stays");
     assert!(stage.folder(4).join("model.safetensors").is_file(), "what is not ours is left alone");
-    for checkpoint in api.get("/api/v1/runs/s/checkpoints").has(200).json().as_array().expect("a list") {
+    for checkpoint in api.get("/api/v1/runs/s/checkpoints").has(200).items().as_array().expect("a list") {
         let path = format!("/api/v1/checkpoints/{}/check", text(&checkpoint["id"]));
         assert_eq!(api.post(&path, &json!({})).has(200).json()["state"], "verified");
     }
