@@ -23,13 +23,43 @@ use crate::{App, Noun, WebError};
 /// The pages and the static files. The fallback answers every path that is neither theirs nor the API's.
 pub fn router() -> Router<App> {
     use pages::{
-        api_docs, audit, channel, channels, checkpoint, checkpoint_branch, checkpoint_standing, compare,
-        compare_samples, corpora, corpus, evaluation, leaderboard, login, login_command, overview, policies,
-        queue, release, release_claims, releases, run, run_cleanup, run_event, run_new, run_plan, runs,
-        samples, search, settings, webhook, webhook_events, webhooks,
+        api_docs, audit, login, login_command, overview, queue, search, settings, webhook, webhook_events,
+        webhooks,
     };
     Router::new()
         .route("/", get(overview::show))
+        .route("/queue", get(queue::show))
+        .route("/search", get(search::show))
+        .route("/api/docs", get(api_docs::show))
+        .route("/audit", get(audit::show))
+        .route("/audit.csv", get(audit::csv))
+        .route("/audit.ndjson", get(audit::ndjson))
+        .route("/audit/head.json", get(audit::head))
+        .route("/settings", get(settings::show))
+        .route("/settings/password", post(settings::password))
+        .route("/settings/tokens", post(settings::add_token))
+        .route("/settings/tokens/revoke", post(settings::revoke_token))
+        .route("/webhooks", get(webhooks::show).post(webhooks::add))
+        .route("/webhooks/events", get(webhook_events::show))
+        .route("/webhooks/{id}", get(webhook::show).post(webhook::change))
+        .route("/webhooks/{id}/{action}", post(webhook::act))
+        .route("/login", get(login::show).post(login::sign_in))
+        .route("/login/password", post(login::with_password))
+        .route("/login/command", get(login_command::show).post(login_command::answer))
+        .route("/logout", post(login::sign_out))
+        .route("/static/{digest}/{name}", get(assets::serve))
+        .merge(experiments())
+        .merge(releases())
+        .fallback(nowhere)
+}
+
+/// Runs, their checkpoints and what came of them.
+fn experiments() -> Router<App> {
+    use pages::{
+        checkpoint, checkpoint_branch, checkpoint_standing, compare, compare_samples, evaluation,
+        leaderboard, run, run_cleanup, run_event, run_new, run_plan, runs, samples,
+    };
+    Router::new()
         .route("/runs", get(runs::show))
         .route("/runs/new", get(run_new::show).post(run_new::act))
         .route("/runs/{run}", get(run::show))
@@ -56,6 +86,12 @@ pub fn router() -> Router<App> {
         .route("/compare", get(compare::show))
         .route("/compare/{file}", get(compare::file))
         .route("/compare/samples", get(compare_samples::show))
+}
+
+/// What leaves, and by which rules.
+fn releases() -> Router<App> {
+    use pages::{channel, channels, corpora, corpus, policies, release, release_claims, releases};
+    Router::new()
         .route("/releases", get(releases::show))
         .route("/releases.csv", get(releases::csv))
         .route("/releases.json", get(releases::json))
@@ -65,9 +101,6 @@ pub fn router() -> Router<App> {
         .route("/channels", get(channels::show).post(channels::propose))
         .route("/channels/{id}", get(channel::show))
         .route("/channels/{id}/{action}", post(channel::act))
-        .route("/queue", get(queue::show))
-        .route("/search", get(search::show))
-        .route("/api/docs", get(api_docs::show))
         .route("/corpora", get(corpora::show).post(corpora::import))
         .route("/corpora.csv", get(corpora::csv))
         .route("/corpora.json", get(corpora::json))
@@ -75,24 +108,6 @@ pub fn router() -> Router<App> {
         .route("/corpora/{subset}/level", post(corpus::change_level))
         .route("/policies", get(policies::show).post(policies::simulate))
         .route("/policies/try", post(policies::try_lineage))
-        .route("/audit", get(audit::show))
-        .route("/audit.csv", get(audit::csv))
-        .route("/audit.ndjson", get(audit::ndjson))
-        .route("/audit/head.json", get(audit::head))
-        .route("/settings", get(settings::show))
-        .route("/settings/password", post(settings::password))
-        .route("/settings/tokens", post(settings::add_token))
-        .route("/settings/tokens/revoke", post(settings::revoke_token))
-        .route("/webhooks", get(webhooks::show).post(webhooks::add))
-        .route("/webhooks/events", get(webhook_events::show))
-        .route("/webhooks/{id}", get(webhook::show).post(webhook::change))
-        .route("/webhooks/{id}/{action}", post(webhook::act))
-        .route("/login", get(login::show).post(login::sign_in))
-        .route("/login/password", post(login::with_password))
-        .route("/login/command", get(login_command::show).post(login_command::answer))
-        .route("/logout", post(login::sign_out))
-        .route("/static/{digest}/{name}", get(assets::serve))
-        .fallback(nowhere)
 }
 
 async fn nowhere(uri: axum::http::Uri) -> WebError {
