@@ -19,6 +19,7 @@ use tokio::sync::{Mutex, Notify, watch};
 use crate::jobs::prepare::Preparations;
 use crate::jobs::publish::Publications;
 use crate::launch::local::LocalWorker;
+use crate::service::computed::Computed;
 use crate::service::passwords::Tries;
 use crate::service::sources::Sources;
 use crate::service::standing::Looking;
@@ -213,6 +214,7 @@ pub(crate) async fn open_app(config: Config) -> Result<(App, Queues), ServeError
         looking: Looking::default(),
         ingest: Notify::new(),
         standings: Kept::default(),
+        computed: Computed::default(),
         comparing: Mutex::new(()),
         signing,
         webhook_key,

@@ -10,6 +10,7 @@ use tokio::sync::{Mutex, Notify};
 
 use crate::jobs::prepare::Preparer;
 use crate::jobs::publish::Publisher;
+use crate::service::computed::Computed;
 use crate::service::passwords::Tries;
 use crate::service::sources::Sources;
 use crate::service::standing::Looking;
@@ -51,6 +52,8 @@ pub struct Inner {
     pub ingest: Notify,
     /// Rows of leaderboards, before they are ranked: by what is asked for, while nothing of it changes.
     pub standings: Kept<(Vec<(String, String)>, Option<String>, Option<u32>), Vec<Standing>>,
+    /// Means and comparisons of late.
+    pub computed: Computed,
     /// Held while comparisons are computed for a page.
     pub comparing: Mutex<()>,
     /// The key that releases and heads of the audit log are signed with.

@@ -69,7 +69,6 @@ fn speed(bytes: u64, mut once: impl FnMut()) -> Speed {
 /// `cargo nextest run --release --run-ignored only -E 'test(examining_a_checkpoint_beside_openssl)' --no-capture`
 #[test]
 #[ignore = "a measurement: 2 GB are hashed fifteen times"]
-#[expect(clippy::print_stderr, reason = "a measurement says its numbers")]
 fn examining_a_checkpoint_beside_openssl() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let bytes = write(folder.path());

@@ -70,7 +70,7 @@ fn weigh(service: &Service, what: &str, address: &str) {
     super::say(what, format_args!("{own:.1} kB and {all:.1} kB of styles and scripts, compressed"));
 }
 
-/// `wrk` keeps no rate by itself: each connection waits before its next request.
+/// `wrk` keeps no rate by itself: each connection waits before its next request, for a random while, or all would ask at once.
 fn wrk(service: &Service, addresses: &[String]) -> String {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let script = folder.path().join("paced.lua");
@@ -80,13 +80,13 @@ fn wrk(service: &Service, addresses: &[String]) -> String {
     }
     let _ = write!(
         lua,
-        "}}\nlocal at = 0\nfunction delay() return {} end\n\
+        "}}\nlocal at = 0\nfunction delay() return math.random(0, {}) end\n\
          function request() at = at % #paths + 1; return wrk.format(\"GET\", paths[at], {{[\"Accept-Encoding\"] = \"gzip\"}}) end\n\
          function done(summary, latency, requests)\n\
          io.write(string.format(\"%.1f ms at the median, p99 %.1f ms, at most %.1f ms; %.1f requests/s, %d errors\", \
          latency:percentile(50) / 1000, latency:percentile(99) / 1000, latency.max / 1000, summary.requests / (summary.duration / 1e6), \
          summary.errors.status + summary.errors.timeout + summary.errors.read + summary.errors.connect))\nend\n",
-        CONNECTIONS * 1000 / RATE
+        2 * CONNECTIONS * 1000 / RATE
     );
     fs_err::write(&script, lua).expect("written");
     let output = Command::new("wrk")

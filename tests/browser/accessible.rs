@@ -38,12 +38,12 @@ const PHONE: [(&str, &str); 2] = [("ja", "light"), ("en", "dark")];
 
 #[test]
 fn no_open_page_bars_anybody_on_a_desk() {
-    look(1440, DESK, |stage, release| open_to_all(stage, release), false);
+    look(1440, DESK, open_to_all, false);
 }
 
 #[test]
 fn no_open_page_bars_anybody_on_a_phone() {
-    look(390, PHONE, |stage, release| open_to_all(stage, release), false);
+    look(390, PHONE, open_to_all, false);
 }
 
 #[test]

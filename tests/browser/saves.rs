@@ -25,7 +25,7 @@ fn the_learning_curve_leaves_as_a_file_with_the_titles_and_the_numbers_of_the_pa
         assert!(svg.starts_with("<svg xmlns") && svg.contains(mean) && svg.contains(tokens), "{svg}");
         assert!(svg.contains(">monitor") && svg.contains("n = 12"), "suite, items and day: {svg}");
         let csv = get(&link("csv"));
-        let mut lines = csv.lines().map(|line| fields(line));
+        let mut lines = csv.lines().map(fields);
         let heads = lines.next().expect("heads");
         assert!(heads.contains(&mean.to_owned()), "{heads:?}");
         let twin = browser.evaluate(

@@ -16,7 +16,7 @@ use sekisho_bench::{TaskItems, difference_over_tasks};
 use sekisho_store::ScoreRow;
 use serde::{Deserialize, Serialize};
 
-use super::evaluations;
+use super::{computed, evaluations};
 use crate::{App, WebError};
 
 /// What a paired bootstrap of the mean over tasks found.
@@ -163,7 +163,7 @@ impl<'a> Page<'a> {
 
     /// What a row was compared with before.
     async fn kept(&self, key: &str) -> Result<Kept, WebError> {
-        let kept = self.app.blobs.get(key).await?;
+        let kept = computed::get(self.app, key).await?;
         Ok(kept.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default())
     }
 
@@ -185,7 +185,7 @@ impl<'a> Page<'a> {
         for (row, job) in jobs {
             kept.insert(self.identities[row].clone(), job.await.map_err(WebError::internal)?);
         }
-        self.app.blobs.put(key, serde_json::to_vec(kept).map_err(WebError::internal)?).await?;
+        computed::put(self.app, key, serde_json::to_vec(kept).map_err(WebError::internal)?).await?;
         Ok(())
     }
 

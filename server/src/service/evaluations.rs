@@ -7,6 +7,7 @@ use sekisho_domain::score::Interval;
 use sekisho_domain::{EvaluationId, Sha256, WorkItemId};
 use sekisho_store::{Checkpoint, Evaluation, NewWork, Run, ScoreRow, WorkRow};
 
+use super::computed;
 use super::standing;
 use crate::{App, Noun, WebError};
 
@@ -213,7 +214,8 @@ pub async fn items_of(app: &App, score: &ScoreRow) -> Result<TaskItems, WebError
 /// When store or blobs fail.
 pub async fn mean(app: &App, rows: &[ScoreRow]) -> Result<Option<Interval>, WebError> {
     let key = format!("means/{}.json", identity(rows));
-    if let Some(known) = app.blobs.get(&key).await?.and_then(|bytes| serde_json::from_slice(&bytes).ok()) {
+    if let Some(known) = computed::get(app, &key).await?.and_then(|bytes| serde_json::from_slice(&bytes).ok())
+    {
         return Ok(known);
     }
     let mut tasks = Vec::with_capacity(rows.len());
@@ -224,6 +226,6 @@ pub async fn mean(app: &App, rows: &[ScoreRow]) -> Result<Option<Interval>, WebE
     let interval =
         tokio::task::spawn_blocking(move || mean_over_tasks(&tasks)).await.map_err(WebError::internal)?;
     let bytes = serde_json::to_vec(&interval).map_err(WebError::internal)?;
-    app.blobs.put(&key, bytes).await?;
+    computed::put(app, &key, bytes).await?;
     Ok(interval)
 }

@@ -7,6 +7,7 @@ pub mod checkpoints;
 pub mod cleanup;
 pub mod comparisons;
 pub mod compute;
+pub mod computed;
 pub mod contamination;
 pub mod copies;
 pub mod corpora;

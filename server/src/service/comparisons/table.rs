@@ -1,6 +1,8 @@
 //! The table of a comparison: one row for each task under one kind of settings, one cell for each column, and how each column differs
 //! from the baseline.
 
+use std::sync::Arc;
+
 use sekisho_bench::Record;
 use sekisho_bench::compare::{self as items, Verdict};
 use sekisho_bench::stats::{ALPHA, holm};
@@ -9,7 +11,7 @@ use sekisho_store::ScoreRow;
 
 use super::selection::{Column, Found, same_settings};
 use super::settings::{Setting, differing};
-use crate::service::evaluations;
+use crate::service::{computed, evaluations};
 use crate::{App, WebError};
 
 /// A task under one kind of settings.
@@ -97,20 +99,20 @@ fn comparable(a: &Column, b: &Column) -> (Vec<ScoreRow>, Vec<ScoreRow>) {
 /// The comparison of two lists of scores under the same settings, made once and then kept: it draws ten thousand times for each metric.
 async fn pair(app: &App, a: Vec<ScoreRow>, b: Vec<ScoreRow>) -> Result<Option<items::Comparison>, WebError> {
     let key = format!("pairs/{}-{}.json", evaluations::identity(&a), evaluations::identity(&b));
-    let kept = |bytes: Option<Vec<u8>>| bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
-    if let Some(found) = kept(app.blobs.get(&key).await?) {
+    let kept = |bytes: Option<Arc<[u8]>>| bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    if let Some(found) = kept(computed::get(app, &key).await?) {
         return Ok(found);
     }
     // One page at a time computes, and finds what the one before it has kept.
     let _one = app.comparing.lock().await;
-    if let Some(found) = kept(app.blobs.get(&key).await?) {
+    if let Some(found) = kept(computed::get(app, &key).await?) {
         return Ok(found);
     }
     let (a, b) = (records(app, &a).await?, records(app, &b).await?);
     let shared = app.clone();
     let job = tokio::task::spawn_blocking(move || items::compare(&a, &b, &shared.catalog).ok());
     let found = job.await.map_err(WebError::internal)?;
-    app.blobs.put(&key, serde_json::to_vec(&found).map_err(WebError::internal)?).await?;
+    computed::put(app, &key, serde_json::to_vec(&found).map_err(WebError::internal)?).await?;
     Ok(found)
 }
 

@@ -53,6 +53,9 @@ static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/sqlite");
 /// How long to wait for another process that is writing.
 const BUSY: Duration = Duration::from_secs(30);
 
+/// Rows that a reading connection is ahead of whoever reads.
+const ROWS: usize = 4096;
+
 /// Reading connections; each is a thread.
 const READERS: u32 = 4;
 
@@ -89,7 +92,8 @@ impl SqliteStore {
             .synchronous(SqliteSynchronous::Full);
         let write = one_connection().connect_with(writer).await.map_err(|e| open(e.to_string()))?;
         migrate(&write).await?;
-        let reader = options.pragma("query_only", "ON");
+        // sqlx hands each row from a thread to the caller: with room for a page of them neither waits for the other.
+        let reader = options.pragma("query_only", "ON").row_buffer_size(ROWS);
         let read = SqlitePoolOptions::new().max_connections(READERS).connect_lazy_with(reader);
         Ok(Self { write, read })
     }
