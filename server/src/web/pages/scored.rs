@@ -99,7 +99,7 @@ impl Scored {
             work.entry(row.evaluation).or_default().push(row);
         }
         let mut scores: HashMap<EvaluationId, Vec<ScoreRow>> = HashMap::new();
-        for row in app.store.scores_of_checkpoints(&checkpoints).await? {
+        for row in app.store.primary_scores_of(&checkpoints).await? {
             scores.entry(row.evaluation).or_default().push(row);
         }
         let mut all = Vec::with_capacity(pairs.len());
