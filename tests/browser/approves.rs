@@ -23,6 +23,7 @@ fn an_approver_signs_in_by_a_link_and_approves() {
     browser.wait_for_text("h1", "gate-mini");
     assert_eq!(browser.count(APPROVE), 0, "nor is the author");
     browser.click("form[action='/logout'] button");
+    browser.wait_until("the sign-out", "return document.querySelector(\"form[action='/logout']\") === null");
 
     browser.goto(&link_by_command(&service, "ueda"));
     browser.wait_for_text("main", "ueda");

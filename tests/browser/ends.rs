@@ -29,6 +29,7 @@ fn a_release_is_taken_back_with_a_reason_and_without_a_false_promise() {
         "not hers"
     );
     browser.click("form[action='/logout'] button");
+    browser.wait_until("the sign-out", "return document.querySelector(\"form[action='/logout']\") === null");
 
     sign_in(&browser, &lab.service, "mori");
     browser.goto(&page);
@@ -63,6 +64,7 @@ fn one_admin_alone_breaks_the_glass_with_a_reason_that_everybody_reads() {
         0
     );
     browser.click("form[action='/logout'] button");
+    browser.wait_until("the sign-out", "return document.querySelector(\"form[action='/logout']\") === null");
 
     sign_in(&browser, &lab.service, "boss");
     browser.goto(&page);
@@ -77,6 +79,7 @@ fn one_admin_alone_breaks_the_glass_with_a_reason_that_everybody_reads() {
     browser.click("form[action$='/break_glass'] button");
     browser.wait_for_text("ol.road [aria-current=step]", "承認済み");
     browser.click("form[action='/logout'] button");
+    browser.wait_until("the sign-out", "return document.querySelector(\"form[action='/logout']\") === null");
     browser.goto(&page);
     browser.wait_for_text(
         ".alarm",

@@ -175,6 +175,7 @@ fn a_returned_release_is_a_draft_with_the_comment_on_top_and_waits_for_its_autho
     browser.goto(&at(&lab, "/"));
     assert_eq!(browser.count("#waiting"), 0, "it waits for the approver no longer");
     browser.click("form[action='/logout'] button");
+    browser.wait_until("the sign-out", "return document.querySelector(\"form[action='/logout']\") === null");
 
     sign_in(&browser, &lab.service, "mori");
     browser.goto(&at(&lab, "/"));

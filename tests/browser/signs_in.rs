@@ -16,6 +16,7 @@ fn a_person_chooses_a_password_and_signs_in_with_it() {
     browser.click("form[action='/settings/password'] button");
     browser.wait_for_text(".alarm", "パスワードを設定しました");
     browser.click("form[action='/logout'] button");
+    browser.wait_until("the sign-out", "return document.querySelector(\"form[action='/logout']\") === null");
 
     let log_in = |password: &str| {
         browser.goto(&format!("{}/login", service.url()));
