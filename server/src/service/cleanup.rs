@@ -14,7 +14,7 @@ use sekisho_domain::{CheckpointId, Sha256, Text};
 use sekisho_store::{Checkpoint, Run};
 use serde_json::json;
 
-use super::{copies, evaluations, people, standing};
+use super::{copies, evaluations, people, runs, standing};
 use crate::{Actor, App, WebError};
 
 /// Where a run's specification says nothing.
@@ -49,6 +49,16 @@ pub fn words(rule: CleanupRule) -> String {
     let parts: Vec<String> =
         parts.into_iter().filter(|(_, n)| *n > 0).map(|(name, n)| format!("{name}:{n}")).collect();
     parts.join(", ")
+}
+
+/// What a clean-up of a run would do, by this rule or by the run's own. Nothing is changed.
+///
+/// # Errors
+/// 404; 422 for a rule that keeps nothing.
+pub async fn asked(app: &App, key: &str, rule: Option<CleanupRule>) -> Result<(Run, CleanupView), WebError> {
+    let run = runs::find(app, key).await?;
+    let plan = plan(app, &run, rule.unwrap_or_else(|| rule_of(&run))).await?;
+    Ok((run, plan))
 }
 
 /// What a clean-up by this rule would do. Nothing is changed.

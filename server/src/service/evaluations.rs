@@ -4,12 +4,12 @@ use sekisho_bench::{Record, Suite, TaskItems, mean_over_tasks};
 use sekisho_domain::evaluation::{TaskRun, WorkState};
 use sekisho_domain::run::RunState;
 use sekisho_domain::score::Interval;
+use sekisho_domain::user::{Role, Scope};
 use sekisho_domain::{EvaluationId, Sha256, WorkItemId};
 use sekisho_store::{Checkpoint, Evaluation, NewWork, Run, ScoreRow, WorkRow};
 
-use super::computed;
-use super::standing;
-use crate::{App, Noun, WebError};
+use super::{computed, runs, standing};
+use crate::{Actor, App, Noun, WebError};
 
 /// Priority of checkpoints of running training; release checks go before them, backfill after.
 const TRAINING_PRIORITY: i32 = 10;
@@ -34,6 +34,24 @@ pub fn suite<'a>(app: &'a App, name: &str) -> Result<&'a Suite, WebError> {
         not_found.detail = error.to_string();
         not_found
     })
+}
+
+/// Who may ask for evaluations.
+pub const ASKERS: [Role; 2] = [Role::Evaluator, Role::Contributor];
+
+/// [`start`] for somebody who asks.
+///
+/// # Errors
+/// 403, and those of [`start`].
+pub async fn ask(
+    app: &App,
+    actor: &Actor,
+    checkpoint: &Checkpoint,
+    suite_name: &str,
+) -> Result<Evaluation, WebError> {
+    let run = runs::find(app, &checkpoint.run.to_string()).await?;
+    actor.require_in(&run.project, &ASKERS, Scope::Evaluate)?;
+    start(app, checkpoint, suite_name).await
 }
 
 /// Queues a verified checkpoint for a suite. Asking twice answers the first; one that failed is tried again from what it has.

@@ -3,14 +3,13 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use sekisho_domain::evaluation::WorkState;
 use sekisho_domain::score::{Interval, ResultEntry};
-use sekisho_domain::user::{Role, Scope};
 use sekisho_domain::{CheckpointId, EvaluationId, Timestamp, WorkItemId};
 use sekisho_store::{Evaluation, Try};
 use serde::{Deserialize, Serialize};
 
 use super::body::JsonBody;
 use super::paging::Page;
-use crate::service::{checkpoints, evaluations, runs};
+use crate::service::{checkpoints, evaluations};
 use crate::{Actor, App, Viewer, WebError};
 
 /// An evaluation as the API shows it.
@@ -128,9 +127,7 @@ pub(super) async fn start(
     JsonBody(request): JsonBody<Start>,
 ) -> Result<(StatusCode, Json<EvaluationView>), WebError> {
     let checkpoint = checkpoints::find(&app, &key).await?;
-    let run = runs::find(&app, &checkpoint.run.to_string()).await?;
-    actor.require_in(&run.project, &[Role::Evaluator, Role::Contributor], Scope::Evaluate)?;
-    let evaluation = evaluations::start(&app, &checkpoint, &request.suite).await?;
+    let evaluation = evaluations::ask(&app, &actor, &checkpoint, &request.suite).await?;
     Ok((StatusCode::ACCEPTED, Json(view(&app, evaluation).await?)))
 }
 

@@ -48,9 +48,8 @@ pub(super) async fn show(
     Query(query): Query<RuleQuery>,
 ) -> Result<Json<CleanupView>, WebError> {
     viewer.may_read()?;
-    let run = runs::find(&app, &key).await?;
-    let rule = query.rule().unwrap_or_else(|| cleanup::rule_of(&run));
-    Ok(Json(cleanup::plan(&app, &run, rule).await?))
+    let (_, plan) = cleanup::asked(&app, &key, query.rule()).await?;
+    Ok(Json(plan))
 }
 
 /// Removes the server's own copies of what was looked at

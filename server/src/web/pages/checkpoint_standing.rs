@@ -3,23 +3,17 @@
 use axum::Form;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse as _, Redirect, Response};
-use serde::Deserialize;
 
+use super::parts::Csrf;
 use crate::service::{checkpoints, standing};
 use crate::{App, Viewer, WebError};
-
-/// What the forms send.
-#[derive(Deserialize)]
-pub(crate) struct Fields {
-    csrf: String,
-}
 
 /// `POST /checkpoints/{id}/check`.
 pub(crate) async fn check(
     State(app): State<App>,
     viewer: Viewer,
     Path(key): Path<String>,
-    Form(fields): Form<Fields>,
+    Form(fields): Form<Csrf>,
 ) -> Result<Response, WebError> {
     let actor = viewer.form_actor(&fields.csrf)?;
     let checkpoint = checkpoints::find(&app, &key).await?;
@@ -33,7 +27,7 @@ pub(crate) async fn withdraw(
     State(app): State<App>,
     viewer: Viewer,
     Path(key): Path<String>,
-    Form(fields): Form<Fields>,
+    Form(fields): Form<Csrf>,
 ) -> Result<Response, WebError> {
     let actor = viewer.form_actor(&fields.csrf)?;
     let checkpoint = checkpoints::find(&app, &key).await?;

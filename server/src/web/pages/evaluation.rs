@@ -8,15 +8,13 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use sekisho_bench::Catalog;
 use sekisho_domain::evaluation::WorkState;
-use sekisho_domain::user::{Role, Scope};
 use sekisho_store::{Evaluation, Run, ScoreRow, Try, User};
-use serde::Deserialize;
 
 use super::evaluation_tries::{self, TryRow};
-use super::parts::{self, Readout};
+use super::parts::{self, Csrf, Readout};
 use super::scored::Scored;
 use super::task_rows::{self, Standings, TaskRow};
-use crate::service::{checkpoints, contamination, evaluations, runs};
+use crate::service::{checkpoints, contamination, evaluations};
 use crate::web::format;
 use crate::web::frame::Frame;
 use crate::web::i18n::Words as _;
@@ -77,35 +75,24 @@ struct Facts {
     tries: Vec<Try>,
 }
 
-/// What the button sends.
-#[derive(Deserialize)]
-pub(crate) struct Fields {
-    csrf: String,
-}
-
 /// `POST /evals/{id}/retry`: the tasks that failed are queued again, with what was answered.
 pub(crate) async fn retry(
     State(app): State<App>,
     viewer: Viewer,
     Path(key): Path<String>,
-    Form(fields): Form<Fields>,
+    Form(fields): Form<Csrf>,
 ) -> Result<Response, WebError> {
     let actor = viewer.form_actor(&fields.csrf)?;
     let evaluation = evaluations::find(&app, &key).await?;
     let checkpoint = checkpoints::find(&app, &evaluation.checkpoint.to_string()).await?;
-    let run = runs::find(&app, &checkpoint.run.to_string()).await?;
-    actor.require_in(&run.project, &ASKERS, Scope::Evaluate)?;
-    evaluations::start(&app, &checkpoint, &evaluation.suite).await?;
+    evaluations::ask(&app, actor, &checkpoint, &evaluation.suite).await?;
     Ok(Redirect::to(&format!("/evals/{}", evaluation.id)).into_response())
 }
-
-/// Who may ask for evaluations.
-const ASKERS: [Role; 2] = [Role::Evaluator, Role::Contributor];
 
 fn view(frame: Frame, catalog: &Catalog, facts: &Facts) -> EvaluationPage {
     let Facts { evaluation, scored, run, rows, standings, tries } = facts;
     let may_ask = |run: &Run| {
-        let has = |user: &User| ASKERS.iter().any(|role| user.has_in(&run.project, *role));
+        let has = |user: &User| evaluations::ASKERS.iter().any(|role| user.has_in(&run.project, *role));
         frame.user.as_ref().is_some_and(has)
     };
     let waiting = (evaluation.state == WorkState::Waiting).then(|| frame.t("evaluation.waiting").to_owned());

@@ -46,12 +46,6 @@ pub(crate) struct Code {
     next: String,
 }
 
-/// What the sign-out button sends.
-#[derive(Deserialize)]
-pub(crate) struct Csrf {
-    csrf: String,
-}
-
 /// `GET /login?code=…`.
 pub(crate) async fn show(State(app): State<App>, OpenFrame(frame): OpenFrame) -> Result<Response, WebError> {
     let code = frame.param("code").map(ToOwned::to_owned);
@@ -116,7 +110,7 @@ pub(crate) async fn sign_out(
     State(app): State<App>,
     viewer: Viewer,
     headers: HeaderMap,
-    Form(form): Form<Csrf>,
+    Form(form): Form<parts::Csrf>,
 ) -> Result<Response, WebError> {
     viewer.form_actor(&form.csrf)?;
     let cookie = auth::sign_out(&app, &headers).await?;

@@ -8,6 +8,7 @@ use sekisho_domain::corpus::Subset;
 use sekisho_domain::evaluation::{TaskRun, WorkState};
 use sekisho_domain::score::ResultEntry;
 use sekisho_domain::{Language, Timestamp};
+use serde::Deserialize;
 
 use crate::WebError;
 use crate::web::format;
@@ -18,6 +19,12 @@ use crate::web::i18n::Words as _;
 pub(super) fn page(template: &impl Template) -> Result<Response, WebError> {
     let html = template.render().map_err(WebError::internal)?;
     Ok(Html(html).into_response())
+}
+
+/// What a form sends that is a button and nothing else.
+#[derive(Deserialize)]
+pub(crate) struct Csrf {
+    pub(super) csrf: String,
 }
 
 /// A cell with a score, its interval, and a link to where it comes from; or the reason why there is none.

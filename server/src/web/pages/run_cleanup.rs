@@ -71,9 +71,7 @@ pub(crate) async fn show(
     Path(key): Path<String>,
     Query(query): Query<RuleQuery>,
 ) -> Result<Response, WebError> {
-    let run = runs::find(&app, &key).await?;
-    let rule = query.rule().unwrap_or_else(|| cleanup::rule_of(&run));
-    let plan = cleanup::plan(&app, &run, rule).await?;
+    let (run, plan) = cleanup::asked(&app, &key, query.rule()).await?;
     parts::page(&view(frame, &run, &plan))
 }
 
@@ -84,9 +82,7 @@ pub(crate) async fn csv(
     Path(key): Path<String>,
     Query(query): Query<RuleQuery>,
 ) -> Result<Response, WebError> {
-    let run = runs::find(&app, &key).await?;
-    let rule = query.rule().unwrap_or_else(|| cleanup::rule_of(&run));
-    let plan = cleanup::plan(&app, &run, rule).await?;
+    let (_, plan) = cleanup::asked(&app, &key, query.rule()).await?;
     let head = ["step", "checkpoint", "state", "owned", "bytes", "freed_bytes", "kept", "path"];
     let rows = plan.items.into_iter().map(|item| {
         let kept: Vec<&str> = item.kept.iter().map(|kept| kept.reason.as_str()).collect();
