@@ -1,5 +1,5 @@
-// Curves close up: dragging chooses a part of the horizontal axis, a double click shows all of it again. The part is in the address, and
-// the server sends what is drawn in it. The drawing that the page came with stays for those who read it otherwise.
+// Curves close up: dragging chooses a part of the horizontal axis, a double click shows all of it again. The part is in the address,
+// under the names of the figure's `data-ends`, and the server sends what is drawn in it. The drawing that the page came with stays for those who read it otherwise.
 
 const shown = new WeakMap();
 const ink = (element) => getComputedStyle(element);
@@ -17,11 +17,13 @@ const writers = {
   scientific: (value) => (value === 0 ? "0" : value.toExponential(2).replace(/\.?0+e/, "e").replace("e+", "e")),
 };
 
+const ends = (figure) => figure.dataset.ends.split(" ");
+
 // The address of a figure's numbers, for the part that the page's address names.
 function source(figure) {
   const url = new URL(figure.dataset.zoom, location.href);
   const page = new URL(location.href).searchParams;
-  for (const end of ["from", "to"]) {
+  for (const end of ends(figure)) {
     if (page.has(end)) url.searchParams.set(end, page.get(end));
     else url.searchParams.delete(end);
   }
@@ -40,25 +42,32 @@ async function show(figure) {
   draw(figure, state, await answer.json());
 }
 
-function draw(figure, state, data) {
+// One chart, or several above one another with one horizontal axis.
+function draw(figure, state, charts) {
   const drawing = [...figure.querySelectorAll(".drawing")].find((one) => one.offsetWidth > 0) ?? figure.querySelector(".drawing");
   const box = drawing.getBoundingClientRect();
   if (!state.frame) {
     state.frame = document.createElement("div");
     state.frame.className = "close-up added";
     state.frame.setAttribute("aria-hidden", "true");
-    state.reading = document.createElement("p");
-    state.reading.className = "reading";
     [state.width, state.height] = [box.width, box.height];
     drawing.after(state.frame);
   }
-  state.chart?.destroy();
-  state.chart = new uPlot(options(figure, state, data), uPlot.join(data.series.map((one) => [one.x, one.y])), state.frame);
-  state.frame.append(state.reading);
+  for (const chart of state.charts ?? []) chart.destroy();
+  state.frame.replaceChildren();
+  const height = state.height / charts.length;
+  state.charts = charts.map((data) => {
+    const reading = document.createElement("p");
+    reading.className = "reading";
+    const part = { width: state.width, height, reading };
+    const chart = new uPlot(options(figure, part, data), uPlot.join(data.series.map((one) => [one.x, one.y])), state.frame);
+    state.frame.append(reading);
+    return chart;
+  });
   figure.classList.add("zoomed");
 }
 
-function options(figure, state, data) {
+function options(figure, { width, height, reading }, data) {
   const { color } = ink(figure);
   const muted = ink(figure.querySelector("figcaption p") ?? figure).color;
   const grid = { stroke: `color-mix(in srgb, ${muted} 22%, transparent)`, width: 1 };
@@ -86,10 +95,10 @@ function options(figure, state, data) {
     };
   };
   return {
-    width: state.width,
-    height: state.height,
+    width,
+    height,
     legend: { show: false },
-    cursor: { drag: { x: true, y: false, setScale: false }, bind: { dblclick: () => whole } },
+    cursor: { drag: { x: true, y: false, setScale: false }, sync: { key: figure.id }, bind: { dblclick: () => () => go(figure) } },
     scales: {
       x: { time: false, distr: data.x.log ? 3 : 1, range: () => [data.x.from, data.x.to] },
       y: { range: () => padded(data.y.from, data.y.to) },
@@ -98,8 +107,8 @@ function options(figure, state, data) {
     series: [{}, ...data.series.map(line)],
     hooks: {
       draw: [(chart) => marks(chart, data, muted)],
-      setCursor: [(chart) => read(chart, state, data)],
-      setSelect: [(chart) => chosen(chart)],
+      setCursor: [(chart) => read(chart, reading, data)],
+      setSelect: [(chart) => chosen(figure, chart)],
     },
   };
 }
@@ -146,33 +155,29 @@ function marks(chart, data, muted) {
 }
 
 // What lies under the pointer, in words and numbers.
-function read(chart, state, data) {
+function read(chart, reading, data) {
   const at = chart.cursor.idx;
   const x = at === null || at === undefined ? undefined : chart.data[0][at];
-  if (x === undefined) return void (state.reading.textContent = "");
+  if (x === undefined) return void (reading.textContent = "");
   const values = data.series.flatMap((one, number) => {
     const y = chart.data[number + 1][at];
     return y === null || y === undefined ? [] : [`${one.name} ${writers[data.y.numbers](y)}`.trim()];
   });
-  state.reading.textContent = [`${data.x.title}: ${writers[data.x.numbers](x)}`, ...values].join(" · ");
+  reading.textContent = [`${data.x.title}: ${writers[data.x.numbers](x)}`, ...values].join(" · ");
 }
 
-function chosen(chart) {
+function chosen(figure, chart) {
   const { left, width } = chart.select;
   if (width < 4) return;
   const [from, to] = [left, left + width].map((at) => chart.posToVal(at, "x"));
   chart.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
-  go({ from: Number(from.toPrecision(6)), to: Number(to.toPrecision(6)) });
+  go(figure, [from, to].map((place) => Number(place.toPrecision(6))));
 }
 
-const whole = () => go({});
-
-function go(part) {
+// The part between two places for a figure and those that share its axis; without places the whole.
+function go(figure, places = []) {
   const url = new URL(location.href);
-  for (const end of ["from", "to"]) {
-    if (end in part) url.searchParams.set(end, part[end]);
-    else url.searchParams.delete(end);
-  }
+  ends(figure).forEach((end, i) => (i in places ? url.searchParams.set(end, places[i]) : url.searchParams.delete(end)));
   history.replaceState(null, "", url);
   // Figures out of sight follow when the pointer comes to them.
   for (const figure of document.querySelectorAll("figure[data-zoom]")) {

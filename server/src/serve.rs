@@ -19,7 +19,9 @@ use tokio::sync::{Mutex, Notify, watch};
 use crate::jobs::prepare::Preparations;
 use crate::jobs::publish::Publications;
 use crate::launch::local::LocalWorker;
+use crate::service::comparisons::Rankings;
 use crate::service::computed::Computed;
+use crate::service::found::Finished;
 use crate::service::passwords::Tries;
 use crate::service::sources::Sources;
 use crate::service::standing::Looking;
@@ -27,7 +29,7 @@ use crate::service::uploads::UploadLocks;
 use crate::service::webhooks::WebhookKey;
 use crate::service::{copies, people, policies, releases, uploads};
 use crate::state::Inner;
-use crate::{App, Config, Events, Kept, SystemClock, SystemEntropy, WebError, jobs, web};
+use crate::{App, Config, Events, SystemClock, SystemEntropy, WebError, jobs, web};
 
 /// How long open requests may go on after a stop was asked for.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -213,8 +215,10 @@ pub(crate) async fn open_app(config: Config) -> Result<(App, Queues), ServeError
         keeping: Mutex::new(()),
         looking: Looking::default(),
         ingest: Notify::new(),
-        standings: Kept::default(),
+        boards: web::Boards::default(),
         computed: Computed::default(),
+        rankings: Rankings::default(),
+        finished: Finished::default(),
         comparing: Mutex::new(()),
         signing,
         webhook_key,

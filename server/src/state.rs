@@ -4,19 +4,22 @@ use std::sync::Arc;
 use sekisho_bench::Catalog;
 use sekisho_domain::{Clock, Entropy, Timestamp};
 use sekisho_policy::PolicySet;
+use sekisho_store::Store;
 use sekisho_store::blobs::Blobs;
-use sekisho_store::{Standing, Store};
 use tokio::sync::{Mutex, Notify};
 
 use crate::jobs::prepare::Preparer;
 use crate::jobs::publish::Publisher;
+use crate::service::comparisons::Rankings;
 use crate::service::computed::Computed;
+use crate::service::found::Finished;
 use crate::service::passwords::Tries;
 use crate::service::sources::Sources;
 use crate::service::standing::Looking;
 use crate::service::uploads::UploadLocks;
 use crate::service::webhooks::WebhookKey;
-use crate::{Config, Events, Kept};
+use crate::web::Boards;
+use crate::{Config, Events};
 
 /// What every handler and job works with. Cheap to clone.
 #[derive(Clone)]
@@ -50,10 +53,14 @@ pub struct Inner {
     pub looking: Looking,
     /// Wakes the job that verifies checkpoints.
     pub ingest: Notify,
-    /// Rows of leaderboards, before they are ranked: by what is asked for, while nothing of it changes.
-    pub standings: Kept<(Vec<(String, String)>, Option<String>, Option<u32>), Vec<Standing>>,
+    /// Leaderboards before they are filtered, while nothing of them changes.
+    pub boards: Boards,
     /// Means and comparisons of late.
     pub computed: Computed,
+    /// Which rows of a leaderboard tests cannot tell apart, of late.
+    pub rankings: Rankings,
+    /// What finished evaluations found.
+    pub finished: Finished,
     /// Held while comparisons are computed for a page.
     pub comparing: Mutex<()>,
     /// The key that releases and heads of the audit log are signed with.

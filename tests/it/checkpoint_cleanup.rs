@@ -100,6 +100,8 @@ fn what_the_rule_keeps_stays_and_what_others_need_too() {
     // Nothing happens without a yes, on the page neither.
     let page = stage.service.visitor().get("/runs/r/cleanup?lang=ja").has(200).text;
     assert!(page.contains("childの分岐元") && page.contains(&other), "{page}");
+    let table = stage.service.visitor().get("/runs/r?tab=checkpoints&lang=ja").has(200).text;
+    assert!(table.contains("残す理由") && table.contains("childの分岐元"), "{table}");
     let listed = stage.clean(&[]).exits(0);
     assert!(listed.stdout.contains("branch (child)") && listed.stderr.contains("--yes"), "{listed:?}");
     assert!(stage.states().iter().all(|(_, state)| state == "verified"));

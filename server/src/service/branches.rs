@@ -6,6 +6,7 @@ use sekisho_store::{Checkpoint, Run};
 use serde_json::{Value, json};
 
 use crate::WebError;
+use crate::web::format;
 
 /// Points of a learning rate that is drawn.
 const PLACES: u64 = 200;
@@ -97,6 +98,7 @@ pub fn branch(parent: &Run, checkpoint: &Checkpoint, asked: &Asked) -> Result<Br
     let Step(at) = checkpoint.step;
     let steps = asked.steps.unwrap_or_else(|| usual_steps(asked.kind, before, at));
     check(asked, steps)?;
+    has_room(parent, before, at, asked.kind)?;
     let name = asked.name.clone().unwrap_or_else(|| format!("{}-{}-{at}", parent.name, asked.kind.as_str()));
     let spec = specification(parent, before, at, steps, &name, asked);
     let text = toml_of(&spec)?;
@@ -145,6 +147,28 @@ fn check(asked: &Asked, steps: u64) -> Result<(), WebError> {
         );
     }
     Ok(())
+}
+
+/// A decay, and the linear descent of mid-training, need a learning rate above the one that they end at.
+fn has_room(parent: &Run, before: &Value, at: u64, kind: Kind) -> Result<(), WebError> {
+    let end = match kind {
+        Kind::Decay => before["optimizer"]["min_lr"].as_f64().unwrap_or(0.0),
+        Kind::MidTraining => 0.0,
+        Kind::Continual => return Ok(()),
+    };
+    match learning_rate(before).map(|rate| rate.of_update(at)) {
+        Some(now) if now <= end => {
+            let (now, name) = (format::scientific(now), &parent.name);
+            let detail = format!(
+                "The learning rate of run \"{name}\" is {now} at step {at}, where this schedule would end. Choose an earlier checkpoint, or a continual pre-training with a warm-up of its own."
+            );
+            let ja = format!(
+                "実験「{name}」の学習率はステップ{at}で{now}です。この分岐の最終値まで下がっているため、これ以上減衰できません。より前のチェックポイントを選ぶか、ウォームアップから始める継続事前学習を選んでください。"
+            );
+            Err(WebError::refused("branch-schedule", detail).or_ja(ja))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn specification(parent: &Run, before: &Value, at: u64, steps: u64, name: &str, asked: &Asked) -> Value {
@@ -321,5 +345,18 @@ mod tests {
             "branch-schedule"
         );
         assert_eq!(code(&parent(), Asked { rate: Some(f64::NAN), ..Asked::default() }), "branch-schedule");
+    }
+
+    #[test]
+    fn what_has_decayed_decays_no_further() {
+        let ended = Checkpoint { step: Step(2_000_000), ..fixtures::verified_checkpoint() };
+        let asked = |kind| Asked { kind, ..Asked::default() };
+        let error = branch(&parent(), &ended, &asked(Kind::Decay)).expect_err("3e-5 is where it ends");
+        assert!(error.code == "branch-schedule" && error.detail.contains("3e-5"), "{}", error.detail);
+        branch(&parent(), &ended, &asked(Kind::Continual)).expect("it warms up");
+        branch(&parent(), &ended, &asked(Kind::MidTraining)).expect("from 3e-5 to zero");
+        let mut to_zero = parent();
+        to_zero.spec.as_mut().expect("one")["optimizer"]["min_lr"] = 0.0.into();
+        branch(&to_zero, &ended, &asked(Kind::MidTraining)).expect_err("zero is where it ends");
     }
 }

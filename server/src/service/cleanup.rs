@@ -11,10 +11,10 @@ use sekisho_domain::release::ReleaseState;
 use sekisho_domain::user::{Role, Scope};
 use sekisho_domain::wire::{CleanedUp, CleanupItem, CleanupRule, CleanupView, Kept, KeptReason};
 use sekisho_domain::{CheckpointId, Sha256, Text};
-use sekisho_store::{Checkpoint, Run};
+use sekisho_store::{Checkpoint, Evaluation, Run};
 use serde_json::json;
 
-use super::{copies, evaluations, people, runs, standing};
+use super::{copies, evaluations, found, people, runs, standing};
 use crate::{Actor, App, WebError};
 
 /// Where a run's specification says nothing.
@@ -104,7 +104,18 @@ pub async fn plan(app: &App, run: &Run, rule: CleanupRule) -> Result<CleanupView
     })
 }
 
-type Reasons = BTreeMap<CheckpointId, Vec<Kept>>;
+/// Why checkpoints are kept; one that nothing keeps is absent.
+pub type Reasons = BTreeMap<CheckpointId, Vec<Kept>>;
+
+/// Why a run's checkpoints are kept by its own rule.
+///
+/// # Errors
+/// When store or blobs fail.
+pub async fn reasons(app: &App, run: &Run, checkpoints: &[Checkpoint]) -> Result<Reasons, WebError> {
+    let is_there = |c: &&Checkpoint| c.state.was_verified() && c.state != CheckpointState::Gone;
+    let there: Vec<Checkpoint> = checkpoints.iter().filter(is_there).cloned().collect();
+    Ok(kept(app, run, rule_of(run), &there).await?.0)
+}
 
 /// Why each checkpoint is kept, and the means that were looked at.
 async fn kept(
@@ -123,7 +134,9 @@ async fn kept(
     for checkpoint in there.iter().rev().take(usize::try_from(rule.last).unwrap_or(usize::MAX)) {
         keep(checkpoint.id, KeptReason::Last, None, None);
     }
-    let means = means(app, run, there).await?;
+    let ids: Vec<CheckpointId> = there.iter().map(|c| c.id).collect();
+    let evaluations = app.store.evaluations_of_all(&ids).await?;
+    let means = means(app, run, &evaluations).await?;
     let mut ranked: Vec<(&CheckpointId, &f64)> = means.iter().collect();
     // The newer one of two equal ones: ids sort by age.
     ranked.sort_by(|a, b| b.1.total_cmp(a.1).then(b.0.cmp(a.0)));
@@ -136,16 +149,12 @@ async fn kept(
             keep(checkpoint.id, KeptReason::Branch, Some(branch.name.clone()), None);
         }
     }
-    for checkpoint in there {
-        for release in app.store.releases_of(checkpoint.id).await? {
-            if !matches!(release.state, ReleaseState::Rejected | ReleaseState::Withdrawn) {
-                keep(checkpoint.id, KeptReason::Release, Some(release.name), Some(release.id.to_string()));
-            }
+    for release in app.store.releases_of_all(&ids).await? {
+        if !matches!(release.state, ReleaseState::Rejected | ReleaseState::Withdrawn) {
+            keep(release.checkpoint, KeptReason::Release, Some(release.name), Some(release.id.to_string()));
         }
     }
-    let ids: Vec<CheckpointId> = there.iter().map(|c| c.id).collect();
-    let evaluating = app.store.evaluations_of_all(&ids).await?.into_iter();
-    let evaluating = evaluating.filter(|e| matches!(e.state, WorkState::Waiting | WorkState::Running));
+    let evaluating = evaluations.iter().filter(|e| matches!(e.state, WorkState::Waiting | WorkState::Running));
     for id in evaluating.map(|evaluation| evaluation.checkpoint).collect::<BTreeSet<_>>() {
         keep(id, KeptReason::Evaluating, None, None);
     }
@@ -153,19 +162,17 @@ async fn kept(
 }
 
 /// The complete means on the run's suite.
-async fn means(app: &App, run: &Run, there: &[Checkpoint]) -> Result<HashMap<CheckpointId, f64>, WebError> {
-    let ids: Vec<CheckpointId> = there.iter().map(|c| c.id).collect();
+async fn means(
+    app: &App,
+    run: &Run,
+    evaluations: &[Evaluation],
+) -> Result<HashMap<CheckpointId, f64>, WebError> {
     let suite = evaluations::suite_of(app, run);
-    let mut means = HashMap::new();
-    for evaluation in app.store.evaluations_of_all(&ids).await? {
-        if evaluation.suite == suite
-            && evaluation.state == WorkState::Finished
-            && let Some(mean) = evaluations::suite_scores(app, &evaluation).await?.mean
-        {
-            means.insert(evaluation.checkpoint, mean.value);
-        }
-    }
-    Ok(means)
+    let finished = |e: &&Evaluation| e.suite == suite && e.state == WorkState::Finished;
+    let finished: Vec<&Evaluation> = evaluations.iter().filter(finished).collect();
+    let found = found::of_all(app, finished.iter().copied()).await?;
+    let mean = |e: &&Evaluation| Some((e.checkpoint, found.get(&e.id)?.scores.mean?.value));
+    Ok(finished.iter().filter_map(mean).collect())
 }
 
 fn item(

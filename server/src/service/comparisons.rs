@@ -11,8 +11,10 @@ pub mod table;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use quick_cache::sync::Cache;
 use sekisho_bench::stats::{holm, tie_groups};
 use sekisho_bench::{TaskItems, difference_over_tasks};
+use sekisho_domain::Sha256;
 use sekisho_store::ScoreRow;
 use serde::{Deserialize, Serialize};
 
@@ -85,17 +87,38 @@ pub struct TieTest {
     pub corrected: Option<f64>,
 }
 
+/// The ties of late, by the rows that they are of.
+#[derive(Debug)]
+pub struct Rankings(Cache<Sha256, Arc<Ties>>);
+
+impl Default for Rankings {
+    fn default() -> Self {
+        const MOST: usize = 256;
+        Self(Cache::new(MOST))
+    }
+}
+
 /// Groups of rows that a ranking cannot tell apart. `rows` are in the order of their means and all made under the same settings.
 ///
 /// # Errors
 /// When store or blobs fail.
-pub async fn ties(app: &App, rows: &[Primary]) -> Result<Ties, WebError> {
-    let mut page = Page::of(app, rows);
+pub async fn ties(app: &App, rows: &[Primary]) -> Result<Arc<Ties>, WebError> {
+    let page = Page::of(app, rows);
+    let key = Sha256::of(page.identities.join("\n"));
+    if let Some(known) = app.rankings.0.get(&key) {
+        return Ok(known);
+    }
+    let found = Arc::new(found_ties(page).await?);
+    app.rankings.0.insert(key, Arc::clone(&found));
+    Ok(found)
+}
+
+async fn found_ties(mut page: Page<'_>) -> Result<Ties, WebError> {
     let mut known: HashMap<usize, HashMap<usize, Option<Comparison>>> = HashMap::new();
     loop {
         // The leader of a group is known when the group before it is, so each turn finds one.
         let mut wanted = None;
-        let groups = tie_groups(rows.len(), |leader, row| match known.get(&leader) {
+        let groups = tie_groups(page.rows.len(), |leader, row| match known.get(&leader) {
             Some(found) => found.get(&row).copied().flatten().map(|comparison| comparison.p),
             None => {
                 wanted = wanted.or(Some(leader));

@@ -1,32 +1,33 @@
 //! What is computed of scores and kept beside them, under keys that name what it was computed of: means, comparisons. A page asks for
 //! dozens of them, each a small file; those of late are in memory.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
 
 use crate::{App, WebError};
 
 /// Bytes that are in memory at most; a mean has a hundred, the comparisons of a row a few thousand.
-const MOST: usize = 32 << 20;
+const MOST: u64 = 32 << 20;
 
-/// Those that were asked for of late.
-#[derive(Debug, Default)]
-pub struct Computed(Mutex<(usize, HashMap<String, Arc<[u8]>>)>);
+/// Those that were asked for of late, by key.
+#[derive(Debug)]
+pub struct Computed(Cache<String, Arc<[u8]>, Bytes>);
 
-impl Computed {
-    fn find(&self, key: &str) -> Option<Arc<[u8]>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).1.get(key).cloned()
+#[derive(Clone, Debug)]
+struct Bytes;
+
+impl Weighter<String, Arc<[u8]>> for Bytes {
+    fn weight(&self, key: &String, bytes: &Arc<[u8]>) -> u64 {
+        (key.len() + bytes.len()) as u64
     }
+}
 
-    fn remember(&self, key: &str, bytes: &[u8]) {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.0 + bytes.len() > MOST {
-            *kept = (0, HashMap::new());
-        }
-        kept.0 += bytes.len();
-        if let Some(before) = kept.1.insert(key.to_owned(), bytes.into()) {
-            kept.0 -= before.len();
-        }
+impl Default for Computed {
+    fn default() -> Self {
+        const EXPECTED: usize = 10_000;
+        Self(Cache::with_weighter(EXPECTED, MOST, Bytes))
     }
 }
 
@@ -35,12 +36,13 @@ impl Computed {
 /// # Errors
 /// When blobs fail.
 pub async fn get(app: &App, key: &str) -> Result<Option<Arc<[u8]>>, WebError> {
-    if let Some(found) = app.computed.find(key) {
+    if let Some(found) = app.computed.0.get(key) {
         return Ok(Some(found));
     }
     let Some(bytes) = app.blobs.get(key).await? else { return Ok(None) };
-    app.computed.remember(key, &bytes);
-    Ok(Some(bytes.into()))
+    let bytes: Arc<[u8]> = bytes.into();
+    app.computed.0.insert(key.to_owned(), Arc::clone(&bytes));
+    Ok(Some(bytes))
 }
 
 /// Keeps it, over what was there.
@@ -48,24 +50,6 @@ pub async fn get(app: &App, key: &str) -> Result<Option<Arc<[u8]>>, WebError> {
 /// # Errors
 /// When blobs fail.
 pub async fn put(app: &App, key: &str, bytes: Vec<u8>) -> Result<(), WebError> {
-    app.computed.remember(key, &bytes);
+    app.computed.0.insert(key.to_owned(), bytes.as_slice().into());
     Ok(app.blobs.put(key, bytes).await?)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{Computed, MOST};
-
-    #[test]
-    fn what_is_kept_stays_bounded() {
-        let computed = Computed::default();
-        let half = vec![7; MOST / 2];
-        computed.remember("a", &half);
-        computed.remember("a", &half);
-        computed.remember("b", &half);
-        assert!(computed.find("a").is_some() && computed.find("b").is_some(), "one takes its own place");
-        computed.remember("c", b"more");
-        assert!(computed.find("a").is_none());
-        assert_eq!(computed.find("c").as_deref(), Some(&b"more"[..]));
-    }
 }

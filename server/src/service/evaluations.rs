@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use sekisho_bench::{Record, Suite, TaskItems, mean_over_tasks};
 use sekisho_domain::evaluation::{TaskRun, WorkState};
@@ -6,7 +6,7 @@ use sekisho_domain::run::RunState;
 use sekisho_domain::score::Interval;
 use sekisho_domain::user::{Role, Scope};
 use sekisho_domain::{EvaluationId, Sha256, WorkItemId};
-use sekisho_store::{Checkpoint, Evaluation, NewWork, Run, ScoreRow, WorkRow};
+use sekisho_store::{Checkpoint, Evaluation, NewWork, Run, ScoreRow};
 
 use super::{computed, runs, standing};
 use crate::{Actor, App, Noun, WebError};
@@ -133,55 +133,6 @@ pub fn shown(record: &Record, whole: bool) -> serde_json::Value {
 #[must_use]
 pub fn is_redistributable(app: &App, run: &TaskRun) -> bool {
     app.catalog.find(&run.profile, &run.task).is_ok_and(|definition| definition.redistributable)
-}
-
-/// The primary scores of one checkpoint on one suite, and their mean when every task of the suite has one.
-#[derive(Clone, Debug, PartialEq)]
-pub struct SuiteScores {
-    /// Primary metric of each task, in suite order; `None` where it is missing.
-    pub tasks: Vec<Option<ScoreRow>>,
-    /// Mean of the primary metrics with a stratified bootstrap over items; `None` while a task is missing.
-    pub mean: Option<Interval>,
-}
-
-/// Collects the primary scores of an evaluation in suite order and computes their mean from the items.
-///
-/// # Errors
-/// When store or blobs fail.
-pub async fn suite_scores(app: &App, evaluation: &Evaluation) -> Result<SuiteScores, WebError> {
-    let work = app.store.work_of(evaluation.id).await?;
-    scores_of_work(app, &work, app.store.scores(evaluation.id).await?).await
-}
-
-/// Has the mean of an evaluation ready where all of its tasks are done.
-///
-/// # Errors
-/// When store or blobs fail.
-pub async fn prepare_mean(app: &App, id: EvaluationId) -> Result<(), WebError> {
-    let found = app.store.evaluation(id).await?;
-    if let Some(evaluation) = found.filter(|evaluation| evaluation.state == WorkState::Finished) {
-        suite_scores(app, &evaluation).await?;
-    }
-    Ok(())
-}
-
-/// The same from rows that were read already: the work items of one evaluation in suite order, and scores that hold theirs.
-///
-/// # Errors
-/// When store or blobs fail.
-pub async fn scores_of_work(
-    app: &App,
-    work: &[WorkRow],
-    scores: impl IntoIterator<Item = ScoreRow>,
-) -> Result<SuiteScores, WebError> {
-    let primary: HashMap<WorkItemId, ScoreRow> =
-        scores.into_iter().filter(|row| row.primary).map(|row| (row.work, row)).collect();
-    let tasks: Vec<Option<ScoreRow>> = work.iter().map(|w| primary.get(&w.work.id).cloned()).collect();
-    let mean = match tasks.iter().cloned().collect::<Option<Vec<ScoreRow>>>() {
-        Some(complete) if !complete.is_empty() => mean(app, &complete).await?,
-        _ => None,
-    };
-    Ok(SuiteScores { tasks, mean })
 }
 
 /// The suite that examines a run's checkpoints: its own, or the service's. Curves, boards and release pages show this one and no

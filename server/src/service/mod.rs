@@ -12,6 +12,7 @@ pub mod contamination;
 pub mod copies;
 pub mod corpora;
 pub mod evaluations;
+pub mod found;
 pub mod lineage;
 pub mod logins;
 pub mod passwords;

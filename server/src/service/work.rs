@@ -239,7 +239,7 @@ async fn finish(app: &App, row: &WorkRow, held: HeldItem) -> Result<(), WebError
     // The mean reads every record and draws a thousand times: whoever opens a page first should not wait for it.
     let (app, id) = (app.clone(), row.evaluation);
     tokio::spawn(async move {
-        if let Err(error) = super::evaluations::prepare_mean(&app, id).await {
+        if let Err(error) = super::found::prepare(&app, id).await {
             tracing::warn!(evaluation = %id, %error, "the mean could not be computed yet");
         }
     });

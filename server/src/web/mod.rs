@@ -14,6 +14,7 @@ pub(crate) mod pages;
 pub(crate) mod site;
 
 pub use layers::layers;
+pub use pages::leaderboard::Boards;
 
 use axum::Router;
 use axum::routing::{get, post};

@@ -1,3 +1,5 @@
+use std::collections::HashSet;
+
 use async_trait::async_trait;
 use sekisho_domain::RunId;
 use sekisho_domain::wire::KeptContamination;
@@ -16,4 +18,6 @@ pub trait ContaminationRepository: Send + Sync {
     ) -> Result<(), StoreError>;
     /// Reports on a run, by profile, task and split.
     async fn contamination(&self, run: RunId) -> Result<Vec<KeptContamination>, StoreError>;
+    /// Those of the runs that have a report.
+    async fn runs_looked_through(&self, runs: &[RunId]) -> Result<HashSet<RunId>, StoreError>;
 }

@@ -78,8 +78,8 @@ pub trait EvaluationRepository: Send + Sync {
     async fn scores(&self, id: EvaluationId) -> Result<Vec<ScoreRow>, StoreError>;
     /// Scores of several checkpoints at once, for curves and the leaderboard.
     async fn scores_of_checkpoints(&self, ids: &[CheckpointId]) -> Result<Vec<ScoreRow>, StoreError>;
-    /// The same of each task's primary metric alone, which is what means and curves are of.
-    async fn primary_scores_of(&self, ids: &[CheckpointId]) -> Result<Vec<ScoreRow>, StoreError>;
+    /// Of several evaluations the score by each task's primary metric, which is what means and curves are of; each in suite order.
+    async fn primary_scores_of(&self, ids: &[EvaluationId]) -> Result<Vec<ScoreRow>, StoreError>;
     /// Record chunks of a work item, in the order they came.
     async fn chunks(&self, work: WorkItemId) -> Result<Vec<RecordChunk>, StoreError>;
 }

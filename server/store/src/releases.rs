@@ -200,6 +200,8 @@ pub trait ReleaseRepository: Send + Sync {
     async fn releases_in(&self, states: &[ReleaseState]) -> Result<Vec<Release>, StoreError>;
     /// Of one checkpoint, newest first.
     async fn releases_of(&self, checkpoint: CheckpointId) -> Result<Vec<Release>, StoreError>;
+    /// Releases of several checkpoints, newest first.
+    async fn releases_of_all(&self, checkpoints: &[CheckpointId]) -> Result<Vec<Release>, StoreError>;
     /// Writes a changed release if its version is still `release.version`, and raises it by one. [`StoreError::Stale`] otherwise.
     /// Approvals whose digest is not the new one stay as history and never count again, also when a draft that was returned is frozen
     /// unchanged.

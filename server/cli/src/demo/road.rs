@@ -12,7 +12,7 @@ use sekisho_domain::release::ReleaseAction;
 use sekisho_domain::user::{Role, Scope};
 use sekisho_server::service::corpora::{self, Format};
 use sekisho_server::service::releases::Proposal;
-use sekisho_server::service::{evaluations, people, releases};
+use sekisho_server::service::{evaluations, found, people, releases};
 use sekisho_server::{Actor, App, Proof};
 use sekisho_store::{Checkpoint, User};
 use tokio::process::{Child, Command};
@@ -184,14 +184,12 @@ impl Standing {
             let evaluation = app.store.evaluations_of(checkpoint.id).await?.into_iter().next();
             let mut judged = Judged { checkpoint, items: None, state: None, mean: None };
             if let Some(evaluation) = evaluation {
-                let work = app.store.work_of(evaluation.id).await?;
-                let done = work.iter().map(|w| w.finished).sum();
-                let total = work.iter().map(|w| w.total.unwrap_or(0)).sum();
+                let found = found::of(app, &evaluation).await?;
+                let done = found.work.iter().map(|w| w.finished).sum();
+                let total = found.work.iter().map(|w| w.total.unwrap_or(0)).sum();
                 judged.items = Some((done, total));
                 judged.state = Some(evaluation.state);
-                if evaluation.state == WorkState::Finished {
-                    judged.mean = evaluations::suite_scores(app, &evaluation).await?.mean;
-                }
+                judged.mean = found.scores.mean;
             }
             checkpoints.push(judged);
         }

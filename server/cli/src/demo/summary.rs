@@ -4,7 +4,7 @@ use anyhow::Context as _;
 use sekisho_domain::score::Interval;
 use sekisho_domain::{CheckpointId, ReleaseId, RunId, Sha256};
 use sekisho_server::App;
-use sekisho_server::service::evaluations;
+use sekisho_server::service::found;
 use serde::Serialize;
 
 use super::input;
@@ -62,17 +62,17 @@ pub(crate) async fn collect(app: &App) -> anyhow::Result<Summary> {
         let mut scores = Vec::new();
         let mut mean = None;
         for evaluation in app.store.evaluations_of(checkpoint.id).await? {
-            let of_suite = evaluations::suite_scores(app, &evaluation).await?;
-            scores.extend(of_suite.tasks.into_iter().flatten().map(|row| Score {
-                profile: row.entry.profile,
-                task: row.entry.task,
-                metric: row.entry.metric,
+            let of_suite = found::of(app, &evaluation).await?;
+            scores.extend(of_suite.primary().map(|row| Score {
+                profile: row.entry.profile.clone(),
+                task: row.entry.task.clone(),
+                metric: row.entry.metric.clone(),
                 value: row.entry.value,
                 low: row.entry.low,
                 high: row.entry.high,
                 n: row.entry.n,
             }));
-            mean = mean.or(of_suite.mean);
+            mean = mean.or(of_suite.scores.mean);
         }
         checkpoints.push(Checkpoint {
             id: checkpoint.id,

@@ -7,7 +7,7 @@ use sekisho_store::{Checkpoint, Release, ScoreRow};
 use serde::{Deserialize, Serialize};
 
 use super::{settings, target};
-use crate::service::{checkpoints, evaluations};
+use crate::service::{checkpoints, evaluations, found};
 use crate::{App, WebError};
 
 /// A release beside the one that is out.
@@ -123,9 +123,9 @@ async fn current(app: &App, release: &Release) -> Result<Option<Release>, WebErr
 async fn primary(app: &App, checkpoint: &Checkpoint) -> Result<Vec<ScoreRow>, WebError> {
     let mut rows: Vec<ScoreRow> = Vec::new();
     for evaluation in app.store.evaluations_of(checkpoint.id).await? {
-        for row in evaluations::suite_scores(app, &evaluation).await?.tasks.into_iter().flatten() {
+        for row in found::of(app, &evaluation).await?.primary() {
             if !rows.iter().any(|known| known.entry.fingerprint == row.entry.fingerprint) {
-                rows.push(row);
+                rows.push(row.clone());
             }
         }
     }

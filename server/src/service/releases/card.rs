@@ -13,7 +13,7 @@ use sekisho_policy::Owed;
 use sekisho_store::{Checkpoint, Release, Verification};
 
 use super::{act, card_extras, content, facts, leave, texts};
-use crate::service::{checkpoints, corpora, evaluations, people};
+use crate::service::{checkpoints, corpora, found, people};
 use crate::{Actor, App, WebError};
 use sekisho_domain::release::ReleaseAction;
 use sekisho_domain::user::{Role, Scope};
@@ -67,14 +67,13 @@ async fn card_facts(
     let run = app.store.run(checkpoint.run).await?;
     let (mut scores, mut mean) = (Vec::new(), None);
     for evaluation in app.store.evaluations_of(checkpoint.id).await? {
-        let of_suite = evaluations::suite_scores(app, &evaluation).await?;
-        let work = app.store.work_of(evaluation.id).await?;
-        for row in of_suite.tasks.into_iter().flatten() {
-            let limit = work.iter().find(|w| w.work.id == row.work).and_then(|w| w.work.run.limit);
-            scores.push(card_score(app, row.entry, limit)?);
+        let of_suite = found::of(app, &evaluation).await?;
+        for row in of_suite.primary() {
+            let limit = of_suite.work.iter().find(|w| w.work.id == row.work).and_then(|w| w.work.run.limit);
+            scores.push(card_score(app, row.entry.clone(), limit)?);
         }
         let suite = evaluation.suite;
-        mean = mean.or(of_suite.mean.map(|interval| CardMean { suite, interval }));
+        mean = mean.or(of_suite.scores.mean.map(|interval| CardMean { suite, interval }));
     }
     Ok(CardFacts {
         lineage,

@@ -10,7 +10,7 @@ use sekisho_policy::{Contamination, Unreported};
 use sekisho_store::{Checkpoint, ScoreRow};
 
 use crate::service::contamination::{Chain, Looked};
-use crate::service::evaluations;
+use crate::service::{evaluations, found};
 use crate::{App, WebError};
 
 /// As the policy's gates see it: of each score how many of its items were found, or why that is not known. A task with a report and
@@ -64,15 +64,15 @@ pub(super) async fn of_card(
     let chain = Chain::of(app, checkpoint).await?;
     let (mut rows, mut too_short, mut shortest) = (Vec::new(), 0, ContaminationMethod::default());
     for evaluation in app.store.evaluations_of(checkpoint.id).await? {
-        for score in evaluations::suite_scores(app, &evaluation).await?.tasks.into_iter().flatten() {
-            let Ok(looked) = of_score(app, &chain, &score).await? else { continue };
+        for score in found::of(app, &evaluation).await?.primary() {
+            let Ok(looked) = of_score(app, &chain, score).await? else { continue };
             too_short += score.entry.n.saturating_sub(looked.looked_for);
             shortest = shortest.shorter(looked.method);
             rows.push(CardContaminatedTask {
                 fingerprint: score.entry.fingerprint,
                 metric: score.entry.metric.clone(),
                 found: looked.found.len() as u64,
-                without: without(app, &score, &looked.found).await?,
+                without: without(app, score, &looked.found).await?,
             });
         }
     }

@@ -7,7 +7,7 @@ use sekisho_store::{Checkpoint, Release};
 
 use super::texts::ANNOUNCEMENT;
 use super::{against, contaminated, content};
-use crate::service::{corpora, evaluations, runs};
+use crate::service::{corpora, found, runs};
 use crate::{App, WebError};
 
 /// What the policy judges a release by: the same as `policy check` reads from its author's folder, with the card that is
@@ -24,7 +24,7 @@ pub(super) async fn of(app: &App, release: &Release, checkpoint: &Checkpoint) ->
     facts.regressions = against::regressions(against::against_published(app, release, checkpoint).await?);
     let mut scores = Vec::new();
     for evaluation in app.store.evaluations_of(checkpoint.id).await? {
-        scores.extend(evaluations::suite_scores(app, &evaluation).await?.tasks.into_iter().flatten());
+        scores.extend(found::of(app, &evaluation).await?.primary().cloned());
     }
     (facts.contamination, facts.unreported) = contaminated::facts(app, checkpoint, &scores).await?;
     facts.scores.extend(scores.into_iter().map(|row| row.entry));

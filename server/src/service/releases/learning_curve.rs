@@ -4,7 +4,7 @@ use sekisho_domain::Language;
 use sekisho_hub::card::{CardCurve, CardCurvePoint};
 use sekisho_store::Checkpoint;
 
-use crate::service::evaluations;
+use crate::service::found;
 use crate::web::charts::{Axis, Chart, Look, Numbers, Point, Scale, Series};
 use crate::{App, WebError};
 
@@ -37,7 +37,7 @@ pub(super) async fn file(app: &App, checkpoint: &Checkpoint) -> Result<Option<(S
 
 async fn complete_suite(app: &App, checkpoint: &Checkpoint) -> Result<Option<String>, WebError> {
     for evaluation in app.store.evaluations_of(checkpoint.id).await? {
-        if evaluations::suite_scores(app, &evaluation).await?.mean.is_some() {
+        if found::of(app, &evaluation).await?.scores.mean.is_some() {
             return Ok(Some(evaluation.suite));
         }
     }
@@ -49,9 +49,9 @@ async fn point(app: &App, checkpoint: &Checkpoint, suite: &str) -> Result<Option
         if evaluation.suite != suite {
             continue;
         }
-        let scores = evaluations::suite_scores(app, &evaluation).await?;
-        let n = scores.tasks.iter().flatten().map(|row| row.entry.n).sum();
-        return Ok(scores.mean.map(|mean| CardCurvePoint {
+        let found = found::of(app, &evaluation).await?;
+        let n = found.primary().map(|row| row.entry.n).sum();
+        return Ok(found.scores.mean.map(|mean| CardCurvePoint {
             tokens: checkpoint.tokens,
             mean: mean.value,
             low: mean.low,

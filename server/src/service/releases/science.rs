@@ -12,7 +12,7 @@ use sekisho_store::{Checkpoint, Release, Run};
 use serde_json::{Value, json};
 
 use super::content;
-use crate::service::evaluations;
+use crate::service::{evaluations, found};
 use crate::{App, WebError};
 
 /// Keys of a specification that say where files lie on the lab's machines.
@@ -126,7 +126,7 @@ async fn evaluation(app: &App, checkpoint: &Checkpoint) -> Result<Vec<(String, S
     let mut files = Vec::new();
     let mut results = Vec::new();
     for evaluation in app.store.evaluations_of(checkpoint.id).await? {
-        for row in evaluations::suite_scores(app, &evaluation).await?.tasks.into_iter().flatten() {
+        for row in found::of(app, &evaluation).await?.primary() {
             let definition = app.catalog.find(&row.entry.profile, &row.entry.task).ok();
             let open = definition.is_some_and(|definition| definition.redistributable);
             let records = evaluations::records(app, row.work).await?;
@@ -155,8 +155,8 @@ async fn curves(app: &App, checkpoint: &Checkpoint) -> Result<String, WebError> 
     all.sort_by_key(|other| other.step);
     for other in all {
         for evaluation in app.store.evaluations_of(other.id).await? {
-            for row in evaluations::suite_scores(app, &evaluation).await?.tasks.into_iter().flatten() {
-                let entry = row.entry;
+            for row in found::of(app, &evaluation).await?.primary() {
+                let entry = &row.entry;
                 lines.push(format!(
                     "{},{},{},{},\"{}\",{},{},{},{},{}",
                     other.tokens.0,
@@ -331,7 +331,7 @@ async fn of_data(app: &App, lineage: &LineageFile, has_order: bool) -> Result<Ve
 
 async fn closed_benchmarks(app: &App, checkpoint: &Checkpoint) -> Result<bool, WebError> {
     for evaluation in app.store.evaluations_of(checkpoint.id).await? {
-        for row in evaluations::suite_scores(app, &evaluation).await?.tasks.into_iter().flatten() {
+        for row in found::of(app, &evaluation).await?.primary() {
             let definition = app.catalog.find(&row.entry.profile, &row.entry.task).ok();
             if !definition.is_some_and(|definition| definition.redistributable) {
                 return Ok(true);

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::body::JsonBody;
 use super::paging::Page;
-use crate::service::{checkpoints, evaluations};
+use crate::service::{checkpoints, evaluations, found};
 use crate::{Actor, App, Viewer, WebError};
 
 /// An evaluation as the API shows it.
@@ -161,7 +161,7 @@ async fn view(app: &App, evaluation: Evaluation) -> Result<EvaluationView, WebEr
     Ok(EvaluationView {
         id: evaluation.id,
         checkpoint: evaluation.checkpoint,
-        mean: evaluations::suite_scores(app, &evaluation).await?.mean,
+        mean: found::of(app, &evaluation).await?.scores.mean,
         suite: evaluation.suite,
         state: evaluation.state,
         environment: evaluation.environment,

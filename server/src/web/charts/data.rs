@@ -5,9 +5,13 @@ use serde_json::{Value, json};
 use super::ticks::{Numbers, Scale};
 use super::{Axis, Chart, Look, Series, paint, svg};
 
-/// The chart as JSON: `x` and `y` with title, scale, way of writing numbers and ends; `series` as columns, a line broken by a point
+/// Charts as JSON, from the top down, each: `x` and `y` with title, scale, way of writing numbers and ends; `series` as columns, a line broken by a point
 /// without a value; `references` and `flags`.
-pub(crate) fn data(chart: &Chart) -> Value {
+pub(crate) fn data(charts: &[Chart]) -> Value {
+    charts.iter().map(one).collect()
+}
+
+fn one(chart: &Chart) -> Value {
     let axis = |axis: &Axis, direction| {
         let (from, to) = svg::extent(chart, direction);
         let numbers = match axis.numbers {
@@ -92,7 +96,7 @@ mod tests {
             references: Vec::new(),
             flags: Vec::new(),
         };
-        let found = data(&chart);
+        let found = &data(&[chart])[0];
         assert_eq!(
             (&found["series"][0]["x"], &found["series"][0]["y"]),
             (&json!([1.0, 2.0, 3.0]), &json!([3.0, null, 2.0]))

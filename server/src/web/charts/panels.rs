@@ -64,7 +64,7 @@ impl Panels {
     }
 
     /// All with the widest of their horizontal ranges.
-    fn aligned(&self) -> Vec<Chart> {
+    pub(crate) fn aligned(&self) -> Vec<Chart> {
         let drawn = self.charts.iter().filter(|chart| chart.series.iter().any(|s| !s.points.is_empty()));
         let range = drawn
             .map(|chart| svg::extent(chart, Direction::X))

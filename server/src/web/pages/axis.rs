@@ -4,6 +4,7 @@ use sekisho_domain::run::{MetricRow, Segment, segment_of};
 use sekisho_domain::{Language, Step, Tokens};
 
 use crate::web::charts::{Axis, Numbers, Scale};
+use crate::web::frame::Frame;
 use crate::web::i18n::Words as _;
 
 /// What curves are drawn against.
@@ -75,6 +76,34 @@ impl Against {
 
 fn other(title: &str, scale: Scale, numbers: Numbers, range: Option<(f64, f64)>) -> Axis {
     Axis { title: title.to_owned(), scale, numbers, range }
+}
+
+/// What the address calls the two ends of a part that is looked at close up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Ends {
+    pub(super) from: &'static str,
+    pub(super) to: &'static str,
+}
+
+impl Ends {
+    /// Of the figures over the page's axis, in its unit.
+    pub(super) const SHARED: Self = Self { from: "from", to: "to" };
+    /// Of figures over steps on a page of another axis.
+    pub(super) const STEPS: Self = Self { from: "step_from", to: "step_to" };
+
+    /// The part that the address names; none where its ends are none.
+    pub(super) fn of(self, frame: &Frame) -> Option<(f64, f64)> {
+        let end =
+            |name: &str| frame.param(name)?.parse::<f64>().ok().filter(|end| end.is_finite() && *end >= 0.0);
+        end(self.from).zip(end(self.to)).filter(|(from, to)| from < to)
+    }
+
+    /// The page of the whole axis.
+    pub(super) fn without(self, frame: &Frame) -> Frame {
+        let is_end = |name: &str| [self.from, self.to].contains(&name);
+        let query = frame.query.iter().filter(|(name, _)| !is_end(name)).cloned().collect();
+        Frame { query, ..frame.clone() }
+    }
 }
 
 /// What says where an update of a run lies on each axis.

@@ -185,7 +185,8 @@ async fn load(app: &App, frame: &Frame, key: &str) -> Result<Facts, WebError> {
         (scored, rows)
     });
     let scored: Vec<(Scored, Vec<sekisho_store::ScoreRow>)> = scored.collect();
-    let work: Vec<&sekisho_store::WorkRow> = scored.iter().flat_map(|(scored, _)| &scored.work).collect();
+    let work: Vec<&sekisho_store::WorkRow> =
+        scored.iter().flat_map(|(scored, _)| &*scored.found.work).collect();
     let standings = contamination::standings(app, &checkpoint, work).await?;
     let mut releases = app.store.releases_of(checkpoint.id).await?;
     // What is not out yet is nobody's business outside of the lab.
@@ -212,7 +213,7 @@ fn view(
         suite: scored.evaluation.as_ref().map_or_else(String::new, |e| e.suite.clone()),
         state: scored.evaluation.as_ref().map_or("", |e| e.state.as_str()),
         mean: scored.mean_cell(frame.lang),
-        rows: task_rows::rows(&frame, catalog, &scored.work, rows, &facts.standings),
+        rows: task_rows::rows(&frame, catalog, &scored.found.work, rows, &facts.standings),
     };
     CheckpointPage {
         how: vec![
@@ -349,10 +350,10 @@ pub(super) fn samples(frame: &Frame) -> Vec<String> {
         page.render().expect("renders")
     };
     let scored = fixtures::run_facts(5).scored.pop().expect("a checkpoint");
-    let rows = scored.scores.tasks.iter().flatten().cloned().collect();
+    let rows = scored.found.scores.tasks.iter().flatten().cloned().collect();
     let full = Facts {
         checkpoint: scored.checkpoint.clone(),
-        standings: fixtures::standings(&scored.work),
+        standings: fixtures::standings(&scored.found.work),
         scored: vec![(scored, rows)],
         releases: vec![fixtures::release()],
         lineage: fixtures::lineage_graph(),

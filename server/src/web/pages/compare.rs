@@ -8,7 +8,7 @@ use axum::response::Response;
 use sekisho_bench::Catalog;
 use sekisho_domain::{RunId, Tokens};
 
-use super::axis::Against;
+use super::axis::{Against, Ends};
 use super::compare_curves::{Curves, RunFacts};
 use super::compare_scaling::{self, RunScaling};
 use super::compare_table::{self, ColumnHead, RowView, Sentence};
@@ -37,6 +37,8 @@ struct ComparePage {
     specs: Vec<Differing>,
     has_specs: bool,
     axes: Vec<Choice>,
+    /// The curves from end to end, where only a part is drawn.
+    whole: Option<String>,
     figures: Vec<Drawn>,
     more: String,
     /// The query without the number of tokens, for its form.
@@ -90,7 +92,7 @@ pub(crate) async fn show(State(app): State<App>, frame: Frame) -> Result<Respons
     parts::page(&view(frame, &app.catalog, tab, &facts))
 }
 
-/// `GET /compare/{figure}.svg|csv`: a figure of the page in its language. What descends from an LZ subset leaves in no file.
+/// `GET /compare/{figure}.svg|csv|json`: a figure of the page in its language. What descends from an LZ subset leaves in no file.
 pub(crate) async fn file(
     State(app): State<App>,
     frame: Frame,
@@ -174,6 +176,7 @@ fn view(frame: Frame, catalog: &Catalog, tab: Tab, facts: &Facts) -> ComparePage
         has_specs: specs.iter().any(Option::is_some),
         specs: if facts.table.is_some() { specs::differing(&specs) } else { Vec::new() },
         axes: axes(&frame, tab, facts),
+        whole: whole(&frame, tab),
         figures: figures(&frame, catalog, tab, facts),
         more: compare_scaling::more(&frame).to_string(),
         hidden: frame
@@ -254,10 +257,17 @@ fn axes(frame: &Frame, tab: Tab, facts: &Facts) -> Vec<Choice> {
     let offered = Against::SHARED.into_iter().filter(|axis| tab == Tab::Curves || *axis != Against::Steps);
     let choice = |axis: Against| Choice {
         label: axis.label(frame.lang).to_owned(),
-        href: frame.with("x", axis.code()),
+        // Another axis has other ends.
+        href: Ends::SHARED.without(frame).with("x", axis.code()),
         current: axis == current,
     };
     if tab == Tab::Scores { Vec::new() } else { offered.map(choice).collect() }
+}
+
+fn whole(frame: &Frame, tab: Tab) -> Option<String> {
+    let ends = [Ends::SHARED, Ends::STEPS];
+    let is_part = tab == Tab::Curves && ends.iter().any(|ends| ends.of(frame).is_some());
+    is_part.then(|| ends.iter().fold(frame.clone(), |frame, ends| ends.without(&frame)).with("", ""))
 }
 
 fn figures(frame: &Frame, catalog: &Catalog, tab: Tab, facts: &Facts) -> Vec<Drawn> {

@@ -6,14 +6,15 @@ use sekisho_domain::run::MetricRow;
 use sekisho_domain::{Language, Tokens};
 use sekisho_store::Run;
 
-use super::axis::Against;
+use super::axis::{Against, Ends};
 use super::compare_figures::{kind, named, ramp_of, role};
 use super::drawn::Drawn;
 use super::parts::{Cell, Figure};
 use super::run_scores::groups;
 use super::scored::{Mean, Scored};
 use crate::web::charts::{
-    Axis, Chart, Flag, Look, MAX_POINTS, Numbers, Point, Scale, Series, half_life, paint, smoothed, thinned,
+    Axis, Chart, Flag, Look, MAX_POINTS, Numbers, Point, Scale, Series, half_life, paint, smoothed,
+    thinned_within,
 };
 use crate::web::format;
 use crate::web::frame::Frame;
@@ -87,7 +88,8 @@ impl Curves<'_> {
             series,
             references: Vec::new(),
             flags: Vec::new(),
-        };
+        }
+        .within(Ends::SHARED.of(self.frame));
         let heads = [
             "runs.run",
             "run.tokens",
@@ -106,7 +108,7 @@ impl Curves<'_> {
             rows,
             ..Figure::new(lang)
         };
-        Drawn::of_chart(self.frame, figure, &chart)
+        Drawn::of_chart(self.frame, figure, &chart).zoomable(Ends::SHARED)
     }
 
     fn mean_point(&self, name: &str, scored: &Scored, mean: &Mean, group: usize) -> Point {
@@ -158,6 +160,7 @@ impl Curves<'_> {
     /// Learning rate and training loss over steps, one above the other.
     pub(super) fn schedule(&self) -> Drawn {
         let lang = self.lang();
+        let span = Ends::STEPS.of(self.frame);
         let chart = |title: &str, numbers: Numbers, value: fn(&MetricRow) -> Option<f64>, smooth: bool| {
             let series = self.runs.iter().map(|facts| {
                 let mut points = points_of(facts, Against::Steps, value);
@@ -166,11 +169,11 @@ impl Curves<'_> {
                 }
                 let role = role(&facts.run);
                 let name = format!("{} ({})", facts.run.name, lang.t(role.1));
-                line(name, paint::role(role.0), &points, Scale::Linear)
+                line(name, paint::role(role.0), &points, Scale::Linear, span)
             });
             Chart {
                 label: String::new(),
-                x: Against::Steps.axis(lang, self.furthest(), None),
+                x: Against::Steps.axis(lang, self.furthest(), span),
                 y: axis(title, numbers),
                 series: series.collect(),
                 references: Vec::new(),
@@ -190,7 +193,7 @@ impl Curves<'_> {
             rows: self.runs.iter().flat_map(|facts| self.metric_rows(facts)).collect(),
             ..Figure::new(lang)
         };
-        Drawn::of_panels(self.frame, figure, charts)
+        Drawn::of_panels(self.frame, figure, charts).zoomable(Ends::STEPS)
     }
 
     fn schedule_summary(&self) -> String {
@@ -244,10 +247,13 @@ impl Curves<'_> {
         let difference = difference(&a, &b);
         let crossings = crossings(&difference);
         let scale = if self.against == Against::TokensLog { Scale::Log } else { Scale::Linear };
+        let span = Ends::SHARED.of(self.frame);
+        let drawn =
+            |name: &str, palette, points: &[(f64, f64)]| line(name.to_owned(), palette, points, scale, span);
         let flag = |x: &f64| Flag { x: *x, note: lang.fill("compare.crossing", &[("x", &self.at(*x))]) };
         let chart = |title: String, series: Vec<Series>| Chart {
             label: String::new(),
-            x: self.against.axis(lang, self.furthest(), None),
+            x: self.against.axis(lang, self.furthest(), span),
             y: axis(&title, Numbers::Plain),
             series,
             references: Vec::new(),
@@ -256,11 +262,8 @@ impl Curves<'_> {
         let names = [&first.run.name, &second.run.name];
         let title = lang.fill("axis.loss_difference", &[("a", names[0]), ("b", names[1])]);
         let charts = vec![
-            chart(
-                lang.t("axis.loss").to_owned(),
-                vec![line(names[0].clone(), 0, &a, scale), line(names[1].clone(), 1, &b, scale)],
-            ),
-            chart(title, vec![line(String::new(), 2, &difference, scale)]),
+            chart(lang.t("axis.loss").to_owned(), vec![drawn(names[0], 0, &a), drawn(names[1], 1, &b)]),
+            chart(title, vec![drawn("", 2, &difference)]),
         ];
         let every = difference.len().div_ceil(TABLE_ROWS).max(1);
         let row = |(x, y): &(f64, f64)| vec![self.at(*x).into(), format::difference(*y).into()];
@@ -279,7 +282,7 @@ impl Curves<'_> {
             rows: shown.map(|(_, point)| row(point)).collect(),
             ..Figure::new(lang)
         };
-        Some(Drawn::of_panels(self.frame, figure, charts))
+        Some(Drawn::of_panels(self.frame, figure, charts).zoomable(Ends::SHARED))
     }
 
     fn difference_summary(&self, difference: &[(f64, f64)], crossings: &[f64]) -> String {
@@ -315,8 +318,14 @@ fn points_of(facts: &RunFacts, against: Against, value: fn(&MetricRow) -> Option
     facts.rows.iter().filter_map(point).collect()
 }
 
-fn line(name: String, palette: usize, points: &[(f64, f64)], scale: Scale) -> Series {
-    let points = thinned(points, scale, MAX_POINTS).into_iter().map(Point::from).collect();
+fn line(
+    name: String,
+    palette: usize,
+    points: &[(f64, f64)],
+    scale: Scale,
+    span: Option<(f64, f64)>,
+) -> Series {
+    let points = thinned_within(points, scale, MAX_POINTS, span).into_iter().map(Point::from).collect();
     Series { name, look: Look::Line, palette, points }
 }
 

@@ -375,15 +375,15 @@ pub(super) fn samples(frame: &Frame) -> Vec<String> {
     let scored: Vec<_> = fixtures::run_facts(5).scored.into_iter().skip(3).collect();
     let page =
         |task: usize, frame: &Frame, items: Result<Vec<Item>, NoText>, change: &dyn Fn(&mut Vec<Record>)| {
-            let run = scored[0].work[task].work.run.clone();
-            let metric = scored[1].scores.tasks[task].as_ref().expect("scored").entry.metric.clone();
+            let run = scored[0].found.work[task].work.run.clone();
+            let metric = scored[1].found.scores.tasks[task].as_ref().expect("scored").entry.metric.clone();
             let (ours, mut theirs) = (fixtures::records(&run), fixtures::records(&run));
             change(&mut theirs);
             let places = TaskOfBoth { places: [task, task], code: run.task.clone() };
             let facts = Facts {
                 checkpoints: [0, 1].map(|i: usize| scored[i].checkpoint.clone()),
                 evaluations: [0, 1].map(|i: usize| scored[i].evaluation.clone().expect("evaluated")),
-                rows: [0, 1].map(|i: usize| scored[i].work[task].clone()),
+                rows: [0, 1].map(|i: usize| scored[i].found.work[task].clone()),
                 tasks: vec![places],
                 shown: 0,
                 definition: catalog.find(&run.profile, &run.task).ok(),
@@ -405,7 +405,7 @@ pub(super) fn samples(frame: &Frame) -> Vec<String> {
             }
         }
     };
-    let run = |task: usize| scored[0].work[task].work.run.clone();
+    let run = |task: usize| scored[0].found.work[task].work.run.clone();
     let parts = page(0, frame, Ok(fixtures::items(&run(0))), &worse);
     assert!(parts.contains(frame.t("pairs.more_or_less")) && parts.contains("cell=b_higher"), "{parts}");
     let generated = page(1, frame, Ok(fixtures::items(&run(1))), &worse);

@@ -170,7 +170,12 @@ async fn scores_in(app: &App, scored: &Scored, language: &str) -> Result<Languag
     let in_language = |run: &sekisho_domain::evaluation::TaskRun| {
         app.catalog.find(&run.profile, &run.task).is_ok_and(|definition| definition.language == language)
     };
-    let tasks = scored.work.iter().zip(&scored.scores.tasks).filter(|(work, _)| in_language(&work.work.run));
+    let tasks = scored
+        .found
+        .work
+        .iter()
+        .zip(&scored.found.scores.tasks)
+        .filter(|(work, _)| in_language(&work.work.run));
     let (mut rows, mut of) = (Primary::new(), 0);
     for (_, score) in tasks {
         // A metric of which less is better enters no mean.

@@ -5,6 +5,7 @@ use axum::Json;
 use axum::http::header;
 use axum::response::{IntoResponse as _, Response};
 
+use super::axis::Ends;
 use super::parts::{self, Cell, Figure};
 use crate::web::charts::{self, Bars, Chart, Panels, Size};
 use crate::web::frame::Frame;
@@ -15,7 +16,7 @@ pub(super) struct Drawn {
     /// SVG.
     pub(super) file: String,
     /// What a script draws close up; none for what is no curve.
-    chart: Option<Chart>,
+    charts: Vec<Chart>,
 }
 
 impl Drawn {
@@ -24,7 +25,7 @@ impl Drawn {
         let chart = Chart { label: label(&figure), ..chart.clone() };
         let drawings = (chart.svg(Size::Wide), chart.svg(Size::Narrow), chart.standalone(&figure.caption));
         let empty = is_empty(std::slice::from_ref(&chart));
-        Self { chart: Some(chart), ..Self::of(frame, figure, empty, drawings) }
+        Self { charts: vec![chart], ..Self::of(frame, figure, empty, drawings) }
     }
 
     /// One of several charts side by side.
@@ -33,7 +34,7 @@ impl Drawn {
         let figure = Figure { small: Some(chart.svg(Size::Small)), ..figure };
         let drawings = (String::new(), String::new(), chart.standalone(&figure.caption));
         let empty = is_empty(std::slice::from_ref(&chart));
-        Self { chart: Some(chart), ..Self::of(frame, figure, empty, drawings) }
+        Self { charts: vec![chart], ..Self::of(frame, figure, empty, drawings) }
     }
 
     /// Charts above one another.
@@ -41,7 +42,7 @@ impl Drawn {
         let empty = is_empty(&charts);
         let panels = Panels { label: label(&figure), charts };
         let drawings = (panels.svg(Size::Wide), panels.svg(Size::Narrow), panels.standalone());
-        Self::of(frame, figure, empty, drawings)
+        Self { charts: panels.aligned(), ..Self::of(frame, figure, empty, drawings) }
     }
 
     /// Bars.
@@ -65,13 +66,13 @@ impl Drawn {
             format!("{page}{joined}lang={}", frame.lang)
         };
         let (svg, csv) = (Some(link("svg")), Some(link("csv")));
-        Self { figure: Figure { empty, wide, narrow, svg, csv, ..figure }, file, chart: None }
+        Self { figure: Figure { empty, wide, narrow, svg, csv, ..figure }, file, charts: Vec::new() }
     }
 
-    /// Says where a script finds the numbers of a part of it.
-    pub(super) fn zoomable(mut self) -> Self {
-        let svg = self.figure.svg.as_ref().filter(|_| self.chart.is_some() && !self.figure.empty);
-        self.figure.zoom = svg.map(|svg| svg.replacen(".svg?", ".json?", 1));
+    /// Says where a script finds the numbers of a part of it, and what the address calls the ends of that part.
+    pub(super) fn zoomable(mut self, ends: Ends) -> Self {
+        let svg = self.figure.svg.as_ref().filter(|_| !self.charts.is_empty() && !self.figure.empty);
+        self.figure.zoom = svg.map(|svg| (svg.replacen(".svg?", ".json?", 1), ends));
         self
     }
 
@@ -82,7 +83,7 @@ impl Drawn {
                 let kind = [(header::CONTENT_TYPE, "image/svg+xml; charset=utf-8")];
                 Some((kind, self.file.clone()).into_response())
             }
-            "json" => Some(Json(charts::data(self.chart.as_ref()?)).into_response()),
+            "json" if !self.charts.is_empty() => Some(Json(charts::data(&self.charts)).into_response()),
             "csv" => {
                 let heads: Vec<String> = self.figure.heads.iter().map(|head| parts::quoted(head)).collect();
                 let heads: Vec<&str> = heads.iter().map(String::as_str).collect();

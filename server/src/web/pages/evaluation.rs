@@ -53,7 +53,7 @@ pub(crate) async fn show(
     let checkpoint = checkpoints::find(&app, &evaluation.checkpoint.to_string()).await?;
     let rows = app.store.scores(evaluation.id).await?;
     let scored = Scored::of_evaluation(&app, checkpoint, evaluation.clone()).await?;
-    let standings = contamination::standings(&app, &scored.checkpoint, &scored.work).await?;
+    let standings = contamination::standings(&app, &scored.checkpoint, &*scored.found.work).await?;
     let facts = Facts {
         tries: app.store.tries_of(evaluation.id).await?,
         run: app.store.run(scored.checkpoint.run).await?,
@@ -109,9 +109,9 @@ fn view(frame: Frame, catalog: &Catalog, facts: &Facts) -> EvaluationPage {
         waiting,
         lost: scored.checkpoint.refusal.as_ref().map(|text| text.get(frame.lang).to_owned()),
         readouts: readouts(&frame, evaluation, scored),
-        rows: task_rows::rows(&frame, catalog, &scored.work, rows, standings),
+        rows: task_rows::rows(&frame, catalog, &scored.found.work, rows, standings),
         id: evaluation.id.to_string(),
-        tries: evaluation_tries::rows(&frame, catalog, &scored.work, tries),
+        tries: evaluation_tries::rows(&frame, catalog, &scored.found.work, tries),
         has_causes: tries.iter().any(|one| one.cause.is_some()),
         can_retry: evaluation.state == WorkState::Failed && run.as_ref().is_some_and(may_ask),
         environment: evaluation.environment.clone(),
@@ -121,8 +121,8 @@ fn view(frame: Frame, catalog: &Catalog, facts: &Facts) -> EvaluationPage {
 
 fn readouts(frame: &Frame, evaluation: &Evaluation, scored: &Scored) -> Vec<Readout> {
     let lang = frame.lang;
-    let done: u64 = scored.work.iter().map(|row| row.finished).sum();
-    let total: Option<u64> = scored.work.iter().map(|row| row.total).sum();
+    let done: u64 = scored.found.work.iter().map(|row| row.finished).sum();
+    let total: Option<u64> = scored.found.work.iter().map(|row| row.total).sum();
     let items = match total {
         Some(total) => Readout {
             share: Some(done as f64 / total.max(1) as f64),
@@ -144,9 +144,9 @@ fn readouts(frame: &Frame, evaluation: &Evaluation, scored: &Scored) -> Vec<Read
             Readout::new(lang.t("run.mean_short"), format::score(mean.value), sub)
         },
     );
-    let seconds: f64 = scored.work.iter().map(|row| row.seconds).sum();
-    let prompt: u64 = scored.work.iter().map(|row| row.tokens.prompt).sum();
-    let prefilled: u64 = scored.work.iter().map(|row| row.tokens.prefilled).sum();
+    let seconds: f64 = scored.found.work.iter().map(|row| row.seconds).sum();
+    let prompt: u64 = scored.found.work.iter().map(|row| row.tokens.prompt).sum();
+    let prefilled: u64 = scored.found.work.iter().map(|row| row.tokens.prefilled).sum();
     let saved = lang.fill(
         "evaluation.saved",
         &[("share", &format::percent(prompt.saturating_sub(prefilled) as f64, prompt as f64))],
@@ -175,9 +175,9 @@ pub(super) fn samples(frame: &Frame) -> Vec<String> {
     let page = |scored: &Scored| {
         let facts = Facts {
             evaluation: scored.evaluation.clone().expect("evaluated"),
-            rows: scored.scores.tasks.iter().flatten().cloned().collect(),
-            standings: fixtures::standings(&scored.work),
-            tries: fixtures::tries(&scored.work),
+            rows: scored.found.scores.tasks.iter().flatten().cloned().collect(),
+            standings: fixtures::standings(&scored.found.work),
+            tries: fixtures::tries(&scored.found.work),
             run: Some(fixtures::run()),
             scored: scored.clone(),
         };

@@ -10,6 +10,7 @@ use sekisho_domain::score::ResultEntry;
 use sekisho_domain::{Language, Timestamp};
 use serde::Deserialize;
 
+use super::axis::Ends;
 use crate::WebError;
 use crate::web::format;
 use crate::web::frame::Frame;
@@ -220,7 +221,7 @@ pub(super) struct Figure {
     /// Where the drawing is as a file; then the table is offered beside it.
     pub(super) svg: Option<String>,
     /// Where a script finds the numbers of a part of it.
-    pub(super) zoom: Option<String>,
+    pub(super) zoom: Option<(String, Ends)>,
     /// What it was made from, below the drawing in a file: suite, items, day.
     pub(super) caption: String,
 }

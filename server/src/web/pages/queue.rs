@@ -130,10 +130,11 @@ fn queue_row(frame: &Frame, row: WorkRow, suite: String) -> QueueRow {
 pub(super) fn samples(frame: &Frame) -> Vec<String> {
     use sekisho_domain::evaluation::WorkState;
     let work: Vec<(WorkRow, String)> = super::fixtures::half_done()
+        .found
         .work
-        .into_iter()
+        .iter()
         .filter(|row| row.state != WorkState::Finished)
-        .map(|row| (row, "demo".to_owned()))
+        .map(|row| (row.clone(), "demo".to_owned()))
         .collect();
     assert!(!work.is_empty());
     let idle = super::fixtures::counts(12, 0, 1);

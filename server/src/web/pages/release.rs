@@ -153,7 +153,7 @@ async fn load(app: &App, frame: &Frame, key: &str) -> Result<Facts, WebError> {
         Some(evaluation) => app.store.scores(evaluation.id).await?,
         None => Vec::new(),
     };
-    let standings = contamination::standings(app, &model.checkpoint, &model.work).await?;
+    let standings = contamination::standings(app, &model.checkpoint, &*model.found.work).await?;
     Ok(Facts {
         standings,
         author: app

@@ -310,7 +310,7 @@ fn evaluation(frame: &Frame, catalog: &Catalog, facts: &Facts) -> Option<Evaluat
         href: format!("/evals/{}", evaluation.id),
         suite: evaluation.suite.clone(),
         mean: facts.model.mean_cell(frame.lang),
-        rows: task_rows::rows(frame, catalog, &facts.model.work, &facts.scores, &facts.standings),
+        rows: task_rows::rows(frame, catalog, &facts.model.found.work, &facts.scores, &facts.standings),
     })
 }
 

@@ -12,7 +12,7 @@ use sekisho_domain::run::{MetricRow, RunState};
 use sekisho_domain::{Step, Tokens};
 use sekisho_store::Run;
 
-use super::axis::{Against, Ground};
+use super::axis::{Against, Ends, Ground};
 use super::drawn::Drawn;
 use super::parts::{self, Choice, Readout};
 use super::run_checkpoints::Checkpoints;
@@ -257,14 +257,7 @@ fn curves<'f>(frame: &'f Frame, catalog: &'f Catalog, facts: &'f Facts, table_ro
         ground = ground.after(Tokens(fork.before.0 + fork.tokens.0), steps_before(facts));
     }
     let against = if ground.offers(asked) { asked } else { Against::default() };
-    Curves { frame, catalog, facts, against, ground, is_whole, span: span(frame), table_rows }
-}
-
-/// `from` and `to` of the address, in the unit of the horizontal axis.
-fn span(frame: &Frame) -> Option<(f64, f64)> {
-    let end =
-        |name: &str| frame.param(name)?.parse::<f64>().ok().filter(|end| end.is_finite() && *end >= 0.0);
-    end("from").zip(end("to")).filter(|(from, to)| from < to)
+    Curves { frame, catalog, facts, against, ground, is_whole, span: Ends::SHARED.of(frame), table_rows }
 }
 
 fn figures(curves: &Curves<'_>, tab: Tab) -> Vec<Drawn> {
@@ -282,11 +275,11 @@ fn curves_view(frame: &Frame, catalog: &Catalog, tab: Tab, facts: &Facts) -> Cur
     let own = Frame { path: format!("/runs/{}", facts.run.name), ..frame.clone() };
     let curves = curves(&own, catalog, facts, TABLE_ROWS);
     let offered = Against::ALL.into_iter().filter(|axis| curves.ground.offers(*axis));
-    let whole = curves.span.map(|_| Frame { query: without_span(frame), ..frame.clone() }.with("", ""));
     // Another axis has other ends.
-    let spanless = Frame { query: without_span(frame), ..frame.clone() };
+    let spanless = Ends::SHARED.without(frame);
+    let whole = curves.span.map(|_| spanless.with("", ""));
     let axes = offered.map(|axis| axis_choice(&spanless, axis, curves.against)).collect();
-    let mut figures = figures(&curves, tab).into_iter().map(Drawn::zoomable);
+    let mut figures = figures(&curves, tab).into_iter().map(|drawn| drawn.zoomable(Ends::SHARED));
     let first = figures.next().into_iter().collect();
     CurvesView {
         title: frame.word("run_tab", tab.code()),
@@ -297,10 +290,6 @@ fn curves_view(frame: &Frame, catalog: &Catalog, tab: Tab, facts: &Facts) -> Cur
         first,
         small: figures.collect(),
     }
-}
-
-fn without_span(frame: &Frame) -> Vec<(String, String)> {
-    frame.query.iter().filter(|(name, _)| name != "from" && name != "to").cloned().collect()
 }
 
 /// Updates before the first of this stage: a child counts on from its parent's unless it says otherwise, and then they are in its own.
@@ -504,13 +493,13 @@ mod tests {
                 .figure
                 .zoom
                 .as_ref()
-                .is_some_and(|zoom| zoom.contains("loss.json?tab=metrics&x=steps&from=10000"))
+                .is_some_and(|zoom| zoom.0.contains("loss.json?tab=metrics&x=steps&from=10000"))
         );
         assert!(shown.axes.iter().all(|axis| !axis.href.contains("from=")), "another axis has other ends");
         for nonsense in ["from=2&to=1", "from=x&to=2", "from=NaN&to=9"] {
             let query: Vec<(&str, &str)> =
                 nonsense.split('&').filter_map(|pair| pair.split_once('=')).collect();
-            assert_eq!(span(&with(&frame, &query)), None, "{nonsense}");
+            assert_eq!(Ends::SHARED.of(&with(&frame, &query)), None, "{nonsense}");
         }
     }
 }

@@ -2,8 +2,10 @@
 
 use sekisho_bench::Catalog;
 use sekisho_domain::evaluation::TaskRun;
+use sekisho_store::Verification;
 
 use super::parts::{self, Cell, ScoreCell, SortHead, When};
+use super::run_cleanup::reason;
 use super::run_load::Facts;
 use super::scored::{self, Mean, Scored};
 use crate::web::format;
@@ -16,6 +18,8 @@ pub(super) struct Checkpoints {
     pub(super) mean_note: String,
     pub(super) heads: Vec<SortHead>,
     pub(super) rows: Vec<CheckpointRow>,
+    /// Whether it is said why they are kept.
+    pub(super) has_reasons: bool,
     /// How many there are where not all are shown.
     pub(super) more: Option<String>,
 }
@@ -26,6 +30,9 @@ pub(super) struct CheckpointRow {
     pub(super) step: String,
     pub(super) tokens: String,
     pub(super) state: &'static str,
+    /// Of all its files.
+    pub(super) bytes: Cell,
+    pub(super) kept: Vec<(String, Option<String>)>,
     pub(super) digest: Cell,
     pub(super) mean: ScoreCell,
     pub(super) change: ScoreCell,
@@ -44,6 +51,7 @@ impl Checkpoints {
             mean_note: newest_mean.map_or_else(String::new, |mean| format!("n = {}", format::count(mean.n))),
             heads: tasks.iter().map(|run| head(frame, catalog, facts, run)).collect(),
             rows: rows(frame, facts, &tasks, most),
+            has_reasons: facts.kept.is_some(),
             more: (all > most).then(|| frame.fill("run.all_of", "n", all)),
         }
     }
@@ -69,6 +77,8 @@ fn rows(frame: &Frame, facts: &Facts, tasks: &[TaskRun], most: usize) -> Vec<Che
         step: s.checkpoint.step.to_string(),
         tokens: s.checkpoint.tokens.short(),
         state: s.checkpoint.state.as_str(),
+        bytes: Cell::of(s.checkpoint.verification.as_ref().map(size), lang.t("missing.unverified")),
+        kept: facts.kept.iter().filter_map(|kept| kept.get(&s.checkpoint.id)).flatten().map(|kept| reason(frame, kept)).collect(),
         digest: Cell::of(
             s.checkpoint.verification.as_ref().map(|v| v.digest.short()),
             lang.t("missing.unverified"),
@@ -80,6 +90,10 @@ fn rows(frame: &Frame, facts: &Facts, tasks: &[TaskRun], most: usize) -> Vec<Che
         refusal: s.checkpoint.refusal.as_ref().map(|refusal| refusal.get(lang).to_owned()),
     };
     facts.scored.iter().enumerate().rev().take(most).map(row).collect()
+}
+
+fn size(found: &Verification) -> String {
+    format::bytes(found.files.iter().map(|file| file.size).sum())
 }
 
 /// The difference of a complete mean to the last complete one before it, unless that was made under other settings.

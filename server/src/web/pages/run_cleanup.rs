@@ -214,7 +214,7 @@ fn row(frame: &Frame, item: &CleanupItem) -> Row {
 }
 
 /// `実験 v4-8b-decay の分岐元`, with a link where there is a page.
-fn reason(frame: &Frame, kept: &Kept) -> (String, Option<String>) {
+pub(super) fn reason(frame: &Frame, kept: &Kept) -> (String, Option<String>) {
     let name = kept.name.clone().unwrap_or_default();
     let href = match kept.reason {
         KeptReason::Branch => Some(format!("/runs/{}", encode(&name))),

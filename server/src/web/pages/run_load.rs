@@ -4,13 +4,14 @@ use sekisho_domain::Step;
 use sekisho_domain::reported::ReportedModel;
 use sekisho_domain::run::{KeptEvent, MetricRow, Planned, Segment};
 use sekisho_foreign::Warning;
-use sekisho_store::Run;
+use sekisho_store::{Checkpoint, Run};
 
 use super::run::Tab;
 use super::run_data::{self, Subset};
 use super::scored::Scored;
 use crate::service::comparisons::{self, Comparison, Primary};
 use crate::service::lineage::{self, Fork};
+use crate::service::cleanup::{self, Reasons};
 use crate::service::{evaluations, plans, registrations, reported, runs};
 use crate::web::frame::Frame;
 use crate::{App, WebError};
@@ -38,6 +39,8 @@ pub(super) struct Facts {
     pub(super) branches: Vec<Run>,
     /// By step.
     pub(super) scored: Vec<Scored>,
+    /// Why the checkpoints are kept, where that is shown.
+    pub(super) kept: Option<Reasons>,
     /// What others published.
     pub(super) reported: Vec<ReportedModel>,
     /// What to look at in its specification.
@@ -62,6 +65,7 @@ impl Facts {
             fork: None,
             branches: Vec::new(),
             scored: Vec::new(),
+            kept: None,
             reported: Vec::new(),
             warnings: Vec::new(),
             other: None,
@@ -137,7 +141,11 @@ pub(super) async fn load(app: &App, frame: &Frame, run: Run, tab: Tab) -> Result
             facts.reported = reported::all(app).await?;
         }
         Tab::Metrics => facts = facts.with_fork(app).await?.with_rows(app).await?,
-        Tab::Checkpoints => facts = facts.with_scores(app).await?,
+        Tab::Checkpoints => {
+            facts = facts.with_scores(app).await?;
+            let all: Vec<Checkpoint> = facts.scored.iter().map(|scored| scored.checkpoint.clone()).collect();
+            facts.kept = Some(cleanup::reasons(app, &facts.run, &all).await?);
+        }
         Tab::Events => {}
         Tab::Settings => {
             facts.warnings =

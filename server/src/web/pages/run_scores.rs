@@ -107,7 +107,7 @@ impl Curves<'_> {
 
     /// One small chart for each task, all with the same vertical axis.
     pub(super) fn tasks(&self, tasks: &[TaskRun]) -> Vec<Drawn> {
-        let scores = self.facts.scored.iter().flat_map(|s| s.scores.tasks.iter().flatten());
+        let scores = self.facts.scored.iter().flat_map(|s| s.found.scores.tasks.iter().flatten());
         let chance = tasks.iter().filter_map(|run| scored::chance(self.catalog, run));
         let ends =
             scores.flat_map(|row| [row.entry.low, row.entry.high]).chain(chance).filter(|end| *end <= 1.0);
@@ -188,7 +188,7 @@ impl Curves<'_> {
 
     /// The tasks of the suite as the newest evaluation has them.
     fn suite_tasks(&self) -> Vec<TaskRun> {
-        scored::tasks(self.facts.scored.iter().rev().find(|s| !s.work.is_empty()))
+        scored::tasks(self.facts.scored.iter().rev().find(|s| !s.found.work.is_empty()))
     }
 
     /// What others reported for exactly these tasks, of the models that the field draws as lines; in few words where there is no room.
@@ -279,6 +279,8 @@ fn significance(p: f64) -> (&'static str, String) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use sekisho_bench::Catalog;
     use sekisho_domain::Language;
 
@@ -324,7 +326,7 @@ mod tests {
         }
         let en = said(Language::En, &facts);
         assert!(en.contains("+0.006 against the previous checkpoint (significant, p < 0.001)."), "{en}");
-        for score in facts.scored[0].scores.tasks.iter_mut().flatten() {
+        for score in Arc::make_mut(&mut facts.scored[0].found.scores).tasks.iter_mut().flatten() {
             score.entry.fingerprint = sekisho_domain::Sha256::of("other settings");
         }
         let other = said(Language::En, &facts);

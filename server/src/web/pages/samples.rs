@@ -224,21 +224,24 @@ pub(super) fn samples(frame: &Frame) -> Vec<String> {
     let catalog = sekisho_bench::Catalog::builtin();
     let scored = fixtures::run_facts(5).scored.pop().expect("a checkpoint");
     let page = |shown: usize, items: Result<Vec<Item>, NoText>, answered: bool| {
-        let run = scored.work[shown].work.run.clone();
+        let run = scored.found.work[shown].work.run.clone();
         let facts = Facts {
             checkpoint: scored.checkpoint.clone(),
-            work: scored.work.clone(),
+            work: scored.found.work.to_vec(),
             shown,
             definition: catalog.find(&run.profile, &run.task).ok(),
-            metric: scored.scores.tasks[shown].as_ref().map(|row| row.entry.metric.clone()).expect("scored"),
+            metric: scored.found.scores.tasks[shown]
+                .as_ref()
+                .map(|row| row.entry.metric.clone())
+                .expect("scored"),
             records: if answered { fixtures::records(&run) } else { Vec::new() },
             items,
             found: [0].into(),
         };
         view(frame.clone(), &facts).render().expect("renders")
     };
-    let choices = page(0, Ok(fixtures::items(&scored.work[0].work.run)), true);
-    let generated = page(1, Ok(fixtures::items(&scored.work[1].work.run)), true);
+    let choices = page(0, Ok(fixtures::items(&scored.found.work[0].work.run)), true);
+    let generated = page(1, Ok(fixtures::items(&scored.found.work[1].work.run)), true);
     assert!(generated.contains("九州") && generated.contains("<dt>"));
     assert_eq!(generated.matches(frame.t("samples.contaminated")).count(), 1, "item 0 alone");
     let no_data = page(1, Err(NoText::NoData), true);

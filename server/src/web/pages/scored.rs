@@ -4,12 +4,13 @@ use std::collections::HashMap;
 
 use sekisho_bench::Catalog;
 use sekisho_domain::evaluation::{TaskRun, WorkState};
-use sekisho_domain::{CheckpointId, EvaluationId, Language, Sha256};
-use sekisho_store::{Checkpoint, Evaluation, ScoreRow, WorkRow};
+use sekisho_domain::{CheckpointId, Language, Sha256};
+use sekisho_store::{Checkpoint, Evaluation, ScoreRow};
 
 use super::parts::{ScoreCell, missing_reason};
 use crate::service::comparisons::Primary;
-use crate::service::evaluations::{self, SuiteScores};
+use crate::service::evaluations;
+use crate::service::found::{self, Found};
 use crate::web::format;
 use crate::web::i18n::Words as _;
 use crate::{App, WebError};
@@ -19,10 +20,7 @@ use crate::{App, WebError};
 pub(super) struct Scored {
     pub(super) checkpoint: Checkpoint,
     pub(super) evaluation: Option<Evaluation>,
-    /// Work items in suite order.
-    pub(super) work: Vec<WorkRow>,
-    /// Primary scores in the same order, and their mean.
-    pub(super) scores: SuiteScores,
+    pub(super) found: Found,
 }
 
 /// A mean over the tasks of a suite, or over those that are done.
@@ -92,63 +90,55 @@ impl Scored {
         pairs: Vec<(Checkpoint, Option<Evaluation>)>,
     ) -> Result<Vec<Self>, WebError> {
         let evaluated = pairs.iter().filter_map(|(_, evaluation)| evaluation.as_ref());
-        let (ids, checkpoints): (Vec<EvaluationId>, Vec<CheckpointId>) =
-            evaluated.map(|evaluation| (evaluation.id, evaluation.checkpoint)).unzip();
-        let mut work: HashMap<EvaluationId, Vec<WorkRow>> = HashMap::new();
-        for row in app.store.work_of_all(&ids).await? {
-            work.entry(row.evaluation).or_default().push(row);
-        }
-        let mut scores: HashMap<EvaluationId, Vec<ScoreRow>> = HashMap::new();
-        for row in app.store.primary_scores_of(&checkpoints).await? {
-            scores.entry(row.evaluation).or_default().push(row);
-        }
-        let mut all = Vec::with_capacity(pairs.len());
-        for (checkpoint, evaluation) in pairs {
-            let id = evaluation.as_ref().map(|evaluation| evaluation.id);
-            let work = id.and_then(|id| work.remove(&id)).unwrap_or_default();
-            let scores = id.and_then(|id| scores.remove(&id)).unwrap_or_default();
-            let scores = evaluations::scores_of_work(app, &work, scores).await?;
-            all.push(Self { checkpoint, evaluation, work, scores });
-        }
-        Ok(all)
+        let found = found::of_all(app, evaluated).await?;
+        let of = |(checkpoint, evaluation): (Checkpoint, Option<Evaluation>)| {
+            let found = evaluation.as_ref().and_then(|evaluation| found.get(&evaluation.id));
+            let found = found.cloned().unwrap_or_default();
+            Self { checkpoint, evaluation, found }
+        };
+        Ok(pairs.into_iter().map(of).collect())
     }
 
     /// What its scores were made under: each task with the fingerprint of its score. Means under different settings are neither
     /// compared nor joined by a line.
     pub(super) fn settings(&self) -> Vec<(&TaskRun, Option<Sha256>)> {
         let fingerprint = |score: &Option<ScoreRow>| score.as_ref().map(|row| row.entry.fingerprint);
-        self.work.iter().zip(&self.scores.tasks).map(|(w, s)| (&w.work.run, fingerprint(s))).collect()
+        self.found
+            .work
+            .iter()
+            .zip(&self.found.scores.tasks)
+            .map(|(w, s)| (&w.work.run, fingerprint(s)))
+            .collect()
     }
 
     /// The primary scores, if every task has one.
     pub(super) fn primary(&self) -> Option<Primary> {
-        let scores: Primary = self.scores.tasks.iter().cloned().collect::<Option<_>>()?;
-        (!scores.is_empty()).then_some(scores)
+        self.found.complete()
     }
 
     /// The mean, or what there is of it.
     pub(super) fn mean(&self) -> Option<Mean> {
-        let there = || self.scores.tasks.iter().flatten();
+        let there = || self.found.primary();
         let done: Vec<f64> = there().filter_map(share).collect();
         if done.is_empty() {
             return None;
         }
         let plain = done.iter().sum::<f64>() / done.len() as f64;
-        let exact = self.scores.mean.as_ref();
+        let exact = self.found.scores.mean.as_ref();
         Some(Mean {
             value: exact.map_or(plain, |mean| mean.value),
             interval: exact.map(|mean| (mean.low, mean.high)),
             done: done.len(),
-            of: self.work.len() - (there().count() - done.len()),
+            of: self.found.work.len() - (there().count() - done.len()),
             n: there().filter(|row| share(row).is_some()).map(|row| row.entry.n).sum(),
         })
     }
 
     /// The score of a task, or how far its work is.
     pub(super) fn score(&self, run: &TaskRun) -> Result<&ScoreRow, Option<WorkState>> {
-        let Some(i) = self.work.iter().position(|w| w.work.run == *run) else { return Err(None) };
-        let score = self.scores.tasks.get(i).and_then(Option::as_ref);
-        score.ok_or(Some(self.work[i].state))
+        let Some(i) = self.found.work.iter().position(|w| w.work.run == *run) else { return Err(None) };
+        let score = self.found.scores.tasks.get(i).and_then(Option::as_ref);
+        score.ok_or(Some(self.found.work[i].state))
     }
 
     /// Cell with the mean: value and interval, `3/4` where tasks are missing, or why there is none.
@@ -178,7 +168,7 @@ pub(super) fn share(row: &ScoreRow) -> Option<f64> {
 /// The tasks of several evaluations, in the order of the newest suite first.
 pub(super) fn tasks<'a>(scored: impl IntoIterator<Item = &'a Scored>) -> Vec<TaskRun> {
     let mut runs: Vec<TaskRun> = Vec::new();
-    for row in scored.into_iter().flat_map(|s| &s.work) {
+    for row in scored.into_iter().flat_map(|s| &*s.found.work) {
         if !runs.contains(&row.work.run) {
             runs.push(row.work.run.clone());
         }

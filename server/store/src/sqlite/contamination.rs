@@ -1,3 +1,5 @@
+use std::collections::HashSet;
+
 use async_trait::async_trait;
 use sekisho_domain::RunId;
 use sekisho_domain::wire::KeptContamination;
@@ -46,6 +48,14 @@ impl ContaminationRepository for SqliteStore {
             "SELECT * FROM contamination_reports WHERE run_id = $1 ORDER BY profile, task, split, at DESC, data",
         );
         query.bind(run.to_string()).fetch_all(&self.read).await?.iter().map(kept).collect()
+    }
+
+    async fn runs_looked_through(&self, runs: &[RunId]) -> Result<HashSet<RunId>, StoreError> {
+        let query = sqlx::query(
+            "SELECT DISTINCT run_id FROM contamination_reports WHERE run_id IN (SELECT value FROM json_each($1))",
+        );
+        let rows = query.bind(json!(runs).to_string()).fetch_all(&self.read).await?;
+        rows.iter().map(|row| Fields::of("contamination_reports", &["run_id"], row).parse("run_id")).collect()
     }
 }
 

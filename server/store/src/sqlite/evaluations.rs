@@ -108,12 +108,12 @@ impl EvaluationRepository for SqliteStore {
         query.bind(json!(ids).to_string()).fetch_all(&self.read).await?.iter().map(score).collect()
     }
 
-    async fn primary_scores_of(&self, ids: &[CheckpointId]) -> Result<Vec<ScoreRow>, StoreError> {
+    async fn primary_scores_of(&self, ids: &[EvaluationId]) -> Result<Vec<ScoreRow>, StoreError> {
         let query = sqlx::query(
             "SELECT scores.*, work_items.evaluation_id, work_items.checkpoint_id
              FROM work_items JOIN scores ON scores.work_id = work_items.id AND scores.is_primary = 1
-             WHERE work_items.checkpoint_id IN (SELECT value FROM json_each($1))
-             ORDER BY work_items.checkpoint_id, work_items.evaluation_id, work_items.position",
+             WHERE work_items.evaluation_id IN (SELECT value FROM json_each($1))
+             ORDER BY work_items.evaluation_id, work_items.position",
         );
         query.bind(json!(ids).to_string()).fetch_all(&self.read).await?.iter().map(score).collect()
     }

@@ -47,6 +47,13 @@ impl ReleaseRepository for SqliteStore {
         query.bind(checkpoint.to_string()).fetch_all(&self.read).await?.iter().map(release).collect()
     }
 
+    async fn releases_of_all(&self, ids: &[CheckpointId]) -> Result<Vec<Release>, StoreError> {
+        let query = sqlx::query(
+            "SELECT * FROM releases WHERE checkpoint_id IN (SELECT value FROM json_each($1)) ORDER BY created DESC, id DESC",
+        );
+        query.bind(json!(ids).to_string()).fetch_all(&self.read).await?.iter().map(release).collect()
+    }
+
     async fn update_release(
         &self,
         release: &Release,

@@ -113,7 +113,9 @@ async fn reported(store: &dyn Store) {
         at: at(5),
     };
     assert_eq!(store.reported().await.expect("none"), []);
+    let before = store.board_version().await.expect("version");
     store.put_reported(&[row(0.5)], &super::entry("reported.import")).await.expect("put");
+    assert!(store.board_version().await.expect("version") > before, "boards show them");
     store.put_reported(&[row(0.966)], &super::entry("reported.import")).await.expect("put again");
     assert_eq!(store.reported().await.expect("one"), [row(0.966)], "the newer takes the older one's place");
 }

@@ -43,6 +43,9 @@ pub(crate) async fn training_text_is_looked_through(store: &dyn Store) {
     store.put_contamination(first.id, &both, &entry("run.contamination")).await.expect("put");
     assert_eq!(store.contamination(first.id).await.expect("list"), [dev.clone(), test.clone()]);
     assert_eq!(store.contamination(second.id).await.expect("list"), [], "another run has none of them");
+    let looked_through = store.runs_looked_through(&[first.id, second.id]).await.expect("runs");
+    assert_eq!(looked_through, [first.id].into());
+    assert_eq!(store.runs_looked_through(&[second.id]).await.expect("runs"), [].into());
 
     // The same task, split and data: the newer report. Other data: beside it.
     let again = report("niilc", "test", "test.xml", &[4], 2);

@@ -81,6 +81,7 @@ async fn scores(store: &dyn Store) {
     assert_eq!(of.len(), 3);
     let primary: Vec<_> = of.into_iter().filter(|row| row.primary).collect();
     assert_eq!(store.primary_scores_of(&[id(3), id(1)]).await.expect("scores"), primary);
+    assert_eq!(store.primary_scores_of(&[id(3)]).await.expect("scores"), []);
     assert_eq!(store.scores_of_checkpoints(&[id(3)]).await.expect("scores"), []);
     assert_eq!(store.scores_of_checkpoints(&[]).await.expect("scores"), []);
 }

@@ -108,6 +108,9 @@ pub(crate) async fn a_release_is_reviewed(store: &dyn Store) {
     let of: Vec<_> =
         store.releases_of(id(1)).await.expect("list").into_iter().map(|release| release.id).collect();
     assert_eq!(of, [id(2), id(1)], "newest first");
+    let together = store.releases_of_all(&[id(9), id(1)]).await.expect("list");
+    assert_eq!(together, store.releases_of(id(1)).await.expect("list"));
+    assert_eq!(store.releases_of_all(&[]).await.expect("list"), []);
     let of = async |states: &[State]| -> Vec<ReleaseId> {
         store.releases_in(states).await.expect("list").into_iter().map(|release| release.id).collect()
     };

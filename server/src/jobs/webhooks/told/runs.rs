@@ -10,7 +10,7 @@ use super::super::facts::{Facts, both, quoted};
 use super::super::regressions;
 use super::{Told, links, object};
 use crate::service::comparisons::{self, Comparison};
-use crate::service::{checkpoints, corpora, evaluations, plans, runs};
+use crate::service::{checkpoints, corpora, evaluations, found, plans, runs};
 use crate::web::format;
 use crate::web::i18n::Words as _;
 use crate::{App, WebError};
@@ -204,12 +204,11 @@ struct Means {
 }
 
 async fn means(app: &App, checkpoint: &Checkpoint, evaluation: &Evaluation) -> Result<Means, WebError> {
-    let scores = evaluations::suite_scores(app, evaluation).await?;
-    let complete = |tasks: Vec<Option<_>>| tasks.into_iter().collect::<Option<Vec<_>>>();
-    let (mean, Some(own)) = (scores.mean, complete(scores.tasks)) else { return Ok(Means::default()) };
+    let found = found::of(app, evaluation).await?;
+    let (mean, Some(own)) = (found.scores.mean, found.complete()) else { return Ok(Means::default()) };
     let mut change = None;
     if let Some(before) = regressions::before(app, checkpoint, evaluation).await?
-        && let Some(earlier) = complete(evaluations::suite_scores(app, &before).await?.tasks)
+        && let Some(earlier) = found::of(app, &before).await?.complete()
         && earlier.iter().map(|row| row.entry.fingerprint).eq(own.iter().map(|row| row.entry.fingerprint))
     {
         change = comparisons::paired(app, &earlier, &own).await?;

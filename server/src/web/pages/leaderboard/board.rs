@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use sekisho_bench::{Catalog, MeanDefinition, share_of_mean};
 use sekisho_domain::Sha256;
@@ -31,18 +32,18 @@ pub(super) struct Board {
 #[derive(Clone, Debug)]
 pub(super) enum Model {
     /// A checkpoint of ours.
-    Ours(Box<Standing>),
+    Ours(Arc<Standing>),
     /// Somebody else's numbers.
-    Reported(Box<ReportedModel>),
+    Reported(Arc<ReportedModel>),
 }
 
-/// One model on the board.
+/// One model on the board. What does not depend on the other lines is shared with the kept board that it comes from.
 #[derive(Clone, Debug)]
 pub(super) struct Line {
     pub(super) model: Model,
-    pub(super) facts: Facts,
+    pub(super) facts: Arc<Facts>,
     /// What stands in each column.
-    pub(super) picks: Vec<Pick>,
+    pub(super) picks: Arc<Vec<Pick>>,
     pub(super) mean: Option<Mean>,
     /// Place among the ranked lines by mean, 1 for the highest.
     pub(super) place: Option<usize>,
@@ -119,6 +120,14 @@ impl Line {
     /// What tests compare: the primary scores in the order of the columns.
     pub(super) fn primary(&self) -> Primary {
         self.picks.iter().filter_map(Pick::score).cloned().collect()
+    }
+
+    /// What the store says of it, if it is ours.
+    pub(super) fn standing(&self) -> Option<&Standing> {
+        match &self.model {
+            Model::Ours(standing) => Some(standing),
+            Model::Reported(_) => None,
+        }
     }
 
     pub(super) const fn is_reported(&self) -> bool {
@@ -213,12 +222,19 @@ impl Board {
 
     fn line(&self, catalog: &Catalog, model: Model) -> Line {
         let picks = self.columns.iter().map(|column| pick(catalog, &model, column)).collect();
-        Line { facts: Facts::of(&model), model, picks, mean: None, place: None, rank: None }
+        Line {
+            facts: Arc::new(Facts::of(&model)),
+            model,
+            picks: Arc::new(picks),
+            mean: None,
+            place: None,
+            rank: None,
+        }
     }
 
     /// Marks what was made under other settings than most, and forms the mean of the rest.
     fn settle(&self, line: &mut Line) {
-        for (pick, usual) in line.picks.iter_mut().zip(&self.usual) {
+        for (pick, usual) in Arc::make_mut(&mut line.picks).iter_mut().zip(&self.usual) {
             match pick {
                 Pick::Same(row) if Some(row.entry.fingerprint) != *usual => {
                     *pick = Pick::Other(row.clone(), vec![Difference::Settings]);

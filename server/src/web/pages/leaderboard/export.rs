@@ -107,7 +107,7 @@ fn row_view(board: &Board, row: &Row, scale: &dyn Fn(&TaskRun) -> f64) -> RowVie
         pinned: row.is_pinned,
         difference: row.delta.as_ref().and_then(|delta| delta.mean),
         p: row.delta.as_ref().and_then(|delta| delta.p),
-        scores: board.columns.iter().zip(&line.picks).map(score).collect(),
+        scores: board.columns.iter().zip(&*line.picks).map(score).collect(),
     }
 }
 

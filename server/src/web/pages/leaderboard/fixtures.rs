@@ -1,6 +1,7 @@
 //! The leaderboard.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use sekisho_bench::Catalog;
 use sekisho_domain::WorkItemId;
@@ -31,7 +32,7 @@ pub(super) fn board_tasks() -> Vec<TaskRun> {
 
 /// What the store says of a scored checkpoint.
 fn standing(row: Scored) -> Standing {
-    let Scored { checkpoint, work, scores, .. } = row;
+    let Scored { checkpoint, found, .. } = row;
     let verification = checkpoint.verification.as_ref();
     Standing {
         checkpoint: checkpoint.id,
@@ -44,16 +45,17 @@ fn standing(row: Scored) -> Standing {
         config: Some(serde_json::json!({ "model_type": "llama" })),
         is_continued: Some(false),
         released: None,
-        work: work
-            .into_iter()
-            .zip(scores.tasks)
+        work: found
+            .work
+            .iter()
+            .zip(&found.scores.tasks)
             .map(|(row, score)| StandingWork {
                 id: row.work.id,
                 evaluation: row.evaluation,
-                run: TaskRun { split: "test".to_owned(), limit: None, ..row.work.run },
+                run: TaskRun { split: "test".to_owned(), limit: None, ..row.work.run.clone() },
                 state: row.state,
                 updated: row.updated,
-                score,
+                score: score.clone(),
             })
             .collect(),
     }
@@ -86,8 +88,8 @@ pub(super) fn board_models() -> Vec<Model> {
         pair("best", Some(0.6), 0.5, "usual"),
         continued,
     ];
-    let mut models: Vec<Model> = ours.into_iter().map(|standing| Model::Ours(Box::new(standing))).collect();
-    models.push(Model::Reported(Box::new(elsewhere())));
+    let mut models: Vec<Model> = ours.into_iter().map(|standing| Model::Ours(Arc::new(standing))).collect();
+    models.push(Model::Reported(Arc::new(elsewhere())));
     models
 }
 

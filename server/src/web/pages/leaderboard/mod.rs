@@ -1,11 +1,12 @@
 //! `/leaderboard`: models on the tasks of a suite or preset, ranked by mean, with intervals.
 //!
-//! What a request costs: the rows are read once after each change of a score (runs × columns) and kept (`App::standings`); to order them
-//! grows with the number of runs, and is a matter of microseconds. Everything else grows with the rows of one page: intervals and tests
+//! What a request costs: the rows are read and ranked once after each change of a score (runs × columns) and kept (`App::boards`); to
+//! filter and order them grows with the number of runs, and is a matter of microseconds. Everything else grows with the rows of one page: intervals and tests
 //! are computed once and kept, contamination is asked for where a run has a report.
 
 mod asked;
 mod board;
+mod boards;
 mod cells;
 mod columns;
 mod export;
@@ -24,20 +25,21 @@ use axum::http::{HeaderName, header};
 use axum::response::{IntoResponse as _, Response};
 use sekisho_domain::evaluation::TaskRun;
 use sekisho_domain::{CheckpointId, EvaluationId};
-use sekisho_store::{Candidates, Standing};
+use sekisho_store::Candidates;
 
 use self::asked::Asked;
 use self::board::{Board, Key, Line, Model};
+use self::boards::Ranked;
 use self::columns::Chosen;
 use self::filters::Offered;
 use self::rows::Rows;
 use super::parts::{self, Pager};
-use crate::service::{corpora, reported as reports};
 use crate::web::format;
 use crate::web::frame::Frame;
 use crate::web::i18n::Words as _;
 use crate::{App, WebError};
 
+pub use boards::Boards;
 #[cfg(test)]
 pub(super) use view::samples;
 
@@ -136,11 +138,8 @@ async fn load(app: &App, frame: &Frame, why: For) -> Result<Shown, WebError> {
     let Some(chosen) = columns::choose(app, frame, &suites, &mut asked).await? else {
         return Ok(Shown { asked, suites: names(suites), ..Shown::default() });
     };
-    let mut standings = standings(app, &chosen, asked.all).await?;
-    let candidates = standings.len();
-    let left_out = leave_out(app, frame, &mut standings, why).await?;
-    let models = models(app, standings, &chosen.shown).await?;
-    let mut board = Board::new(&app.catalog, chosen.shown.clone(), chosen.categories.clone(), models);
+    let Ranked { mut board, candidates, left_out } =
+        boards::board(app, frame, &chosen, asked.all, why).await?;
     let named = named_lines(app, frame, &mut asked, &chosen, &board, why).await?;
     let offered = Offered::of(&board);
     board.retain(|line| asked.filter.wants(line));
@@ -164,54 +163,6 @@ async fn load(app: &App, frame: &Frame, why: For) -> Result<Shown, WebError> {
     let base = named.base.as_ref().map(rows::named);
     let found = Found { chosen, board, rows, pager, base, offered };
     Ok(Shown { asked, suites: names(suites), found: Some(found), notices, left_out })
-}
-
-/// The rows before they are ranked. They are read again when something of them has changed.
-async fn standings(app: &App, chosen: &Chosen, all: bool) -> Result<Vec<Standing>, WebError> {
-    let version = app.store.board_version().await?;
-    let (pairs, suite, limit) = (pairs(&chosen.all), chosen.suite.as_deref(), all.then_some(EVALUATIONS));
-    let which = limit.map_or(Candidates::Latest, Candidates::All);
-    let read = app.store.standings(&pairs, suite, which);
-    let key = (pairs.clone(), chosen.suite.clone(), limit);
-    Ok(app.standings.get(version, key, read).await?.to_vec())
-}
-
-/// Profile and task of each column, for the store.
-fn pairs(columns: &[TaskRun]) -> Vec<(String, String)> {
-    let mut pairs: Vec<(String, String)> =
-        columns.iter().map(|run| (run.profile.clone(), run.task.clone())).collect();
-    pairs.sort();
-    pairs.dedup();
-    pairs
-}
-
-/// Removes what may not be handed on, and what an export is not about; answers how many of the first.
-async fn leave_out(
-    app: &App,
-    frame: &Frame,
-    standings: &mut Vec<Standing>,
-    why: For,
-) -> Result<usize, WebError> {
-    if why == For::Reading {
-        return Ok(0);
-    }
-    let aside = frame.aside(app).await?;
-    standings.retain(|standing| !aside.contains(&standing.run));
-    let before = standings.len();
-    let barred = corpora::barred_runs(app).await?;
-    standings.retain(|standing| !barred.contains_key(&standing.run));
-    Ok(before - standings.len())
-}
-
-/// Our checkpoints, and the reported models that have a score in any of the columns.
-async fn models(app: &App, standings: Vec<Standing>, columns: &[TaskRun]) -> Result<Vec<Model>, WebError> {
-    let mut models: Vec<Model> = standings.into_iter().map(|s| Model::Ours(Box::new(s))).collect();
-    for row in reports::all(app).await? {
-        if columns.iter().any(|column| reports::score(&app.catalog, &row, column).is_some()) {
-            models.push(Model::Reported(Box::new(row)));
-        }
-    }
-    Ok(models)
 }
 
 /// The lines that the URL names.
@@ -240,12 +191,10 @@ async fn named_lines(
         .collect();
     let mut found = Vec::new();
     if !elsewhere.is_empty() {
-        let which = Candidates::These(&elsewhere);
-        found = app.store.standings(&pairs(&chosen.all), None, which).await?;
-        leave_out(app, frame, &mut found, why).await?;
+        found = boards::elsewhere(app, frame, chosen, Candidates::These(&elsewhere), why).await?;
     }
     let others: Vec<Line> =
-        found.into_iter().map(|s| board.beside(&app.catalog, Model::Ours(Box::new(s)))).collect();
+        found.into_iter().map(|row| board.beside(&app.catalog, Model::Ours(row))).collect();
     let find = |key: &String| board.lines.iter().chain(&others).find(|line| line.key() == *key).cloned();
     let pins = asked.pins.iter().filter_map(find).collect();
     let base = asked.base.as_ref().and_then(find);

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use sekisho_domain::{CheckpointId, EvaluationId, WorkItemId};
+use sekisho_domain::{CheckpointId, EvaluationId, RunId, WorkItemId};
 use sekisho_store::{Evaluation, WorkRow};
 
 use super::super::scored::Mean;
@@ -114,7 +114,7 @@ fn delta(base: &Line, line: &Line, p: Option<f64>) -> Delta {
         Pick::Same(_) | Pick::Reported(_) => pick.share(),
         Pick::Missing(_) | Pick::Other(..) => None,
     };
-    let columns = base.picks.iter().zip(&line.picks).map(|(a, b)| Some(comparable(b)? - comparable(a)?));
+    let columns = base.picks.iter().zip(&*line.picks).map(|(a, b)| Some(comparable(b)? - comparable(a)?));
     Delta {
         mean: base.mean.zip(line.mean).filter(|_| both_whole).map(|(a, b)| b.value - a.value),
         p: p.filter(|_| both_whole),
@@ -143,7 +143,8 @@ async fn tested(
 }
 
 async fn evaluations_of(app: &App, lines: &[(Line, bool)]) -> Result<Vec<Evaluation>, WebError> {
-    let ids: Vec<CheckpointId> = lines.iter().filter_map(|(line, _)| checkpoint(line)).collect();
+    let ids: Vec<CheckpointId> =
+        lines.iter().filter_map(|(line, _)| Some(line.standing()?.checkpoint)).collect();
     let scored: Vec<EvaluationId> = lines
         .iter()
         .flat_map(|(line, _)| line.picks.iter().filter_map(Pick::score).map(|score| score.evaluation))
@@ -151,13 +152,6 @@ async fn evaluations_of(app: &App, lines: &[(Line, bool)]) -> Result<Vec<Evaluat
     let mut found = app.store.evaluations_of_all(&ids).await?;
     found.retain(|evaluation| scored.contains(&evaluation.id));
     Ok(found)
-}
-
-fn checkpoint(line: &Line) -> Option<CheckpointId> {
-    match &line.model {
-        Model::Ours(standing) => Some(standing.checkpoint),
-        Model::Reported(_) => None,
-    }
 }
 
 /// What several evaluations say of their environment, different values side by side.
@@ -177,25 +171,26 @@ async fn looked(
     app: &App,
     lines: &[(Line, bool)],
 ) -> Result<HashMap<CheckpointId, HashMap<WorkItemId, Looked>>, WebError> {
-    let ids: Vec<CheckpointId> = lines.iter().filter_map(|(line, _)| checkpoint(line)).collect();
+    let ours = || lines.iter().filter_map(|(line, _)| line.standing());
+    let runs: Vec<RunId> = ours().map(|standing| standing.run).collect();
+    // Without a report on the run itself nothing is known of any score.
+    let reported = app.store.runs_looked_through(&runs).await?;
+    let of_reported = ours().filter(|standing| reported.contains(&standing.run));
+    let ids: Vec<CheckpointId> = of_reported.map(|standing| standing.checkpoint).collect();
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
     let scores = || lines.iter().flat_map(|(line, _)| line.picks.iter().filter_map(Pick::score));
     let shown: Vec<WorkItemId> = scores().map(|score| score.work).collect();
     let mut evaluations: Vec<EvaluationId> = scores().map(|score| score.evaluation).collect();
     evaluations.sort();
     evaluations.dedup();
     let mut looked = HashMap::new();
-    let mut work: Option<Vec<WorkRow>> = None;
+    let work: Vec<WorkRow> = app.store.work_of_all(&evaluations).await?;
     for checkpoint in app.store.checkpoints_by_id(&ids).await? {
-        // Without a report on the run itself nothing is known of any score.
-        if app.store.contamination(checkpoint.run).await?.is_empty() {
-            continue;
-        }
-        if work.is_none() {
-            work = Some(app.store.work_of_all(&evaluations).await?);
-        }
-        let mut own = work.clone().unwrap_or_default();
-        own.retain(|w| w.checkpoint == checkpoint.id && shown.contains(&w.work.id));
-        let standings = contamination::standings(app, &checkpoint, &own).await?;
+        let is_shown = |w: &&WorkRow| w.checkpoint == checkpoint.id && shown.contains(&w.work.id);
+        let own: Vec<&WorkRow> = work.iter().filter(is_shown).collect();
+        let standings = contamination::standings(app, &checkpoint, own).await?;
         let known = standings.into_iter().filter_map(|(work, standing)| Some((work, standing.ok()?)));
         looked.insert(checkpoint.id, known.collect());
     }

@@ -8,7 +8,7 @@ use sekisho_store::ScoreRow;
 
 use super::super::parts::{self, Cell, Choice, Figure, Pager, ScoreCell, SortHead, When};
 use super::asked::{Asked, View};
-use super::board::{Board, Key, Model, Pick};
+use super::board::{Board, Key, Pick};
 use super::cells::{self, Mark, Words};
 use super::columns::{self, Chosen};
 use super::filters::{self, Form};
@@ -266,10 +266,7 @@ fn without_scores(catalog: &Catalog, run: &TaskRun) -> String {
 
 fn row_view(words: &Words<'_>, row: &Row) -> RowView {
     let (frame, line, facts) = (words.frame, &row.line, &row.line.facts);
-    let ours = match &line.model {
-        Model::Ours(standing) => Some(standing),
-        Model::Reported(_) => None,
-    };
+    let ours = line.standing();
     let rank = line.rank.map(
         |(first, last)| {
             if first == last { first.to_string() } else { format!("{first}–{last}") }

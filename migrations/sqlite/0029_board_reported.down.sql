@@ -1,0 +1,1 @@
+DROP TRIGGER board_version_reported;
