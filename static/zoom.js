@@ -4,7 +4,12 @@
 const shown = new WeakMap();
 const ink = (element) => getComputedStyle(element);
 
-const plain = (value) => String(Number(value.toPrecision(5))).replace("-", "\u2212");
+// As many digits as tell one line of the grid from the next.
+const plain = (value, step) => {
+  const digits = String(step ?? "").split(".")[1]?.length;
+  const text = digits ? value.toFixed(digits) : String(Number(value.toPrecision(5)));
+  return text.replace("-", "\u2212");
+};
 const short = (value) => {
   const [power, unit] = [[1e12, "T"], [1e9, "B"], [1e6, "M"], [1e3, "k"], [1, ""]].find(([power]) => value >= power) ?? [1, ""];
   return plain(value / power) + unit;
@@ -79,7 +84,7 @@ function options(figure, { width, height, reading }, data) {
     size,
     font: "11px system-ui, sans-serif",
     labelFont: "12px system-ui, sans-serif",
-    values: (_, splits) => splits.map((value) => (value === null ? "" : writers[one.numbers](value))),
+    values: (_, splits, index, space, step) => splits.map((value) => (value === null ? "" : writers[one.numbers](value, step))),
   });
   const line = (one) => {
     const path = figure.querySelector(`.series.${one.class.split(" ").join(".")} path`);

@@ -37,6 +37,8 @@ install_tools() {
     command -v chromedriver >/dev/null || packages+=(chromium-driver)
     # Without a Japanese font the screenshots would show boxes.
     fc-list :lang=ja 2>/dev/null | grep -q . || packages+=(fontconfig fonts-noto-cjk)
+    # What is printed is read back.
+    command -v pdftotext >/dev/null || packages+=(poppler-utils)
     python3 -c 'import ensurepip' 2>/dev/null || packages+=(python3-venv)
     command -v npm >/dev/null || packages+=(npm)
     if [ ${#packages[@]} -gt 0 ]; then

@@ -66,7 +66,7 @@ fn a_branch_leaves_its_parent_at_its_token_count_with_parent_and_difference_name
     browser.wait_for_text("#loss .drawing", "v4-8b");
     let drawn = service.visitor().get("/runs/v4-8b-decay/loss.json?stage=all&x=tokens").has(200).json();
     let ends = |number: usize| {
-        let x = drawn["series"][number]["x"].as_array().expect("places");
+        let x = drawn[0]["series"][number]["x"].as_array().expect("places");
         (x[0].as_f64(), x[x.len() - 1].as_f64())
     };
     let tokens = |step: u64| Some((step * STEP) as f64);

@@ -13,6 +13,7 @@ mod live;
 mod pictures;
 mod policies;
 mod policy;
+mod prints;
 mod reader;
 mod registers;
 mod reviews;

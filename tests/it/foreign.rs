@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::{Value, json};
+use tests::checkpoints::Recipe;
 use tests::cli;
 use tests::process::Process;
 use tests::service::Service;
@@ -188,12 +189,14 @@ fn the_python_module_survives_what_a_training_run_meets() {
         let service = Service::start();
         let spools = tempfile::tempdir().expect("a folder");
         let mut command = Command::new(python);
-        command.arg(&source).arg(service.url()).arg(&file).arg(spools.path());
+        let checkpoint = tempfile::tempdir().expect("a folder");
+        Recipe::default().write(checkpoint.path());
+        command.arg(&source).arg(service.url()).arg(&file).arg(spools.path()).arg(checkpoint.path());
         let output = command.env("SEKISHO_TOKEN", service.token()).output().expect("it runs");
         let (said, failed) =
             (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         assert!(output.status.success(), "{python}: {said}\n{failed}");
-        assert_eq!(said.lines().count(), 8, "{said}");
+        assert_eq!(said.lines().count(), 9, "{said}");
     }
     assert!(tried > 0, "there is no python3");
 }

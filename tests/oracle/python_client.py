@@ -1,4 +1,4 @@
-"""Holds static/clients/sekisho.py against a running service: python_client.py URL MODULE FOLDER.
+"""Holds static/clients/sekisho.py against a running service: python_client.py URL MODULE FOLDER CHECKPOINT.
 
 SEKISHO_TOKEN is a token with the scope `ingest`. Between the module and the service stands a proxy that can be gone, lose answers, and
 answer 413, 429 and 500. Every scenario is a training loop in a process of its own, as it would be.
@@ -7,6 +7,7 @@ answer 413, 429 and 500. Every scenario is a training loop in a process of its o
 import http.server
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import time
 import urllib.error
 import urllib.request
 
-SERVICE, MODULE, FOLDER = sys.argv[1:4]
+SERVICE, MODULE, FOLDER, CHECKPOINT = sys.argv[1:5]
 LOOP = """
 import os, sys, time
 sys.path.insert(0, %r)
@@ -42,6 +43,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
         self.forward()
 
+    def do_PATCH(self):
+        self.forward()
+
     def forward(self):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         if self.path.endswith("/metrics") and self.command == "POST":
@@ -60,7 +64,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.answer(status, text)
 
     def ask(self, body):
-        headers = {name: self.headers[name] for name in ("Authorization", "Content-Type") if self.headers[name]}
+        headers = {name: self.headers[name] for name in ("Authorization", "Content-Type", "Upload-Offset") if self.headers[name]}
         request = urllib.request.Request(SERVICE + self.path, body or None, headers, method=self.command)
         try:
             with urllib.request.urlopen(request) as answer:
@@ -274,6 +278,30 @@ run = sekisho.init(name="rank"); run.log({"loss": 1.0}); run.finish()
     stop(server)
 
 
+def a_checkpoint_is_sent_where_no_disk_is_shared():
+    server = proxy()
+    copy = os.path.join(FOLDER, "checkpoint")
+    shutil.copytree(CHECKPOINT, copy)
+    ends(start("""
+run = sekisho.init(name="copied", tokens_per_step=512)
+run.log({"loss": 2.0}, step=7)
+run.log_checkpoint(%r, copy=True)
+run.log({"loss": 1.9}, step=8)
+run.finish()
+""" % copy, server.server_port, "copied"))
+    shutil.rmtree(copy)
+    assert [row["step"] for row in all_of("/runs/copied/metrics")] == [7, 8]
+    for _ in range(200):
+        [found] = all_of("/runs/copied/checkpoints")
+        if found["state"] == "verified":
+            break
+        time.sleep(0.1)
+    assert (found["state"], found["step"], found["tokens"]) == ("verified", 7, 7 * 512), found
+    [kept] = get("/runs/copied/cleanup")["items"]
+    assert kept["owned"] and not kept["path"].startswith(FOLDER), kept
+    stop(server)
+
+
 def logging_costs_little():
     server = proxy()
     port = server.server_port
@@ -296,6 +324,7 @@ for scenario in [
     a_killed_process_loses_nothing_that_it_logged,
     an_exception_ends_as_failed_and_nan_is_an_event,
     what_is_odd_does_not_stop_training,
+    a_checkpoint_is_sent_where_no_disk_is_shared,
     logging_costs_little,
 ]:
     scenario()

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use fantoccini::elements::Element;
+use fantoccini::wd::PrintConfiguration;
 use fantoccini::{Client, ClientBuilder, Locator};
 use serde_json::{Map, Value, json};
 use tokio::runtime::Runtime;
@@ -172,6 +173,23 @@ impl Browser {
         let png = self.runtime.block_on(self.client.screenshot()).expect("a picture");
         fs_err::create_dir_all(file.parent().expect("in a folder")).expect("a folder");
         fs_err::write(file, png).expect("written");
+    }
+
+    /// The page as it is printed on A4, page by page as text; none and a line that says so where nothing reads PDF.
+    #[must_use]
+    #[expect(clippy::print_stderr, reason = "a skipped test says so")]
+    pub fn printed(&self, file: &Path) -> Option<Vec<String>> {
+        let pdf =
+            self.runtime.block_on(self.client.print(PrintConfiguration::default())).expect("a document");
+        fs_err::create_dir_all(file.parent().expect("in a folder")).expect("a folder");
+        fs_err::write(file, pdf).expect("written");
+        let Ok(output) = Command::new("pdftotext").arg("-layout").arg(file).arg("-").output() else {
+            eprintln!("skipped: no pdftotext; tests/run.sh installs it");
+            return None;
+        };
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let text = String::from_utf8_lossy(&output.stdout);
+        Some(text.trim_end_matches('\x0c').split('\x0c').map(ToOwned::to_owned).collect())
     }
 
     fn find(&self, css: &str) -> Vec<Element> {

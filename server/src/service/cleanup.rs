@@ -154,7 +154,8 @@ async fn kept(
             keep(release.checkpoint, KeptReason::Release, Some(release.name), Some(release.id.to_string()));
         }
     }
-    let evaluating = evaluations.iter().filter(|e| matches!(e.state, WorkState::Waiting | WorkState::Running));
+    let evaluating =
+        evaluations.iter().filter(|e| matches!(e.state, WorkState::Waiting | WorkState::Running));
     for id in evaluating.map(|evaluation| evaluation.checkpoint).collect::<BTreeSet<_>>() {
         keep(id, KeptReason::Evaluating, None, None);
     }

@@ -78,7 +78,13 @@ fn rows(frame: &Frame, facts: &Facts, tasks: &[TaskRun], most: usize) -> Vec<Che
         tokens: s.checkpoint.tokens.short(),
         state: s.checkpoint.state.as_str(),
         bytes: Cell::of(s.checkpoint.verification.as_ref().map(size), lang.t("missing.unverified")),
-        kept: facts.kept.iter().filter_map(|kept| kept.get(&s.checkpoint.id)).flatten().map(|kept| reason(frame, kept)).collect(),
+        kept: facts
+            .kept
+            .iter()
+            .filter_map(|kept| kept.get(&s.checkpoint.id))
+            .flatten()
+            .map(|kept| reason(frame, kept))
+            .collect(),
         digest: Cell::of(
             s.checkpoint.verification.as_ref().map(|v| v.digest.short()),
             lang.t("missing.unverified"),

@@ -296,6 +296,40 @@ mod tests {
     }
 
     #[test]
+    fn what_others_reported_of_the_same_tasks_is_a_line_with_its_day() {
+        let catalog = Catalog::builtin();
+        let frame = fixtures::frame(Language::En, "/runs/v4");
+        let mut facts = fixtures::run_facts(2);
+        for scored in &mut facts.scored {
+            for work in Arc::make_mut(&mut scored.found.work) {
+                (work.work.run.split, work.work.run.limit) = ("test".to_owned(), None);
+            }
+        }
+        let curves = Curves {
+            frame: &frame,
+            catalog: &catalog,
+            facts: &facts,
+            against: Against::default(),
+            ground: Ground::default(),
+            is_whole: false,
+            span: None,
+            table_rows: 40,
+        };
+        let lines = curves.reported_lines(&curves.suite_tasks(), true);
+        // GPT-3.5 on JCommonsenseQA, NIILC and JEMHopQA: 0.922, 0.447, 0.456.
+        let line = lines.iter().find(|line| line.name.starts_with("GPT-3.5")).expect("it was reported");
+        assert!((line.y - (0.922 + 0.447 + 0.456) / 3.0).abs() < 1e-12, "{}", line.y);
+        assert!(line.name.contains("2025-04-14"), "{}", line.name);
+        assert!(
+            lines.iter().all(|line| !line.name.contains("Swallow")),
+            "open models are rows, and no lines"
+        );
+        let mean = curves.mean();
+        assert!(mean.file.contains("GPT-3.5") && mean.file.contains("GPT-4"), "{}", mean.file);
+        assert!(!mean.figure.summary.contains(frame.t("run.no_reference")), "{}", mean.figure.summary);
+    }
+
+    #[test]
     fn a_difference_is_said_as_the_test_says_it_and_not_at_all_across_settings() {
         let catalog = Catalog::builtin();
         let said = |lang, facts: &Facts| {
