@@ -28,6 +28,7 @@ fn an_epsilon_that_cost_months_is_warned_of_before_anything_is_saved_and_for_as_
     browser.click("a[href='/runs/new']");
     browser.fill("#text", ARGUMENTS);
     browser.fill("input[name=name]", "v4-8b-exp2");
+    browser.fill("input[name=issue]", "https://git.example.org/issues/12");
     browser.fill("input[name=gpus]", "64");
     browser.fill("input[name=speed]", "9000");
     browser.click("button[value=check]");
@@ -47,6 +48,9 @@ fn an_epsilon_that_cost_months_is_warned_of_before_anything_is_saved_and_for_as_
     for line in ["sekisho train", "sekisho watch DIR --run v4-8b-exp2", "sekisho.init(name=\"v4-8b-exp2\")"] {
         browser.wait_for_text("#live-connect", line);
     }
+    browser.wait_for_text(".stateline", "登録者 mori");
+    let issue = browser.attribute(".stateline a", "href");
+    assert_eq!(issue.as_deref(), Some("https://git.example.org/issues/12"));
     browser.wait_for_text("#plan ~ .scroll", "64 GPU");
     browser.click("nav.tabs a[href$='?tab=settings']");
     browser.wait_for_text("ul.findings.warnings", "LLM-jp-3 172B");

@@ -258,11 +258,20 @@ fn a_run_is_registered_by_command_and_its_trainer_may_say_more_of_the_same() {
     );
     assert!(check.stderr.contains("level-unknown: aozora"), "{}", check.stderr);
     service.visitor().get("/api/v1/runs/mini").is_problem(404, "not-found");
-    let answer = cli::run(&mut service.command(&["run", "register", &path, "--json"])).exits(0).json();
+    let issue = "https://git.example.org/lab/experiments/issues/12";
+    for nonsense in ["javascript:alert(1)", "https://", "git.example.org/12", "https://a b"] {
+        let asked = ["run", "register", &path, "--issue", nonsense];
+        cli::run(&mut service.command(&asked)).exits(2).says(&["https://"]);
+    }
+    let asked = ["run", "register", &path, "--issue", issue, "--json"];
+    let answer = cli::run(&mut service.command(&asked)).exits(0).json();
+    let run = &answer["run"];
     assert_eq!(
-        json!([answer["run"]["state"], answer["run"]["planned_tokens"]]),
-        json!(["registered", 16_384_000])
+        json!([run["state"], run["planned_tokens"], run["owner"], run["issue"]]),
+        json!(["registered", 16_384_000, "admin", issue])
     );
+    let page = service.visitor().get("/runs/mini?lang=en").has(200).text;
+    assert!(page.contains("Registered by") && page.contains(&format!("href=\"{issue}\"")), "{page}");
     // What the trainer resolved: defaults filled in, paths absolute.
     let mut resolved = answer["spec"].clone();
     resolved["stability"] = json!({ "on_nan": "stop", "window": 128 });

@@ -276,7 +276,7 @@ mod tests {
             fs_err::create_dir_all(app.staging_dir().join(name)).expect("a folder");
         }
         let request = RegisterRun { name: "r".to_owned(), ..RegisterRun::default() };
-        let (run, _) = runs::register(&app, &request).await.expect("a run");
+        let (run, _) = runs::register(&app, &request, "mori").await.expect("a run");
         let upload = app.staging_dir().join("accepted");
         let added = checkpoints::add(&app, &run, Step(1), Tokens(1), &upload, true).await.expect("added");
 

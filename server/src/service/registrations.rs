@@ -32,6 +32,8 @@ pub struct Asked {
     pub parent: Option<String>,
     /// The update of the parent that it goes on from.
     pub parent_step: Option<u64>,
+    /// Where the experiment is talked about.
+    pub issue: Option<String>,
     /// Accelerators.
     pub gpus: Option<u32>,
     /// Speed of one of them [tokens/s].
@@ -109,6 +111,7 @@ pub async fn draft(app: &App, asked: &Asked) -> Result<Draft, WebError> {
         planned_tokens: planned.map(Tokens),
         suite: asked.suite.clone(),
         project: asked.project.clone(),
+        issue: asked.issue.clone(),
         spec: Some(spec),
     };
     runs::check(app, &request).await?;

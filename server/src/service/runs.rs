@@ -68,6 +68,7 @@ pub struct Checked {
 /// 400 for a name that cannot be used, 409 for a name taken by another specification, 422 for a claim that contradicts the registry.
 pub async fn check(app: &App, request: &RegisterRun) -> Result<Checked, WebError> {
     check_name(&request.name)?;
+    check_issue(request.issue.as_deref())?;
     if let Some(suite) = &request.suite {
         super::evaluations::suite(app, suite)?;
     }
@@ -83,11 +84,11 @@ pub async fn check(app: &App, request: &RegisterRun) -> Result<Checked, WebError
     Ok(Checked { project, digest, existing: None })
 }
 
-/// Registers a run. The same name with the same specification (or none) answers the run that exists; its specification is immutable.
+/// Registers a run for who asks. The same name with the same specification (or none) answers the run that exists; its specification is immutable.
 ///
 /// # Errors
 /// As [`check`].
-pub async fn register(app: &App, request: &RegisterRun) -> Result<(Run, bool), WebError> {
+pub async fn register(app: &App, request: &RegisterRun, owner: &str) -> Result<(Run, bool), WebError> {
     let Checked { project, digest, existing } = check(app, request).await?;
     if let Some(run) = existing {
         return Ok((run, false));
@@ -105,6 +106,8 @@ pub async fn register(app: &App, request: &RegisterRun) -> Result<(Run, bool), W
         step: Step(0),
         tokens: Tokens(0),
         loss: None,
+        owner: Some(owner.to_owned()),
+        issue: request.issue.clone(),
         created: now,
         updated: now,
     };
@@ -117,6 +120,23 @@ pub async fn register(app: &App, request: &RegisterRun) -> Result<(Run, bool), W
         }
         Err(other) => Err(other.into()),
     }
+}
+
+/// A link on a page leads where its reader expects.
+fn check_issue(issue: Option<&str>) -> Result<(), WebError> {
+    const LONGEST: usize = 2000;
+    let is_address = |text: &str| {
+        let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+        rest.is_some_and(|rest| !rest.is_empty())
+            && text.len() <= LONGEST
+            && !text.contains(|c: char| c.is_whitespace() || c.is_control())
+    };
+    if issue.is_none_or(is_address) {
+        return Ok(());
+    }
+    let detail = "The issue of a run is an address that begins with https:// or http:// and has no spaces.";
+    let ja = "実験のIssueには、https://またはhttp://で始まる、空白を含まないURLを指定してください。";
+    Err(WebError::refused("run-issue", detail).or_ja(ja))
 }
 
 /// The registry is the truth: a specification that claims another level or licence for a subset is refused. What is not registered is
@@ -193,6 +213,8 @@ pub fn view(run: &Run) -> RunView {
         id: run.id,
         project: run.project.clone(),
         name: run.name.clone(),
+        owner: run.owner.clone(),
+        issue: run.issue.clone(),
         state: run.state,
         step: run.step,
         tokens: run.tokens,

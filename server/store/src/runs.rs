@@ -31,6 +31,10 @@ pub struct Run {
     pub tokens: Tokens,
     /// Loss at that step.
     pub loss: Option<f64>,
+    /// Who registered it.
+    pub owner: Option<String>,
+    /// Where the experiment is talked about.
+    pub issue: Option<String>,
     /// Registered at.
     pub created: Timestamp,
     /// Last report.

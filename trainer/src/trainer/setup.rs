@@ -106,6 +106,7 @@ impl Run {
                 spec: Some(immutable),
                 planned_tokens: (spec.data.packing == Packing::Contiguous).then_some(Tokens(updates)),
                 suite: spec.evaluate.as_ref().map(|evaluate| evaluate.suite.clone()),
+                issue: None,
             },
             copy: Box::new(move |step| !checkpoint::is_permanent(step, &keep)),
         };

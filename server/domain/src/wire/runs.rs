@@ -22,6 +22,9 @@ pub struct RegisterRun {
     /// The project that it belongs to; `default` when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub project: Option<String>,
+    /// Where the experiment is talked about: the address of its issue.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issue: Option<String>,
 }
 
 /// A run as the API shows it.
@@ -45,6 +48,12 @@ pub struct RunView {
     pub planned_tokens: Option<Tokens>,
     /// Suite that examines its checkpoints.
     pub suite: Option<String>,
+    /// Who registered it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    /// Where the experiment is talked about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issue: Option<String>,
     /// Registered at.
     pub created: Timestamp,
 }

@@ -148,7 +148,7 @@ fn kept(findings: &[Finding]) -> BTreeSet<(&'static str, String)> {
         .iter()
         .filter(|finding| !lifted.contains(&finding.code))
         .map(|finding| {
-            let counts = matches!(finding.code, Code::DataClaim | Code::LineageCycle);
+            let counts = matches!(finding.code, Code::DataClaim | Code::LineageCycle | Code::LicenseConflict);
             (finding.code.as_str(), if counts { String::new() } else { finding.text.en.clone() })
         })
         .collect()

@@ -21,7 +21,7 @@ async fn a_panic_refuses_one_checkpoint_and_the_others_go_on() {
     let folder = tempfile::tempdir().expect("a folder");
     let app = app(&folder).await;
     let request = RegisterRun { name: "r".to_owned(), ..RegisterRun::default() };
-    let (run, _) = runs::register(&app, &request).await.expect("a run");
+    let (run, _) = runs::register(&app, &request, "mori").await.expect("a run");
     let mut ids = Vec::new();
     for (step, name) in [(1, "hard"), (2, "easy")] {
         let path = folder.path().join(name);

@@ -14,7 +14,7 @@ pub(in crate::jobs) async fn app(folder: &TempDir, state: ReleaseState) -> (App,
     let app = serve::open_app(config).await.expect("an application").0;
     let author = people::add_user(&app, None, "mori", &[]).await.expect("an account");
     let request = RegisterRun { name: "r".to_owned(), ..RegisterRun::default() };
-    let (run, _) = runs::register(&app, &request).await.expect("a run");
+    let (run, _) = runs::register(&app, &request, "mori").await.expect("a run");
     let checkpoint =
         checkpoints::add(&app, &run, RunStep(1), Tokens(1), folder.path(), false).await.expect("added");
     let release = Release { checkpoint: checkpoint.id, author: author.id, state, ..fixtures::release() };

@@ -41,7 +41,7 @@ async fn app(folder: &TempDir) -> (App, EndpointId, Run) {
     let audit = people::system_entry(&app, "webhook.add", "lab", "done", Value::Null);
     app.store.add_endpoint(&endpoint, &audit).await.expect("an endpoint");
     let request = RegisterRun { name: "v4".to_owned(), ..RegisterRun::default() };
-    let (run, _) = runs::register(&app, &request).await.expect("a run");
+    let (run, _) = runs::register(&app, &request, "mori").await.expect("a run");
     (app, endpoint.id, run)
 }
 

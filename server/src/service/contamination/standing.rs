@@ -231,6 +231,8 @@ mod tests {
             step: Step(0),
             tokens: Tokens(0),
             loss: None,
+            owner: None,
+            issue: None,
             created: Timestamp::from_unix_ms(0),
             updated: Timestamp::from_unix_ms(0),
         }

@@ -40,7 +40,7 @@ async fn the_job_finds_changes_and_returns_once() {
     let config = crate::Config::defaults(root.path()).expect("a configuration");
     let app = crate::serve::open_app(config).await.expect("an application").0;
     let request = RegisterRun { name: "r".to_owned(), ..RegisterRun::default() };
-    let (run, _) = runs::register(&app, &request).await.expect("a run");
+    let (run, _) = runs::register(&app, &request, "mori").await.expect("a run");
     let folder = root.path().join("model");
     fs_err::create_dir(&folder).expect("a folder");
     fs_err::write(folder.join("a"), "one").expect("written");

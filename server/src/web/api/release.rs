@@ -112,9 +112,13 @@ pub(super) async fn show(
     Path(key): Path<String>,
 ) -> Result<Response, WebError> {
     viewer.may_read()?;
+    // Asked before the row is read: one that ends in between still goes on, and has not stopped.
+    let goes_on = key.parse().is_ok_and(|id| app.publish.holds(id));
     let release = releases::find(&app, &key).await?;
     let tag = format!("W/\"{}-{}\"", release.id, release.version);
-    Ok(([(header::ETAG, tag)], Json(view(&app, release).await?)).into_response())
+    let mut view = view(&app, release).await?;
+    view.publishing |= goes_on;
+    Ok(([(header::ETAG, tag)], Json(view)).into_response())
 }
 
 pub(super) async fn view(app: &App, release: Release) -> Result<ReleaseView, WebError> {

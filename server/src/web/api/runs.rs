@@ -81,7 +81,7 @@ pub(super) async fn register(
         let run = existing.as_ref().map(runs::view);
         return Ok((StatusCode::OK, Json(Registered { run, warnings })));
     }
-    let (run, new) = runs::register(&app, &request).await?;
+    let (run, new) = runs::register(&app, &request, &actor.user.name).await?;
     let status = if new { StatusCode::CREATED } else { StatusCode::OK };
     let warnings = registrations::warnings_of(&app, run.spec.as_ref(), run.planned_tokens).await?;
     Ok((status, Json(Registered { run: Some(runs::view(&run)), warnings })))

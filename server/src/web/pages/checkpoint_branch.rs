@@ -132,7 +132,9 @@ pub(crate) async fn register(
     actor.require_in(&run.project, &[Role::Contributor], Scope::Ingest)?;
     let made = fields.asked().and_then(|asked| branches::branch(&run, &checkpoint, &asked));
     let registered = match made.as_ref() {
-        Ok(child) => runs::register(&app, &request(&run, child)).await.map(|(run, _)| run.name),
+        Ok(child) => {
+            runs::register(&app, &request(&run, child), &actor.user.name).await.map(|(run, _)| run.name)
+        }
         Err(error) => Err(error.clone()),
     };
     match registered {
@@ -154,6 +156,7 @@ fn request(parent: &Run, child: &Branch) -> RegisterRun {
         spec: Some(child.spec.clone()),
         suite: parent.suite.clone(),
         project: Some(parent.project.clone()),
+        issue: None,
     }
 }
 

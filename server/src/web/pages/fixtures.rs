@@ -29,6 +29,9 @@ pub(super) use samples::{items, records};
 pub(crate) use scored::{changed_checkpoint, refused_checkpoint, verified_checkpoint};
 pub(super) use scored::{checkpoint, half_done, scored, standings, suite, tries};
 
+/// Where the running example is talked about.
+pub(super) const ISSUE: &str = "https://issues.example.org/12";
+
 /// 2026-11-21 14:03 in Tokyo.
 const NOW: i64 = 1_795_237_380_000;
 

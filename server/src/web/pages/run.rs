@@ -101,6 +101,10 @@ impl Tab {
 struct RunView {
     name: String,
     state: RunState,
+    /// Who registered it; an export names nobody.
+    owner: Option<String>,
+    /// Where the experiment is talked about.
+    issue: Option<String>,
     topics: String,
     alarm: Option<String>,
     tabs: Vec<Choice>,
@@ -218,6 +222,8 @@ fn view(frame: &Frame, catalog: &Catalog, tab: Tab, facts: &Facts) -> RunView {
     RunView {
         name: facts.run.name.clone(),
         state: facts.run.state,
+        owner: facts.run.owner.clone().filter(|_| !frame.is_frozen()),
+        issue: facts.run.issue.clone().filter(|_| !frame.is_frozen()),
         topics: format!("run:{}", facts.run.id),
         alarm: run_readouts::alarm(frame, facts),
         tabs: Tab::ALL.into_iter().map(choice).collect(),

@@ -67,6 +67,7 @@ pub(crate) struct Fields {
     suite: String,
     parent: String,
     parent_step: String,
+    issue: String,
     gpus: String,
     speed: String,
     end: String,
@@ -122,7 +123,7 @@ async fn done(app: &App, actor: &Actor, fields: &Fields) -> Result<Done, WebErro
     if fields.action != "register" || !is_shown {
         return Ok(Done::Read(Box::new(draft), fields.action == "register"));
     }
-    let (run, is_new) = runs::register(app, &draft.request).await?;
+    let (run, is_new) = runs::register(app, &draft.request, &actor.user.name).await?;
     let plan = Plan { end: draft.pace.end, gpus: asked.gpus, ..Plan::default() };
     if is_new && plan != Plan::default() {
         plans::change(app, actor, &run.name, &plan, "").await?;
@@ -144,6 +145,7 @@ fn asked(fields: &Fields) -> Result<Asked, WebError> {
         suite: given(&fields.suite),
         parent: given(&fields.parent),
         parent_step: read(&fields.parent_step)?,
+        issue: given(&fields.issue),
         gpus: read(&fields.gpus)?,
         speed: read(&fields.speed)?,
         end: read::<Date>(&fields.end)?,

@@ -13,8 +13,9 @@ use crate::{AuditEntry, Run, RunRepository, StoreError};
 impl RunRepository for SqliteStore {
     async fn add_run(&self, run: &Run) -> Result<(), StoreError> {
         sqlx::query(
-            "INSERT INTO runs (id, name, state, spec, spec_digest, planned_tokens, suite, step, tokens, loss, created, updated, project)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+            "INSERT INTO runs (id, name, state, spec, spec_digest, planned_tokens, suite, step, tokens, loss, created, updated, project,
+                 owner, issue)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
         )
         .bind(run.id.to_string())
         .bind(&run.name)
@@ -29,6 +30,8 @@ impl RunRepository for SqliteStore {
         .bind(run.created.unix_ms())
         .bind(run.updated.unix_ms())
         .bind(&run.project)
+        .bind(&run.owner)
+        .bind(&run.issue)
         .execute(&self.write)
         .await
         .map_err(|error| conflict(error, || format!("a run with the name \"{}\" is there already", run.name)))?;
@@ -124,6 +127,8 @@ pub(super) fn run(row: &SqliteRow) -> Result<Run, StoreError> {
         step: Step(fields.count("step")?),
         tokens: Tokens(fields.count("tokens")?),
         loss: fields.get("loss")?,
+        owner: fields.get("owner")?,
+        issue: fields.get("issue")?,
         created: fields.time("created")?,
         updated: fields.time("updated")?,
     })

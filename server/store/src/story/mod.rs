@@ -80,6 +80,8 @@ fn run(n: u32) -> Run {
         step: Step(0),
         tokens: Tokens(0),
         loss: None,
+        owner: Some(format!("owner-{n}")),
+        issue: (n % 2 == 1).then(|| format!("https://example.org/{n}")),
         created: at(0),
         updated: at(0),
     }

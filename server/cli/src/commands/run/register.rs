@@ -33,6 +33,9 @@ pub(crate) struct Args {
     /// Update of the parent that it goes on from
     #[arg(long, value_name = "N", requires = "parent")]
     parent_step: Option<u64>,
+    /// Where the experiment is talked about
+    #[arg(long, value_name = "URL")]
+    issue: Option<String>,
     /// Say what it comes to, and keep nothing
     #[arg(long)]
     check: bool,
@@ -66,6 +69,7 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> anyhow::Result<ExitStatus> 
         spec: Some(found.spec),
         suite: args.suite.clone(),
         project: args.project.clone(),
+        issue: args.issue.clone(),
     };
     let path = if args.check { "/runs?check=true" } else { "/runs" };
     let answer: Value = Client::new(&args.server)?.post(path, &request)?;

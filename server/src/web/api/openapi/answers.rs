@@ -153,6 +153,7 @@ const REFUSALS: [(u16, &str, &str, &[&str]); 12] = [
             "repo-of-project",
             "repo-settings",
             "reported",
+            "run-issue",
             "run-name",
             "run-plan",
             "split-unknown",

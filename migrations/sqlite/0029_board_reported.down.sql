@@ -1,1 +1,0 @@
-DROP TRIGGER board_version_reported;
