@@ -62,6 +62,46 @@ pub enum TrainError {
         /// The value now.
         given: String,
     },
+    /// No run under the name that `[parent]` has.
+    #[error("{}", parent_missing(.run, .places))]
+    ParentMissing {
+        /// `parent.run`.
+        run: String,
+        /// Folders that were looked at.
+        places: Vec<PathBuf>,
+    },
+    /// The parent has no such checkpoint.
+    #[error("{}", parent_step(.run, *.step, .have))]
+    ParentStep {
+        /// The parent's folder.
+        run: PathBuf,
+        /// `parent.step`.
+        step: Step,
+        /// Updates whose checkpoints are there.
+        have: Vec<u64>,
+    },
+    /// A child that cannot go on from its parent.
+    #[error("{key} is {child}, and {parent} in the parent; {way}")]
+    ParentDiffers {
+        /// The key, dotted.
+        key: String,
+        /// The parent's value.
+        parent: String,
+        /// The child's value.
+        child: String,
+        /// The way on.
+        way: &'static str,
+    },
+    /// The checkpoint that a child began at is another one now, and the child has none of its own yet.
+    #[error(
+        "checkpoint {step} of {run} is not the one that this run began at; put that one back, or start another run in another folder"
+    )]
+    ParentChanged {
+        /// The parent.
+        run: String,
+        /// The update.
+        step: Step,
+    },
     /// The data is not what the run began with.
     #[error("{file} has changed since the run began: it was {recorded} and is {found}. Put the old file back to resume.", file = file.display())]
     DataChanged {
@@ -129,6 +169,18 @@ pub enum TrainError {
         /// The last checkpoint, in a sentence.
         last_good: String,
     },
+    /// A parameter or a moment is not a number.
+    #[error(
+        "{tensor} holds NaN or an infinity after update {step}; the run was stopped and this checkpoint not saved. {last_good} Look at the data and the learning rate before resuming."
+    )]
+    ValueNotFinite {
+        /// The tensor.
+        tensor: String,
+        /// The update.
+        step: Step,
+        /// The last checkpoint, in a sentence.
+        last_good: String,
+    },
     /// Nothing to learn from.
     #[error("update {step} has no target to learn from: all its documents are shorter than two tokens")]
     NoTargets {
@@ -136,7 +188,7 @@ pub enum TrainError {
         step: Step,
     },
     /// Steps that were not trained.
-    #[error("updates {from} to {to} were asked for; the run in {folder} can tell of 1 to {last}", folder = folder.display())]
+    #[error("updates {from} to {to} were asked for; the run in {folder} can tell of {first} to {last}", folder = folder.display())]
     Range {
         /// The folder.
         folder: PathBuf,
@@ -144,6 +196,8 @@ pub enum TrainError {
         from: Step,
         /// Last update asked for.
         to: Step,
+        /// First update of the run.
+        first: Step,
         /// Last update of the specification.
         last: Step,
     },
@@ -162,4 +216,20 @@ pub enum TrainError {
     /// No threads.
     #[error("the threads could not be started: {0}; ask for fewer with --threads")]
     Threads(String),
+}
+
+fn parent_missing(run: &str, places: &[PathBuf]) -> String {
+    let places: Vec<String> = places.iter().map(|place| place.display().to_string()).collect();
+    format!(
+        "there is no run {run}: neither {} has a spec.toml. Give the parent's folder as parent.run",
+        places.join(" nor ")
+    )
+}
+
+fn parent_step(run: &std::path::Path, step: Step, have: &[u64]) -> String {
+    let there = match have {
+        [] => "it has none".to_owned(),
+        have => format!("it has those of {}", have.iter().map(u64::to_string).collect::<Vec<_>>().join(", ")),
+    };
+    format!("{} has no checkpoint of update {step}; {there}. Correct parent.step", run.display())
 }

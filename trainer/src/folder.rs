@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use sekisho_weights::{FolderLock, LockError};
 
 /// A run's folder: `spec.toml`, `log.jsonl`, `step-NNNNNN/`, and beside them what was said to the server
-/// (`events.jsonl`, `report.json`).
+/// (`events.jsonl`, `report.json`), and of a child what it began with (`parent.json`).
 #[derive(Clone, Debug)]
 pub(crate) struct RunFolder(PathBuf);
 
@@ -28,7 +28,7 @@ impl RunFolder {
             }
             taken => taken?,
         };
-        let own = [folder.spec(), folder.log(), folder.events(), folder.report()];
+        let own = [folder.spec(), folder.log(), folder.events(), folder.report(), folder.origin()];
         beginning.files.extend(own.into_iter().filter(|file| !file.exists()));
         beginning.files.extend(Some(lock_file).filter(|_| new_lock));
         Ok((folder, lock, beginning))
@@ -59,6 +59,11 @@ impl RunFolder {
         self.0.join("report.json")
     }
 
+    /// What a child began with.
+    pub(crate) fn origin(&self) -> PathBuf {
+        self.0.join("parent.json")
+    }
+
     pub(crate) fn checkpoint(&self, step: u64) -> PathBuf {
         self.0.join(format!("step-{step:06}"))
     }
@@ -77,6 +82,16 @@ impl RunFolder {
         }
         steps.sort_unstable();
         Ok(steps)
+    }
+
+    /// The newest checkpoint, in a sentence.
+    pub(crate) fn last_good(&self) -> std::io::Result<String> {
+        Ok(match self.checkpoints()?.last() {
+            Some(step) => {
+                format!("The last good checkpoint is step {step}: {}.", self.checkpoint(*step).display())
+            }
+            None => "There is no checkpoint yet.".to_owned(),
+        })
     }
 
     /// Removes a checkpoint. It loses its name first, so that no half of it is ever taken for one.

@@ -13,6 +13,7 @@ mod folder;
 mod init;
 mod log;
 mod optimizer;
+mod parent;
 mod progress;
 mod replay;
 pub mod report;

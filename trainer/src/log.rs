@@ -44,9 +44,9 @@ impl Log {
         self.line(event)
     }
 
-    /// Makes what was written survive a power cut.
-    pub(crate) fn sync(&self) -> std::io::Result<()> {
-        self.0.sync_all()
+    /// The file, to make what was written survive a power cut.
+    pub(crate) fn handle(&self) -> std::io::Result<std::fs::File> {
+        self.0.file().try_clone()
     }
 
     /// One write, so that a reader sees whole lines unless the process is killed in it. A line for which there is no room leaves

@@ -11,6 +11,7 @@ use crate::TrainError;
 use crate::checkpoint::{self, State};
 use crate::data::{Data, Sample, UpdateBatch};
 use crate::folder::RunFolder;
+use crate::parent::Origin;
 use crate::spec::Spec;
 
 /// The sequences of one update.
@@ -69,9 +70,11 @@ pub fn replay(
         return Err(TrainError::NotARun { folder: folder.path().to_owned(), missing: "spec.toml" });
     }
     let spec = Spec::load(&folder.spec())?;
-    let last = Step(spec.stop.steps);
-    if from.0 == 0 || from > to || to > last {
-        return Err(TrainError::Range { folder: folder.path().to_owned(), from, to, last });
+    let origin = Origin::read(&folder)?;
+    let (before, last) = (origin.as_ref().map_or(Step(0), |origin| origin.before), Step(spec.stop.steps));
+    if from <= before || from > to || to > last {
+        let first = Step(before.0 + 1);
+        return Err(TrainError::Range { folder: folder.path().to_owned(), from, to, first, last });
     }
     let tokenizer = spec.tokenizer.as_ref().map(|section| Tokenizer::load(&section.path)).transpose()?;
     let mut data = Data::open(&spec, spec.model_config()?.vocab_size, tokenizer.as_ref())?;
@@ -82,7 +85,11 @@ pub fn replay(
         recorded.insert(state.step, state.data_digest);
     }
     let mut digest = State::NO_DATA;
-    for step in (1..=to.0).map(Step) {
+    if let Some(origin) = origin {
+        data.seek(origin.position);
+        digest = origin.data_digest;
+    }
+    for step in (before.0 + 1..=to.0).map(Step) {
         let Some(batch) = data.next_batch(spec.batch.sequences)? else { break };
         digest = batch.chained(digest);
         let recorded = recorded.get(&step).copied();

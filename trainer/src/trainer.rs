@@ -9,11 +9,10 @@ use std::time::Instant;
 use sekisho_domain::run::{EventKind, MetricRow, RunEvent};
 use sekisho_domain::schedule::LearningRate;
 use sekisho_domain::{Step, Tokens};
-use sekisho_model::Tokenizer;
 use sekisho_model::train::{Batch, Objective, StepLoss, TrainingStep};
-use sekisho_weights::{FolderLock, ModelConfig};
+use sekisho_weights::FolderLock;
 
-use crate::checkpoint::{self, Snapshot, State};
+use crate::checkpoint::{self, State, Writer};
 use crate::data::{Data, UpdateBatch};
 use crate::folder::RunFolder;
 use crate::log::Log;
@@ -47,8 +46,6 @@ pub fn train(
 /// A run in progress.
 struct Run {
     spec: Spec,
-    config: ModelConfig,
-    tokenizer: Option<Tokenizer>,
     folder: RunFolder,
     program: Box<dyn TrainingStep>,
     optimizer: AdamW,
@@ -58,8 +55,11 @@ struct Run {
     log: Log,
     events: Log,
     reporter: Option<Reporter>,
+    writer: Writer,
     /// Update of the newest checkpoint, if there is one.
     saved: Option<u64>,
+    /// The update that this process went on from.
+    began: Step,
     /// Nobody else writes into the folder.
     _lock: FolderLock,
 }
@@ -92,10 +92,13 @@ impl Run {
             loss = row.loss;
             if row.step.0.is_multiple_of(self.spec.checkpoint.every) {
                 self.save(progress)?;
+            } else if self.writer.is_ready() {
+                self.settle(progress)?;
             }
             self.report(progress);
         }
         self.save(progress)?;
+        self.settle(progress)?;
         Ok(Outcome {
             ended,
             step: self.state.step,
@@ -124,7 +127,7 @@ impl Run {
         let (loss, grad_norm) = (ce + z_loss, optimizer::norm(self.program.gradients()));
         for (what, value) in [("loss", loss), ("gradient norm", grad_norm)] {
             if !value.is_finite() {
-                return Err(TrainError::NotFinite { what, step, value, last_good: self.last_good() });
+                return Err(TrainError::NotFinite { what, step, value, last_good: self.last_good()? });
             }
         }
         let skipped = self.state.window.skips(&self.spec.stability, loss, grad_norm);
@@ -173,28 +176,24 @@ impl Run {
         sums
     }
 
-    /// Writes a checkpoint of the present update, unless there is one already or nothing to write yet, and removes those
-    /// that the keep rules do not keep.
+    /// Begins to write a checkpoint of the present update, unless there is one already or nothing to write yet.
     fn save(&mut self, progress: &mut dyn Progress) -> Result<(), TrainError> {
         let step = self.state.step;
-        if step.0 == 0 || self.saved == Some(step.0) {
+        if step == self.began || [self.saved, self.writer.step()].contains(&Some(step.0)) {
             return Ok(());
         }
-        self.log.sync()?;
+        self.settle(progress)?;
         self.state.updates = self.optimizer.updates;
         self.state.position = self.data.position().clone();
-        let snapshot = Snapshot {
-            spec: &self.spec,
-            config: &self.config,
-            tokenizer: self.tokenizer.as_ref(),
-            layout: self.program.layout(),
-            parameters: self.program.parameters(),
-            optimizer: &self.optimizer,
-            state: &self.state,
-        };
-        let path = checkpoint::save(&self.folder, &snapshot)?;
-        self.saved = Some(step.0);
-        progress.checkpoint(&path, step);
+        let moments = [self.optimizer.exp_avg.as_slice(), self.optimizer.exp_avg_sq.as_slice()];
+        Ok(self.writer.begin(self.state.clone(), &self.log, self.program.parameters(), moments)?)
+    }
+
+    /// Waits for the checkpoint that is being written, and removes those that the keep rules do not keep.
+    fn settle(&mut self, progress: &mut dyn Progress) -> Result<(), TrainError> {
+        let Some((step, path)) = self.writer.settle()? else { return Ok(()) };
+        self.saved = Some(step);
+        progress.checkpoint(&path, Step(step));
         let reporter = self.reporter.as_ref();
         self.remove_unkept(|step| reporter.is_none_or(|reporter| reporter.is_settled(step)))
     }
@@ -267,13 +266,12 @@ impl Run {
         if outcome.is_err() { Ok(()) } else { told.and(removed) }
     }
 
-    fn last_good(&self) -> String {
-        match self.saved {
-            Some(step) => format!(
-                "The last good checkpoint is step {step}: {}.",
-                self.folder.checkpoint(step).display()
-            ),
-            None => "There is no checkpoint yet.".to_owned(),
+    /// The last checkpoint, with the one that is being written, in a sentence.
+    fn last_good(&mut self) -> Result<String, TrainError> {
+        // What keeps it from being written is not what the run stops for.
+        if let Ok(Some((step, _))) = self.writer.settle() {
+            self.saved = Some(step);
         }
+        Ok(self.folder.last_good()?)
     }
 }

@@ -7,11 +7,13 @@ mod keep;
 mod restore;
 mod save;
 mod state;
+mod writer;
 
 pub(crate) use keep::{is_permanent, removable};
 pub(crate) use restore::{Restored, check_data, check_spec, restore};
-pub(crate) use save::{Snapshot, save};
+pub(crate) use save::Subject;
 pub(crate) use state::{DecayGroups, State};
+pub(crate) use writer::Writer;
 
 /// The folder with what only the trainer reads.
 const TRAINING_STATE: &str = "training_state";

@@ -3,8 +3,8 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use sekisho_domain::is_disk_full;
 use sekisho_domain::manifest::CheckpointManifest;
+use sekisho_domain::{Step, is_disk_full};
 use sekisho_model::Tokenizer;
 use sekisho_model::train::Layout;
 use sekisho_weights::{
@@ -12,30 +12,33 @@ use sekisho_weights::{
 };
 use serde_json::json;
 
+use super::writer::Values;
 use super::{EXP_AVG, EXP_AVG_SQ, MOMENTS, PARAMETERS, STATE, State, TRAINING_STATE, export};
 use crate::TrainError;
 use crate::folder::RunFolder;
-use crate::optimizer::AdamW;
 use crate::spec::Spec;
 
-/// What a checkpoint holds.
-pub(crate) struct Snapshot<'a> {
-    pub(crate) spec: &'a Spec,
+/// What all checkpoints of a run are made with.
+pub(crate) struct Subject {
+    pub(crate) spec: Spec,
     /// With the tokenizer's BOS and EOS.
-    pub(crate) config: &'a ModelConfig,
-    pub(crate) tokenizer: Option<&'a Tokenizer>,
-    pub(crate) layout: &'a Layout,
-    pub(crate) parameters: &'a [f32],
-    pub(crate) optimizer: &'a AdamW,
-    pub(crate) state: &'a State,
+    pub(crate) config: ModelConfig,
+    pub(crate) tokenizer: Option<Tokenizer>,
+    pub(crate) layout: Layout,
 }
 
 /// Writes a checkpoint beside its name, flushes it to the disk, and gives it the name. On any error the older checkpoints
 /// are as they were and nothing of this one stays.
-pub(crate) fn save(folder: &RunFolder, snapshot: &Snapshot<'_>) -> Result<PathBuf, TrainError> {
-    let target = folder.checkpoint(snapshot.state.step.0);
+pub(super) fn save(
+    folder: &RunFolder,
+    subject: &Subject,
+    values: &Values,
+    state: &State,
+) -> Result<PathBuf, TrainError> {
+    check_finite(folder, subject, values, state)?;
+    let target = folder.checkpoint(state.step.0);
     let partial = partial(&target);
-    let written = write(&partial, snapshot).and_then(|()| {
+    let written = write(&partial, subject, values, state).and_then(|()| {
         sync_folder(&partial)?;
         if target.exists() {
             fs_err::remove_dir_all(&target)?;
@@ -44,7 +47,7 @@ pub(crate) fn save(folder: &RunFolder, snapshot: &Snapshot<'_>) -> Result<PathBu
         sync_folder(folder.path())
     });
     written.map(|()| target).map_err(|error| {
-        let full = is_disk_full(&error).then(|| disk_full(folder, snapshot));
+        let full = is_disk_full(&error).then(|| disk_full(folder, subject, state.step));
         // The first error is the one to report.
         let _ = fs_err::remove_dir_all(&partial);
         full.unwrap_or_else(|| error.into())
@@ -57,24 +60,40 @@ fn partial(target: &Path) -> PathBuf {
     target.with_file_name(format!(".{name}.partial"))
 }
 
-fn write(folder: &Path, snapshot: &Snapshot<'_>) -> io::Result<()> {
-    let Snapshot { spec, config, layout, parameters, state, .. } = snapshot;
+/// An update may overflow a parameter that its gradient did not show: such values are never saved as good.
+fn check_finite(
+    folder: &RunFolder,
+    subject: &Subject,
+    values: &Values,
+    state: &State,
+) -> Result<(), TrainError> {
+    let arrays = [("", &values.parameters), (EXP_AVG, &values.exp_avg), (EXP_AVG_SQ, &values.exp_avg_sq)];
+    for (prefix, array) in arrays {
+        if let Some(place) = array.iter().position(|value| !value.is_finite()) {
+            let of = subject.layout.tensors().iter().find(|tensor| tensor.range.contains(&place));
+            let tensor = format!("{prefix}{}", of.map_or("", |tensor| tensor.name.as_str()));
+            let last_good = folder.last_good()?;
+            return Err(TrainError::ValueNotFinite { tensor, step: state.step, last_good });
+        }
+    }
+    Ok(())
+}
+
+fn write(folder: &Path, subject: &Subject, values: &Values, state: &State) -> io::Result<()> {
+    let Subject { spec, config, tokenizer, layout } = subject;
     let inner = folder.join(TRAINING_STATE);
     if folder.exists() {
         fs_err::remove_dir_all(folder)?;
     }
     fs_err::create_dir_all(&inner)?;
-    export::write_model(folder, config, layout, parameters, spec.checkpoint.dtype)?;
-    if let (Some(tokenizer), Some(section)) = (snapshot.tokenizer, &spec.tokenizer) {
+    export::write_model(folder, config, layout, &values.parameters, spec.checkpoint.dtype)?;
+    if let (Some(tokenizer), Some(section)) = (tokenizer, &spec.tokenizer) {
         export::write_tokenizer(folder, &section.path, tokenizer)?;
     }
     let none = BTreeMap::new();
-    write_safetensors(&inner.join(PARAMETERS), &none, tensors(layout, "", parameters))?;
-    let moments = tensors(layout, EXP_AVG, &snapshot.optimizer.exp_avg).chain(tensors(
-        layout,
-        EXP_AVG_SQ,
-        &snapshot.optimizer.exp_avg_sq,
-    ));
+    write_safetensors(&inner.join(PARAMETERS), &none, tensors(layout, "", &values.parameters))?;
+    let moments =
+        tensors(layout, EXP_AVG, &values.exp_avg).chain(tensors(layout, EXP_AVG_SQ, &values.exp_avg_sq));
     write_safetensors(&inner.join(MOMENTS), &none, moments)?;
     export::write_json(&inner.join(STATE), &json!(state))?;
     sync_folder(&inner)?;
@@ -105,16 +124,11 @@ fn sync_folder(folder: &Path) -> io::Result<()> {
     fs_err::File::open(folder)?.sync_all()
 }
 
-fn disk_full(folder: &RunFolder, snapshot: &Snapshot<'_>) -> TrainError {
+fn disk_full(folder: &RunFolder, subject: &Subject, step: Step) -> TrainError {
     const MEGA: f64 = 1e6;
-    let values = snapshot.layout.length as f64;
+    let values = subject.layout.length as f64;
     // Parameters and two moments in 32 bits, and the exported weights.
-    let need = values * (12.0 + snapshot.spec.checkpoint.dtype.bytes() as f64);
+    let need = values * (12.0 + subject.spec.checkpoint.dtype.bytes() as f64);
     let free = rustix::fs::statvfs(folder.path()).map_or(0.0, |fs| fs.f_bavail as f64 * fs.f_frsize as f64);
-    TrainError::DiskFull {
-        step: snapshot.state.step,
-        folder: folder.path().to_owned(),
-        need: need / MEGA,
-        free: free / MEGA,
-    }
+    TrainError::DiskFull { step, folder: folder.path().to_owned(), need: need / MEGA, free: free / MEGA }
 }

@@ -1,6 +1,6 @@
 use sekisho_model::train::Layout;
 
-use super::{ScheduleKind, Share, Spec};
+use super::{Parent, ParentData, ParentState, ScheduleKind, Share, Spec};
 use crate::optimizer::is_decayed;
 
 /// What will be trained, on what, and how: the lines of `--check`.
@@ -21,9 +21,10 @@ fn model(spec: &Spec) -> Lines {
     let layout = Layout::new(&config);
     let (decayed, excluded): (Vec<_>, Vec<_>) =
         layout.tensors().iter().partition(|t| is_decayed(&spec.optimizer, &t.name, t.shape.len()));
-    let init = match &spec.init.from {
-        Some(from) => format!("from {}", from.display()),
-        None => format!("normal, standard deviation {}", spec.init.std.unwrap_or(0.02)),
+    let init = match (&spec.init.from, &spec.parent) {
+        (_, Some(parent)) => child(parent),
+        (Some(from), _) => format!("from {}", from.display()),
+        (None, None) => format!("normal, standard deviation {}", spec.init.std.unwrap_or(0.02)),
     };
     let head = if config.tie_word_embeddings { "tied" } else { "untied" };
     let scaled = if config.scaled_embedding { ", scaled embedding" } else { "" };
@@ -61,6 +62,20 @@ fn model(spec: &Spec) -> Lines {
             ),
         ),
     ]
+}
+
+/// `checkpoint 900000 of mini-ja-en with its moments, its data going on, updates counted on`.
+fn child(parent: &Parent) -> String {
+    let state = match parent.state {
+        ParentState::Full => "with its moments",
+        ParentState::Weights => "its weights alone",
+    };
+    let data = match parent.data {
+        ParentData::Continue => "its data going on",
+        ParentData::Restart => "data from the beginning",
+    };
+    let count = if parent.reset_steps { "updates counted from 1" } else { "updates counted on" };
+    format!("checkpoint {} of {} {state}, {data}, {count}", parent.step, parent.run)
 }
 
 fn data(spec: &Spec) -> Lines {

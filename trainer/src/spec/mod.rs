@@ -16,8 +16,8 @@ use serde::{Deserialize, Serialize};
 pub use model::ModelSection;
 pub use sections::{
     Batch, Checkpoint, Data, DecayShape, Dtype, Evaluate, Forward, Init, Keep, LrIndex, Mix, OnNan,
-    Optimizer, Order, Packing, Parent, Precision, Schedule, ScheduleKind, Share, Stability, Stop,
-    TokenizerSection,
+    Optimizer, Order, Packing, Parent, ParentData, ParentState, Precision, Schedule, ScheduleKind, Share,
+    Stability, Stop, TokenizerSection,
 };
 
 /// A specification that cannot be run.
@@ -172,6 +172,12 @@ impl Spec {
             .or_else(|| earlier.map(Self::total_samples))
             .or_else(|| Some(spec.total_samples()));
         spec.batch.micro = Some(spec.micro());
+        // The parent's folder may have moved or gone: `parent.json` says which checkpoint it was.
+        if let (Some(parent), Some(before)) =
+            (&mut spec.parent, earlier.and_then(|spec| spec.parent.as_ref()))
+        {
+            parent.run.clone_from(&before.run);
+        }
         spec
     }
 
@@ -189,6 +195,12 @@ impl Spec {
     fn make_paths_absolute(&mut self, folder: &Path) {
         let absolute = |path: &mut PathBuf| *path = folder.join(&*path);
         self.init.from.iter_mut().for_each(absolute);
+        // A name stays a name.
+        for parent in
+            self.parent.iter_mut().filter(|parent| folder.join(&parent.run).join("spec.toml").is_file())
+        {
+            parent.run = folder.join(&parent.run).display().to_string();
+        }
         self.tokenizer.iter_mut().for_each(|tokenizer| absolute(&mut tokenizer.path));
         self.data.mix.iter_mut().for_each(|mix| absolute(&mut mix.path));
     }

@@ -1,3 +1,6 @@
+use std::path::Path;
+
+use sekisho_domain::parse_toml;
 use sekisho_weights::config::{ConfigError, Family, ModelConfig};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -89,6 +92,19 @@ impl ModelSection {
         }
     }
 
+    /// The same with what another section says.
+    fn with(&self, other: &Self) -> Self {
+        let mut keys = json!(self);
+        let Value::Object(said) = json!(other) else { return self.clone() };
+        for (key, value) in said {
+            // A switch that is off is one that was not mentioned.
+            if value != json!(false) {
+                keys[key.as_str()] = value;
+            }
+        }
+        serde_json::from_value(keys).unwrap_or_else(|_| other.clone())
+    }
+
     /// The first key on which this section says something else than `other`.
     fn conflict<'a>(&self, other: &'a Value) -> Option<(String, Value, &'a Value)> {
         let own = json!(self);
@@ -101,9 +117,34 @@ impl ModelSection {
     }
 }
 
-/// `[model]` with nothing left out: as given, or that of `init.from`, which it may repeat and not contradict.
+/// The model of the run that `[parent]` names by its folder. A run that is named otherwise is looked for when the training begins.
+fn of_parent(spec: &Spec) -> Result<Option<ModelSection>, SpecError> {
+    let Some(parent) = &spec.parent else { return Ok(None) };
+    let path = Path::new(&parent.run).join("spec.toml");
+    if !path.is_file() {
+        return Ok(None);
+    }
+    let text = fs_err::read_to_string(&path)?;
+    let recorded: Spec = parse_toml(&path.display().to_string(), &text)?;
+    Ok(Some(recorded.model))
+}
+
+/// `[model]` with nothing left out: as given, or that of `init.from`, which it may repeat and not contradict, or that of the parent,
+/// of which it may change what leaves the parameters as they are.
 pub(super) fn resolve(file: &str, spec: &Spec) -> Result<ModelSection, SpecError> {
     let mut given = spec.model.clone();
+    if let Some(parent) = of_parent(spec)? {
+        given = parent.with(&given);
+    } else if let Some(parent) = spec.parent.as_ref().filter(|_| given == ModelSection::default()) {
+        return Err(SpecError::Rule {
+            file: file.to_owned(),
+            key: "parent.run",
+            rule: format!(
+                "is {}, which is no run's folder as seen from here; give that folder, or the whole [model]",
+                parent.run
+            ),
+        });
+    }
     let Some(from) = &spec.init.from else {
         given.max_position_embeddings = given.max_position_embeddings.or(Some(spec.data.sequence_length));
         return Ok(ModelSection::of(&given.config(&format!("{file} [model]"))?));
@@ -116,6 +157,13 @@ pub(super) fn resolve(file: &str, spec: &Spec) -> Result<ModelSection, SpecError
             file: file.to_owned(),
             key: "init.from",
             rule: format!("is a {}; only Llama's family is trained", config.family.model_type()),
+        });
+    }
+    if config.attention_bias || config.mlp_bias {
+        return Err(SpecError::NotSupported {
+            file: file.to_owned(),
+            key: "a model with biases".to_owned(),
+            instead: "start from one without attention_bias and mlp_bias",
         });
     }
     if let Some((key, here, there)) = given.conflict(&config.to_hf_json("")) {

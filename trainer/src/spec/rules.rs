@@ -7,9 +7,6 @@ pub(super) fn supported(file: &str, spec: &Spec) -> Result<(), SpecError> {
     let refuse = |key: &str, instead| {
         Err(SpecError::NotSupported { file: file.to_owned(), key: key.to_owned(), instead })
     };
-    if spec.parent.is_some() {
-        return refuse("[parent]", "start from the weights alone with init.from");
-    }
     if spec.model.num_local_experts.is_some() || spec.model.num_experts_per_tok.is_some() {
         return refuse("model.num_local_experts", "leave it out to train a dense model");
     }
@@ -51,7 +48,21 @@ fn first(rules: impl IntoIterator<Item = (bool, &'static str, String)>) -> Broke
 
 fn broken_basics(spec: &Spec) -> Broken {
     let (sequences, micro) = (spec.batch.sequences, spec.micro());
+    let parent = spec.parent.as_ref();
     first([
+        (
+            parent.is_none_or(|parent| parent.step > 0),
+            "parent.step",
+            "is 0; a run has its first checkpoint after an update".to_owned(),
+        ),
+        (
+            parent.is_none_or(|parent| parent.reset_steps || parent.step < spec.stop.steps),
+            "stop.steps",
+            format!(
+                "is {}, where the parent is already; a child counts on from parent.step unless reset_steps = true",
+                spec.stop.steps
+            ),
+        ),
         (!spec.name.trim().is_empty(), "name", "is empty; give the run a name".to_owned()),
         (sequences > 0, "batch.sequences", "is 0; it must be at least 1".to_owned()),
         (
@@ -84,6 +95,11 @@ fn broken_basics(spec: &Spec) -> Broken {
 fn broken_model(spec: &Spec, config: &ModelConfig) -> Broken {
     let (length, longest) = (spec.data.sequence_length, config.max_position_embeddings);
     first([
+        (
+            spec.init.from.is_none() || spec.parent.is_none(),
+            "init.from",
+            "and [parent] exclude each other; keep one".to_owned(),
+        ),
         (
             spec.init.from.is_none() || spec.init.std.is_none(),
             "init.std",

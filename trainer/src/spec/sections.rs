@@ -10,23 +10,45 @@ pub(super) const fn seed() -> u64 {
     42
 }
 
-/// `[parent]`: the checkpoint a child run starts from.
+/// `[parent]`: the checkpoint a child run begins at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Parent {
-    /// Name or folder of the run.
+    /// Folder of the run, or its name where that folder lies beside the child's.
     pub run: String,
     /// The update.
     pub step: u64,
-    /// `full` (moments too) or `weights`.
+    /// What is taken over.
     #[serde(default)]
-    pub state: Option<String>,
-    /// `continue` or `restart`.
+    pub state: ParentState,
+    /// Where in the data the child begins.
     #[serde(default)]
-    pub data: Option<String>,
+    pub data: ParentData,
     /// Count updates from 1 again.
     #[serde(default)]
     pub reset_steps: bool,
+}
+
+/// What a child takes over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ParentState {
+    /// Parameters, moments, the number of updates behind them, and what spikes are told by.
+    #[default]
+    Full,
+    /// Parameters alone.
+    Weights,
+}
+
+/// Where in the data a child begins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ParentData {
+    /// After the last sample of the parent, in the parent's order.
+    #[default]
+    Continue,
+    /// At the beginning of its own.
+    Restart,
 }
 
 /// `[init]`: weights of a checkpoint, or normally distributed ones.

@@ -120,6 +120,17 @@ fn broken_rules_are_named_with_the_way_on() {
             "data.total_samples is 32000, but stop.steps × batch.sequences is 32032",
         ),
         ("sequence_length = 512", "sequence_length = 513", "model.max_position_embeddings is only 512"),
+        (
+            "[model]",
+            "[parent]\nrun = \"a\"\nstep = 0\n[model]",
+            "parent.step is 0; a run has its first checkpoint",
+        ),
+        (
+            "[model]",
+            "[parent]\nrun = \"a\"\nstep = 1000\n[model]",
+            "stop.steps is 1000, where the parent is already",
+        ),
+        ("[model]", "[parent]\nrun = \"a\"\nstep = 1\nstate = \"all\"\n[model]", "unknown variant `all`"),
         ("\"last:3\"", "\"newest:3\"", "\"newest:3\" is none of every:N, last:N, best:N"),
         ("level = \"L1\"", "level = \"L4\"", "unknown variant `L4`"),
         (
@@ -145,7 +156,6 @@ fn what_is_not_built_is_refused_and_not_ignored() {
         ),
         ("on_nan = \"stop\"", "on_nan = \"rollback\"", "use \"stop\" and --resume"),
         ("\"last:3\"", "\"best:1\"", "checkpoint.keep \"best:N\" is not supported yet"),
-        ("[model]", "[parent]\nrun = \"a\"\nstep = 1\n[model]", "[parent] is not supported yet"),
         ("[model]", "[model]\nnum_local_experts = 8", "model.num_local_experts is not supported yet"),
         ("[model]", "[model]\nattention_bias = true", "a model with biases is not supported yet"),
     ] {

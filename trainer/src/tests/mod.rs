@@ -1,6 +1,7 @@
 //! Whole runs of a tiny model on made-up tokens.
 
 mod checkpoints;
+mod children;
 mod goldens;
 mod refusals;
 mod reporting;

@@ -47,6 +47,17 @@ fn nan_stops_the_run_and_names_the_last_good_checkpoint() {
     assert!(events.lines().last().expect("an event").starts_with("{\"kind\":\"failed\""), "{events}");
 }
 
+/// An update whose gradient is finite may still carry a parameter away.
+#[test]
+fn parameters_that_are_no_numbers_are_never_saved() {
+    let bench = Bench::new();
+    let short = ("steps = 12\n[checkpoint]", "steps = 4\n[checkpoint]");
+    let wild = [short, ("lr = 1e-2", "lr = 1e-2\nclip = 1e30\nbetas = [0.0, 0.0]\nweight_decay = 1e41")];
+    let error = bench.train("run", &wild).expect_err("no numbers").to_string();
+    assert!(error.contains("NaN") || error.contains("inf"), "{error}");
+    assert!(!bench.path("run/step-000004").exists(), "nothing of it is taken for a checkpoint");
+}
+
 #[test]
 fn weights_with_nan_are_no_beginning() {
     let bench = Bench::new();

@@ -76,7 +76,9 @@ const LONG: [(&str, &str); 4] = [
 #[test]
 fn a_killed_run_ends_in_the_same_bits() {
     let bench = Bench::new();
-    for kill_at in [30, 100, 170] {
+    // A checkpoint is written almost all the time, so these moments lie before, in and after its steps.
+    for n in 1..=12 {
+        let (kill_at, later) = (n * 25, (n * n * 7919 % 12_000) as u64);
         let mut child = Command::new(std::env::current_exe().expect("this test"))
             .args(["--ignored", "--exact", "tests::resume::the_run_that_is_killed"])
             .env("SEKISHO_TEST_KILLED_RUN", bench.folder.path())
@@ -89,9 +91,18 @@ fn a_killed_run_ends_in_the_same_bits() {
         while lines() < kill_at && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(2));
         }
+        std::thread::sleep(Duration::from_micros(later));
         assert!(child.try_wait().expect("a child").is_none(), "the run ended before it could be killed");
         child.kill().expect("kill -9");
         child.wait().expect("a dead child");
+        for step in crate::folder::RunFolder::existing(&bench.path("killed"))
+            .and_then(|run| run.checkpoints())
+            .expect("steps")
+        {
+            let folder = bench.path(&format!("killed/step-{step:06}"));
+            let manifest = sekisho_weights::read_manifest(&folder).expect("a manifest");
+            assert_eq!(sekisho_weights::hash_folder(&folder).expect("hashed"), manifest.files, "step {step}");
+        }
     }
     bench.resume("killed", &LONG).expect("the rest");
     bench.train("straight", &LONG).expect("a run");

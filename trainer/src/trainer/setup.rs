@@ -6,13 +6,14 @@ use sekisho_model::device::{self, Device};
 use sekisho_model::train::{self, Layout};
 
 use super::Run;
-use crate::checkpoint::{self, DecayGroups, Restored, State};
+use crate::checkpoint::{self, DecayGroups, Restored, State, Writer};
 use crate::data::Data;
 use crate::folder::RunFolder;
 use crate::log::Log;
 use crate::optimizer::{self, AdamW};
+use crate::parent::{self, Found, Origin};
 use crate::report::{Reporter, RunClient, Subject};
-use crate::spec::{Packing, Spec};
+use crate::spec::{Packing, ParentData, ParentState, Spec};
 use crate::{Progress, TrainError, TrainOptions, init};
 
 impl Run {
@@ -25,7 +26,7 @@ impl Run {
         let device = device::choose(&options.device)?;
         progress.note(&device.reason);
         let (folder, lock, beginning) = RunFolder::begin(&options.out)?;
-        let (spec, last) = agree(spec, &folder, options.resume)?;
+        let (spec, last, parent) = agree(spec, &folder, options.resume)?;
         let tokenizer = spec.tokenizer.as_ref().map(|section| Tokenizer::load(&section.path)).transpose()?;
         let mut config = spec.model_config()?;
         config.bos_token_id = config.bos_token_id.or(tokenizer.as_ref().and_then(Tokenizer::bos));
@@ -33,15 +34,19 @@ impl Run {
         let mut data = Data::open(&spec, config.vocab_size, tokenizer.as_ref())?;
         let layout = Layout::new(&config);
         let mut optimizer = AdamW::new(&spec.optimizer, &layout);
-        let (state, parameters) = match last {
-            None => (
-                first_state(&spec, &layout, &data, tokenizer.as_ref(), device.device),
-                init::parameters(&spec, &layout)?,
-            ),
-            Some(step) => {
-                let Restored { state, parameters, exp_avg, exp_avg_sq } =
-                    checkpoint::restore(&folder.checkpoint(step), &layout)?;
-                checkpoint::check_data(&state, &data.files(), tokenizer.as_ref().map(Tokenizer::digest))?;
+        let fresh = first_state(&spec, &layout, &data, tokenizer.as_ref(), device.device);
+        let restored = match (last, &parent) {
+            (Some(step), _) => {
+                let restored = checkpoint::restore(&folder.checkpoint(step), &layout)?;
+                checkpoint::check_data(&restored.state, &data.files(), fresh.tokenizer)?;
+                Some(restored)
+            }
+            (None, Some(parent)) => Some(begin_at(parent, &spec, &folder, &layout, fresh.clone())?),
+            (None, None) => None,
+        };
+        let (state, parameters) = match restored {
+            None => (fresh, init::parameters(&spec, &layout)?),
+            Some(Restored { state, parameters, exp_avg, exp_avg_sq }) => {
                 data.seek(state.position.clone());
                 (optimizer.exp_avg, optimizer.exp_avg_sq, optimizer.updates) =
                     (exp_avg, exp_avg_sq, state.updates);
@@ -49,13 +54,14 @@ impl Run {
             }
         };
         let program = train::program(device.device, config.clone(), parameters);
+        let subject = checkpoint::Subject { spec: spec.clone(), config, tokenizer, layout };
+        let began = state.step;
         let mut run = Self {
             log: Log::open_at(&folder.log(), state.step.0)?,
             events: Log::open(&folder.events())?,
             schedule: spec.learning_rate(),
             spec,
-            config,
-            tokenizer,
+            writer: Writer::new(folder.clone(), subject),
             folder,
             program,
             optimizer,
@@ -63,13 +69,14 @@ impl Run {
             state,
             reporter: None,
             saved: last,
+            began,
             _lock: lock,
         };
         run.reporter = run.start_reporter(options)?;
         // Only now is there a run: everything that could be wrong with it was looked at.
         run.record()?;
         let (kind, note) = match last {
-            None => (EventKind::Started, "from the first weights".to_owned()),
+            None => (EventKind::Started, beginning_of(&run.spec, parent.as_ref())),
             Some(step) => (EventKind::Resumed, format!("from checkpoint {step}")),
         };
         run.event(kind, run.state.step, note, options)?;
@@ -95,6 +102,10 @@ impl Run {
         // The planned end is a changeable field of the run, not a part of its specification.
         if let Some(sections) = immutable.as_object_mut() {
             sections.remove("stop");
+        }
+        // The server knows runs by their names, wherever their folders lie.
+        if let Some(origin) = Origin::read(&self.folder)? {
+            immutable["parent"]["run"] = origin.run.into();
         }
         let updates = spec.stop.steps * (spec.batch.sequences * spec.data.sequence_length) as u64;
         let keep = spec.checkpoint.keep.clone();
@@ -125,8 +136,12 @@ fn devices(device: Device) -> Devices {
     }
 }
 
-/// The specification that the run will have, and the checkpoint to go on from.
-fn agree(spec: &Spec, folder: &RunFolder, resume: bool) -> Result<(Spec, Option<u64>), TrainError> {
+/// The specification that the run will have, the checkpoint to go on from, and before the first one that of the parent.
+fn agree(
+    spec: &Spec,
+    folder: &RunFolder,
+    resume: bool,
+) -> Result<(Spec, Option<u64>, Option<Found>), TrainError> {
     let begun = folder.spec().is_file();
     if begun && !resume {
         return Err(TrainError::Occupied(folder.path().to_owned()));
@@ -137,12 +152,64 @@ fn agree(spec: &Spec, folder: &RunFolder, resume: bool) -> Result<(Spec, Option<
         return Err(TrainError::NotARun { folder: folder.path().to_owned(), missing: "spec.toml" });
     }
     let earlier = if begun { Some(Spec::load(&folder.spec())?) } else { None };
-    let spec = spec.recorded(earlier.as_ref());
+    let parent = match (&spec.parent, last) {
+        (Some(parent), None) => Some(Found::look(parent, folder.path())?),
+        _ => None,
+    };
+    let inherited = match &parent {
+        Some(parent) => parent.inherited(spec.clone()),
+        None => spec.clone(),
+    };
+    let spec = inherited.recorded(earlier.as_ref());
     if let Some(earlier) = &earlier {
         checkpoint::check_spec(earlier, &spec)?;
+    }
+    if earlier.is_some() || parent.is_some() {
         spec.recheck(&folder.spec())?;
     }
-    Ok((spec, last))
+    if let (Some(section), Some(parent)) = (&spec.parent, &parent) {
+        parent.check(section, &spec)?;
+    }
+    Ok((spec, last, parent))
+}
+
+/// The state of a child before its first update. A start that was cut short before the child had a checkpoint is made again from the
+/// same one.
+fn begin_at(
+    parent: &Found,
+    spec: &Spec,
+    folder: &RunFolder,
+    layout: &Layout,
+    own: State,
+) -> Result<Restored, TrainError> {
+    let section = spec.parent.as_ref().expect("a child has a parent");
+    let theirs = checkpoint::restore(&parent.folder, layout)?;
+    if section.data == ParentData::Continue {
+        checkpoint::check_data(&theirs.state, &own.files, own.tokenizer)?;
+    }
+    let origin = parent.origin(section, &theirs.state, &own.position);
+    match Origin::read(folder)? {
+        Some(before) if before != origin => {
+            return Err(TrainError::ParentChanged { run: before.run, step: before.step });
+        }
+        Some(_) => {}
+        None => origin.write(folder)?,
+    }
+    let (exp_avg, exp_avg_sq) = match section.state {
+        ParentState::Full => (theirs.exp_avg, theirs.exp_avg_sq),
+        ParentState::Weights => (vec![0.0; layout.length], vec![0.0; layout.length]),
+    };
+    let state = parent::first_state(own, section, &theirs.state, &origin);
+    Ok(Restored { state, parameters: theirs.parameters, exp_avg, exp_avg_sq })
+}
+
+/// What a run begins with, in words.
+fn beginning_of(spec: &Spec, parent: Option<&Found>) -> String {
+    match (parent, &spec.parent, &spec.init.from) {
+        (Some(found), Some(parent), _) => format!("from checkpoint {} of {}", parent.step, found.spec.name),
+        (_, _, Some(from)) => format!("from the weights in {}", from.display()),
+        _ => "from the first weights".to_owned(),
+    }
 }
 
 /// The state before the first update.

@@ -1,0 +1,126 @@
+//! Checkpoints are written while the run goes on: the loop pays for a copy of the values in memory, into buffers that are used again.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use rayon::prelude::*;
+
+use super::State;
+use super::save::{Subject, save};
+use crate::TrainError;
+use crate::folder::RunFolder;
+use crate::log::Log;
+
+/// Writes one checkpoint at a time.
+pub(crate) struct Writer {
+    folder: RunFolder,
+    subject: Arc<Subject>,
+    spare: Option<Values>,
+    running: Option<Running>,
+}
+
+/// The three arrays of a checkpoint, laid out as the parameters.
+#[derive(Default)]
+pub(crate) struct Values {
+    pub(crate) parameters: Vec<f32>,
+    pub(crate) exp_avg: Vec<f32>,
+    pub(crate) exp_avg_sq: Vec<f32>,
+}
+
+struct Running {
+    step: u64,
+    thread: JoinHandle<(Values, Result<PathBuf, TrainError>)>,
+}
+
+impl Writer {
+    pub(crate) fn new(folder: RunFolder, subject: Subject) -> Self {
+        Self { folder, subject: Arc::new(subject), spare: None, running: None }
+    }
+
+    /// Copies the values and writes them beside the run. The one before must have been settled.
+    ///
+    /// # Errors
+    /// When no thread starts.
+    pub(crate) fn begin(
+        &mut self,
+        state: State,
+        log: &Log,
+        parameters: &[f32],
+        moments: [&[f32]; 2],
+    ) -> std::io::Result<()> {
+        let mut values = self.spare.take().unwrap_or_default();
+        copy(&mut values.parameters, parameters);
+        copy(&mut values.exp_avg, moments[0]);
+        copy(&mut values.exp_avg_sq, moments[1]);
+        let (folder, subject, log, step) =
+            (self.folder.clone(), self.subject.clone(), log.handle()?, state.step.0);
+        let write = move || {
+            // The log reaches at least as far as the checkpoint does.
+            let written = log.sync_all().map_err(TrainError::from);
+            let written = written.and_then(|()| save(&folder, &subject, &values, &state));
+            (values, written)
+        };
+        let thread = std::thread::Builder::new().name("checkpoint".to_owned()).spawn(write)?;
+        self.running = Some(Running { step, thread });
+        Ok(())
+    }
+
+    /// The update whose checkpoint is being written.
+    pub(crate) fn step(&self) -> Option<u64> {
+        self.running.as_ref().map(|running| running.step)
+    }
+
+    /// Whether there is something to settle without waiting.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.running.as_ref().is_some_and(|running| running.thread.is_finished())
+    }
+
+    /// Waits for the checkpoint that is being written and answers its update and folder; none when there is none.
+    pub(crate) fn settle(&mut self) -> Result<Option<(u64, PathBuf)>, TrainError> {
+        let Some(Running { step, thread }) = self.running.take() else { return Ok(None) };
+        let (values, written) = thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        self.spare = Some(values);
+        written.map(|path| Some((step, path)))
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        // A run that ends on an error still has the checkpoint that it had begun to write.
+        let _ = self.settle();
+    }
+}
+
+/// In parallel: the first touch of new memory is what takes time.
+fn copy(to: &mut Vec<f32>, from: &[f32]) {
+    const CHUNK: usize = 1 << 18;
+    to.resize(from.len(), 0.0);
+    to.par_chunks_mut(CHUNK).zip(from.par_chunks(CHUNK)).for_each(|(to, from)| to.copy_from_slice(from));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+    use std::time::Instant;
+
+    use super::{Values, copy};
+
+    /// What a checkpoint of 100 MB (8.3 million parameters with both moments, f32) costs the loop: the figure of docs/performance.md.
+    #[test]
+    #[ignore = "a measurement"]
+    fn the_copy_of_100_mb() {
+        let source = vec![1.0; 100_000_000 / 12];
+        let mut values = Values::default();
+        let mut say = |what: &str| {
+            let begun = Instant::now();
+            copy(&mut values.parameters, &source);
+            copy(&mut values.exp_avg, &source);
+            copy(&mut values.exp_avg_sq, &source);
+            let milliseconds = begun.elapsed().as_secs_f64() * 1e3;
+            let _ = writeln!(std::io::stdout().lock(), "{what}: {milliseconds:.1} ms");
+        };
+        say("first checkpoint");
+        say("later checkpoints");
+    }
+}
