@@ -321,3 +321,45 @@ fn a_run_that_falls_behind_its_plan_is_told_of_once_for_each_plan() {
     let _ = plan("2020-02-29");
     assert_eq!(receiver.wait_for(2).len(), 2, "once for each plan");
 }
+
+#[test]
+fn a_branch_that_a_page_writes_is_trained_and_hangs_off_its_parent() {
+    let service = Service::start();
+    let folder = tempfile::tempdir().expect("a folder");
+    let spec = folder.path().join("spec.toml");
+    let own = crate::bad_input::trained_on(folder.path()).replace("name = \"bad\"", "name = \"base\"");
+    fs_err::write(&spec, own).expect("written");
+    let train = |spec: &std::path::Path, out: &str| {
+        let mut command = service.command(&["train"]);
+        cli::run(command.arg(spec).arg("--dir").arg(folder.path().join(out))).exits(0)
+    };
+    let _ = train(&spec, "base");
+    let checkpoints = service.visitor().get("/api/v1/runs/base/checkpoints").has(200).items();
+    let all = checkpoints.as_array().expect("a list").clone();
+    let first = all.iter().min_by_key(|checkpoint| checkpoint["step"].as_u64()).expect("one").clone();
+    let path = format!("/checkpoints/{}", text(&first["id"]));
+    until("the checkpoint is verified", 60, || {
+        let state = service.visitor().get(&format!("/api/v1{path}")).has(200).json()["state"].clone();
+        (state == "verified").then_some(())
+    });
+    let child = service
+        .visitor()
+        .get(&format!("{path}/branch.toml?kind=decay&name=base-decay&steps=2"))
+        .has(200)
+        .text;
+    fs_err::write(folder.path().join("child.toml"), child).expect("written");
+    let _ = train(&folder.path().join("child.toml"), "base-decay");
+    let run = service.visitor().get("/api/v1/runs/base-decay").has(200).json();
+    let end = first["step"].as_u64().expect("a step") + 2;
+    assert_eq!((run["state"].as_str(), run["step"].as_u64()), (Some("finished"), Some(end)));
+    assert_eq!(steps_of(&service, "base-decay"), [end - 1, end]);
+    let page = service.visitor().get("/runs/base-decay?lang=ja").has(200).text;
+    assert!(page.contains("href=\"/runs/base\""), "the tree: {page}");
+    let log = service.visitor().get("/api/v1/runs/base-decay/events").has(200).text;
+    assert!(log.contains("of base"), "{log}");
+}
+
+fn steps_of(service: &Service, run: &str) -> Vec<u64> {
+    let rows = service.visitor().get(&format!("/api/v1/runs/{run}/metrics")).has(200).items();
+    rows.as_array().into_iter().flatten().filter_map(|row| row["step"].as_u64()).collect()
+}

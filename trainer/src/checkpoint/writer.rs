@@ -12,6 +12,9 @@ use crate::TrainError;
 use crate::folder::RunFolder;
 use crate::log::Log;
 
+/// Values copied as one task.
+const CHUNK: usize = 1 << 18;
+
 /// Writes one checkpoint at a time.
 pub(crate) struct Writer {
     folder: RunFolder,
@@ -21,11 +24,22 @@ pub(crate) struct Writer {
 }
 
 /// The three arrays of a checkpoint, laid out as the parameters.
-#[derive(Default)]
 pub(crate) struct Values {
     pub(crate) parameters: Vec<f32>,
     pub(crate) exp_avg: Vec<f32>,
     pub(crate) exp_avg_sq: Vec<f32>,
+}
+
+impl Values {
+    /// So many zeros, written down: the first touch of new memory is what takes time, and it is done before the first update.
+    fn of(length: usize) -> Self {
+        let zeros = || {
+            let mut zeros = vec![0.0; length];
+            zeros.par_chunks_mut(CHUNK).for_each(|zeros| zeros.fill(std::hint::black_box(0.0)));
+            zeros
+        };
+        Self { parameters: zeros(), exp_avg: zeros(), exp_avg_sq: zeros() }
+    }
 }
 
 struct Running {
@@ -35,7 +49,8 @@ struct Running {
 
 impl Writer {
     pub(crate) fn new(folder: RunFolder, subject: Subject) -> Self {
-        Self { folder, subject: Arc::new(subject), spare: None, running: None }
+        let spare = Some(Values::of(subject.layout.length));
+        Self { folder, subject: Arc::new(subject), spare, running: None }
     }
 
     /// Copies the values and writes them beside the run. The one before must have been settled.
@@ -49,7 +64,7 @@ impl Writer {
         parameters: &[f32],
         moments: [&[f32]; 2],
     ) -> std::io::Result<()> {
-        let mut values = self.spare.take().unwrap_or_default();
+        let mut values = self.spare.take().unwrap_or_else(|| Values::of(parameters.len()));
         copy(&mut values.parameters, parameters);
         copy(&mut values.exp_avg, moments[0]);
         copy(&mut values.exp_avg_sq, moments[1]);
@@ -92,10 +107,7 @@ impl Drop for Writer {
     }
 }
 
-/// In parallel: the first touch of new memory is what takes time.
-fn copy(to: &mut Vec<f32>, from: &[f32]) {
-    const CHUNK: usize = 1 << 18;
-    to.resize(from.len(), 0.0);
+fn copy(to: &mut [f32], from: &[f32]) {
     to.par_chunks_mut(CHUNK).zip(from.par_chunks(CHUNK)).for_each(|(to, from)| to.copy_from_slice(from));
 }
 
@@ -111,7 +123,7 @@ mod tests {
     #[ignore = "a measurement"]
     fn the_copy_of_100_mb() {
         let source = vec![1.0; 100_000_000 / 12];
-        let mut values = Values::default();
+        let mut values = Values::of(source.len());
         let mut say = |what: &str| {
             let begun = Instant::now();
             copy(&mut values.parameters, &source);

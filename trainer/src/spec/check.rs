@@ -1,17 +1,25 @@
+use sekisho_domain::Tokens;
 use sekisho_model::train::Layout;
 
+use super::cost::{self, Machine};
 use super::{Parent, ParentData, ParentState, ScheduleKind, Share, Spec};
 use crate::optimizer::is_decayed;
 
-/// What will be trained, on what, and how: the lines of `--check`.
-pub(super) fn summary(spec: &Spec) -> String {
+/// What will be trained, on what, how, and at what cost: the lines of `--check`.
+pub(super) fn summary(spec: &Spec, machine: Option<Machine>) -> String {
     let mut out = String::new();
     let mut line = |label: &str, text: String| out.push_str(&format!("{label:<14}{text}\n"));
     line("run", format!("{}, seed {}", spec.name, spec.seed));
-    for (label, text) in model(spec).into_iter().chain(data(spec)).chain(training(spec)) {
+    let costs = spec.model_config().map(|config| cost::lines(spec, &config, machine)).unwrap_or_default();
+    for (label, text) in model(spec).into_iter().chain(data(spec)).chain(training(spec)).chain(costs) {
         line(label, text);
     }
     out
+}
+
+/// `1,867,614,208`.
+fn count(number: u64) -> Tokens {
+    Tokens(number)
 }
 
 type Lines = Vec<(&'static str, String)>;
@@ -33,8 +41,8 @@ fn model(spec: &Spec) -> Lines {
             "model",
             format!(
                 "Llama, {} parameters ({} in embeddings, {head}{scaled})",
-                config.parameters(),
-                config.embedding_parameters()
+                count(config.parameters()),
+                count(config.embedding_parameters())
             ),
         ),
         (
@@ -84,7 +92,7 @@ fn data(spec: &Spec) -> Lines {
     let shape = format!(
         "{:?} order of {} sequences, {:?} packing, {} tokens each{mask}",
         section.order,
-        spec.total_samples(),
+        count(spec.total_samples()),
         section.packing,
         section.sequence_length
     );
@@ -112,7 +120,15 @@ fn training(spec: &Spec) -> Lines {
         _ => String::new(),
     };
     vec![
-        ("batch", format!("{} sequences, {} at a time: {tokens} tokens", spec.batch.sequences, spec.micro())),
+        (
+            "batch",
+            format!(
+                "{} sequences, {} at a time: {} tokens",
+                spec.batch.sequences,
+                spec.micro(),
+                count(tokens as u64)
+            ),
+        ),
         (
             "optimizer",
             format!(
@@ -125,12 +141,20 @@ fn training(spec: &Spec) -> Lines {
             format!(
                 "{:?}: warm-up {}, {} updates{decay}, {:?}",
                 s.kind,
-                s.warmup_steps,
-                spec.total_steps(),
+                count(s.warmup_steps),
+                count(spec.total_steps()),
                 s.lr_index
             ),
         ),
-        ("stop", format!("after update {}: {} tokens", spec.stop.steps, spec.stop.steps * tokens as u64)),
+        ("", cost::picture(spec)),
+        (
+            "stop",
+            format!(
+                "after update {}: {} tokens",
+                count(spec.stop.steps),
+                count(spec.stop.steps * tokens as u64)
+            ),
+        ),
         (
             "checkpoints",
             format!("every {} updates, as {}", spec.checkpoint.every, spec.checkpoint.dtype.torch_name()),

@@ -2,6 +2,7 @@
 //! have is refused too, never ignored.
 
 mod check;
+mod cost;
 mod model;
 mod rules;
 mod sections;
@@ -13,6 +14,7 @@ use sekisho_domain::{TomlError, parse_toml};
 use sekisho_weights::config::{ConfigError, ModelConfig};
 use serde::{Deserialize, Serialize};
 
+pub use cost::Machine;
 pub use model::ModelSection;
 pub use sections::{
     Batch, Checkpoint, Data, DecayShape, Dtype, Evaluate, Forward, Init, Keep, LrIndex, Mix, OnNan,
@@ -186,10 +188,10 @@ impl Spec {
         rules::check(&file.display().to_string(), self)
     }
 
-    /// The resolved values, for `--check`: what will be trained, on what, and how.
+    /// The resolved values, for `--check`: what will be trained, on what, how, and what it costs on a machine.
     #[must_use]
-    pub fn check(&self) -> String {
-        check::summary(self)
+    pub fn check(&self, machine: Option<Machine>) -> String {
+        check::summary(self, machine)
     }
 
     fn make_paths_absolute(&mut self, folder: &Path) {

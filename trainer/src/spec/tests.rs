@@ -80,8 +80,17 @@ fn a_specification_survives_being_written() {
     let written = toml::to_string(&spec).expect("TOML");
     assert_eq!(parse(&written).expect("our own file"), spec);
     assert_eq!(spec.data.mix[0].path, Path::new("/somewhere/corpora/aozora_ja/train.jsonl"));
-    let summary = spec.check();
-    for expected in ["6475008 parameters", "warm-up 100", "repeat 2, level L1, CC0-1.0", "16384 tokens"] {
+    let machine = crate::spec::Machine { gpus: 8, tflops: 400.0, yen_per_gpu_day: Some(1000.0) };
+    let summary = spec.check(Some(machine));
+    for expected in [
+        "6,475,008 parameters",
+        "warm-up 100",
+        "repeat 2, level L1, CC0-1.0",
+        "16,384 tokens",
+        "16,384,000 in this stage, 2.5 a parameter",
+        "▅▆▇█",
+        "8 accelerators at 400 TFLOP/s",
+    ] {
         assert!(summary.contains(expected), "{expected} in\n{summary}");
     }
 }

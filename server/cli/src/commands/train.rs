@@ -7,6 +7,7 @@ use indicatif::ProgressBar;
 use sekisho_domain::Step;
 use sekisho_domain::run::MetricRow;
 use sekisho_server::SystemClock;
+use sekisho_trainer::spec::Machine;
 use sekisho_trainer::{Ended, Progress, ServerAddress, Spec, TrainOptions, train};
 
 use crate::client::TokenArgs;
@@ -37,6 +38,15 @@ pub(crate) struct Args {
     /// Show the resolved specification and train nothing
     #[arg(long)]
     check: bool,
+    /// With --check: time on so many accelerators
+    #[arg(long, requires = "check", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    gpus: Option<u32>,
+    /// What one of them sustains, in TFLOP/s; H100s reach 300 to 500 in bf16
+    #[arg(long, requires = "gpus", default_value_t = 400.0, value_name = "T", value_parser = positive)]
+    tflops: f64,
+    /// Price of one for a day
+    #[arg(long, requires = "gpus", value_name = "YEN", value_parser = positive)]
+    yen_per_gpu_day: Option<f64>,
     #[command(flatten)]
     language: LanguageArgs,
     /// auto, cpu or cuda:N
@@ -53,7 +63,8 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> anyhow::Result<ExitStatus> 
         for line in args.language.lines(&serde_json::to_value(&spec)?, None) {
             printer.data(&line)?;
         }
-        printer.data(&spec.check())?;
+        let machine = |gpus| Machine { gpus, tflops: args.tflops, yen_per_gpu_day: args.yen_per_gpu_day };
+        printer.data(&spec.check(args.gpus.map(machine)))?;
         return Ok(ExitStatus::Ok);
     };
     parent::follow()?;
@@ -85,6 +96,11 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> anyhow::Result<ExitStatus> 
     });
     let by_user = outcome.ended == Ended::Stopped && interrupted.by_user();
     Ok(if by_user { ExitStatus::Interrupted } else { ExitStatus::Ok })
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    let number = text.parse::<f64>().ok().filter(|number| number.is_finite() && *number > 0.0);
+    number.ok_or_else(|| "it must be a number above 0".to_owned())
 }
 
 /// Training on the terminal.
