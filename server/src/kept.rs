@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use tokio::sync::Mutex;
 
-/// Entries; a page has a handful of forms that people ask for again and again.
-const MOST: usize = 64;
+/// Entries; a page has a handful of forms that people ask for again and again, and a board a megabyte.
+const MOST: usize = 16;
 
 /// What was read for one request and serves the next, for as long as the store's version of it stands. One request reads at a time, so
 /// that a change costs one reading however many wait for it.
