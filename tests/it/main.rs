@@ -57,6 +57,7 @@ mod release_yank;
 mod road;
 mod runs;
 mod site;
+mod surgery;
 mod tidy;
 mod uploads;
 mod watch;

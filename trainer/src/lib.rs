@@ -19,6 +19,7 @@ mod replay;
 pub mod report;
 pub mod spec;
 mod stability;
+pub mod surgery;
 mod trainer;
 
 pub use data::{DataError, Texts};

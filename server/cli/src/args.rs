@@ -2,8 +2,8 @@ use clap::{Parser, Subcommand};
 
 use crate::commands::{
     audit, channel, checkpoint, compare, completions, contamination, convert, corpus, data, demo, doctor,
-    eval, export, import, ingest, login, logout, policy, project, release, replay, run, serve, tasks, token,
-    train, user, verify, watch, webhook, worker,
+    eval, export, import, ingest, login, logout, policy, project, release, replay, run, serve, surgery,
+    tasks, token, train, user, verify, watch, webhook, worker,
 };
 
 /// The checkpoint that model checkpoints must pass: verify, evaluate, watch, judge, approve, publish.
@@ -41,6 +41,9 @@ pub(crate) enum Command {
     Watch(Box<watch::Args>),
     /// Checkpoints of Megatron-LM and torch DCP as Hugging Face folders
     Convert(convert::Args),
+    /// Weights changed without training: a larger vocabulary, the mean of several models, a folded factor
+    #[command(subcommand)]
+    Surgery(surgery::Command),
     /// Evaluate a model without a service
     Eval(Box<eval::Args>),
     /// Benchmark definitions

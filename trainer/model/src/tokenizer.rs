@@ -131,6 +131,12 @@ impl Tokenizer {
         self.inner.get_vocab_size(true)
     }
 
+    /// How the vocabulary writes a token.
+    #[must_use]
+    pub fn piece(&self, id: u32) -> Option<String> {
+        self.inner.id_to_token(id)
+    }
+
     /// SHA-256 of `tokenizer.json`.
     #[must_use]
     pub fn digest(&self) -> Sha256 {

@@ -25,7 +25,7 @@ impl Clock for Stopped {
 }
 
 /// A folder with a corpus, and runs beside it.
-struct Bench {
+pub(crate) struct Bench {
     folder: tempfile::TempDir,
 }
 
@@ -71,7 +71,7 @@ every = 4
 "#;
 
 impl Bench {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let bench = Self { folder: tempfile::tempdir().expect("a temporary folder") };
         bench.write_corpus(1);
         bench
@@ -94,7 +94,7 @@ impl Bench {
         fs_err::write(self.path("made-up.bin"), bin).expect("tokens");
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
@@ -106,7 +106,7 @@ impl Bench {
         TrainOptions { threads: Some(2), ..TrainOptions::new(self.path(run), Arc::new(Stopped)) }
     }
 
-    fn train(&self, run: &str, changes: &[(&str, &str)]) -> Result<Outcome, TrainError> {
+    pub(crate) fn train(&self, run: &str, changes: &[(&str, &str)]) -> Result<Outcome, TrainError> {
         train(&self.spec(changes), &self.options(run), &mut ())
     }
 

@@ -23,6 +23,7 @@ pub(crate) mod release;
 pub(crate) mod replay;
 pub(crate) mod run;
 pub(crate) mod serve;
+pub(crate) mod surgery;
 pub(crate) mod tasks;
 pub(crate) mod token;
 pub(crate) mod train;
@@ -46,6 +47,7 @@ pub(crate) fn run(command: Command, printer: &Printer) -> anyhow::Result<ExitSta
         Command::Ingest(args) => ingest::run(&args, printer),
         Command::Watch(args) => watch::run(&args, printer),
         Command::Convert(args) => convert::run(&args, printer),
+        Command::Surgery(command) => surgery::run(&command, printer),
         Command::Eval(args) => eval::run(&args, printer),
         Command::Tasks(command) => tasks::run(&command, printer),
         Command::Data(command) => data::run(&command, printer),
