@@ -165,3 +165,12 @@ fn only_what_was_seen_is_removed_and_only_by_who_may() {
     assert!(csv.starts_with("step,checkpoint,state,owned,bytes,freed_bytes,kept,path\n1200,"), "{csv}");
     stage.clean(&["--keep", "first:3"]).exits(2);
 }
+
+#[test]
+fn a_folder_that_another_run_stands_on_is_not_offered_for_removal() {
+    let stage = Stage::set();
+    let plan = || stage.service.api().get("/api/v1/runs/r/cleanup").has(200).json();
+    assert!(plan()["shell"].is_string());
+    stage.hand_over("s", 5, 4, false);
+    assert_eq!(plan()["shell"], Value::Null);
+}

@@ -107,8 +107,13 @@ impl RunFolder {
             let entry = entry?;
             let name = entry.file_name();
             let name = name.to_string_lossy();
-            let incomplete = name.starts_with("step-") && !entry.path().join("manifest.json").is_file();
-            if incomplete || (name.starts_with(".step-") && name.ends_with(".partial")) {
+            // Only names that a save makes: whatever else lies here is somebody's.
+            let is_step = |digits: &str| digits.len() >= 6 && digits.bytes().all(|b| b.is_ascii_digit());
+            let partial = name.strip_prefix(".step-").and_then(|rest| rest.strip_suffix(".partial"));
+            let incomplete = name.strip_prefix("step-").is_some_and(is_step)
+                && entry.path().is_dir()
+                && !entry.path().join("manifest.json").is_file();
+            if incomplete || partial.is_some_and(is_step) {
                 fs_err::remove_dir_all(entry.path())?;
             }
         }

@@ -255,6 +255,10 @@ impl Run {
             Ok(Outcome { ended: Ended::Stopped, .. }) => (EventKind::Note, "stopped on request".to_owned()),
             Err(error) => (EventKind::Failed, error.to_string()),
         };
+        // A run that fails still has the checkpoint that it had begun to write, and tells of it.
+        if let Err(error) = self.settle(progress) {
+            progress.note(&error.to_string());
+        }
         let told = self.event(kind, self.state.step, note, options);
         let mut removed = Ok(());
         if let Some(reporter) = self.reporter.take() {

@@ -95,9 +95,15 @@ pub fn branch(parent: &Run, checkpoint: &Checkpoint, asked: &Asked) -> Result<Br
         );
         return Err(WebError::refused("branch-spec", detail).or_ja(ja));
     };
+    is_in_sections(parent, before)?;
     let Step(at) = checkpoint.step;
-    let steps = asked.steps.unwrap_or_else(|| usual_steps(asked.kind, before, at));
-    check(asked, steps)?;
+    let room = room(asked.kind, before, at);
+    let usual = || usual_steps(asked.kind, before, at).min(room.unwrap_or(u64::MAX).max(1));
+    let steps = asked.steps.unwrap_or_else(usual);
+    check(asked, steps, before)?;
+    if let Some(room) = room.filter(|room| *room < steps) {
+        return Err(out_of_data(parent, at, room));
+    }
     has_room(parent, before, at, asked.kind)?;
     let name = asked.name.clone().unwrap_or_else(|| format!("{}-{}-{at}", parent.name, asked.kind.as_str()));
     let spec = specification(parent, before, at, steps, &name, asked);
@@ -126,7 +132,43 @@ fn usual_steps(kind: Kind, before: &Value, at: u64) -> u64 {
     }
 }
 
-fn check(asked: &Asked, steps: u64) -> Result<(), WebError> {
+/// A configuration that is not laid out in sections, as trainers of other makes have them.
+fn is_in_sections(parent: &Run, before: &Value) -> Result<(), WebError> {
+    let sections = ["schedule", "optimizer", "stop", "data", "parent"];
+    let is_table = |value: Option<&Value>| value.is_none_or(|value| value.is_object() || value.is_null());
+    if before.is_object() && sections.into_iter().all(|section| is_table(before.get(section))) {
+        return Ok(());
+    }
+    let detail = format!(
+        "The specification of run \"{}\" has no sections as ours has (schedule, optimizer, stop, data), so none can be made for a child. Register the child with what its trainer is started with, and name parent and step.",
+        parent.name
+    );
+    let ja = format!(
+        "実験「{}」の設定はSekishoの形式（schedule、optimizer、stop、data）ではないため、分岐の設定を作成できません。子の実験を「実験 › 登録」で登録し、分岐元とステップを指定してください。",
+        parent.name
+    );
+    Err(WebError::refused("branch-spec", detail).or_ja(ja))
+}
+
+/// Updates that are left in an order of data that is laid out for so many samples and goes on; none where it has no end.
+fn room(kind: Kind, before: &Value, at: u64) -> Option<u64> {
+    let is_ours = before["trainer"].is_null() && before["data"]["order"] == "megatron";
+    let samples = before["data"]["total_samples"].as_u64().filter(|_| is_ours && kind == Kind::Decay)?;
+    Some((samples / before["batch"]["sequences"].as_u64().filter(|n| *n > 0)?).saturating_sub(at))
+}
+
+fn out_of_data(parent: &Run, at: u64, room: u64) -> WebError {
+    let name = &parent.name;
+    let detail = format!(
+        "The data order of run \"{name}\" is laid out for data.total_samples and ends {room} updates after step {at}. A child that goes on in it makes no more; choose fewer steps, an earlier checkpoint, or mid-training with data of its own."
+    );
+    let ja = format!(
+        "実験「{name}」のデータの並びは data.total_samples までで、ステップ{at}から先は{room}ステップ分です。ステップ数を減らすか、より前のチェックポイント、または独自のデータで始める途中学習を選んでください。"
+    );
+    WebError::refused("branch-schedule", detail).or_ja(ja)
+}
+
+fn check(asked: &Asked, steps: u64, before: &Value) -> Result<(), WebError> {
     let refused = |detail: &str, ja: &str| Err(WebError::refused("branch-schedule", detail).or_ja(ja));
     if steps == 0 || steps > 1_000_000_000 {
         return refused(
@@ -144,6 +186,13 @@ fn check(asked: &Asked, steps: u64) -> Result<(), WebError> {
         return refused(
             "The learning rate is a number above zero.",
             "学習率には0より大きい数値を入力してください。",
+        );
+    }
+    let least = before["optimizer"]["min_lr"].as_f64().unwrap_or(0.0);
+    if asked.kind == Kind::Continual && asked.rate.is_some_and(|rate| rate < least) {
+        return refused(
+            &format!("The learning rate is below the one that the schedule ends at (min_lr, {least:e})."),
+            &format!("学習率が最終値（min_lr、{least:e}）を下回っています。"),
         );
     }
     Ok(())
@@ -193,8 +242,11 @@ fn specification(parent: &Run, before: &Value, at: u64, steps: u64, name: &str, 
             spec["schedule"]["kind"] = "wsd".into();
             spec["schedule"]["decay_steps"] = steps.into();
             spec["schedule"]["decay_shape"] = asked.shape.as_deref().unwrap_or("minus_sqrt").into();
-            // The parent may be past its plateau: the child begins where it is.
+            // The parent may be past its plateau, or still before it: the child begins where it is.
             put_rate(&mut spec, now);
+            if spec["schedule"]["warmup_steps"].as_u64().is_some_and(|warmup| warmup > at) {
+                spec["schedule"]["warmup_steps"] = at.into();
+            }
         }
         Kind::MidTraining => {
             spec["schedule"]["kind"] = "linear".into();
@@ -345,6 +397,49 @@ mod tests {
             "branch-schedule"
         );
         assert_eq!(code(&parent(), Asked { rate: Some(f64::NAN), ..Asked::default() }), "branch-schedule");
+    }
+
+    #[test]
+    fn a_decay_begins_where_a_warm_up_has_come_to_and_ends_with_the_data() {
+        let early = of(Kind::Decay, 1000);
+        assert_eq!(
+            (&early.spec["schedule"]["warmup_steps"], &early.spec["optimizer"]["lr"]),
+            (&json!(1000), &json!(1.5e-4))
+        );
+        assert_eq!(early.rates[2].first(), Some(&(1000.0, 1.5e-4)));
+        let mut finite = parent();
+        let spec = finite.spec.as_mut().expect("one");
+        (spec["data"]["order"], spec["data"]["total_samples"]) =
+            ("megatron".into(), (1_010_000 * 1024).into());
+        let checkpoint = Checkpoint { step: Step(1_000_000), ..fixtures::verified_checkpoint() };
+        assert_eq!(branch(&finite, &checkpoint, &Asked::default()).expect("shorter").steps, 10_000);
+        let long = Asked { steps: Some(10_001), ..Asked::default() };
+        let error = branch(&finite, &checkpoint, &long).expect_err("no data");
+        assert!(
+            error.code == "branch-schedule" && error.detail.contains("ends 10000 updates after"),
+            "{}",
+            error.detail
+        );
+    }
+
+    #[test]
+    fn a_configuration_without_sections_makes_no_child_and_no_fault() {
+        let checkpoint = fixtures::verified_checkpoint();
+        for spec in [
+            json!("flat"),
+            json!({ "schedule": "cosine" }),
+            json!({ "optimizer": "adamw" }),
+            json!({ "data": "c4" }),
+        ] {
+            for kind in Kind::ALL {
+                let flat = Run { spec: Some(spec.clone()), ..parent() };
+                let error =
+                    branch(&flat, &checkpoint, &Asked { kind, ..Asked::default() }).expect_err("no sections");
+                assert_eq!(error.code, "branch-spec");
+            }
+        }
+        let low = Asked { kind: Kind::Continual, rate: Some(1e-5), ..Asked::default() };
+        assert_eq!(branch(&parent(), &checkpoint, &low).expect_err("below min_lr").code, "branch-schedule");
     }
 
     #[test]

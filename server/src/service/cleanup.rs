@@ -91,8 +91,12 @@ pub async fn plan(app: &App, run: &Run, rule: CleanupRule) -> Result<CleanupView
     for item in &mut items {
         item.freed_bytes = freed.get(&item.checkpoint).copied().unwrap_or_default();
     }
-    let folders: Vec<&str> =
-        items.iter().filter(|i| !i.owned && i.kept.is_empty()).map(|i| i.path.as_str()).collect();
+    let unkept = || items.iter().filter(|i| !i.owned && i.kept.is_empty());
+    let (paths, ids): (Vec<&str>, Vec<CheckpointId>) =
+        unkept().map(|i| (i.path.as_str(), i.checkpoint)).unzip();
+    // Another run may stand on the same folder.
+    let needed = app.store.folders_of_others(&paths, &ids).await?;
+    let folders: Vec<&str> = paths.into_iter().filter(|path| !needed.contains(*path)).collect();
     let ids: String = removed.iter().map(|id| format!("{id}\n")).collect();
     Ok(CleanupView {
         rule,

@@ -87,10 +87,12 @@ pub struct Pace {
 pub async fn draft(app: &App, asked: &Asked) -> Result<Draft, WebError> {
     let Configuration { source, mut spec, notes } = configuration("pasted", &asked.text, asked.source)
         .map_err(|error| {
+            let ja = format!("設定を読み取れません。該当箇所を修正してください（{error}）。");
             WebError::refused(
                 "configuration",
                 capital(&error.to_string().replacen("pasted", "what was pasted", 1)),
             )
+            .or_ja(ja)
         })?;
     let parent = match asked.parent.as_deref().or_else(|| spec["parent"]["run"].as_str()) {
         Some(key) => Some(runs::find(app, key).await?),
@@ -161,7 +163,8 @@ pub async fn warnings_of(
     let Some(spec) = spec else { return Ok(Vec::new()) };
     let mut levelled = spec.clone();
     let mut unknown = Vec::new();
-    for entry in levelled["data"]["mix"].as_array_mut().into_iter().flatten() {
+    let mix = levelled.pointer_mut("/data/mix").and_then(Value::as_array_mut);
+    for entry in mix.into_iter().flatten().filter(|entry| entry.is_object()) {
         let Some(name) = entry["name"].as_str().map(ToOwned::to_owned) else { continue };
         match app.store.subset(&name).await?.and_then(|found| found.subset.level) {
             Some(level) => entry["level"] = level.as_str().into(),
@@ -181,6 +184,20 @@ pub async fn warnings_of(
         found.push(Warning { code: "level-unknown", text: Text { en, ja } });
     }
     Ok(found)
+}
+
+/// What a registered specification holds its trainer to: its planned end may change, and a folder of the parent says nothing here.
+#[must_use]
+pub fn lasting(spec: &Value) -> Value {
+    let mut spec = spec.clone();
+    if let Some(fields) = spec.as_object_mut() {
+        fields.remove("stop");
+    }
+    let is_folder = spec.pointer("/parent/run").and_then(Value::as_str).is_some_and(|run| run.contains('/'));
+    if let Some(parent) = spec.get_mut("parent").and_then(Value::as_object_mut).filter(|_| is_folder) {
+        parent.remove("run");
+    }
+    spec
 }
 
 /// Whether a specification that is told again says what the registered one says. Whoever trains resolves it further: values that the
@@ -224,5 +241,10 @@ mod tests {
         assert!(!agrees(&registered, &told));
         told["data"]["mix"] = json!([]);
         assert!(!agrees(&registered, &told));
+        let child = json!({ "parent": { "run": "../base", "step": 8 }, "stop": { "steps": 9 } });
+        assert_eq!(lasting(&child), json!({ "parent": { "step": 8 } }));
+        let named = json!({ "parent": { "run": "base", "step": 8 } });
+        assert_eq!(lasting(&named), named);
+        assert_eq!(lasting(&json!("flat")), json!("flat"));
     }
 }

@@ -171,8 +171,11 @@ async fn claims_hold(app: &App, spec: &Value) -> Result<(), WebError> {
 }
 
 fn same_run(run: Run, spec: Option<&Value>, digest: Option<Sha256>) -> Result<Run, WebError> {
-    let says_the_same =
-        run.spec.as_ref().zip(spec).is_some_and(|(there, told)| registrations::agrees(there, told));
+    let says_the_same = run
+        .spec
+        .as_ref()
+        .zip(spec)
+        .is_some_and(|(there, told)| registrations::agrees(&registrations::lasting(there), told));
     if digest.is_none() || digest == run.spec_digest || says_the_same {
         return Ok(run);
     }

@@ -1,3 +1,5 @@
+use std::collections::HashSet;
+
 use async_trait::async_trait;
 use sekisho_domain::checkpoint::CheckpointState;
 use sekisho_domain::manifest::FileStamp;
@@ -48,4 +50,10 @@ pub trait StandingRepository: Send + Sync {
     ) -> Result<Vec<Checkpoint>, StoreError>;
     /// Checkpoints whose own copy lies, or will lie, in a folder of this name; those whose files were given up are not among them.
     async fn checkpoints_in_folder(&self, name: &str) -> Result<Vec<Checkpoint>, StoreError>;
+    /// Those of the folders handed over by reference that checkpoints beside these stand on too.
+    async fn folders_of_others(
+        &self,
+        paths: &[&str],
+        these: &[CheckpointId],
+    ) -> Result<HashSet<String>, StoreError>;
 }

@@ -140,12 +140,14 @@ fn tokens(spec: &Value, planned_tokens: Option<u64>) -> Option<Warning> {
     let count = |section: &str, key: &str| spec[section][key].as_u64();
     let (steps, sequences) = (count("stop", "steps")?, count("batch", "sequences")?);
     let length = count("data", "sequence_length")?;
-    let made = steps.checked_mul(sequences)?.checked_mul(length)?;
+    // The index is laid out from the parent's first sample on; the planned end is that of this stage.
+    let whole = steps.checked_mul(sequences)?.checked_mul(length)?;
+    let made = crate::configuration::tokens(spec)?;
     let samples = count("data", "total_samples").and_then(|samples| samples.checked_mul(length));
     // A step more or less is how steps are rounded; an index laid out for more than is trained is no mistake.
     let step = sequences.saturating_mul(length);
     let planned = planned_tokens.filter(|planned| planned.abs_diff(made) > step);
-    let short_of = samples.filter(|samples| made.saturating_sub(*samples) > step);
+    let short_of = samples.filter(|samples| whole.saturating_sub(*samples) > step);
     let (said, source) = match (planned, short_of) {
         (Some(planned), _) => (planned, ("the planned end is", "完了予定は")),
         (None, Some(samples)) => (samples, ("data.total_samples makes", "data.total_samples は")),

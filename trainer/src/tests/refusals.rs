@@ -74,6 +74,23 @@ fn weights_with_nan_are_no_beginning() {
     assert!(!bench.path("other").exists(), "nothing was begun");
 }
 
+/// Other tools call their folders so too.
+#[test]
+fn what_somebody_else_put_into_a_folder_stays() {
+    let bench = Bench::new();
+    for name in ["run/step-1000", "run/step-000200-hf", "run/step-000200"] {
+        fs_err::create_dir_all(bench.path(name)).expect("a folder");
+        fs_err::write(bench.path(name).join("weights"), "mine").expect("written");
+    }
+    fs_err::write(bench.path("run/step-notes.txt"), "mine").expect("written");
+    bench.train("run", &[]).expect("a run beside it");
+    for name in ["run/step-1000", "run/step-000200-hf", "run/step-000200"] {
+        assert!(bench.path(name).join("weights").is_file(), "{name}");
+    }
+    bench.resume("run", &[]).expect("nothing left to do");
+    assert!(bench.path("run/step-000200-hf/weights").is_file() && bench.path("run/step-notes.txt").is_file());
+}
+
 #[test]
 fn a_folder_in_use_is_left_alone() {
     let bench = Bench::new();

@@ -107,7 +107,9 @@ impl Run {
         if let Some(origin) = Origin::read(&self.folder)? {
             immutable["parent"]["run"] = origin.run.into();
         }
-        let updates = spec.stop.steps * (spec.batch.sequences * spec.data.sequence_length) as u64;
+        let begin = Origin::read(&self.folder)?.map_or(0, |origin| origin.before.0);
+        let per_update = (spec.batch.sequences * spec.data.sequence_length) as u64;
+        let updates = spec.stop.steps.saturating_sub(begin).saturating_mul(per_update);
         let keep = spec.checkpoint.keep.clone();
         let subject = Subject {
             folder: self.folder.clone(),
@@ -146,10 +148,12 @@ fn agree(
     if begun && !resume {
         return Err(TrainError::Occupied(folder.path().to_owned()));
     }
-    folder.remove_partial()?;
     let last = folder.checkpoints()?.pop();
     if last.is_some() && !begun {
         return Err(TrainError::NotARun { folder: folder.path().to_owned(), missing: "spec.toml" });
+    }
+    if begun {
+        folder.remove_partial()?;
     }
     let earlier = if begun { Some(Spec::load(&folder.spec())?) } else { None };
     let parent = match (&spec.parent, last) {

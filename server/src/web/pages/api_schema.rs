@@ -92,7 +92,7 @@ fn plain(name: &str, schema: &Value) -> Vec<Piece> {
         ("object", _) if schema["additionalProperties"].is_object() => {
             around(&schema["additionalProperties"], "{string: ")
         }
-        ("integer" | "number", _) | (_, None) => vec![words(name)],
+        ("integer" | "number" | "null", _) | (_, None) => vec![words(name)],
         (_, Some(format)) => vec![words(format!("{name} ({format})"))],
     }
 }
@@ -204,7 +204,7 @@ mod tests {
         assert_eq!(kind(&run), [Piece { text: "Run".to_owned(), schema: Some("Run".to_owned()) }]);
         for (schema, words) in [
             (json!({ "type": "string", "format": "date-time" }), "string (date-time)"),
-            (json!({ "type": ["integer", "null"], "format": "int64" }), "integer | null (int64)"),
+            (json!({ "type": ["integer", "null"], "format": "int64" }), "integer | null"),
             (json!({ "type": "array", "items": run }), "[Run]"),
             (json!({ "oneOf": [{ "type": "null" }, run] }), "null | Run"),
             (json!({ "type": "string", "enum": ["a", "b"] }), "\"a\" | \"b\""),

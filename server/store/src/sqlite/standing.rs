@@ -1,3 +1,5 @@
+use std::collections::HashSet;
+
 use async_trait::async_trait;
 use sekisho_domain::checkpoint::CheckpointState;
 use sekisho_domain::manifest::FileStamp;
@@ -99,6 +101,20 @@ impl StandingRepository for SqliteStore {
         }
         audit::append(&mut transaction, audit).await?;
         Ok(transaction.commit().await?)
+    }
+
+    async fn folders_of_others(
+        &self,
+        paths: &[&str],
+        these: &[CheckpointId],
+    ) -> Result<HashSet<String>, StoreError> {
+        let query = sqlx::query_scalar(
+            "SELECT DISTINCT path FROM checkpoints
+             WHERE path IN (SELECT value FROM json_each($1)) AND id NOT IN (SELECT value FROM json_each($2))
+                 AND owned = 0 AND state NOT IN ('gone', 'refused')",
+        );
+        let found = query.bind(json!(paths).to_string()).bind(json!(these).to_string());
+        Ok(found.fetch_all(&self.read).await?.into_iter().collect())
     }
 
     async fn hand_over_again(

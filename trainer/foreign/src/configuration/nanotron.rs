@@ -80,6 +80,10 @@ fn optimizer(document: &mut Document) -> Section {
     if let Some(betas) = first.zip(second) {
         optimizer.insert("betas".to_owned(), json!([betas.0, betas.1]));
     }
+    // Without it nothing decays (`LRSchedulerArgs.__post_init__`).
+    if let Some(lr) = optimizer.get("lr").cloned() {
+        optimizer.entry("min_lr").or_insert(lr);
+    }
     optimizer
 }
 
@@ -91,7 +95,12 @@ fn schedule(document: &mut Document, steps: Option<u64>) -> Section {
     let (decay, begin) = (count(document, "lr_decay_steps"), count(document, "lr_decay_starting_step"));
     let style = document.take(&[&at("lr_decay_style")]);
     let mut schedule = Section::new();
-    let Some(style) = style.as_ref().and_then(Value::as_str) else { return schedule };
+    if document.0.pointer("/optimizer/learning_rate_scheduler").is_none() && style.is_none() && warmup == 0 {
+        return schedule;
+    }
+    // What it leaves to nanotron's defaults: linear, over what the warm-up leaves of the training.
+    let style = style.as_ref().and_then(Value::as_str).unwrap_or("linear");
+    let decay = decay.or_else(|| steps.map(|steps| steps.saturating_sub(warmup)));
     schedule.insert("warmup_steps".to_owned(), warmup.into());
     let total = begin.or(Some(warmup)).zip(decay).map(|(begin, decay)| begin.saturating_add(decay)).or(steps);
     if let Some(total) = total {
@@ -100,6 +109,11 @@ fn schedule(document: &mut Document, steps: Option<u64>) -> Section {
     let shape = if style == "1-sqrt" { "minus_sqrt" } else { style };
     match (begin.filter(|begin| *begin > warmup), decay) {
         (Some(_), Some(decay)) => {
+            schedule.insert("kind".to_owned(), "wsd".into());
+            schedule.insert("decay_steps".to_owned(), decay.into());
+            schedule.insert("decay_shape".to_owned(), shape.into());
+        }
+        (None, Some(decay)) if shape == "minus_sqrt" => {
             schedule.insert("kind".to_owned(), "wsd".into());
             schedule.insert("decay_steps".to_owned(), decay.into());
             schedule.insert("decay_shape".to_owned(), shape.into());

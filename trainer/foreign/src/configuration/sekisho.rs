@@ -34,6 +34,10 @@ pub(super) fn specification(file: &str, mut spec: Value) -> Result<Value, Foreig
         let hint = hint.map_or_else(String::new, |near| format!("; did you mean \"{near}\"?"));
         return Err(ForeignError::whole(file, format!("\"{unknown}\" is no part of a specification{hint}")));
     }
+    if spec.get("trainer").is_some() {
+        // It was made from another trainer's, whose defaults are others.
+        return Ok(spec);
+    }
     let steps = spec["stop"]["steps"].clone();
     let sequences = spec["batch"]["sequences"].clone();
     for (section, key, usual) in [

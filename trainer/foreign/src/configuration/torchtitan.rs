@@ -20,9 +20,16 @@ pub(super) fn specification(document: Value) -> Value {
     if let Some(sequences) = document.count(&["/training/global_batch_size"]) {
         batch.insert("sequences".to_owned(), sequences.into());
     }
-    let optimizer = optimizer(&mut document);
+    let mut optimizer = optimizer(&mut document);
     let stop = document.moved(&[("steps", &["/training/steps"])]);
     let schedule = schedule(&mut document, stop.get("steps").and_then(Value::as_u64));
+    // A share of the highest rate, by its newer and its older name.
+    let least = document.number(&["/lr_scheduler/min_lr_factor", "/lr_scheduler/lr_min"]);
+    if let Some((share, lr)) =
+        least.and_then(|share| share.as_f64()).zip(optimizer.get("lr").and_then(Value::as_f64))
+    {
+        optimizer.insert("min_lr".to_owned(), (share * lr).into());
+    }
     let checkpoint = document.moved(&[("every", &["/checkpoint/interval"])]);
     let seed = document.number(&["/debug/seed", "/training/seed"]);
     let sections = vec![
@@ -64,10 +71,9 @@ fn model(document: &mut Document) -> Section {
 fn data(document: &mut Document) -> Section {
     let mut data = document.moved(&[("sequence_length", &["/training/seq_len"])]);
     let name = document.take(&["/training/dataset"]);
-    let path = document.take(&["/training/dataset_path"]);
     if let Some(name) = name {
         let mut entry = json!({ "name": name });
-        if let Some(path) = path {
+        if let Some(path) = document.take(&["/training/dataset_path"]) {
             entry["path"] = path;
         }
         data.insert("mix".to_owned(), json!([entry]));
@@ -114,6 +120,13 @@ fn schedule(document: &mut Document, steps: Option<u64>) -> Section {
             schedule.insert("kind".to_owned(), "wsd".into());
             schedule.insert("decay_steps".to_owned(), decay.unwrap_or(0).into());
             schedule.insert("decay_shape".to_owned(), shape.into());
+        }
+        // A square root has no kind of its own: it is a decay that begins where the warm-up ends.
+        _ if style == "sqrt" => {
+            let warmup = schedule["warmup_steps"].as_u64().unwrap_or(0);
+            schedule.insert("kind".to_owned(), "wsd".into());
+            schedule.insert("decay_steps".to_owned(), steps.saturating_sub(warmup).into());
+            schedule.insert("decay_shape".to_owned(), "minus_sqrt".into());
         }
         _ => drop(schedule.insert("kind".to_owned(), style.into())),
     }

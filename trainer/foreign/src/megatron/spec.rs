@@ -119,7 +119,8 @@ fn model(used: &mut Used<'_>) -> Section {
     let vocabulary = used.number("padded_vocab_size").or_else(|| used.number("vocab_size"));
     put(&mut model, "vocab_size", vocabulary);
     let grouped = used.flag("group_query_attention");
-    let groups = used.number("num_query_groups").filter(|_| grouped);
+    // Grouped without a number is one group, Megatron-LM's default.
+    let groups = used.number("num_query_groups").or_else(|| heads.map(|_| 1.into())).filter(|_| grouped);
     put(&mut model, "num_key_value_heads", groups.or_else(|| heads.map(Value::from)));
     if hidden.is_some() {
         let untied = used.flag("untie_embeddings_and_output_weights");
@@ -238,7 +239,11 @@ fn schedule(used: &mut Used<'_>) -> Section {
     let by_share = share.zip(total).and_then(|(share, total)| number::count(share * number::float(total)));
     let warmup = match by_share {
         Some(steps) => Some(steps),
-        None => used.count("lr_warmup_iters").or_else(|| of_samples(used.args, "lr_warmup_samples")),
+        // A dump of all arguments has zero iterations beside the samples that count.
+        None => {
+            let iterations = used.count("lr_warmup_iters").filter(|iterations| *iterations > 0);
+            iterations.or_else(|| of_samples(used.args, "lr_warmup_samples"))
+        }
     };
     put(&mut schedule, "warmup_steps", Some(warmup.unwrap_or(0).into()));
     if kind == "wsd" {
@@ -246,7 +251,10 @@ fn schedule(used: &mut Used<'_>) -> Section {
             used.count("lr_wsd_decay_iters").or_else(|| of_samples(used.args, "lr_wsd_decay_samples"));
         put(&mut schedule, "decay_steps", decay.map(Value::from));
         let shape = used.words("lr_wsd_decay_style").and_then(|words| words.first().cloned());
-        put(&mut schedule, "decay_shape", Some(shape.unwrap_or_else(|| "exponential".to_owned()).into()));
+        let shape = shape.unwrap_or_else(|| "exponential".to_owned());
+        // Forks write it as a formula.
+        let shape = if shape == "1-sqrt" { "minus_sqrt".to_owned() } else { shape };
+        put(&mut schedule, "decay_shape", Some(shape.into()));
     }
     // It steps the optimizer before the schedule: update k takes lr(k - 1), and the log of k shows lr(k).
     put(&mut schedule, "lr_index", Some("megatron".into()));
