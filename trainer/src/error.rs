@@ -203,10 +203,10 @@ pub enum TrainError {
     },
     /// The data order computed now is not the one that was trained on.
     #[error(
-        "replay does not agree with checkpoint {step}: the tokens up to it have the digest {found}, the run recorded {recorded}. Use the version of Sekisho that trained it."
+        "replay does not agree with update {step}: the tokens up to it have the digest {found}, the run recorded {recorded}. Use the version of Sekisho that trained it."
     )]
     Replay {
-        /// The checkpoint.
+        /// The update.
         step: Step,
         /// Digest recorded in training.
         recorded: Sha256,

@@ -2,7 +2,7 @@ use std::path::{Path, PathBuf};
 
 use sekisho_weights::{FolderLock, LockError};
 
-/// A run's folder: `spec.toml`, `log.jsonl`, `step-NNNNNN/`, and beside them what was said to the server
+/// A run's folder: `spec.toml`, `log.jsonl`, `data.sha256`, `step-NNNNNN/`, and beside them what was said to the server
 /// (`events.jsonl`, `report.json`), and of a child what it began with (`parent.json`).
 #[derive(Clone, Debug)]
 pub(crate) struct RunFolder(PathBuf);
@@ -28,7 +28,14 @@ impl RunFolder {
             }
             taken => taken?,
         };
-        let own = [folder.spec(), folder.log(), folder.events(), folder.report(), folder.origin()];
+        let own = [
+            folder.spec(),
+            folder.log(),
+            folder.digests(),
+            folder.events(),
+            folder.report(),
+            folder.origin(),
+        ];
         beginning.files.extend(own.into_iter().filter(|file| !file.exists()));
         beginning.files.extend(Some(lock_file).filter(|_| new_lock));
         Ok((folder, lock, beginning))
@@ -57,6 +64,11 @@ impl RunFolder {
 
     pub(crate) fn report(&self) -> PathBuf {
         self.0.join("report.json")
+    }
+
+    /// Digests over what was trained on.
+    pub(crate) fn digests(&self) -> PathBuf {
+        self.0.join("data.sha256")
     }
 
     /// What a child began with.

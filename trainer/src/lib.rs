@@ -8,6 +8,7 @@
 
 mod checkpoint;
 mod data;
+mod digests;
 mod error;
 mod folder;
 mod init;

@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::TrainError;
 use crate::checkpoint::{self, State};
 use crate::data::{Data, Sample, UpdateBatch};
+use crate::digests::Recorded;
 use crate::folder::RunFolder;
 use crate::parent::Origin;
 use crate::spec::Spec;
@@ -23,7 +24,7 @@ pub struct ReplayedStep {
     pub samples: Vec<ReplayedSample>,
     /// Digest over the tokens of all updates up to this one.
     pub digest: Sha256,
-    /// Whether a checkpoint of this update recorded the same digest in training.
+    /// Whether training wrote down the same digest.
     pub checked: bool,
 }
 
@@ -55,7 +56,7 @@ pub struct ReplayedDocument {
     pub to: usize,
 }
 
-/// Tells updates `from..=to` of the run in `folder`, and holds them against every checkpoint that is still there.
+/// Tells updates `from..=to` of the run in `folder`, and holds each against what training wrote down of it.
 ///
 /// # Errors
 /// [`TrainError::Range`], [`TrainError::DataChanged`], [`TrainError::Replay`], or whatever keeps the data from being read.
@@ -71,37 +72,86 @@ pub fn replay(
     }
     let spec = Spec::load(&folder.spec())?;
     let origin = Origin::read(&folder)?;
-    let (before, last) = (origin.as_ref().map_or(Step(0), |origin| origin.before), Step(spec.stop.steps));
+    let before = origin.as_ref().map_or(Step(0), |origin| origin.before);
+    let recorded = Recorded::open(&folder.digests(), before)?;
+    let last = recorded.as_ref().map_or(Step(spec.stop.steps), Recorded::last);
     if from <= before || from > to || to > last {
         let first = Step(before.0 + 1);
         return Err(TrainError::Range { folder: folder.path().to_owned(), from, to, first, last });
     }
     let tokenizer = spec.tokenizer.as_ref().map(|section| Tokenizer::load(&section.path)).transpose()?;
     let mut data = Data::open(&spec, spec.model_config()?.vocab_size, tokenizer.as_ref())?;
-    let mut recorded = BTreeMap::new();
-    for step in folder.checkpoints()? {
-        let state = State::read(&folder.checkpoint(step))?;
-        checkpoint::check_data(&state, &data.files(), tokenizer.as_ref().map(Tokenizer::digest))?;
-        recorded.insert(state.step, state.data_digest);
-    }
-    let mut digest = State::NO_DATA;
+    let saved = saved(&folder, &data, tokenizer.as_ref())?;
+    let mut place = Place { step: before, digest: State::NO_DATA };
     if let Some(origin) = origin {
         data.seek(origin.position);
-        digest = origin.data_digest;
+        place.digest = origin.data_digest;
     }
-    for step in (before.0 + 1..=to.0).map(Step) {
+    let written = |step: Step| -> Result<Option<Sha256>, TrainError> {
+        let known = recorded.as_ref().map(|recorded| recorded.at(step)).transpose()?.flatten();
+        Ok(known.or_else(|| saved.get(&step).map(|state| state.data_digest)))
+    };
+    place.come_near(from, &mut data, &saved, &written, spec.batch.sequences as u64)?;
+    for step in (place.step.0 + 1..=to.0).map(Step) {
         let Some(batch) = data.next_batch(spec.batch.sequences)? else { break };
-        digest = batch.chained(digest);
-        let recorded = recorded.get(&step).copied();
-        if let Some(recorded) = recorded.filter(|recorded| *recorded != digest) {
-            return Err(TrainError::Replay { step, recorded, found: digest });
+        place.digest = batch.chained(place.digest);
+        let recorded = written(step)?;
+        if let Some(recorded) = recorded.filter(|recorded| *recorded != place.digest) {
+            return Err(TrainError::Replay { step, recorded, found: place.digest });
         }
         if step >= from {
             let samples = samples(batch, &data, tokenizer.as_ref())?;
-            tell(ReplayedStep { step, samples, digest, checked: recorded.is_some() });
+            tell(ReplayedStep { step, samples, digest: place.digest, checked: recorded.is_some() });
         }
     }
     Ok(())
+}
+
+/// The states of the checkpoints that are still there, after their data was found to be the same.
+fn saved(
+    folder: &RunFolder,
+    data: &Data,
+    tokenizer: Option<&Tokenizer>,
+) -> Result<BTreeMap<Step, State>, TrainError> {
+    let mut saved = BTreeMap::new();
+    for step in folder.checkpoints()? {
+        let state = State::read(&folder.checkpoint(step))?;
+        checkpoint::check_data(&state, &data.files(), tokenizer.map(Tokenizer::digest))?;
+        saved.insert(state.step, state);
+    }
+    Ok(saved)
+}
+
+/// A place between two updates.
+struct Place {
+    step: Step,
+    digest: Sha256,
+}
+
+impl Place {
+    /// Goes to the update before `from` without reading what lies before it, where the digest there was written down; otherwise to the last
+    /// checkpoint before it.
+    fn come_near(
+        &mut self,
+        from: Step,
+        data: &mut Data,
+        saved: &BTreeMap<Step, State>,
+        written: &dyn Fn(Step) -> Result<Option<Sha256>, TrainError>,
+        sequences: u64,
+    ) -> Result<(), TrainError> {
+        if let Some((step, state)) = saved.range(self.step..from).next_back() {
+            data.seek(state.position.clone());
+            *self = Self { step: *step, digest: state.data_digest };
+        }
+        let goal = Step(from.0 - 1);
+        if goal > self.step
+            && let Some(digest) = written(goal)?
+        {
+            data.skip((goal.0 - self.step.0) * sequences);
+            *self = Self { step: goal, digest };
+        }
+        Ok(())
+    }
 }
 
 fn samples(

@@ -14,6 +14,7 @@ use sekisho_weights::FolderLock;
 
 use crate::checkpoint::{self, State, Writer};
 use crate::data::{Data, UpdateBatch};
+use crate::digests::Digests;
 use crate::folder::RunFolder;
 use crate::log::Log;
 use crate::optimizer::{self, AdamW};
@@ -53,6 +54,7 @@ struct Run {
     data: Data,
     state: State,
     log: Log,
+    digests: Digests,
     events: Log,
     reporter: Option<Reporter>,
     writer: Writer,
@@ -145,6 +147,7 @@ impl Run {
         self.state.tokens = Tokens(self.state.tokens.0 + targets);
         self.state.lr = lr;
         self.state.data_digest = batch.chained(self.state.data_digest);
+        self.digests.append(self.state.data_digest)?;
         Ok(MetricRow {
             step,
             tokens: self.state.tokens,
@@ -186,7 +189,8 @@ impl Run {
         self.state.updates = self.optimizer.updates;
         self.state.position = self.data.position().clone();
         let moments = [self.optimizer.exp_avg.as_slice(), self.optimizer.exp_avg_sq.as_slice()];
-        Ok(self.writer.begin(self.state.clone(), &self.log, self.program.parameters(), moments)?)
+        let before = [self.log.handle()?, self.digests.handle()?];
+        Ok(self.writer.begin(self.state.clone(), before, self.program.parameters(), moments)?)
     }
 
     /// Waits for the checkpoint that is being written, and removes those that the keep rules do not keep.

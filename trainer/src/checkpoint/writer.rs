@@ -10,7 +10,6 @@ use super::State;
 use super::save::{Subject, save};
 use crate::TrainError;
 use crate::folder::RunFolder;
-use crate::log::Log;
 
 /// Values copied as one task.
 const CHUNK: usize = 1 << 18;
@@ -53,14 +52,14 @@ impl Writer {
         Self { folder, subject: Arc::new(subject), spare, running: None }
     }
 
-    /// Copies the values and writes them beside the run. The one before must have been settled.
+    /// Copies the values and writes them beside the run, after the files `before` have been flushed. The one before must have been settled.
     ///
     /// # Errors
     /// When no thread starts.
     pub(crate) fn begin(
         &mut self,
         state: State,
-        log: &Log,
+        before: [std::fs::File; 2],
         parameters: &[f32],
         moments: [&[f32]; 2],
     ) -> std::io::Result<()> {
@@ -68,11 +67,11 @@ impl Writer {
         copy(&mut values.parameters, parameters);
         copy(&mut values.exp_avg, moments[0]);
         copy(&mut values.exp_avg_sq, moments[1]);
-        let (folder, subject, log, step) =
-            (self.folder.clone(), self.subject.clone(), log.handle()?, state.step.0);
+        let (folder, subject, step) = (self.folder.clone(), self.subject.clone(), state.step.0);
         let write = move || {
-            // The log reaches at least as far as the checkpoint does.
-            let written = log.sync_all().map_err(TrainError::from);
+            // They reach at least as far as the checkpoint does.
+            let synced = before.iter().try_for_each(std::fs::File::sync_all);
+            let written = synced.map_err(TrainError::from);
             let written = written.and_then(|()| save(&folder, &subject, &values, &state));
             (values, written)
         };

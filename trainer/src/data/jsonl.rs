@@ -58,12 +58,13 @@ pub(super) fn read(path: &Path, text: &Text<'_>) -> Result<(Vec<Vec<u32>>, Sha25
     let documents = lines
         .into_par_iter()
         .map(|(number, line)| {
+            let wrong = |reason: String| DataError::Line { file: path.to_owned(), line: number + 1, reason };
             let document = text_of(path, number + 1, line)?;
-            text.encode(&document).map_err(|error| DataError::Line {
-                file: path.to_owned(),
-                line: number + 1,
-                reason: error.to_string(),
-            })
+            if document.is_empty() {
+                // It would teach that a text ends where it begins.
+                return Err(wrong("its \"text\" is empty".to_owned()));
+            }
+            text.encode(&document).map_err(|error| wrong(error.to_string()))
         })
         .collect::<Result<_, _>>()?;
     Ok((documents, sha256))

@@ -215,6 +215,15 @@ impl Data {
         self.position = position;
     }
 
+    /// Goes over so many samples without reading them.
+    pub(crate) fn skip(&mut self, samples: u64) {
+        for _ in 0..samples {
+            if self.blend.next(&mut self.position).is_none() {
+                return;
+            }
+        }
+    }
+
     /// The next `sequences` samples; none when the corpora have fewer left.
     pub(crate) fn next_batch(&mut self, sequences: usize) -> Result<Option<UpdateBatch>, DataError> {
         let mut samples = Vec::with_capacity(sequences);

@@ -119,3 +119,43 @@ fn unusable_data_is_refused_in_words() {
         assert!(error.to_string().contains(expected), "{path}: {error}");
     }
 }
+
+/// A tokenizer of three letters; with an end of text where `ends`.
+fn tokenizer(folder: &Path, ends: bool) -> sekisho_model::Tokenizer {
+    let file = serde_json::json!({
+        "version": "1.0", "truncation": null, "padding": null, "added_tokens": [], "normalizer": null, "pre_tokenizer": null,
+        "post_processor": null, "decoder": null,
+        "model": { "type": "BPE", "dropout": null, "unk_token": null, "continuing_subword_prefix": null, "end_of_word_suffix": null,
+            "fuse_unk": false, "byte_fallback": false, "ignore_merges": false, "vocab": { "</s>": 0, "a": 1, "b": 2, "あ": 3 }, "merges": [] },
+    });
+    let folder = folder.join(if ends { "ends" } else { "endless" });
+    fs_err::create_dir_all(&folder).expect("a folder");
+    fs_err::write(folder.join("tokenizer.json"), file.to_string()).expect("written");
+    if ends {
+        fs_err::write(folder.join("tokenizer_config.json"), "{\"eos_token\": \"</s>\"}").expect("written");
+    }
+    sekisho_model::Tokenizer::load(&folder).expect("a tokenizer")
+}
+
+#[test]
+fn text_that_cannot_be_trained_on_is_named_by_its_line() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let spec =
+        spec(folder.path(), "order = \"sequential\"", "[[data.mix]]\nname = \"a\"\npath = \"a.jsonl\"");
+    let (ends, endless) = (tokenizer(folder.path(), true), tokenizer(folder.path(), false));
+    let good = "{\"text\": \"abあabab\"}\n";
+    for (bad, says) in [
+        (b"{\"text\": \"\"}\n".as_slice(), "a.jsonl:2: its \"text\" is empty"),
+        (b"{\"text\": \"\xff\xfe\"}\n", "a.jsonl:2: "),
+        (b"{\"text\": 7}\n", "a.jsonl:2: invalid type"),
+        (b"[]\n", "a.jsonl:2: "),
+    ] {
+        fs_err::write(folder.path().join("a.jsonl"), [good.as_bytes(), bad].concat()).expect("written");
+        let error = Data::open(&spec, 100, Some(&ends)).err().expect(says).to_string();
+        assert!(error.contains(says) && error.contains("every line must be a JSON object"), "{error}");
+    }
+    fs_err::write(folder.path().join("a.jsonl"), format!("\n{good}\n")).expect("written");
+    Data::open(&spec, 100, Some(&ends)).map(|_| ()).expect("blank lines are none");
+    let error = Data::open(&spec, 100, Some(&endless)).err().expect("no end").to_string();
+    assert!(error.contains("the tokenizer names no EOS token, which ends every document"), "{error}");
+}

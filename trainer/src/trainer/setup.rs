@@ -8,6 +8,7 @@ use sekisho_model::train::{self, Layout};
 use super::Run;
 use crate::checkpoint::{self, DecayGroups, Restored, State, Writer};
 use crate::data::Data;
+use crate::digests::Digests;
 use crate::folder::RunFolder;
 use crate::log::Log;
 use crate::optimizer::{self, AdamW};
@@ -56,8 +57,10 @@ impl Run {
         let program = train::program(device.device, config.clone(), parameters);
         let subject = checkpoint::Subject { spec: spec.clone(), config, tokenizer, layout };
         let began = state.step;
+        let first = Origin::read(&folder)?.map_or(Step(0), |origin| origin.before);
         let mut run = Self {
             log: Log::open_at(&folder.log(), state.step.0)?,
+            digests: Digests::open_at(&folder.digests(), first, state.step)?,
             events: Log::open(&folder.events())?,
             schedule: spec.learning_rate(),
             spec,

@@ -43,7 +43,7 @@ fn line(step: &ReplayedStep, printer: &Printer) -> anyhow::Result<()> {
 }
 
 fn text(step: &ReplayedStep, printer: &Printer) -> anyhow::Result<()> {
-    let checked = if step.checked { "  (as a checkpoint recorded it)" } else { "" };
+    let checked = if step.checked { "  (as it was written down in training)" } else { "" };
     printer.data(&format!("step {}  {}{checked}", step.step, step.digest.short()))?;
     for sample in &step.samples {
         let documents: Vec<String> =

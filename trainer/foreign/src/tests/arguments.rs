@@ -108,3 +108,25 @@ fn what_holds_no_arguments_is_refused_with_the_way_on() {
         assert!(error.starts_with(&format!("pasted{place}")) && error.contains(says), "{error}");
     }
 }
+
+#[test]
+fn what_a_dump_says_beside_what_counts_does_not_hide_it() {
+    let common =
+        "--num-layers 32 --hidden-size 4096 --num-attention-heads 32 --global-batch-size 1024 --lr 3e-4";
+    let spec = of(&format!(
+        "{common} --lr-decay-style WSD --train-samples 10240000 --lr-warmup-iters 0 --lr-warmup-samples 2048000 --lr-wsd-decay-samples 1024000 --lr-wsd-decay-style 1-sqrt"
+    ));
+    assert_eq!(
+        (
+            &spec["schedule"]["warmup_steps"],
+            &spec["schedule"]["decay_steps"],
+            &spec["schedule"]["decay_shape"]
+        ),
+        (&json!(2000), &json!(1000), &json!("minus_sqrt"))
+    );
+    assert_eq!(spec["model"]["num_key_value_heads"], 32);
+    let grouped = of(&format!("{common} --group-query-attention"));
+    assert_eq!(grouped["model"]["num_key_value_heads"], 1, "Megatron-LM's default");
+    let eight = of(&format!("{common} --group-query-attention --num-query-groups 8"));
+    assert_eq!(eight["model"]["num_key_value_heads"], 8);
+}

@@ -131,6 +131,40 @@ fn nanotron_says_the_same_in_the_contracts_names() {
 }
 
 #[test]
+fn a_decay_that_names_no_share_begins_where_the_warm_up_ends() {
+    let schedule = |text: &str| of(text).spec["schedule"].clone();
+    let spec = of(&TITAN.replace("decay_ratio = 0.1", "min_lr_factor = 0.1")).spec;
+    assert_eq!(
+        spec["schedule"],
+        json!({ "kind": "wsd", "warmup_steps": 200, "total_steps": 10_000, "decay_steps": 9800, "decay_shape": "minus_sqrt" })
+    );
+    assert!((spec["optimizer"]["min_lr"].as_f64().expect("a rate") - 3e-5).abs() < 1e-12);
+    let older = of(&TITAN.replace("decay_ratio = 0.1", "lr_min = 0.5")).spec;
+    assert_eq!(older["optimizer"]["min_lr"], 1.5e-4);
+    let whole = NANOTRON.replace(", lr_decay_starting_step: 9000, lr_decay_steps: 1000", "");
+    assert_eq!(
+        schedule(&whole),
+        json!({ "kind": "wsd", "warmup_steps": 2000, "total_steps": 10_000, "decay_steps": 8000, "decay_shape": "minus_sqrt" })
+    );
+}
+
+#[test]
+fn what_nanotron_leaves_to_its_defaults_is_said() {
+    let bare = "learning_rate_scheduler: { learning_rate: 0.0003, lr_warmup_steps: 2000 }";
+    let (before, after) = NANOTRON.split_once("learning_rate_scheduler: {").expect("a scheduler");
+    let text = format!("{before}{bare}{}", after.split_once('}').expect("its end").1);
+    let spec = of(&text).spec;
+    assert_eq!(spec["schedule"], json!({ "kind": "linear", "warmup_steps": 2000, "total_steps": 10_000 }));
+    assert_eq!(spec["optimizer"]["min_lr"], 3e-4, "without min_decay_lr nothing decays");
+}
+
+#[test]
+fn a_specification_made_from_another_trainers_gets_no_defaults_of_ours() {
+    let spec = of(&format!("trainer = \"megatron\"\n{OURS}")).spec;
+    assert_eq!((&spec["seed"], &spec["optimizer"]["eps"]), (&Value::Null, &Value::Null));
+}
+
+#[test]
 fn our_own_has_nothing_left_to_a_default() {
     let spec = of(OURS).spec;
     assert_eq!((&spec["seed"], &spec["optimizer"]["eps"]), (&json!(42), &json!(1e-8)));
@@ -147,6 +181,9 @@ fn a_child_makes_the_tokens_after_its_parents() {
     let mut again = spec.clone();
     again["parent"]["reset_steps"] = true.into();
     assert_eq!(configuration::tokens(&again), Some(1000 * 20));
+    let told =
+        |planned| warnings(&spec, Some(planned)).iter().any(|warning| warning.code == "tokens-mismatch");
+    assert!(!told(200 * 20) && told(1000 * 20), "the planned end is that of its own stage");
 }
 
 #[test]
