@@ -163,7 +163,7 @@ fn out_of_data(parent: &Run, at: u64, room: u64) -> WebError {
         "The data order of run \"{name}\" is laid out for data.total_samples and ends {room} updates after step {at}. A child that goes on in it makes no more; choose fewer steps, an earlier checkpoint, or mid-training with data of its own."
     );
     let ja = format!(
-        "実験「{name}」のデータの並びは data.total_samples までで、ステップ{at}から先は{room}ステップ分です。ステップ数を減らすか、より前のチェックポイント、または独自のデータで始める途中学習を選んでください。"
+        "実験「{name}」のデータの並びは data.total_samples までで、ステップ{at}から先は{room}ステップ分です。ステップ数を減らすか、より前のチェックポイント、または独自のデータで始める中間学習を選んでください。"
     );
     WebError::refused("branch-schedule", detail).or_ja(ja)
 }
