@@ -327,3 +327,30 @@ fn other_mistakes_have_their_own_exit_codes() {
     }
     assert_eq!(cli::run(&mut cli::command(["run", "shw"])).code, Some(2), "usage");
 }
+
+#[test]
+fn a_checkpoint_outside_the_allowed_folders_is_refused_by_any_way_to_it() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let allowed = folder.path().join("allowed");
+    Recipe::default().write(&allowed.join("model"));
+    let outside = folder.path().join("outside");
+    Recipe::default().write(&outside);
+    std::os::unix::fs::symlink(&outside, allowed.join("link")).expect("a link");
+    let config = format!("[ingest]\nroots = [{allowed:?}]\n");
+    let service = Service::with(Options { config, ..Options::default() });
+    let _ = service.api().post("/api/v1/runs", &json!({ "name": "r" })).has(201);
+    let announce = |path: &Path| {
+        let body = json!({ "step": 1, "tokens": 10, "path": path });
+        service.api().post("/api/v1/runs/r/checkpoints", &body)
+    };
+    for path in [outside.clone(), allowed.join("link"), allowed.join("../outside")] {
+        let answer = announce(&path).has(403);
+        assert!(
+            answer.text.contains("lies outside the folders checkpoints may come from"),
+            "{}",
+            answer.text
+        );
+    }
+    assert_eq!(service.api().get("/api/v1/runs/r/checkpoints").has(200).items(), json!([]));
+    let _ = announce(&allowed.join("model")).has(202);
+}
