@@ -1,7 +1,30 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::exit::ExitStatus;
+
+/// The signals that end a command which serves, caught from when this is made.
+pub(crate) struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    /// Begins to catch them: before the command says that it is there to be signalled.
+    pub(crate) fn catch() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    /// Waits for one. SIGTERM is a clean end; Ctrl-C too, but says so in the exit code.
+    pub(crate) async fn next(&mut self) -> ExitStatus {
+        tokio::select! {
+            _ = self.terminate.recv() => ExitStatus::Ok,
+            _ = self.interrupt.recv() => ExitStatus::Interrupted,
+        }
+    }
+}
 
 /// Which signal asked a computing command to stop.
 pub(crate) struct Stopped {
@@ -20,17 +43,15 @@ pub(crate) fn set_on_stop(stop: &Arc<AtomicBool>) -> anyhow::Result<Stopped> {
     let by_user = Arc::new(AtomicBool::new(false));
     let (stop, user) = (stop.clone(), by_user.clone());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut signals = {
+        let _entered = runtime.enter();
+        Signals::catch()?
+    };
     std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
         runtime.block_on(async move {
-            let (Ok(mut terminate), Ok(mut interrupt)) =
-                (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-            else {
-                return;
-            };
             for count in 0.. {
-                tokio::select! {
-                    _ = terminate.recv() => {}
-                    _ = interrupt.recv() => user.store(true, Ordering::Relaxed),
+                if signals.next().await == ExitStatus::Interrupted {
+                    user.store(true, Ordering::Relaxed);
                 }
                 if count > 0 {
                     // The handlers stay installed, so the default action is taken by hand.

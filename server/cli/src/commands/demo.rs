@@ -4,10 +4,10 @@ use std::path::PathBuf;
 use sekisho_server::{Config, Server, bind, take};
 use tokio::sync::watch;
 
-use crate::commands::serve::wait_for_signal;
 use crate::demo::{input, road, summary};
 use crate::exit::{ExitStatus, Failed};
 use crate::printer::Printer;
+use crate::signals::Signals;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -41,11 +41,12 @@ async fn walk(args: &Args, dir: PathBuf, printer: &Printer) -> anyhow::Result<Ex
     let server = Server::open(config, listener, lock, Some(program)).await.map_err(Failed::user)?;
     let app = server.app.clone();
     let people = road::people(&app).await?;
+    let mut signals = Signals::catch()?;
     let (stop, stopped) = watch::channel(false);
     let serving = tokio::spawn(server.run(stopped));
     let arrived = tokio::select! {
         arrived = road::walk(&app, &people, printer) => arrived.map(|()| None),
-        status = wait_for_signal() => status.map(Some).map_err(Into::into),
+        status = signals.next() => Ok(Some(status)),
     };
     let status = match arrived {
         Ok(None) => {
@@ -57,7 +58,7 @@ async fn walk(args: &Args, dir: PathBuf, printer: &Printer) -> anyhow::Result<Ex
                 summary.say(printer);
                 people.say_links(&app, printer).await?;
                 printer.say("Ctrl-C ends it; the data stays.");
-                wait_for_signal().await?
+                signals.next().await
             }
         }
         Ok(Some(status)) => {
@@ -72,7 +73,7 @@ async fn walk(args: &Args, dir: PathBuf, printer: &Printer) -> anyhow::Result<Ex
         Err(error) => {
             let status = printer.failure(&error);
             printer.say("The pages stay up to look at; Ctrl-C ends it, and the same command tries again.");
-            wait_for_signal().await?;
+            signals.next().await;
             status
         }
     };

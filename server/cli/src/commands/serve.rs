@@ -3,11 +3,11 @@ use std::path::PathBuf;
 
 use sekisho_server::service::people;
 use sekisho_server::{App, Config, Server, bind, take};
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::exit::{ExitStatus, Failed};
 use crate::printer::Printer;
+use crate::signals::Signals;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -35,6 +35,7 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> anyhow::Result<ExitStatus> 
     let config = configure(args).map_err(Failed::user)?;
     tokio::runtime::Runtime::new()?.block_on(async {
         let dir = config.dir.clone();
+        let mut signals = Signals::catch()?;
         let listener = bind(config.listen).await.map_err(Failed::user)?;
         let program = std::env::current_exe()?;
         let lock = take(&dir).map_err(Failed::user)?;
@@ -51,7 +52,7 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> anyhow::Result<ExitStatus> 
         }
         let (stop, stopped) = watch::channel(false);
         let serving = tokio::spawn(server.run(stopped));
-        let status = wait_for_signal().await?;
+        let status = signals.next().await;
         printer.say("Draining: open requests and the worker's present item are finished first.");
         stop.send_replace(true);
         serving.await??;
@@ -83,14 +84,4 @@ fn configure(args: &Args) -> Result<Config, sekisho_server::ConfigError> {
     }
     config.local_worker = !args.no_local_worker;
     Ok(config)
-}
-
-/// SIGTERM is a clean end; Ctrl-C too, but says so in the exit code.
-pub(crate) async fn wait_for_signal() -> std::io::Result<ExitStatus> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    tokio::select! {
-        _ = terminate.recv() => Ok(ExitStatus::Ok),
-        _ = interrupt.recv() => Ok(ExitStatus::Interrupted),
-    }
 }

@@ -37,7 +37,7 @@ mod webhooks;
 mod tests;
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::migrate::Migrator;
 use sqlx::sqlite::{
@@ -52,6 +52,9 @@ static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/sqlite");
 
 /// How long to wait for another process that is writing.
 const BUSY: Duration = Duration::from_secs(30);
+
+/// Between two tries to open a file that another process has.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// Rows that a reading connection is ahead of whoever reads.
 const ROWS: usize = 4096;
@@ -90,7 +93,8 @@ impl SqliteStore {
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full);
-        let write = one_connection().connect_with(writer).await.map_err(|e| open(e.to_string()))?;
+        let write = patiently(async || one_connection().connect_with(writer.clone()).await);
+        let write = write.await.map_err(|e| open(e.to_string()))?;
         migrate(&write).await?;
         // sqlx hands each row from a thread to the caller: with room for a page of them neither waits for the other.
         let reader = options.pragma("query_only", "ON").row_buffer_size(ROWS);
@@ -132,24 +136,35 @@ fn one_connection() -> SqlitePoolOptions {
     SqlitePoolOptions::new().max_connections(1).idle_timeout(None).max_lifetime(None)
 }
 
+/// Tries again for as long as another process has the file. SQLite itself does not wait where two would wait for each other, as in the
+/// change to WAL that several first starts ask for at once.
+async fn patiently<T>(mut attempt: impl AsyncFnMut() -> Result<T, sqlx::Error>) -> Result<T, sqlx::Error> {
+    let began = Instant::now();
+    loop {
+        match attempt().await {
+            Err(error) if is_busy(&error) && began.elapsed() < BUSY => tokio::time::sleep(PAUSE).await,
+            done => return done,
+        }
+    }
+}
+
+/// `SQLITE_BUSY`, whatever its extended code.
+fn is_busy(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code()?.parse::<u32>().ok());
+    code.is_some_and(|code| code & 0xff == 5)
+}
+
 /// Looks into an existing file without changing it: is it ours, and not from a newer version?
 async fn examine(database: &str, file: &Path) -> Result<(), StoreError> {
     if fs_err::metadata(file).map_or(0, |found| found.len()) == 0 {
         return Ok(());
     }
     let open = |reason: String| StoreError::Open { what: "database", place: database.to_owned(), reason };
-    let options = SqliteConnectOptions::new().filename(file).read_only(true).busy_timeout(BUSY);
-    let mut connection = options.connect().await.map_err(|e| open(e.to_string()))?;
-    let tables = sqlx::query_scalar("SELECT name FROM sqlite_schema WHERE type = 'table'");
-    let tables: Vec<String> = tables.fetch_all(&mut connection).await.map_err(|e| open(e.to_string()))?;
-    let newest: Option<i64> = if tables.iter().any(|name| name == "_sqlx_migrations") {
-        sqlx::query_scalar("SELECT MAX(version) FROM _sqlx_migrations").fetch_one(&mut connection).await?
-    } else if tables.is_empty() {
-        None
-    } else {
-        return Err(open("it belongs to another program; name another file".to_owned()));
+    let newest = match patiently(async || look(file).await).await.map_err(|e| open(e.to_string()))? {
+        Found::Nothing => return Ok(()),
+        Found::Foreign => return Err(open("it belongs to another program; name another file".to_owned())),
+        Found::Ours { newest } => newest,
     };
-    connection.close().await?;
     let known = MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or_default();
     match newest {
         Some(found) if found > known => {
@@ -157,6 +172,30 @@ async fn examine(database: &str, file: &Path) -> Result<(), StoreError> {
         }
         _ => Ok(()),
     }
+}
+
+/// Whose tables a file has.
+enum Found {
+    Nothing,
+    Foreign,
+    Ours { newest: Option<i64> },
+}
+
+async fn look(file: &Path) -> Result<Found, sqlx::Error> {
+    let options = SqliteConnectOptions::new().filename(file).read_only(true).busy_timeout(BUSY);
+    let mut connection = options.connect().await?;
+    let tables = sqlx::query_scalar("SELECT name FROM sqlite_schema WHERE type = 'table'");
+    let tables: Vec<String> = tables.fetch_all(&mut connection).await?;
+    let found = if tables.iter().any(|name| name == "_sqlx_migrations") {
+        let newest = sqlx::query_scalar("SELECT MAX(version) FROM _sqlx_migrations");
+        Found::Ours { newest: newest.fetch_one(&mut connection).await? }
+    } else if tables.is_empty() {
+        Found::Nothing
+    } else {
+        Found::Foreign
+    };
+    connection.close().await?;
+    Ok(found)
 }
 
 /// All in one transaction: two processes that start at once migrate one after the other, and a failure leaves nothing behind.
