@@ -25,6 +25,8 @@ pub fn command(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Comman
     command.args(arguments).stdin(Stdio::null()).env("COLUMNS", "100");
     // Nobody is signed in, whatever this machine's user has done.
     command.env("SEKISHO_LOGINS", "/nonexistent/logins.json");
+    // One for all tests, beside the build: it is meant to be shared by processes that know nothing of each other.
+    command.env("SEKISHO_CACHE", binary::sekisho().with_file_name("test-cache"));
     for name in [
         "HF_TOKEN",
         "HF_ENDPOINT",

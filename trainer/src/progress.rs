@@ -22,6 +22,8 @@ pub struct TrainOptions {
     pub threads: Option<usize>,
     /// Set from a signal handler: the update in hand is finished, a checkpoint written, and [`train`](crate::train) returns.
     pub stop: Arc<AtomicBool>,
+    /// Where tokens and what was learned of files are kept between runs; nowhere when absent.
+    pub cache: Option<PathBuf>,
     /// Dates events.
     pub clock: Arc<dyn Clock>,
 }
@@ -38,6 +40,7 @@ impl TrainOptions {
             device: "auto".to_owned(),
             threads: None,
             stop: Arc::default(),
+            cache: None,
             clock,
         }
     }
@@ -62,6 +65,8 @@ pub trait Progress: Send {
     fn checkpoint(&mut self, path: &Path, step: Step);
     /// Something worth a sentence.
     fn note(&mut self, text: &str);
+    /// Before training: `done` of `total` bytes of a text are tokens. Those that are in the cache already are not told.
+    fn reading(&mut self, _file: &Path, _done: u64, _total: u64) {}
 }
 
 /// Watches in silence.

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::TrainError;
 use crate::checkpoint::{self, State};
-use crate::data::{Data, Sample, UpdateBatch};
+use crate::data::{Cache, Data, Sample, UpdateBatch};
 use crate::digests::Recorded;
 use crate::folder::RunFolder;
 use crate::parent::Origin;
@@ -56,12 +56,14 @@ pub struct ReplayedDocument {
     pub to: usize,
 }
 
-/// Tells updates `from..=to` of the run in `folder`, and holds each against what training wrote down of it.
+/// Tells updates `from..=to` of the run in `folder`, and holds each against what training wrote down of it. `cache` is that of
+/// [`TrainOptions`](crate::TrainOptions).
 ///
 /// # Errors
 /// [`TrainError::Range`], [`TrainError::DataChanged`], [`TrainError::Replay`], or whatever keeps the data from being read.
 pub fn replay(
     folder: &Path,
+    cache: Option<&Path>,
     from: Step,
     to: Step,
     tell: &mut dyn FnMut(ReplayedStep),
@@ -80,7 +82,8 @@ pub fn replay(
         return Err(TrainError::Range { folder: folder.path().to_owned(), from, to, first, last });
     }
     let tokenizer = spec.tokenizer.as_ref().map(|section| Tokenizer::load(&section.path)).transpose()?;
-    let mut data = Data::open(&spec, spec.model_config()?.vocab_size, tokenizer.as_ref())?;
+    let vocabulary = spec.model_config()?.vocab_size;
+    let mut data = Data::open(&spec, vocabulary, tokenizer.as_ref(), &Cache::at(cache), &mut |_| {})?;
     let saved = saved(&folder, &data, tokenizer.as_ref())?;
     let mut place = Place { step: before, digest: State::NO_DATA };
     if let Some(origin) = origin {

@@ -86,6 +86,7 @@ impl Run {
                 ended = Ended::DataUsedUp;
                 break;
             };
+            self.data.read_ahead(self.spec.batch.sequences);
             self.note_epochs(&epochs, options)?;
             let row = self.update(&batch, started, options)?;
             self.log.row(&row)?;

@@ -1,6 +1,7 @@
 //! `sekisho`: parses the command line, calls a library, prints what came of it.
 
 mod args;
+mod cache;
 mod client;
 mod commands;
 mod demo;

@@ -4,9 +4,12 @@ use std::path::{Path, PathBuf};
 
 use sekisho_domain::Sha256;
 
-use super::indexed::Indexed;
-use super::jsonl::{self, Text};
-use super::{DataError, Span};
+use super::DataError;
+use super::cache::{Cache, Told};
+use super::indexed::{Indexed, Pair};
+use super::jsonl::Text;
+use super::lines;
+use super::store::Store;
 use crate::spec::Mix;
 
 /// A file that training reads, and what it held when it was first read.
@@ -24,70 +27,55 @@ pub(crate) struct DataFile {
 pub(super) struct Corpus {
     pub(super) name: String,
     pub(super) files: Vec<DataFile>,
-    pub(super) lengths: Vec<usize>,
-    documents: Documents,
+    pub(super) documents: Indexed,
 }
 
-enum Documents {
-    /// Tokenised text: all tokens, and where each document begins.
-    Memory { tokens: Vec<u32>, begins: Vec<usize> },
-    /// A Megatron `.bin`.
-    Indexed(Indexed),
+/// The files of a corpus: a text, or `.bin` and `.idx`.
+pub(super) fn paths(mix: &Mix) -> Result<Vec<PathBuf>, DataError> {
+    if lines::is_text(&mix.path) {
+        return Ok(vec![mix.path.clone()]);
+    }
+    let (bin, idx) = (with_suffix(&mix.path, ".bin"), with_suffix(&mix.path, ".idx"));
+    if !bin.is_file() || !idx.is_file() {
+        return Err(DataError::Form { path: mix.path.clone() });
+    }
+    Ok(vec![bin, idx])
+}
+
+/// The same with what they hold.
+pub(super) fn files(mix: &Mix, cache: &Cache) -> Result<Vec<DataFile>, DataError> {
+    let file = |path: PathBuf| Ok(DataFile { mix: mix.name.clone(), sha256: cache.sha256(&path)?, path });
+    paths(mix)?.into_iter().map(file).collect()
+}
+
+/// Opens a `.bin` with its `.idx`.
+pub(super) fn pair(bin: &Path, idx: &Path) -> Result<Pair, DataError> {
+    let store = |path: &Path| -> Result<Store, DataError> { Ok(Store::File(fs_err::File::open(path)?)) };
+    Pair::open((store(bin)?, bin), (store(idx)?, idx))
 }
 
 impl Corpus {
-    /// Opens a corpus; text is tokenised here. Token ids are checked against the vocabulary when they are read.
-    pub(super) fn open(mix: &Mix, text: Option<&Text<'_>>) -> Result<Self, DataError> {
-        let name = mix.path.to_string_lossy();
-        if name.ends_with(".jsonl") || name.ends_with(".jsonl.zst") {
-            let text = text.ok_or_else(|| DataError::NoTokenizer { file: mix.path.clone() })?;
-            let (documents, sha256) = jsonl::read(&mix.path, text)?;
-            return Ok(Self::in_memory(mix, &documents, sha256));
-        }
-        let (bin, idx) = (with_suffix(&mix.path, ".bin"), with_suffix(&mix.path, ".idx"));
-        if !bin.is_file() || !idx.is_file() {
-            return Err(DataError::Form { path: mix.path.clone() });
-        }
-        let file = |path: PathBuf| -> Result<DataFile, DataError> {
-            Ok(DataFile { mix: mix.name.clone(), sha256: sha256_of(&path)?, path })
-        };
-        let indexed = Indexed::open(&bin, &idx)?;
-        Ok(Self {
-            name: mix.name.clone(),
-            files: vec![file(bin)?, file(idx)?],
-            lengths: indexed.lengths(),
-            documents: Documents::Indexed(indexed),
-        })
-    }
-
-    fn in_memory(mix: &Mix, documents: &[Vec<u32>], sha256: Sha256) -> Self {
-        let lengths: Vec<usize> = documents.iter().map(Vec::len).collect();
-        let begins = lengths
-            .iter()
-            .scan(0, |next, length| {
-                let begin = *next;
-                *next += length;
-                Some(begin)
-            })
-            .collect();
-        Self {
-            name: mix.name.clone(),
-            files: vec![DataFile { mix: mix.name.clone(), path: mix.path.clone(), sha256 }],
-            lengths,
-            documents: Documents::Memory { tokens: documents.concat(), begins },
-        }
-    }
-
-    /// Appends the tokens of a piece of a document.
-    pub(super) fn read(&self, span: Span, out: &mut Vec<u32>) -> Result<(), DataError> {
-        match &self.documents {
-            Documents::Memory { tokens, begins } => {
-                let begin = begins[span.document];
-                out.extend_from_slice(&tokens[begin + span.from..begin + span.to]);
-                Ok(())
+    /// Opens a corpus, whose files are known; text becomes tokens here, unless it did before. Token ids are checked against the vocabulary
+    /// when they are read.
+    pub(super) fn open(
+        mix: &Mix,
+        files: Vec<DataFile>,
+        text: Option<&Text<'_>>,
+        cache: &Cache,
+        told: Told<'_>,
+    ) -> Result<Self, DataError> {
+        let documents = match files.as_slice() {
+            [bin, idx] => {
+                let pair = pair(&bin.path, &idx.path)?;
+                let places = cache.places(&pair, idx.sha256)?;
+                Indexed::new(pair, places)
             }
-            Documents::Indexed(indexed) => indexed.read(span, out),
-        }
+            _ => {
+                let text = text.ok_or_else(|| DataError::NoTokenizer { file: mix.path.clone() })?;
+                cache.tokens(&mix.path, files[0].sha256, text, told)?
+            }
+        };
+        Ok(Self { name: mix.name.clone(), files, documents })
     }
 }
 
@@ -96,17 +84,4 @@ fn with_suffix(prefix: &Path, suffix: &str) -> PathBuf {
     let mut path = prefix.as_os_str().to_owned();
     path.push(suffix);
     path.into()
-}
-
-fn sha256_of(path: &Path) -> std::io::Result<Sha256> {
-    use sha2::Digest as _;
-    let mut hasher = sha2::Sha256::new();
-    let mut file = fs_err::File::open(path)?;
-    let mut buffer = vec![0; 1 << 20];
-    loop {
-        match std::io::Read::read(&mut file, &mut buffer)? {
-            0 => return Ok(Sha256::from_bytes(hasher.finalize().into())),
-            n => hasher.update(&buffer[..n]),
-        }
-    }
 }

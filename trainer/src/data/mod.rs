@@ -1,157 +1,64 @@
 //! What is trained on, in which order: corpora, how documents become samples, and how samples of several corpora take turns.
+//!
+//! Architecture invariant: tokens, their order and their digests depend on the specification and on what the files hold. A cache, read-ahead
+//! and threads change when something is computed, never what.
 
+mod ahead;
+mod batch;
+#[cfg(test)]
+mod bench;
 mod blend;
+mod cache;
 mod corpus;
+mod error;
 mod indexed;
 mod jsonl;
+mod lines;
+mod megatron;
 mod order;
 mod permutation;
+mod places;
 mod random_state;
+mod size;
+mod store;
 mod texts;
+mod writer;
 
-use std::path::PathBuf;
+use std::sync::Arc;
 
+use rayon::prelude::*;
 use sekisho_model::Tokenizer;
-use sekisho_model::train::IGNORED;
-use sha2::Digest as _;
 
 use crate::spec::{Packing, Share, Spec};
+use ahead::{Ahead, Drawn};
 use blend::Blend;
 use corpus::Corpus;
-use order::{OrderSettings, SampleOrder};
+use order::{OrderError, OrderSettings, SampleOrder};
 
+pub(crate) use batch::{Sample, UpdateBatch};
 pub(crate) use blend::Position;
+pub(crate) use cache::{Cache, Opening, Told};
 pub(crate) use corpus::DataFile;
+pub use error::DataError;
 pub(crate) use order::Span;
+pub(crate) use size::{Size, size};
 pub use texts::Texts;
-
-/// Data that cannot be trained on.
-#[derive(Debug, thiserror::Error)]
-pub enum DataError {
-    /// The system's, naming the file.
-    #[error("{0}")]
-    Io(#[from] std::io::Error),
-    /// Neither text nor an indexed dataset.
-    #[error(
-        "{path} is not a corpus; give a .jsonl or .jsonl.zst file, or the prefix of a Megatron .bin and .idx",
-        path = path.display()
-    )]
-    Form {
-        /// The path in the specification.
-        path: PathBuf,
-    },
-    /// Not text, where text is needed.
-    #[error("{path} is not a file of documents; give a .jsonl or .jsonl.zst file, one JSON object a line with a \"text\"", path = path.display())]
-    NotText {
-        /// The path.
-        path: PathBuf,
-    },
-    /// A line of text that cannot be used.
-    #[error("{file}:{line}: {reason}; every line must be a JSON object with a \"text\"", file = file.display())]
-    Line {
-        /// The file.
-        file: PathBuf,
-        /// The line, from 1.
-        line: usize,
-        /// What is wrong.
-        reason: String,
-    },
-    /// Not Zstandard.
-    #[error("{file} cannot be decompressed: {reason}; compress it with zstd again", file = file.display())]
-    Compressed {
-        /// The file.
-        file: PathBuf,
-        /// What is wrong.
-        reason: String,
-    },
-    /// A Megatron file that breaks the format.
-    #[error("{file} is not a Megatron indexed dataset: {reason}; make it again with preprocess_data.py", file = file.display())]
-    Index {
-        /// The file.
-        file: PathBuf,
-        /// What is wrong.
-        reason: String,
-    },
-    /// Text without a tokenizer.
-    #[error("{file} is text, but the specification has no [tokenizer]; add tokenizer.path", file = file.display())]
-    NoTokenizer {
-        /// The file.
-        file: PathBuf,
-    },
-    /// A tokenizer that cannot end documents.
-    #[error(
-        "the tokenizer names no EOS token, which ends every document; name eos_token in tokenizer_config.json"
-    )]
-    NoEos,
-    /// More tokens than rows in the embedding.
-    #[error("The tokenizer has {have} entries, the model only {need}. Give the tokenizer used in training.")]
-    Vocabulary {
-        /// Entries of the tokenizer.
-        have: usize,
-        /// Rows of the embedding.
-        need: usize,
-    },
-    /// A token the model has no row for.
-    #[error(
-        "corpus {corpus}, document {document}: token {id} is outside the model's vocabulary of {vocabulary}"
-    )]
-    Token {
-        /// The corpus.
-        corpus: String,
-        /// The document, from 0.
-        document: usize,
-        /// The id.
-        id: u32,
-        /// Rows of the embedding.
-        vocabulary: usize,
-    },
-    /// Not even one sample.
-    #[error(
-        "corpus {corpus} has {tokens} tokens, fewer than one sequence needs ({need}); leave it out or shorten data.sequence_length"
-    )]
-    TooShort {
-        /// The corpus.
-        corpus: String,
-        /// Its tokens.
-        tokens: usize,
-        /// Tokens of a sample.
-        need: usize,
-    },
-}
 
 /// All corpora of a run and the place in them.
 pub(crate) struct Data {
+    corpora: Arc<Corpora>,
+    position: Position,
+    ahead: Option<Ahead>,
+}
+
+/// What does not change while one reads.
+struct Corpora {
     corpora: Vec<Corpus>,
     orders: Vec<SampleOrder>,
     blend: Blend,
-    position: Position,
     length: usize,
     vocabulary: usize,
     document_mask: bool,
-}
-
-/// A sequence as it was cut from a corpus.
-#[derive(Clone, Debug)]
-pub(crate) struct Sample {
-    /// Number of the corpus in the specification.
-    pub(crate) corpus: usize,
-    /// Number of the sample in the order of its corpus, from 0.
-    pub(crate) number: u64,
-    /// Epoch of the corpus, from 1.
-    pub(crate) epoch: u64,
-    /// Where its tokens come from.
-    pub(crate) spans: Vec<Span>,
-    /// T+1 tokens, fewer where documents are not packed.
-    pub(crate) tokens: Vec<u32>,
-}
-
-/// The sequences of an update, padded to `[sequences, T]`.
-pub(crate) struct UpdateBatch {
-    pub(crate) samples: Vec<Sample>,
-    pub(crate) inputs: Vec<u32>,
-    pub(crate) targets: Vec<u32>,
-    /// For each input the position in its sequence where its context begins.
-    pub(crate) contexts: Vec<usize>,
 }
 
 impl Data {
@@ -160,13 +67,20 @@ impl Data {
         spec: &Spec,
         vocabulary: usize,
         tokenizer: Option<&Tokenizer>,
+        cache: &Cache,
+        told: Told<'_>,
     ) -> Result<Self, DataError> {
         if let Some(have) = tokenizer.map(Tokenizer::vocab_size).filter(|have| *have > vocabulary) {
             return Err(DataError::Vocabulary { have, need: vocabulary });
         }
         let text = tokenizer.map(jsonl::Text::new).transpose()?;
-        let corpora: Vec<Corpus> =
-            spec.data.mix.iter().map(|mix| Corpus::open(mix, text.as_ref())).collect::<Result<_, _>>()?;
+        // Hashing is what a first start waits for: all files at once.
+        let files: Vec<_> = spec.data.mix.par_iter().map(|mix| corpus::files(mix, cache)).collect();
+        let mut corpora = Vec::with_capacity(files.len());
+        for (mix, files) in spec.data.mix.iter().zip(files) {
+            corpora.push(Corpus::open(mix, files?, text.as_ref(), cache, told)?);
+        }
+        cache.tell(told);
         let weights = weights(spec, &corpora);
         let sum: f64 = weights.iter().sum();
         let orders = corpora
@@ -178,23 +92,26 @@ impl Data {
             spec.data.mix.iter().zip(&orders).map(|(mix, order)| limit(mix.share(), order)).collect();
         Ok(Self {
             position: Position { taken: vec![0; corpora.len()] },
-            blend: Blend::new(&weights, limits),
-            corpora,
-            orders,
-            length: spec.data.sequence_length,
-            vocabulary,
-            document_mask: spec.data.document_mask,
+            corpora: Arc::new(Corpora {
+                blend: Blend::new(&weights, limits),
+                corpora,
+                orders,
+                length: spec.data.sequence_length,
+                vocabulary,
+                document_mask: spec.data.document_mask,
+            }),
+            ahead: None,
         })
     }
 
     /// The files behind the corpora.
     pub(crate) fn files(&self) -> Vec<DataFile> {
-        self.corpora.iter().flat_map(|corpus| corpus.files.clone()).collect()
+        self.corpora.corpora.iter().flat_map(|corpus| corpus.files.clone()).collect()
     }
 
     /// Name of a corpus.
     pub(crate) fn name(&self, corpus: usize) -> &str {
-        &self.corpora[corpus].name
+        &self.corpora.corpora[corpus].name
     }
 
     /// The epoch each corpus is in, from 1; 0 before its first sample.
@@ -202,7 +119,7 @@ impl Data {
         self.position
             .taken
             .iter()
-            .zip(&self.orders)
+            .zip(&self.corpora.orders)
             .map(|(taken, order)| taken.div_ceil(order.per_epoch))
             .collect()
     }
@@ -218,7 +135,7 @@ impl Data {
     /// Goes over so many samples without reading them.
     pub(crate) fn skip(&mut self, samples: u64) {
         for _ in 0..samples {
-            if self.blend.next(&mut self.position).is_none() {
+            if self.corpora.blend.next(&mut self.position).is_none() {
                 return;
             }
         }
@@ -226,29 +143,70 @@ impl Data {
 
     /// The next `sequences` samples; none when the corpora have fewer left.
     pub(crate) fn next_batch(&mut self, sequences: usize) -> Result<Option<UpdateBatch>, DataError> {
-        let mut samples = Vec::with_capacity(sequences);
-        for _ in 0..sequences {
-            let Some((corpus, number)) = self.blend.next(&mut self.position) else { return Ok(None) };
-            samples.push(self.sample(corpus, number)?);
-        }
-        Ok(Some(UpdateBatch::new(samples, self.length, self.document_mask)))
+        let ahead = self.ahead.take().and_then(|ahead| ahead.take(&self.position, sequences));
+        let (position, batch) = match ahead {
+            Some(drawn) => drawn,
+            None => self.corpora.draw(self.position.clone(), sequences),
+        };
+        self.position = position;
+        batch
+    }
+
+    /// Reads the batch after this one beside what the caller does until it asks for it.
+    pub(crate) fn read_ahead(&mut self, sequences: usize) {
+        // Without a thread to spare it is read when it is asked for.
+        self.ahead = Ahead::begin(&self.corpora, self.position.clone(), sequences).ok();
+    }
+}
+
+impl Corpora {
+    /// The samples after a place, read by all threads.
+    fn draw(&self, mut place: Position, sequences: usize) -> Drawn {
+        let numbers = self.numbers(&mut place, sequences);
+        let samples: Vec<_> =
+            numbers.par_iter().map(|(corpus, number)| self.sample(*corpus, *number)).collect();
+        (place, self.batch(samples, sequences))
+    }
+
+    /// The same on this thread alone.
+    fn draw_one_by_one(&self, mut place: Position, sequences: usize) -> Drawn {
+        let numbers = self.numbers(&mut place, sequences);
+        let samples = numbers.iter().map(|(corpus, number)| self.sample(*corpus, *number)).collect();
+        (place, self.batch(samples, sequences))
+    }
+
+    /// Corpus and number of the next samples, fewer where the corpora end.
+    fn numbers(&self, place: &mut Position, sequences: usize) -> Vec<(usize, u64)> {
+        std::iter::from_fn(|| self.blend.next(place)).take(sequences).collect()
+    }
+
+    fn batch(
+        &self,
+        samples: Vec<Result<Sample, DataError>>,
+        sequences: usize,
+    ) -> Result<Option<UpdateBatch>, DataError> {
+        // The first that cannot be read is told, whichever thread was quicker.
+        let samples: Vec<Sample> = samples.into_iter().collect::<Result<_, _>>()?;
+        let is_whole = samples.len() == sequences;
+        Ok(is_whole.then(|| UpdateBatch::new(samples, self.length, self.document_mask)))
     }
 
     fn sample(&self, corpus: usize, number: u64) -> Result<Sample, DataError> {
         let order = &self.orders[corpus];
-        let spans = order.spans(number);
+        let Corpus { name, documents, .. } = &self.corpora[corpus];
+        let spans = order.spans(number, documents)?;
         let mut tokens = Vec::with_capacity(self.length + 1);
-        for span in &spans {
-            let before = tokens.len();
-            self.corpora[corpus].read(*span, &mut tokens)?;
-            if let Some(id) = tokens[before..].iter().find(|id| **id as usize >= self.vocabulary) {
-                return Err(DataError::Token {
-                    corpus: self.name(corpus).to_owned(),
-                    document: span.document,
-                    id: *id,
-                    vocabulary: self.vocabulary,
-                });
-            }
+        documents.read(&spans, &mut tokens)?;
+        let is_outside = |id: u32| id as usize >= self.vocabulary;
+        // The highest first: this is looked at for every token that is trained on.
+        if tokens.iter().copied().max().is_some_and(is_outside) {
+            let at = tokens.iter().position(|id| is_outside(*id)).expect("the highest is one");
+            return Err(DataError::Token {
+                corpus: name.clone(),
+                document: Span::holding(&spans, at).document,
+                id: tokens[at],
+                vocabulary: self.vocabulary,
+            });
         }
         Ok(Sample { corpus, number, epoch: number / order.per_epoch + 1, spans, tokens })
     }
@@ -257,8 +215,8 @@ impl Data {
 /// Shares of the corpora: their weights, or repetitions times what they hold.
 fn weights(spec: &Spec, corpora: &[Corpus]) -> Vec<f64> {
     let size = |corpus: &Corpus| match spec.data.packing {
-        Packing::Contiguous => corpus.lengths.iter().sum::<usize>(),
-        Packing::PerDocument => corpus.lengths.len(),
+        Packing::Contiguous => corpus.documents.tokens(),
+        Packing::PerDocument => corpus.documents.documents(),
     };
     spec.data
         .mix
@@ -294,61 +252,16 @@ fn sample_order(spec: &Spec, i: usize, corpus: &Corpus, weight: f64) -> Result<S
         corpus: i,
         samples,
     };
-    SampleOrder::new(&settings, &corpus.lengths).ok_or_else(|| DataError::TooShort {
-        corpus: corpus.name.clone(),
-        tokens: corpus.lengths.iter().sum(),
-        need: spec.data.sequence_length + 1,
-    })
-}
-
-impl UpdateBatch {
-    fn new(samples: Vec<Sample>, length: usize, document_mask: bool) -> Self {
-        let mut batch =
-            Self { samples: Vec::new(), inputs: Vec::new(), targets: Vec::new(), contexts: Vec::new() };
-        for sample in &samples {
-            let tokens = &sample.tokens;
-            let learned = tokens.len().saturating_sub(1);
-            let padded = |ids: &[u32], with: u32| {
-                let padding = std::iter::repeat_n(with, length - learned);
-                ids.iter().copied().chain(padding).collect::<Vec<u32>>()
-            };
-            batch.inputs.extend(padded(&tokens[..learned], 0));
-            batch.targets.extend(padded(&tokens[tokens.len() - learned..], IGNORED));
-            batch.contexts.extend(contexts(sample, length, document_mask));
-        }
-        batch.samples = samples;
-        batch
+    match SampleOrder::new(&settings, &corpus.documents) {
+        Ok(Some(order)) => Ok(order),
+        Ok(None) => Err(DataError::TooShort {
+            corpus: corpus.name.clone(),
+            tokens: corpus.documents.tokens(),
+            need: spec.data.sequence_length + 1,
+        }),
+        Err(OrderError::Data(error)) => Err(error),
+        Err(OrderError::TooMany(count)) => Err(DataError::TooMany { corpus: corpus.name.clone(), count }),
     }
-
-    /// Targets that are learned from.
-    pub(crate) fn learned(&self) -> u64 {
-        self.targets.iter().filter(|target| **target != IGNORED).count() as u64
-    }
-
-    /// SHA-256 over the digest of what came before and the tokens of this update: a chain that tells two histories apart.
-    pub(crate) fn chained(&self, before: sekisho_domain::Sha256) -> sekisho_domain::Sha256 {
-        let mut hasher = sha2::Sha256::new();
-        hasher.update(before.as_bytes());
-        for sample in &self.samples {
-            hasher.update((sample.tokens.len() as u64).to_le_bytes());
-            sample.tokens.iter().for_each(|id| hasher.update(id.to_le_bytes()));
-        }
-        sekisho_domain::Sha256::from_bytes(hasher.finalize().into())
-    }
-}
-
-/// Where the context of each position begins: at its document under a mask, else at the sequence. Padding follows the last
-/// document.
-fn contexts(sample: &Sample, length: usize, document_mask: bool) -> Vec<usize> {
-    let mut contexts = Vec::with_capacity(length + 1);
-    if document_mask {
-        for span in &sample.spans {
-            contexts.resize(contexts.len() + span.to - span.from, contexts.len());
-        }
-    }
-    let last = contexts.last().copied().unwrap_or(0);
-    contexts.resize(length, last);
-    contexts
 }
 
 #[cfg(test)]

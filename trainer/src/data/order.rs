@@ -1,7 +1,9 @@
 //! In which order the samples of one corpus come, and which pieces of which documents make up a sample.
 
+use super::DataError;
+use super::indexed::Indexed;
+use super::megatron::Listed;
 use super::permutation::Permutation;
-use super::random_state::RandomState;
 use crate::spec::{Order, Packing};
 
 /// A piece of a document.
@@ -13,6 +15,18 @@ pub(crate) struct Span {
     pub(crate) from: usize,
     /// One past the last token.
     pub(crate) to: usize,
+}
+
+impl Span {
+    /// The piece that token `token` of all these pieces lies in.
+    pub(super) fn holding(spans: &[Self], token: usize) -> Self {
+        let mut end = 0;
+        let found = spans.iter().find(|span| {
+            end += span.to - span.from;
+            token < end
+        });
+        *found.expect("the token is one of theirs")
+    }
 }
 
 /// What the order of a corpus is made from.
@@ -33,161 +47,120 @@ pub(super) struct SampleOrder {
     packing: Packing,
     length: usize,
     stream: Stream,
-    shuffle: Shuffle,
     /// Samples that see every document about once.
     pub(super) per_epoch: u64,
 }
 
-/// Documents one after another.
-struct Stream {
-    documents: Vec<u32>,
-    /// Tokens up to the end of each of them.
-    ends: Vec<u64>,
+/// From the number of a sample to its documents.
+enum Stream {
+    /// Documents as they lie in the file, and samples permuted anew in each epoch or not at all: computed, so that an order of any length
+    /// costs nothing to make and nothing to keep.
+    File { permuted: bool, seed: u64, corpus: u64 },
+    /// Listed for all epochs.
+    Listed(Listed),
 }
 
-/// From the number of a sample to its place in the stream.
-enum Shuffle {
-    /// Listed for all epochs.
-    Table(Vec<u32>),
-    /// The stream holds all epochs in order.
-    Listed,
-    /// The stream holds one epoch, permuted anew in each or not at all.
-    Epochs { permuted: bool, seed: u64, corpus: u64 },
+/// Why there is no order.
+pub(super) enum OrderError {
+    /// The corpus cannot be read.
+    Data(DataError),
+    /// So many documents or samples have no numbers.
+    TooMany(u64),
+}
+
+impl From<DataError> for OrderError {
+    fn from(error: DataError) -> Self {
+        Self::Data(error)
+    }
 }
 
 impl SampleOrder {
-    /// `lengths` are those of the documents. None when the corpus is too short for a single sample.
-    pub(super) fn new(settings: &OrderSettings, lengths: &[usize]) -> Option<Self> {
-        let tokens: u64 = lengths.iter().map(|n| *n as u64).sum();
+    /// None when the corpus is too short for a single sample.
+    pub(super) fn new(settings: &OrderSettings, corpus: &Indexed) -> Result<Option<Self>, OrderError> {
         let per_epoch = match settings.packing {
-            Packing::Contiguous => tokens.saturating_sub(1) / settings.length as u64,
-            Packing::PerDocument => lengths.len() as u64,
+            Packing::Contiguous => corpus.tokens().saturating_sub(1) / settings.length as u64,
+            Packing::PerDocument => corpus.documents(),
         };
         if per_epoch == 0 {
-            return None;
+            return Ok(None);
         }
-        let (documents, shuffle) = match settings.order {
-            Order::Megatron => megatron(settings, lengths.len(), tokens, per_epoch),
-            Order::Permutation | Order::Sequential => {
-                let permuted = settings.order == Order::Permutation;
-                let shuffle =
-                    Shuffle::Epochs { permuted, seed: settings.seed, corpus: settings.corpus as u64 };
-                ((0..lengths.len() as u32).collect(), shuffle)
-            }
+        let stream = match settings.order {
+            Order::Megatron => Stream::Listed(Listed::new(settings, corpus, per_epoch)?),
+            order => Stream::File {
+                permuted: order == Order::Permutation,
+                seed: settings.seed,
+                corpus: settings.corpus as u64,
+            },
         };
-        let stream = Stream::new(documents, lengths);
-        Some(Self { packing: settings.packing, length: settings.length, stream, shuffle, per_epoch })
+        Ok(Some(Self { packing: settings.packing, length: settings.length, stream, per_epoch }))
     }
 
     /// Samples there are; as many as one likes where epochs repeat.
     pub(super) fn available(&self) -> u64 {
-        match &self.shuffle {
-            Shuffle::Table(table) => table.len() as u64,
-            Shuffle::Listed => self.stream.documents.len() as u64,
-            Shuffle::Epochs { .. } => u64::MAX,
+        match &self.stream {
+            Stream::File { .. } => u64::MAX,
+            Stream::Listed(listed) => listed.available(),
         }
     }
 
-    /// The pieces of sample `k`, in order. Together they have T+1 tokens, fewer only where documents are not packed.
-    pub(super) fn spans(&self, k: u64) -> Vec<Span> {
-        let index = match &self.shuffle {
-            Shuffle::Table(table) => u64::from(table[usize::try_from(k).expect("below `available`")]),
-            Shuffle::Listed => k,
-            Shuffle::Epochs { permuted: false, .. } => k % self.per_epoch,
-            Shuffle::Epochs { permuted: true, seed, corpus } => {
-                Permutation::new(self.per_epoch, *seed, *corpus, k / self.per_epoch).at(k % self.per_epoch)
-            }
+    /// The pieces of sample `k` of the corpus that the order was made for. Together they have T+1 tokens, fewer only where documents are not
+    /// packed.
+    pub(super) fn spans(&self, k: u64, corpus: &Indexed) -> Result<Vec<Span>, DataError> {
+        let (permuted, seed, number) = match &self.stream {
+            Stream::Listed(listed) => return Ok(listed.spans(k, self.length + 1)),
+            Stream::File { permuted, seed, corpus } => (*permuted, *seed, *corpus),
         };
+        let (epoch, at) = (k / self.per_epoch, k % self.per_epoch);
+        let at = if permuted { Permutation::new(self.per_epoch, seed, number, epoch).at(at) } else { at };
         match self.packing {
-            Packing::Contiguous => self.stream.cut(index * self.length as u64, self.length + 1),
-            Packing::PerDocument => vec![self.stream.head(index, self.length + 1)],
+            Packing::Contiguous => corpus.cut(at * self.length as u64, self.length + 1),
+            Packing::PerDocument => {
+                let to = corpus.length(at)?.min(self.length + 1);
+                Ok(vec![Span { document: at as usize, from: 0, to }])
+            }
         }
     }
-}
-
-impl Stream {
-    fn new(documents: Vec<u32>, lengths: &[usize]) -> Self {
-        let ends = documents
-            .iter()
-            .scan(0, |end, document| {
-                *end += lengths[*document as usize] as u64;
-                Some(*end)
-            })
-            .collect();
-        Self { documents, ends }
-    }
-
-    /// Where the document at `place` begins.
-    fn begin(&self, place: usize) -> u64 {
-        place.checked_sub(1).map_or(0, |last| self.ends[last])
-    }
-
-    /// The pieces under tokens `start..start + count`.
-    fn cut(&self, start: u64, count: usize) -> Vec<Span> {
-        let end = start + count as u64;
-        let first = self.ends.partition_point(|e| *e <= start);
-        (first..self.documents.len())
-            .take_while(|place| self.begin(*place) < end)
-            .filter(|place| self.begin(*place) < self.ends[*place])
-            .map(|place| {
-                let begin = self.begin(place);
-                Span {
-                    document: self.documents[place] as usize,
-                    from: (start.max(begin) - begin) as usize,
-                    to: (end.min(self.ends[place]) - begin) as usize,
-                }
-            })
-            .collect()
-    }
-
-    /// The first `count` tokens of the document at `place`, or all it has.
-    fn head(&self, place: u64, count: usize) -> Span {
-        let place = usize::try_from(place).expect("a document's place");
-        let length = (self.ends[place] - self.begin(place)) as usize;
-        Span { document: self.documents[place] as usize, from: 0, to: length.min(count) }
-    }
-}
-
-/// Megatron-LM's `GPTDataset._build_document_sample_shuffle_indices`: all epochs' documents shuffled together, apart from
-/// the last epoch where less than 80 % of it is used; then the samples, likewise in two parts.
-fn megatron(settings: &OrderSettings, documents: usize, tokens: u64, per_epoch: u64) -> (Vec<u32>, Shuffle) {
-    let length = settings.length as u64;
-    let samples_of = |epochs: u64| match settings.packing {
-        Packing::Contiguous => (epochs * tokens).saturating_sub(1) / length,
-        Packing::PerDocument => epochs * per_epoch,
-    };
-    let epochs = (1..).find(|epochs| samples_of(*epochs) >= settings.samples).expect("an epoch has samples");
-    let before_last = samples_of(epochs - 1);
-    let last_apart = epochs > 1 && settings.samples - before_last < per_epoch * 4 / 5;
-    let mut random = RandomState::new(settings.seed as u32);
-    let mut index = Vec::new();
-    let parts = if last_apart { vec![epochs - 1, 1] } else { vec![epochs] };
-    for epochs in parts {
-        let mut part: Vec<u32> = (0..epochs).flat_map(|_| 0..documents as u32).collect();
-        random.shuffle(&mut part);
-        index.extend(part);
-    }
-    if settings.packing == Packing::PerDocument {
-        return (index, Shuffle::Listed);
-    }
-    let all = samples_of(epochs);
-    let mut shuffle: Vec<u32> = (0..all as u32).collect();
-    let (first, last) = shuffle.split_at_mut(if last_apart { before_last } else { all } as usize);
-    random.shuffle(first);
-    random.shuffle(last);
-    (index, Shuffle::Table(shuffle))
 }
 
 #[cfg(test)]
 mod tests {
     use super::{OrderSettings, SampleOrder, Span};
+    use crate::data::indexed::{Element, Indexed, Pair};
+    use crate::data::store::Growing;
+    use crate::data::writer::PairWriter;
     use crate::spec::{Order, Packing};
 
     const LENGTHS: [usize; 5] = [7, 1, 12, 4, 9];
 
-    fn order(order: Order, packing: Packing, samples: u64) -> SampleOrder {
+    fn corpus() -> Indexed {
+        let memory = || Growing::Memory(Vec::new());
+        let mut pair = PairWriter::new(memory(), memory(), Element::U16).expect("a pair");
+        LENGTHS.iter().for_each(|n| pair.document(&vec![1; *n]).expect("a document"));
+        let written = pair.finish().expect("a pair");
+        let name = std::path::Path::new("made-up");
+        let pair = Pair::open((written.bin, name), (written.idx, name)).expect("a pair");
+        let places = pair.scan().expect("within its tokens");
+        Indexed::new(pair, places)
+    }
+
+    fn try_order(settings: &OrderSettings) -> Option<SampleOrder> {
+        SampleOrder::new(settings, &corpus()).ok().expect("few")
+    }
+
+    fn order(order: Order, packing: Packing, samples: u64) -> Made {
         let settings = OrderSettings { order, packing, length: 4, seed: 1234, corpus: 0, samples };
-        SampleOrder::new(&settings, &LENGTHS).expect("samples")
+        Made { order: try_order(&settings).expect("samples"), corpus: corpus() }
+    }
+
+    struct Made {
+        order: SampleOrder,
+        corpus: Indexed,
+    }
+
+    impl Made {
+        fn spans(&self, k: u64) -> Vec<Span> {
+            self.order.spans(k, &self.corpus).expect("a sample")
+        }
     }
 
     fn tokens(spans: &[Span]) -> Vec<(usize, usize)> {
@@ -197,7 +170,7 @@ mod tests {
     #[test]
     fn contiguous_samples_overlap_by_one_token() {
         let order = order(Order::Sequential, Packing::Contiguous, 0);
-        assert_eq!(order.per_epoch, 8);
+        assert_eq!(order.order.per_epoch, 8);
         let stream: Vec<(usize, usize)> =
             LENGTHS.iter().enumerate().flat_map(|(d, n)| (0..*n).map(move |t| (d, t))).collect();
         for k in 0..8_u64 {
@@ -218,7 +191,7 @@ mod tests {
             [(6, 8, one, 423_826_858), (20, 24, apart, 507_439_886), (23, 24, together, 462_923_574)];
         for (samples, available, first, checksum) in goldens {
             let order = order(Order::Megatron, Packing::Contiguous, samples);
-            assert_eq!(order.available(), available);
+            assert_eq!(order.order.available(), available);
             let samples: Vec<_> = (0..available).map(|k| tokens(&order.spans(k))).collect();
             let begins: Vec<_> = samples.iter().map(|s| s[0]).take(first.len()).collect();
             assert_eq!(begins, first);
@@ -231,7 +204,7 @@ mod tests {
     fn a_permuted_epoch_has_every_sample_once() {
         let permuted = order(Order::Permutation, Packing::Contiguous, 0);
         let sequential = order(Order::Sequential, Packing::Contiguous, 0);
-        let sorted = |from: &SampleOrder, epoch: u64| {
+        let sorted = |from: &Made, epoch: u64| {
             let mut samples: Vec<_> = (0..8).map(|k| tokens(&from.spans(epoch * 8 + k))).collect();
             samples.sort();
             samples
@@ -257,6 +230,6 @@ mod tests {
             corpus: 0,
             samples: 10,
         };
-        assert!(SampleOrder::new(&settings, &LENGTHS).is_none());
+        assert!(try_order(&settings).is_none());
     }
 }

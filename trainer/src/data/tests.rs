@@ -2,7 +2,7 @@ use std::path::Path;
 
 use sekisho_model::train::IGNORED;
 
-use super::{Data, DataError, Position};
+use super::{Cache, Data, DataError, Position};
 use crate::spec::Spec;
 
 /// A Megatron dataset of 16-bit ids, written here byte by byte from the format's description.
@@ -24,13 +24,18 @@ fn write_indexed(prefix: &Path, documents: &[Vec<u16>]) {
     fs_err::write(prefix.with_extension("bin"), bin).expect("tokens");
 }
 
-fn spec(folder: &Path, data: &str, mixes: &str) -> Spec {
+pub(super) fn spec(folder: &Path, data: &str, mixes: &str) -> Spec {
     let text = format!(
         "name = \"data\"\n[model]\nvocab_size = 100\nhidden_size = 8\nnum_hidden_layers = 1\nnum_attention_heads = 1
 intermediate_size = 8\nrope_theta = 1e4\nrms_norm_eps = 1e-5\n[data]\nsequence_length = 4\n{data}\n{mixes}
 [batch]\nsequences = 2\n[optimizer]\nlr = 1e-3\n[schedule]\nkind = \"constant\"\n[stop]\nsteps = 4\n"
     );
     Spec::parse("spec.toml", &text, folder).expect("a valid specification")
+}
+
+/// Without a cache.
+fn open(spec: &Spec, tokenizer: Option<&sekisho_model::Tokenizer>) -> Result<Data, DataError> {
+    Data::open(spec, 100, tokenizer, &Cache::at(None), &mut |_| {})
 }
 
 #[test]
@@ -42,7 +47,7 @@ fn an_indexed_dataset_is_taken_as_it_is() {
         "order = \"sequential\"",
         "[[data.mix]]\nname = \"a\"\npath = \"a\"\nrepeat = 1.0",
     );
-    let mut data = Data::open(&spec, 100, None).expect("data");
+    let mut data = open(&spec, None).expect("data");
     assert_eq!(data.files().len(), 2);
     let batch = data.next_batch(2).expect("tokens").expect("two samples");
     assert_eq!(batch.inputs, [1, 2, 3, 4, 5, 6, 7, 8]);
@@ -57,13 +62,13 @@ fn unpacked_documents_are_padded_and_masks_begin_at_documents() {
     write_indexed(&folder.path().join("a"), &[vec![1, 2, 3], vec![4, 5, 6, 7, 8, 9], vec![10]]);
     let mixes = "[[data.mix]]\nname = \"a\"\npath = \"a\"";
     let unpacked = spec(folder.path(), "order = \"sequential\"\npacking = \"per_document\"", mixes);
-    let mut data = Data::open(&unpacked, 100, None).expect("data");
+    let mut data = open(&unpacked, None).expect("data");
     let batch = data.next_batch(3).expect("tokens").expect("samples");
     assert_eq!(batch.inputs, [1, 2, 0, 0, 4, 5, 6, 7, 0, 0, 0, 0]);
     assert_eq!(batch.targets[..8], [2, 3, IGNORED, IGNORED, 5, 6, 7, 8]);
     assert_eq!(batch.learned(), 6);
     let masked = spec(folder.path(), "order = \"sequential\"\ndocument_mask = true", mixes);
-    let mut data = Data::open(&masked, 100, None).expect("data");
+    let mut data = open(&masked, None).expect("data");
     let batch = data.next_batch(2).expect("tokens").expect("samples");
     assert_eq!(batch.contexts, [0, 0, 0, 3, 0, 0, 0, 0]);
 }
@@ -79,7 +84,7 @@ fn a_place_in_the_data_can_be_gone_back_to() {
     let mixes = "[[data.mix]]\nname = \"a\"\npath = \"a\"\nweight = 3.0\n[[data.mix]]\nname = \"b\"\npath = \"b\"\nweight = 1.0";
     for order in ["megatron", "permutation"] {
         let spec = spec(folder.path(), &format!("order = \"{order}\"\ntotal_samples = 40"), mixes);
-        let mut data = Data::open(&spec, 100, None).expect("data");
+        let mut data = open(&spec, None).expect("data");
         let mut seen = Vec::new();
         let mut middle = Position { taken: Vec::new() };
         for update in 0..20 {
@@ -115,13 +120,13 @@ fn unusable_data_is_refused_in_words() {
         let mixes = format!("[[data.mix]]\nname = \"x\"\npath = \"{path}\"");
         let spec = spec(folder.path(), "order = \"sequential\"", &mixes);
         let read = |mut data: Data| data.next_batch(2).map(|_| ());
-        let error: DataError = Data::open(&spec, 100, None).and_then(read).expect_err(path);
+        let error: DataError = open(&spec, None).and_then(read).expect_err(path);
         assert!(error.to_string().contains(expected), "{path}: {error}");
     }
 }
 
 /// A tokenizer of three letters; with an end of text where `ends`.
-fn tokenizer(folder: &Path, ends: bool) -> sekisho_model::Tokenizer {
+pub(super) fn tokenizer(folder: &Path, ends: bool) -> sekisho_model::Tokenizer {
     let file = serde_json::json!({
         "version": "1.0", "truncation": null, "padding": null, "added_tokens": [], "normalizer": null, "pre_tokenizer": null,
         "post_processor": null, "decoder": null,
@@ -151,11 +156,11 @@ fn text_that_cannot_be_trained_on_is_named_by_its_line() {
         (b"[]\n", "a.jsonl:2: "),
     ] {
         fs_err::write(folder.path().join("a.jsonl"), [good.as_bytes(), bad].concat()).expect("written");
-        let error = Data::open(&spec, 100, Some(&ends)).err().expect(says).to_string();
+        let error = open(&spec, Some(&ends)).err().expect(says).to_string();
         assert!(error.contains(says) && error.contains("every line must be a JSON object"), "{error}");
     }
     fs_err::write(folder.path().join("a.jsonl"), format!("\n{good}\n")).expect("written");
-    Data::open(&spec, 100, Some(&ends)).map(|_| ()).expect("blank lines are none");
-    let error = Data::open(&spec, 100, Some(&endless)).err().expect("no end").to_string();
+    open(&spec, Some(&ends)).map(|_| ()).expect("blank lines are none");
+    let error = open(&spec, Some(&endless)).err().expect("no end").to_string();
     assert!(error.contains("the tokenizer names no EOS token, which ends every document"), "{error}");
 }

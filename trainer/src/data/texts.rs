@@ -1,19 +1,11 @@
-use std::cell::Cell;
-use std::io::{BufRead, BufReader, Read};
-use std::path::{Path, PathBuf};
-use std::rc::Rc;
+use std::path::Path;
 
+use super::lines::Lines;
 use super::{DataError, jsonl};
 
 /// Documents of a `.jsonl` or `.jsonl.zst` file, one after the other, as text: what training would tokenise, without a tokenizer and
 /// without the whole file in memory.
-pub struct Texts {
-    path: PathBuf,
-    lines: Box<dyn BufRead>,
-    /// Lines read.
-    number: usize,
-    consumed: Rc<Cell<u64>>,
-}
+pub struct Texts(Lines);
 
 impl Texts {
     /// Opens a file.
@@ -21,49 +13,13 @@ impl Texts {
     /// # Errors
     /// [`DataError`] for a path that is neither, and for a file that cannot be read.
     pub fn open(path: &Path) -> Result<Self, DataError> {
-        let name = path.to_string_lossy();
-        let is_compressed = name.ends_with(".jsonl.zst");
-        if !is_compressed && !name.ends_with(".jsonl") {
-            return Err(DataError::NotText { path: path.to_owned() });
-        }
-        let consumed = Rc::new(Cell::new(0));
-        let stored = Counted { file: fs_err::File::open(path)?, consumed: Rc::clone(&consumed) };
-        let lines: Box<dyn BufRead> = if is_compressed {
-            let decoder = zstd::Decoder::new(stored).map_err(|error| compressed(path, &error))?;
-            Box::new(BufReader::with_capacity(1 << 20, decoder))
-        } else {
-            Box::new(BufReader::with_capacity(1 << 20, stored))
-        };
-        Ok(Self { path: path.to_owned(), lines, number: 0, consumed })
+        Lines::open(path).map(Self)
     }
 
     /// Bytes of the stored file that were read so far.
     #[must_use]
     pub fn consumed(&self) -> u64 {
-        self.consumed.get()
-    }
-
-    /// The next line that is not blank; none at the end.
-    fn line(&mut self) -> Result<Option<Vec<u8>>, DataError> {
-        let mut line = Vec::new();
-        loop {
-            line.clear();
-            let read = self.lines.read_until(b'\n', &mut line).map_err(|error| {
-                // What the decoder cannot read is no fault of the disk.
-                if self.path.extension().is_some_and(|e| e == "zst") {
-                    compressed(&self.path, &error)
-                } else {
-                    error.into()
-                }
-            })?;
-            self.number += 1;
-            if read == 0 {
-                return Ok(None);
-            }
-            if !line.trim_ascii().is_empty() {
-                return Ok(Some(line));
-            }
-        }
+        self.0.consumed()
     }
 }
 
@@ -71,26 +27,8 @@ impl Iterator for Texts {
     type Item = Result<String, DataError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let line = self.line().transpose()?;
-        Some(line.and_then(|line| Ok(jsonl::text_of(&self.path, self.number, &line)?.into_owned())))
-    }
-}
-
-fn compressed(path: &Path, error: &std::io::Error) -> DataError {
-    DataError::Compressed { file: path.to_owned(), reason: error.to_string() }
-}
-
-/// Counts what is read.
-struct Counted {
-    file: fs_err::File,
-    consumed: Rc<Cell<u64>>,
-}
-
-impl Read for Counted {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let read = self.file.read(buffer)?;
-        self.consumed.set(self.consumed.get() + read as u64);
-        Ok(read)
+        let line = self.0.line().transpose()?;
+        Some(line.and_then(|(number, line)| Ok(jsonl::text_of(self.0.path(), number, &line)?.into_owned())))
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod check;
 mod cost;
+mod mixture;
 mod model;
 mod rules;
 mod sections;
@@ -192,6 +193,13 @@ impl Spec {
     #[must_use]
     pub fn check(&self, machine: Option<Machine>) -> String {
         check::summary(self, machine)
+    }
+
+    /// What each subset of the data gives to the run, a line each, for `--check`. Sizes that are not known are told with the reason; of a
+    /// text that is not in the cache the beginning is tokenised. `cache` is that of [`TrainOptions`](crate::TrainOptions).
+    #[must_use]
+    pub fn mixture(&self, cache: Option<&Path>) -> String {
+        mixture::lines(self, cache)
     }
 
     fn make_paths_absolute(&mut self, folder: &Path) {

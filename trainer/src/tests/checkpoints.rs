@@ -114,14 +114,15 @@ fn replay_tells_what_was_trained_on_and_checks_it() {
     let bench = Bench::new();
     bench.train("run", &[]).expect("a run");
     let mut told = Vec::new();
-    replay(&bench.path("run"), Step(3), Step(9), &mut |step| told.push(step)).expect("a replay");
+    replay(&bench.path("run"), None, Step(3), Step(9), &mut |step| told.push(step)).expect("a replay");
     assert_eq!(told.iter().map(|step| step.step.0).collect::<Vec<_>>(), (3..=9).collect::<Vec<_>>());
     assert!(told.iter().all(|step| step.checked), "each is held against what training wrote down");
     // From anywhere, and without what was written down, it is the same.
     let digests = bench.path("run/data.sha256");
     let again = |from: u64| {
         let mut steps = Vec::new();
-        replay(&bench.path("run"), Step(from), Step(9), &mut |step| steps.push(step)).expect("a replay");
+        replay(&bench.path("run"), None, Step(from), Step(9), &mut |step| steps.push(step))
+            .expect("a replay");
         steps
     };
     assert_eq!(again(7), told[4..]);
@@ -134,20 +135,20 @@ fn replay_tells_what_was_trained_on_and_checks_it() {
     let mut other = written.clone();
     other[5 * 32] ^= 1;
     fs_err::write(&digests, other).expect("written");
-    let error = replay(&bench.path("run"), Step(5), Step(9), &mut |_| ()).expect_err("another digest");
+    let error = replay(&bench.path("run"), None, Step(5), Step(9), &mut |_| ()).expect_err("another digest");
     assert!(matches!(error, TrainError::Replay { step: Step(6), .. }), "{error}");
     fs_err::write(&digests, &written[..7 * 32]).expect("an unfinished run");
-    let error = replay(&bench.path("run"), Step(3), Step(9), &mut |_| ()).expect_err("not trained yet");
+    let error = replay(&bench.path("run"), None, Step(3), Step(9), &mut |_| ()).expect_err("not trained yet");
     assert!(error.to_string().contains("can tell of 1 to 7"), "{error}");
     fs_err::write(&digests, written).expect("written");
     for sample in told.iter().flat_map(|step| &step.samples) {
         assert_eq!(sample.tokens.len(), 9);
         assert_eq!(sample.documents.iter().map(|d| d.to - d.from).sum::<usize>(), 9);
     }
-    let error = replay(&bench.path("run"), Step(3), Step(13), &mut |_| ()).expect_err("never trained");
+    let error = replay(&bench.path("run"), None, Step(3), Step(13), &mut |_| ()).expect_err("never trained");
     assert!(matches!(error, TrainError::Range { .. }), "{error}");
     bench.write_corpus(2);
-    let error = replay(&bench.path("run"), Step(1), Step(4), &mut |_| ()).expect_err("other data");
+    let error = replay(&bench.path("run"), None, Step(1), Step(4), &mut |_| ()).expect_err("other data");
     assert!(matches!(error, TrainError::DataChanged { .. }), "{error}");
 }
 

@@ -103,13 +103,13 @@ fn what_a_child_was_trained_on_is_told_from_where_it_begins() {
     bench.train("child", &[CHILD]).expect("the child");
     let told = |run: &str| {
         let mut steps = Vec::new();
-        replay(&bench.path(run), Step(9), Step(12), &mut |step| steps.push(step)).expect("told");
+        replay(&bench.path(run), None, Step(9), Step(12), &mut |step| steps.push(step)).expect("told");
         steps
     };
     let (theirs, ours) = (told("run"), told("child"));
     assert_eq!(theirs, ours, "tokens, documents and digests");
     assert!(ours[3].checked);
-    let error = replay(&bench.path("child"), Step(8), Step(9), &mut |_| {}).expect_err("the parent's");
+    let error = replay(&bench.path("child"), None, Step(8), Step(9), &mut |_| {}).expect_err("the parent's");
     assert!(error.to_string().contains("can tell of 9 to 12"), "{error}");
 }
 

@@ -7,7 +7,7 @@ use sekisho_model::train::{self, Layout};
 
 use super::Run;
 use crate::checkpoint::{self, DecayGroups, Restored, State, Writer};
-use crate::data::Data;
+use crate::data::{Cache, Data, Opening};
 use crate::digests::Digests;
 use crate::folder::RunFolder;
 use crate::log::Log;
@@ -32,7 +32,12 @@ impl Run {
         let mut config = spec.model_config()?;
         config.bos_token_id = config.bos_token_id.or(tokenizer.as_ref().and_then(Tokenizer::bos));
         config.eos_token_id = config.eos_token_id.or(tokenizer.as_ref().and_then(Tokenizer::eos));
-        let mut data = Data::open(&spec, config.vocab_size, tokenizer.as_ref())?;
+        let cache = Cache::at(options.cache.as_deref());
+        let mut told = |news: Opening<'_>| match news {
+            Opening::Note(text) => progress.note(text),
+            Opening::Reading { file, done, total } => progress.reading(file, done, total),
+        };
+        let mut data = Data::open(&spec, config.vocab_size, tokenizer.as_ref(), &cache, &mut told)?;
         let layout = Layout::new(&config);
         let mut optimizer = AdamW::new(&spec.optimizer, &layout);
         let fresh = first_state(&spec, &layout, &data, tokenizer.as_ref(), device.device);

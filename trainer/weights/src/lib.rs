@@ -38,7 +38,7 @@ pub use new_folder::NewFolder;
 pub use open::open_file;
 pub use refusal::Refusal;
 pub use reshard::{Reshard, ReshardError, Resharded, WeightDtype, reshard};
-pub use stamps::stamps;
+pub use stamps::{stamp, stamps};
 pub use write::{
     TensorData, header as safetensors_header, in_file as order_in_file, write_atomic, write_safetensors,
 };

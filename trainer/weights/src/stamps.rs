@@ -1,5 +1,7 @@
 //! What betrays, without reading them, that files are no longer those that were examined.
 
+use std::ffi::OsStr;
+use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
@@ -17,17 +19,29 @@ pub fn stamps(folder: &Path) -> std::io::Result<Vec<FileStamp>> {
         // A link that leads nowhere, or a file that is removed at this moment.
         let Ok(metadata) = fs_err::metadata(entry.path()) else { continue };
         if metadata.is_file() {
-            found.push(FileStamp {
-                path: entry.file_name().to_string_lossy().into_owned(),
-                size: metadata.len(),
-                modified: nanoseconds(metadata.mtime(), metadata.mtime_nsec()),
-                changed: nanoseconds(metadata.ctime(), metadata.ctime_nsec()),
-                inode: metadata.ino(),
-            });
+            found.push(of(&entry.file_name(), &metadata));
         }
     }
     found.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(found)
+}
+
+/// The same of one file.
+///
+/// # Errors
+/// The system's, naming the path.
+pub fn stamp(path: &Path) -> std::io::Result<FileStamp> {
+    Ok(of(path.file_name().unwrap_or_default(), &fs_err::metadata(path)?))
+}
+
+fn of(name: &OsStr, metadata: &Metadata) -> FileStamp {
+    FileStamp {
+        path: name.to_string_lossy().into_owned(),
+        size: metadata.len(),
+        modified: nanoseconds(metadata.mtime(), metadata.mtime_nsec()),
+        changed: nanoseconds(metadata.ctime(), metadata.ctime_nsec()),
+        inode: metadata.ino(),
+    }
 }
 
 fn nanoseconds(seconds: i64, rest: i64) -> i64 {

@@ -3,6 +3,7 @@ use std::path::PathBuf;
 use sekisho_domain::Step;
 use sekisho_trainer::{ReplayedStep, TrainError, replay};
 
+use crate::cache::CacheArgs;
 use crate::exit::{ExitStatus, Failed};
 use crate::printer::Printer;
 
@@ -17,6 +18,8 @@ pub(crate) struct Args {
     /// Last update
     #[arg(long, value_name = "B")]
     to_step: u64,
+    #[command(flatten)]
+    cache: CacheArgs,
     /// JSON on stdout, one object a step
     #[arg(long)]
     json: bool,
@@ -30,7 +33,7 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> anyhow::Result<ExitStatus> 
             printed = if args.json { line(&step, printer) } else { text(&step, printer) };
         }
     };
-    replay(&args.out, from, to, &mut tell).map_err(|error| match error {
+    replay(&args.out, args.cache.folder().as_deref(), from, to, &mut tell).map_err(|error| match error {
         TrainError::NotARun { .. } => Failed::with(ExitStatus::NotFound, error.to_string()),
         _ => Failed::user(error),
     })?;

@@ -10,6 +10,7 @@ use sekisho_server::SystemClock;
 use sekisho_trainer::spec::Machine;
 use sekisho_trainer::{Ended, Progress, ServerAddress, Spec, TrainOptions, train};
 
+use crate::cache::CacheArgs;
 use crate::client::TokenArgs;
 use crate::exit::{ExitStatus, Failed};
 use crate::printer::Printer;
@@ -48,6 +49,8 @@ pub(crate) struct Args {
     #[arg(long, requires = "gpus", value_name = "YEN", value_parser = positive)]
     yen_per_gpu_day: Option<f64>,
     #[command(flatten)]
+    cache: CacheArgs,
+    #[command(flatten)]
     language: LanguageArgs,
     /// auto, cpu or cuda:N
     #[arg(long, default_value = "auto", value_name = "DEVICE")]
@@ -65,6 +68,7 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> anyhow::Result<ExitStatus> 
         }
         let machine = |gpus| Machine { gpus, tflops: args.tflops, yen_per_gpu_day: args.yen_per_gpu_day };
         printer.data(&spec.check(args.gpus.map(machine)))?;
+        printer.data(&spec.mixture(args.cache.folder().as_deref()))?;
         return Ok(ExitStatus::Ok);
     };
     parent::follow()?;
@@ -80,10 +84,11 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> anyhow::Result<ExitStatus> 
         resume: args.resume,
         device: args.device.clone(),
         threads: args.threads,
+        cache: args.cache.folder(),
         stop,
         ..TrainOptions::new(out, Arc::new(SystemClock))
     };
-    let mut progress = Bar { printer, bar: None };
+    let mut progress = Bar { printer, bar: None, reading: None };
     let outcome = train(&spec, &options, &mut progress).map_err(Failed::from)?;
     progress.finish();
     printer.say(&match outcome.ended {
@@ -107,6 +112,8 @@ fn positive(text: &str) -> Result<f64, String> {
 struct Bar<'a> {
     printer: &'a Printer,
     bar: Option<ProgressBar>,
+    /// Of a text that is tokenised.
+    reading: Option<(PathBuf, ProgressBar)>,
 }
 
 impl Bar<'_> {
@@ -118,6 +125,20 @@ impl Bar<'_> {
 }
 
 impl Progress for Bar<'_> {
+    fn reading(&mut self, file: &Path, done: u64, total: u64) {
+        let known = self.reading.take().filter(|(of, _)| of == file);
+        let (_, bar) = self.reading.insert(known.unwrap_or_else(|| {
+            let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            self.printer.say(&format!("tokenising {}", file.display()));
+            let template = "tokens  {wide_bar} {bytes} of {total_bytes}  {bytes_per_sec}  {msg}  {eta} left";
+            (file.to_owned(), self.printer.bar(total, template).with_message(name))
+        }));
+        bar.set_position(done);
+        if done == total {
+            bar.finish_and_clear();
+        }
+    }
+
     fn start(&mut self, done: Step, total: Step) {
         let bar = self.printer.bar(total.0, "train  {wide_bar} {pos}/{len} steps  {msg}  {eta} left");
         bar.set_position(done.0);

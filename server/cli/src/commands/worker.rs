@@ -1,4 +1,3 @@
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -10,7 +9,7 @@ use sekisho_server::SystemEntropy;
 use crate::client::ServerArgs;
 use crate::exit::{ExitStatus, Failed};
 use crate::printer::Printer;
-use crate::{parent, signals};
+use crate::{cache, parent, signals};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -38,7 +37,7 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> anyhow::Result<ExitStatus> 
         name: args.name.clone().unwrap_or_else(name),
         pool: args.pool.clone(),
         max_idle: args.max_idle,
-        cache: cache(),
+        cache: cache::default().join("sources"),
         threads: args.threads,
         stop,
     };
@@ -57,13 +56,6 @@ fn name() -> String {
     let mut random = [0; 3];
     SystemEntropy.fill(&mut random);
     format!("{host}-{}-{:06x}", std::process::id(), u32::from_be_bytes([0, random[0], random[1], random[2]]))
-}
-
-/// Where data files are kept by digest, for this worker and the next.
-fn cache() -> PathBuf {
-    let base = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
-    base.or_else(home).unwrap_or_else(std::env::temp_dir).join("sekisho/sources")
 }
 
 /// `90s`, `10m`, `2h`, or a number of seconds.

@@ -131,6 +131,7 @@ impl Trainer {
         let mut command = Command::new(std::env::current_exe()?);
         command.arg("train").arg(dir.join(input::SPEC)).arg("--dir").arg(&out);
         command.args(["--server", &app.config.public_url]).env("SEKISHO_TOKEN", token);
+        command.arg("--cache").arg(dir.join("cache"));
         command.env(sekisho_server::launch::PARENT, std::process::id().to_string());
         if out.is_dir() {
             command.arg("--resume");
