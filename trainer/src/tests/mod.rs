@@ -2,6 +2,7 @@
 
 mod checkpoints;
 mod children;
+mod families;
 mod goldens;
 mod refusals;
 mod reporting;
