@@ -74,11 +74,12 @@ fn bf16_runs_are_resumed_to_the_bit_whatever_is_computed_again() {
     let bench = Bench::new();
     let precision =
         |recompute| format!("[precision]\nforward = \"bf16\"\nrecompute = \"{recompute}\"\n[stop]");
-    let [none, layer] = ["none", "layer"].map(precision);
-    bench.train("straight", &[("[stop]", &none)]).expect("a run");
+    let texts = ["none", "layer"].map(precision);
+    let [none, layer] = texts.each_ref().map(String::as_str);
+    bench.train("straight", &[("[stop]", none)]).expect("a run");
     let short = "steps = 12\n[checkpoint]";
-    bench.train("parted", &[("[stop]", &none), (short, "steps = 5\n[checkpoint]")]).expect("five updates");
-    bench.resume("parted", &[("[stop]", &layer)]).expect("the other seven");
+    bench.train("parted", &[("[stop]", none), (short, "steps = 5\n[checkpoint]")]).expect("five updates");
+    bench.resume("parted", &[("[stop]", layer)]).expect("the other seven");
     assert_same(&bench.path("straight"), &bench.path("parted"), "step-000012");
     bench.train("f32", &[]).expect("a run");
     assert!(log(&bench.path("f32")) != log(&bench.path("straight")), "rounding shows");

@@ -60,3 +60,37 @@ pub fn statistics(parameters: &[f32], moments: (&[f32], &[f32]), constants: &Con
         sum
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::statistics;
+    use crate::ops::adamw::Constants;
+
+    #[test]
+    fn a_value_counts_where_epsilon_is_above_the_root_of_its_corrected_moment() {
+        let constants = Constants {
+            scale: 1.0,
+            beta1: 0.9,
+            rest1: 0.1,
+            beta2: 0.75,
+            rest2: 0.25,
+            keep: 1.0,
+            step: 0.5,
+            // After the first update, √(1 - beta2).
+            root: 0.5,
+            eps: 1.0,
+        };
+        // √v̂ is twice the root of v: 0, 1 and 4.
+        let found = statistics(&[3.0, 0.0, 4.0], (&[1.0, 2.0, -5.0], &[0.0, 0.25, 4.0]), &constants);
+        assert_eq!((found.values, found.below_eps), (3, 1));
+        // Changes of 1/2 · 1/(0 + 1), 1/2 · 2/(1 + 1) and 1/2 · -5/(4 + 1).
+        for (found, expected) in [
+            (found.exp_avg, 30.0),
+            (found.exp_avg_sq, 16.0625),
+            (found.parameters, 25.0),
+            (found.update, 0.25 + 0.25 + 0.25),
+        ] {
+            assert!((found - expected).abs() < 1e-12, "{found} is not {expected}");
+        }
+    }
+}
