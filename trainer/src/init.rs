@@ -28,7 +28,7 @@ fn from_checkpoint(folder: &Path, layout: &Layout) -> Result<Vec<f32>, Refusal> 
     Ok(parameters)
 }
 
-/// Matrices from N(0, std²), vectors (the norms' weights) 1. A value depends on seed, name and place alone, so a model
+/// Matrices from N(0, std²), the norms' weights 1, biases 0. A value depends on seed, name and place alone, so a model
 /// with one layer more has the same other weights.
 fn random(seed: u64, std: f64, layout: &Layout) -> Vec<f32> {
     let mut parameters = vec![1.0; layout.length];
@@ -44,6 +44,8 @@ fn random(seed: u64, std: f64, layout: &Layout) -> Vec<f32> {
                     }
                 },
             );
+        } else if name.ends_with(".bias") {
+            parameters[range.clone()].fill(0.0);
         }
     }
     parameters

@@ -1,59 +1,39 @@
-//! AdamW with decoupled weight decay (arXiv 1711.05101) and clipping by the global norm, over flat arrays.
+//! AdamW's settings, decay groups and bias correction. The arithmetic (`sekisho_model::ops::adamw`) and the moments are the device's.
 
-use std::ops::Range;
+use std::collections::BTreeMap;
 
-use rayon::prelude::*;
 use sekisho_domain::fits_glob;
-use sekisho_model::train::Layout;
+use sekisho_model::ops::adamw::Constants;
+use sekisho_model::ops::moments::Statistics;
+use sekisho_model::train::{Layout, TrainingStep};
 
 use crate::spec::Optimizer;
 
-/// Values handled as one task; fixed, so that sums do not depend on the number of threads.
-const CHUNK: usize = 1 << 14;
-
-/// The optimiser's settings and state.
+/// The optimiser's host side.
 pub(crate) struct AdamW {
     settings: Optimizer,
-    groups: Vec<Group>,
-    /// First moments, laid out as the parameters.
-    pub(crate) exp_avg: Vec<f32>,
-    /// Second moments, laid out as the parameters.
-    pub(crate) exp_avg_sq: Vec<f32>,
+    /// Of every tensor of the layout.
+    decayed: Vec<bool>,
     /// Updates made, which the bias correction counts; skipped ones are not among them.
     pub(crate) updates: u64,
 }
 
-/// A tensor and whether it is decayed.
-struct Group {
-    range: Range<usize>,
-    decayed: bool,
-}
-
 impl AdamW {
     pub(crate) fn new(settings: &Optimizer, layout: &Layout) -> Self {
-        let groups = layout
-            .tensors()
-            .iter()
-            .map(|t| Group { range: t.range.clone(), decayed: is_decayed(settings, &t.name, t.shape.len()) })
-            .collect();
-        Self {
-            settings: settings.clone(),
-            groups,
-            exp_avg: vec![0.0; layout.length],
-            exp_avg_sq: vec![0.0; layout.length],
-            updates: 0,
-        }
+        let decayed = layout.tensors().iter().map(|t| is_decayed(settings, &t.name, t.shape.len())).collect();
+        Self { settings: settings.clone(), decayed, updates: 0 }
     }
 
-    /// `θ ← θ·(1 − lr·wd) − lr·m̂ / (√v̂ + ε)` on gradients times `scale`.
-    pub(crate) fn update(&mut self, parameters: &mut [f32], gradients: &[f32], lr: f64, scale: f32) {
+    /// Counts an update and gives what it needs for every tensor of the layout: gradients are taken times the factor that
+    /// clips them to `settings.clip`.
+    pub(crate) fn next(&mut self, lr: f64, grad_norm: f64) -> Vec<Constants> {
         self.updates += 1;
         let [beta1, beta2] = self.settings.betas;
         let correction = |beta: f64| 1.0 - beta.powf(self.updates as f64);
-        for group in &self.groups {
-            let decay = if group.decayed { lr * self.settings.weight_decay } else { 0.0 };
-            let constants = Constants {
-                scale,
+        let of = |decayed: &bool| {
+            let decay = if *decayed { lr * self.settings.weight_decay } else { 0.0 };
+            Constants {
+                scale: (self.settings.clip / (grad_norm + 1e-6)).min(1.0) as f32,
                 beta1: beta1 as f32,
                 rest1: (1.0 - beta1) as f32,
                 beta2: beta2 as f32,
@@ -62,40 +42,41 @@ impl AdamW {
                 step: (lr / correction(beta1)) as f32,
                 root: correction(beta2).sqrt() as f32,
                 eps: self.settings.eps as f32,
-            };
-            let range = group.range.clone();
-            parameters[range.clone()]
-                .par_chunks_mut(CHUNK)
-                .zip(gradients[range.clone()].par_chunks(CHUNK))
-                .zip(self.exp_avg[range.clone()].par_chunks_mut(CHUNK))
-                .zip(self.exp_avg_sq[range].par_chunks_mut(CHUNK))
-                .for_each(|(((parameters, gradients), m), v)| constants.apply(parameters, gradients, m, v));
-        }
+            }
+        };
+        self.decayed.iter().map(of).collect()
     }
 }
 
-/// What an update of one tensor needs, in f32.
-struct Constants {
-    scale: f32,
-    beta1: f32,
-    rest1: f32,
-    beta2: f32,
-    rest2: f32,
-    keep: f32,
-    step: f32,
-    root: f32,
-    eps: f32,
+/// What `telemetry_every` adds to a row of the log, by [`AdamW::next`]'s constants for the update that was made: the share of
+/// values with `√v̂ < ε` and the L2 norms of moments, parameters and of the update without its decay, of the whole model, and
+/// that share of each kind of tensor, over all layers.
+pub(crate) fn telemetry(program: &mut dyn TrainingStep, constants: &[Constants]) -> BTreeMap<String, f64> {
+    let statistics = program.moment_statistics(constants);
+    let mut all = Statistics::default();
+    let mut kinds: BTreeMap<String, Statistics> = BTreeMap::new();
+    for (tensor, statistics) in program.layout().tensors().iter().zip(statistics) {
+        all += statistics;
+        *kinds.entry(kind(&tensor.name)).or_default() += statistics;
+    }
+    let share = |of: &Statistics| of.below_eps as f64 / of.values as f64;
+    let kinds = kinds.iter().map(|(kind, of)| (format!("sqrt_v_below_eps/{kind}"), share(of)));
+    let whole = [
+        ("sqrt_v_below_eps", share(&all)),
+        ("exp_avg_norm", all.exp_avg.sqrt()),
+        ("exp_avg_sq_norm", all.exp_avg_sq.sqrt()),
+        ("parameter_norm", all.parameters.sqrt()),
+        ("update_norm", all.update.sqrt()),
+    ];
+    kinds.chain(whole.map(|(name, value)| (name.to_owned(), value))).collect()
 }
 
-impl Constants {
-    fn apply(&self, parameters: &mut [f32], gradients: &[f32], m: &mut [f32], v: &mut [f32]) {
-        for (((parameter, gradient), m), v) in parameters.iter_mut().zip(gradients).zip(m).zip(v) {
-            let g = gradient * self.scale;
-            *m = self.beta1 * *m + self.rest1 * g;
-            *v = self.beta2 * *v + self.rest2 * g * g;
-            *parameter = *parameter * self.keep - self.step * *m / (v.sqrt() / self.root + self.eps);
-        }
-    }
+/// `q_proj` of `model.layers.3.self_attn.q_proj.weight`; a bias is a kind of its own.
+fn kind(name: &str) -> String {
+    let short = name.strip_suffix(".weight").unwrap_or(name);
+    let bias = short.ends_with(".bias");
+    let module = short.trim_end_matches(".bias").rsplit('.').next().unwrap_or(short);
+    if bias { format!("{module}.bias") } else { module.to_owned() }
 }
 
 /// Whether a parameter is decayed: by the globs of `weight_decay_exclude`, or unless it has one dimension.
@@ -103,27 +84,5 @@ pub(crate) fn is_decayed(settings: &Optimizer, name: &str, dimensions: usize) ->
     match &settings.weight_decay_exclude {
         None => dimensions > 1,
         Some(globs) => !globs.iter().any(|glob| fits_glob(glob, name)),
-    }
-}
-
-/// The L2 norm, summed in f64 in a fixed order.
-pub(crate) fn norm(values: &[f32]) -> f64 {
-    let squares: Vec<f64> = values
-        .par_chunks(CHUNK)
-        .map(|chunk| chunk.iter().map(|x| f64::from(*x) * f64::from(*x)).sum())
-        .collect();
-    squares.iter().sum::<f64>().sqrt()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::norm;
-
-    #[test]
-    fn a_nan_anywhere_shows_in_the_norm() {
-        let mut values = vec![0.5_f32; 100_000];
-        assert!((norm(&values) - 0.5 * 100_000_f64.sqrt()).abs() < 1e-9);
-        values[99_999] = f32::NAN;
-        assert!(norm(&values).is_nan());
     }
 }

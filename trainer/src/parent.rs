@@ -109,6 +109,11 @@ impl Found {
                 return Err(differs(&format!("model.{key}"), theirs.to_string(), ours.to_string(), way));
             }
         }
+        if theirs.expected_tensors() != ours.expected_tensors() {
+            let way = "a child has the parameters of its parent: leave it and the biases out";
+            let kind = |c: &sekisho_weights::ModelConfig| c.family.model_type().to_owned();
+            return Err(differs("model.model_type", kind(&theirs), kind(&ours), way));
+        }
         if parent.data == ParentData::Continue
             && let Some((key, theirs, ours)) = first_difference(&order_of(&self.spec), &order_of(spec))
         {

@@ -3,13 +3,14 @@
 mod setup;
 mod speed;
 
+use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use sekisho_domain::run::{EventKind, MetricRow, RunEvent};
 use sekisho_domain::schedule::LearningRate;
 use sekisho_domain::{Step, Tokens};
-use sekisho_model::train::{Batch, Objective, StepLoss, TrainingStep};
+use sekisho_model::train::{Batch, Measured, Objective, TrainingStep};
 use sekisho_weights::FolderLock;
 
 use crate::checkpoint::{self, State, Writer};
@@ -124,10 +125,11 @@ impl Run {
             return Err(TrainError::NoTargets { step });
         }
         let weight = self.spec.optimizer.z_loss;
-        let sums = self.gradients(batch, &Objective { targets, z_loss: weight as f32 });
+        let objective = Objective { targets, z_loss: weight as f32 };
+        let Measured { loss: sums, grad_norm } = self.gradients(batch, &objective);
         let ce = sums.ce / targets as f64;
         let z_loss = weight * sums.squared_log_z / targets as f64;
-        let (loss, grad_norm) = (ce + z_loss, optimizer::norm(self.program.gradients()));
+        let loss = ce + z_loss;
         for (what, value) in [("loss", loss), ("gradient norm", grad_norm)] {
             if !value.is_finite() {
                 return Err(TrainError::NotFinite { what, step, value, last_good: self.last_good()? });
@@ -135,14 +137,17 @@ impl Run {
         }
         let skipped = self.state.window.skips(&self.spec.stability, loss, grad_norm);
         let lr = if skipped { 0.0 } else { self.schedule.of_update(step.0) };
+        let mut more = BTreeMap::new();
         if skipped {
             self.state.skipped.push(step);
             let note = format!("loss {loss:.4}, gradient norm {grad_norm:.4}: update skipped");
             self.event(EventKind::Spike, step, note, options)?;
         } else {
-            let scale = (self.spec.optimizer.clip / (grad_norm + 1e-6)).min(1.0) as f32;
-            let (parameters, gradients) = self.program.parameters_and_gradients();
-            self.optimizer.update(parameters, gradients, lr, scale);
+            let constants = self.optimizer.next(lr, grad_norm);
+            self.program.update(&constants);
+            if self.spec.optimizer.telemetry_every.is_some_and(|every| step.0.is_multiple_of(every)) {
+                more = optimizer::telemetry(self.program.as_mut(), &constants);
+            }
         }
         self.state.step = step;
         self.state.tokens = Tokens(self.state.tokens.0 + targets);
@@ -158,14 +163,13 @@ impl Run {
             lr: Some(lr),
             grad_norm: Some(grad_norm),
             seconds: Some(started.elapsed().as_secs_f64()),
-            ..MetricRow::default()
+            more,
         })
     }
 
-    fn gradients(&mut self, batch: &UpdateBatch, objective: &Objective) -> StepLoss {
+    fn gradients(&mut self, batch: &UpdateBatch, objective: &Objective) -> Measured {
         let length = self.spec.data.sequence_length;
         let rows = self.spec.micro() * length;
-        let mut sums = StepLoss::default();
         self.program.zero_gradients();
         for first in (0..batch.inputs.len()).step_by(rows) {
             let part = first..first + rows;
@@ -175,9 +179,9 @@ impl Run {
                 .map(|(row, from)| row / length * length + from)
                 .collect();
             let (inputs, targets) = (&batch.inputs[part.clone()], &batch.targets[part]);
-            sums += self.program.accumulate(&Batch { length, inputs, targets, starts: &starts }, objective);
+            self.program.accumulate(&Batch { length, inputs, targets, starts: &starts }, objective);
         }
-        sums
+        self.program.measure()
     }
 
     /// Begins to write a checkpoint of the present update, unless there is one already or nothing to write yet.
@@ -189,9 +193,8 @@ impl Run {
         self.settle(progress)?;
         self.state.updates = self.optimizer.updates;
         self.state.position = self.data.position().clone();
-        let moments = [self.optimizer.exp_avg.as_slice(), self.optimizer.exp_avg_sq.as_slice()];
         let before = [self.log.handle()?, self.digests.handle()?];
-        Ok(self.writer.begin(self.state.clone(), before, self.program.parameters(), moments)?)
+        Ok(self.writer.begin(self.state.clone(), before, self.program.as_ref())?)
     }
 
     /// Waits for the checkpoint that is being written, and removes those that the keep rules do not keep.

@@ -4,6 +4,7 @@
 //! edge splits, neighbours, the number of threads and the machine's vector width never change a bit. The operations
 //! ([`ops`]) are the definition every other device's kernels are held against.
 
+pub mod backend;
 pub mod device;
 mod error;
 mod families;

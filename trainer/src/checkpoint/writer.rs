@@ -5,13 +5,15 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use rayon::prelude::*;
+use sekisho_model::backend::Array;
+use sekisho_model::train::TrainingStep;
 
 use super::State;
 use super::save::{Subject, save};
 use crate::TrainError;
 use crate::folder::RunFolder;
 
-/// Values copied as one task.
+/// Values written as one task.
 const CHUNK: usize = 1 << 18;
 
 /// Writes one checkpoint at a time.
@@ -60,13 +62,12 @@ impl Writer {
         &mut self,
         state: State,
         before: [std::fs::File; 2],
-        parameters: &[f32],
-        moments: [&[f32]; 2],
+        program: &dyn TrainingStep,
     ) -> std::io::Result<()> {
-        let mut values = self.spare.take().unwrap_or_else(|| Values::of(parameters.len()));
-        copy(&mut values.parameters, parameters);
-        copy(&mut values.exp_avg, moments[0]);
-        copy(&mut values.exp_avg_sq, moments[1]);
+        let mut values = self.spare.take().unwrap_or_else(|| Values::of(program.layout().length));
+        program.download(Array::Parameters, &mut values.parameters);
+        program.download(Array::FirstMoments, &mut values.exp_avg);
+        program.download(Array::SecondMoments, &mut values.exp_avg_sq);
         let (folder, subject, step) = (self.folder.clone(), self.subject.clone(), state.step.0);
         let write = move || {
             // They reach at least as far as the checkpoint does.
@@ -106,16 +107,14 @@ impl Drop for Writer {
     }
 }
 
-fn copy(to: &mut [f32], from: &[f32]) {
-    to.par_chunks_mut(CHUNK).zip(from.par_chunks(CHUNK)).for_each(|(to, from)| to.copy_from_slice(from));
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::Write as _;
     use std::time::Instant;
 
-    use super::{Values, copy};
+    use sekisho_model::ops::elementwise::copy;
+
+    use super::Values;
 
     /// What a checkpoint of 100 MB (8.3 million parameters with both moments, f32) costs the loop: the figure of docs/performance.md.
     #[test]

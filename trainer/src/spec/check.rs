@@ -40,7 +40,8 @@ fn model(spec: &Spec) -> Lines {
         (
             "model",
             format!(
-                "Llama, {} parameters ({} in embeddings, {head}{scaled})",
+                "{}, {} parameters ({} in embeddings, {head}{scaled})",
+                config.family.architecture().trim_end_matches("ForCausalLM"),
                 count(config.parameters()),
                 count(config.embedding_parameters())
             ),

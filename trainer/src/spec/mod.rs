@@ -19,8 +19,8 @@ pub use cost::Machine;
 pub use model::ModelSection;
 pub use sections::{
     Batch, Checkpoint, Data, DecayShape, Dtype, Evaluate, Forward, Init, Keep, LrIndex, Mix, OnNan,
-    Optimizer, Order, Packing, Parent, ParentData, ParentState, Precision, Schedule, ScheduleKind, Share,
-    Stability, Stop, TokenizerSection,
+    Optimizer, Order, Packing, Parent, ParentData, ParentState, Precision, Recompute, Schedule, ScheduleKind,
+    Share, Stability, Stop, TokenizerSection,
 };
 
 /// A specification that cannot be run.

@@ -1,6 +1,7 @@
 use std::path::Path;
 
 use sekisho_domain::parse_toml;
+use sekisho_model::train::is_trained;
 use sekisho_weights::config::{ConfigError, Family, ModelConfig};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -12,6 +13,9 @@ use super::{Spec, SpecError};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelSection {
+    /// `llama` when absent, `mistral`, `qwen2` or `qwen3`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model_type: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vocab_size: Option<usize>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -38,6 +42,9 @@ pub struct ModelSection {
     pub attention_bias: Option<bool>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mlp_bias: Option<bool>,
+    /// Positions that attention sees, of a Mistral.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sliding_window: Option<usize>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bos_token_id: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -58,9 +65,11 @@ impl ModelSection {
     /// The configuration this section describes, by the rules for `config.json`; `place` names it in messages.
     pub(super) fn config(&self, place: &str) -> Result<ModelConfig, ConfigError> {
         let mut keys = json!(self);
-        keys["model_type"] = json!("llama");
+        keys["model_type"] = json!(self.model_type.as_deref().unwrap_or("llama"));
         if let Some(keys) = keys.as_object_mut() {
             keys.remove("scaled_embedding");
+            // TOML has no null, by which a Mistral says that it has no window.
+            keys.entry("sliding_window").or_insert(Value::Null);
         }
         let config = ModelConfig::from_json(place, &keys.to_string())?;
         Ok(ModelConfig { scaled_embedding: self.scaled_embedding, ..config })
@@ -69,6 +78,7 @@ impl ModelSection {
     /// Every value of a configuration, so that the section stands without defaults.
     fn of(config: &ModelConfig) -> Self {
         Self {
+            model_type: Some(config.family.model_type().to_owned()),
             vocab_size: Some(config.vocab_size),
             hidden_size: Some(config.hidden_size),
             num_hidden_layers: Some(config.num_hidden_layers),
@@ -80,8 +90,9 @@ impl ModelSection {
             rope_theta: Some(config.rope_theta),
             rms_norm_eps: Some(config.rms_norm_eps),
             tie_word_embeddings: Some(config.tie_word_embeddings),
-            attention_bias: None,
-            mlp_bias: None,
+            attention_bias: Some(config.attention_bias),
+            mlp_bias: Some(config.mlp_bias),
+            sliding_window: config.window,
             bos_token_id: config.bos_token_id,
             eos_token_id: config.eos_token_id,
             num_local_experts: None,
@@ -147,25 +158,15 @@ pub(super) fn resolve(file: &str, spec: &Spec) -> Result<ModelSection, SpecError
     }
     let Some(from) = &spec.init.from else {
         given.max_position_embeddings = given.max_position_embeddings.or(Some(spec.data.sequence_length));
-        return Ok(ModelSection::of(&given.config(&format!("{file} [model]"))?));
+        let config = given.config(&format!("{file} [model]"))?;
+        trained(file, "model.model_type", &config)?;
+        unmeant(file, &given, &config)?;
+        return Ok(ModelSection::of(&config));
     };
     let path = from.join("config.json");
     let text = fs_err::read_to_string(&path)?;
     let mut config = ModelConfig::from_json(&path.display().to_string(), &text)?;
-    if config.family != Family::Llama {
-        return Err(SpecError::Rule {
-            file: file.to_owned(),
-            key: "init.from",
-            rule: format!("is a {}; only Llama's family is trained", config.family.model_type()),
-        });
-    }
-    if config.attention_bias || config.mlp_bias {
-        return Err(SpecError::NotSupported {
-            file: file.to_owned(),
-            key: "a model with biases".to_owned(),
-            instead: "start from one without attention_bias and mlp_bias",
-        });
-    }
+    trained(file, "init.from", &config)?;
     if let Some((key, here, there)) = given.conflict(&config.to_hf_json("")) {
         return Err(SpecError::Rule {
             file: file.to_owned(),
@@ -176,6 +177,41 @@ pub(super) fn resolve(file: &str, spec: &Spec) -> Result<ModelSection, SpecError
             ),
         });
     }
+    unmeant(file, &given, &config)?;
     config.scaled_embedding = given.scaled_embedding;
     Ok(ModelSection::of(&config))
+}
+
+/// Refuses a model that the program does not compute.
+fn trained(file: &str, key: &'static str, config: &ModelConfig) -> Result<(), SpecError> {
+    if is_trained(config) {
+        return Ok(());
+    }
+    let kind = config.family.model_type();
+    let rule = if config.window.is_some() && matches!(config.family, Family::Qwen2 | Family::Qwen3) {
+        format!("is a {kind} with a window in some of its layers; set use_sliding_window to false")
+    } else {
+        format!("is a {kind}; trained are llama, mistral, qwen2 and qwen3")
+    };
+    Err(SpecError::Rule { file: file.to_owned(), key, rule })
+}
+
+/// Refuses a switch that the family decides by itself, or does not have.
+fn unmeant(file: &str, given: &ModelSection, config: &ModelConfig) -> Result<(), SpecError> {
+    let kind = config.family.model_type();
+    let broken = |rule| Err(SpecError::Rule { file: file.to_owned(), key: "[model]", rule });
+    for (key, said, has) in [
+        ("attention_bias", given.attention_bias, config.attention_bias),
+        ("mlp_bias", given.mlp_bias, config.mlp_bias),
+    ] {
+        if said.is_some_and(|said| said != has) {
+            return broken(format!("sets {key}, which for a {kind} is always {has}; leave it out"));
+        }
+    }
+    match given.sliding_window {
+        Some(window) if config.window != Some(window) => {
+            broken(format!("sets sliding_window, which a {kind} does not have here; use a mistral"))
+        }
+        _ => Ok(()),
+    }
 }

@@ -10,14 +10,11 @@ pub(super) fn supported(file: &str, spec: &Spec) -> Result<(), SpecError> {
     if spec.model.num_local_experts.is_some() || spec.model.num_experts_per_tok.is_some() {
         return refuse("model.num_local_experts", "leave it out to train a dense model");
     }
-    if spec.model.attention_bias == Some(true) || spec.model.mlp_bias == Some(true) {
-        return refuse("a model with biases", "leave attention_bias and mlp_bias out");
-    }
     if spec.stability.on_nan == OnNan::Rollback {
         return refuse("stability.on_nan = \"rollback\"", "use \"stop\" and --resume");
     }
-    if spec.precision.forward != Forward::F32 {
-        return refuse("precision.forward other than \"f32\"", "use \"f32\"");
+    if spec.precision.forward == Forward::Fp8 {
+        return refuse("precision.forward = \"fp8\"", "use \"f32\" or \"bf16\"");
     }
     if spec.checkpoint.keep.iter().any(|keep| matches!(keep, Keep::Best(_))) {
         return refuse("checkpoint.keep \"best:N\"", "use every:N and last:N");
@@ -189,6 +186,11 @@ fn broken_optimizer(spec: &Spec) -> Broken {
             "must not be negative".to_owned(),
         ),
         (o.clip > 0.0, "optimizer.clip", "must be above 0".to_owned()),
+        (
+            o.telemetry_every.is_none_or(|every| every > 0),
+            "optimizer.telemetry_every",
+            "is 0; it must be at least 1, or left out".to_owned(),
+        ),
         (o.z_loss >= 0.0 && o.z_loss.is_finite(), "optimizer.z_loss", "must not be negative".to_owned()),
     ])
 }

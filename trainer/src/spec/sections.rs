@@ -4,6 +4,8 @@ use std::str::FromStr;
 
 use sekisho_domain::lineage::Level;
 pub use sekisho_domain::schedule::{DecayShape, LrIndex, Schedule, ScheduleKind};
+pub use sekisho_model::train::Recompute;
+use sekisho_model::train::{Format, Settings};
 use serde::{Deserialize, Serialize};
 
 pub(super) const fn seed() -> u64 {
@@ -58,7 +60,7 @@ pub struct Init {
     /// A Hugging Face checkpoint folder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<PathBuf>,
-    /// Standard deviation of the matrices; norm weights are 1. 0.02 when neither is given.
+    /// Standard deviation of the matrices; norm weights are 1, biases 0. 0.02 when neither is given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub std: Option<f64>,
 }
@@ -201,6 +203,9 @@ pub struct Optimizer {
     /// Weight of the squared logarithm of the softmax denominator.
     #[serde(default)]
     pub z_loss: f64,
+    /// Every so many updates the log says what the moments look like; never when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub telemetry_every: Option<u64>,
 }
 
 const fn betas() -> [f64; 2] {
@@ -252,13 +257,23 @@ pub enum OnNan {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Precision {
-    /// Number format of the forward pass.
+    /// Number format of the linear layers, forward and backward.
     pub forward: Forward,
+    /// What the backward pass computes again instead of keeping it.
+    pub recompute: Recompute,
 }
 
 impl Default for Precision {
     fn default() -> Self {
-        Self { forward: Forward::F32 }
+        Self { forward: Forward::F32, recompute: Recompute::default() }
+    }
+}
+
+impl Precision {
+    /// What the program is made with; fp8 has been refused.
+    pub(crate) fn settings(&self) -> Settings {
+        let format = if self.forward == Forward::F32 { Format::F32 } else { Format::Bf16 };
+        Settings { format, recompute: self.recompute }
     }
 }
 

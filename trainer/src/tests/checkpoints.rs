@@ -38,7 +38,9 @@ fn loss(config: &ModelConfig, tensor: impl Fn(&str) -> Vec<f32>) -> f64 {
     let tokens: Vec<u32> = (0..17).map(|i| i * 7 % 32).collect();
     let batch = Batch { length: 16, inputs: &tokens[..16], targets: &tokens[1..], starts: &[0; 16] };
     let objective = Objective { targets: 16, z_loss: 0.0 };
-    CpuProgram::new(config.clone(), parameters).accumulate(&batch, &objective).ce / 16.0
+    let mut program = CpuProgram::new(config.clone(), parameters);
+    program.accumulate(&batch, &objective);
+    program.measure().loss.ce / 16.0
 }
 
 #[test]

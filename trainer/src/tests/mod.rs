@@ -3,6 +3,7 @@
 mod checkpoints;
 mod children;
 mod data;
+mod families;
 mod goldens;
 mod refusals;
 mod reporting;

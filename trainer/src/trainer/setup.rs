@@ -2,6 +2,7 @@ use sekisho_domain::run::{Devices, EventKind};
 use sekisho_domain::wire::RegisterRun;
 use sekisho_domain::{Step, Tokens};
 use sekisho_model::Tokenizer;
+use sekisho_model::backend::Array;
 use sekisho_model::device::{self, Device};
 use sekisho_model::train::{self, Layout};
 
@@ -50,16 +51,19 @@ impl Run {
             (None, Some(parent)) => Some(begin_at(parent, &spec, &folder, &layout, fresh.clone())?),
             (None, None) => None,
         };
-        let (state, parameters) = match restored {
-            None => (fresh, init::parameters(&spec, &layout)?),
+        let program =
+            |parameters| train::program(device.device, config.clone(), spec.precision.settings(), parameters);
+        let (state, program) = match restored {
+            None => (fresh, program(init::parameters(&spec, &layout)?)),
             Some(Restored { state, parameters, exp_avg, exp_avg_sq }) => {
                 data.seek(state.position.clone());
-                (optimizer.exp_avg, optimizer.exp_avg_sq, optimizer.updates) =
-                    (exp_avg, exp_avg_sq, state.updates);
-                (state, parameters)
+                optimizer.updates = state.updates;
+                let mut program = program(parameters);
+                program.upload(Array::FirstMoments, exp_avg);
+                program.upload(Array::SecondMoments, exp_avg_sq);
+                (state, program)
             }
         };
-        let program = train::program(device.device, config.clone(), parameters);
         let subject = checkpoint::Subject { spec: spec.clone(), config, tokenizer, layout };
         let began = state.step;
         let first = Origin::read(&folder)?.map_or(Step(0), |origin| origin.before);

@@ -21,6 +21,14 @@ pub struct Table {
     half: usize,
 }
 
+impl Table {
+    /// Positions that it has.
+    #[must_use]
+    pub fn positions(&self) -> usize {
+        self.cos.len() / self.half
+    }
+}
+
 impl Rope {
     /// Frequencies `theta^(-2i / head_dim)`, stretched as Llama 3.1 does where `scaling` says so.
     #[must_use]
@@ -76,7 +84,7 @@ pub fn backward(dx: &mut [f32], heads: usize, table: &Table) {
 
 fn rotate(x: &mut [f32], heads: usize, table: &Table, direction: f32) {
     let half = table.half;
-    let positions = table.cos.len() / half;
+    let positions = table.positions();
     x.par_chunks_mut(heads * 2 * half).enumerate().with_min_len(16).for_each(|(row, x)| {
         let angles = row % positions * half..(row % positions + 1) * half;
         let (cos, sin) = (&table.cos[angles.clone()], &table.sin[angles]);

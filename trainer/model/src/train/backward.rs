@@ -1,85 +1,95 @@
-use std::ops::Range;
+use super::forward::{Attention, FeedForward, Layer, List};
+use super::parts::{LayerParts, Linear};
+use crate::backend::{Op, Slot};
 
-use super::forward::{add, multiply};
-use super::{Batch, CpuProgram};
-use crate::ops::{attention, embedding, matmul, rms_norm, rope, swiglu};
-
-impl CpuProgram {
-    /// From the gradient of the final norm's output (in `scratch.normed`) down to the embedding. The list of
-    /// [`CpuProgram::forward`], read backwards.
-    pub(super) fn backward(&mut self, batch: &Batch<'_>) {
-        let (scale, eps) = (self.embedding_scale(), self.eps());
-        let Self { parts, parameters, gradients, activations, .. } = self;
-        let (stream, dy) = (&activations.stream, &mut activations.scratch);
-        let (norm, dnorm) = (&parameters[parts.norm.clone()], &mut gradients[parts.norm.clone()]);
-        dy.stream.fill(0.0);
-        rms_norm::backward(stream, norm, eps, &dy.normed, &mut dy.stream, dnorm);
-        for layer in (0..self.config.num_hidden_layers).rev() {
-            self.backward_feed_forward(layer);
-            self.backward_attention(layer, batch);
+impl List<'_> {
+    /// From the gradient of the final norm's result down to the embedding: the list of `forward.rs`, read backwards.
+    pub(super) fn backward(&mut self, layers: &[Layer], stream: Slot, dnormed: Slot) {
+        // The gradient of the stream, which every layer adds to.
+        let dstream = self.tensor(self.config.hidden_size);
+        self.push(Op::Zero { x: dstream });
+        let (weight, eps) = (self.parts.norm, self.eps());
+        self.push(Op::RmsNormBackward { x: stream, weight, eps, dy: dnormed, dx: dstream });
+        for (parts, layer) in self.parts.layers.iter().zip(layers).rev() {
+            let (attention, feed_forward) = layer.inner.unwrap_or_else(|| {
+                let attention = self.attention(parts, layer.input);
+                let (feed_forward, _) = self.feed_forward(parts, attention.middle);
+                (attention, feed_forward)
+            });
+            self.feed_forward_backward(parts, attention.middle, feed_forward, dstream);
+            self.attention_backward(parts, layer.input, attention, dstream);
         }
-        let dstream = &mut self.activations.scratch.stream;
-        if let Some(scale) = scale {
-            multiply(dstream, scale);
+        if let Some(factor) = self.embedding_scale() {
+            self.push(Op::Multiply { x: dstream, factor });
         }
-        let dtable = &mut self.gradients[self.parts.embedding.clone()];
-        embedding::backward(self.config.hidden_size, batch.inputs, dstream, dtable);
+        self.push(Op::EmbeddingBackward { dout: dstream, table: self.parts.embedding });
     }
 
-    /// The upper half of a layer; `scratch.stream` is the gradient of what goes in and out.
-    fn backward_feed_forward(&mut self, layer: usize) {
-        let eps = self.eps();
-        let Self { config, parts, parameters, gradients, activations, .. } = self;
-        let (n, d, ffn) = (activations.rows, config.hidden_size, config.intermediate_size);
-        let parts = &parts.layers[layer];
-        let (layer, dy) = (&activations.layers[layer], &mut activations.scratch);
-        let weight = |part: &Range<usize>| &parameters[part.clone()];
-
-        matmul::backward_weight(&dy.stream, &layer.hidden, n, ffn, d, &mut gradients[parts.down.clone()]);
-        matmul::backward_input(&dy.stream, weight(&parts.down), n, ffn, d, &mut dy.hidden);
-        swiglu::backward(&layer.gate, &layer.up, &dy.hidden, &mut dy.gate, &mut dy.up);
-        let normed = &layer.middle_normed;
-        matmul::backward_weight(&dy.gate, normed, n, d, ffn, &mut gradients[parts.gate.clone()]);
-        matmul::backward_weight(&dy.up, normed, n, d, ffn, &mut gradients[parts.up.clone()]);
-        matmul::backward_input(&dy.gate, weight(&parts.gate), n, d, ffn, &mut dy.normed);
-        matmul::backward_input(&dy.up, weight(&parts.up), n, d, ffn, &mut dy.summand);
-        add(&mut dy.normed, &dy.summand);
-        let (norm, dnorm) = (weight(&parts.middle_norm), &mut gradients[parts.middle_norm.clone()]);
-        rms_norm::backward(&layer.middle, norm, eps, &dy.normed, &mut dy.stream, dnorm);
+    /// The upper half of a layer; `dstream` is the gradient of what goes in and out.
+    fn feed_forward_backward(&mut self, parts: &LayerParts, middle: Slot, kept: FeedForward, dstream: Slot) {
+        let FeedForward { normed, gate, up, hidden } = kept;
+        let hidden = hidden.unwrap_or_else(|| self.swiglu(gate, up));
+        self.weight_backward(dstream, hidden, &parts.down);
+        let dhidden = self.input_backward(dstream, &parts.down);
+        let [dgate, dup] = [(); 2].map(|()| self.tensor(self.config.intermediate_size));
+        self.push(Op::SwigluBackward { gate, up, dout: dhidden, dgate, dup });
+        let normed = normed.unwrap_or_else(|| self.norm(middle, parts.middle_norm));
+        let branches = [(dgate, &parts.gate), (dup, &parts.up)];
+        let dnormed = self.branches_backward(&branches, normed);
+        let (weight, eps) = (parts.middle_norm, self.eps());
+        self.push(Op::RmsNormBackward { x: middle, weight, eps, dy: dnormed, dx: dstream });
     }
 
     /// The lower half of a layer, likewise.
-    fn backward_attention(&mut self, layer: usize, batch: &Batch<'_>) {
-        let eps = self.eps();
-        let Self { config, parts, heads, parameters, gradients, activations, table, .. } = self;
-        let (n, d) = (activations.rows, config.hidden_size);
-        let (queries, keys) = (heads.queries * heads.dim, heads.keys * heads.dim);
-        let parts = &parts.layers[layer];
-        let (layer, dy) = (&activations.layers[layer], &mut activations.scratch);
-        let weight = |part: &Range<usize>| &parameters[part.clone()];
-
-        matmul::backward_weight(&dy.stream, &layer.mixed, n, queries, d, &mut gradients[parts.o.clone()]);
-        matmul::backward_input(&dy.stream, weight(&parts.o), n, queries, d, &mut dy.mixed);
-        let saved = attention::Saved {
-            qkv: (&layer.q, &layer.k, &layer.v),
-            starts: batch.starts,
-            heads: *heads,
-            out: &layer.mixed,
-            lse: &layer.lse,
-        };
-        attention::backward(&saved, &dy.mixed, (&mut dy.q, &mut dy.k, &mut dy.v));
-        rope::backward(&mut dy.q, heads.queries, table);
-        rope::backward(&mut dy.k, heads.keys, table);
-        let normed = &layer.normed;
-        matmul::backward_weight(&dy.q, normed, n, d, queries, &mut gradients[parts.q.clone()]);
-        matmul::backward_weight(&dy.k, normed, n, d, keys, &mut gradients[parts.k.clone()]);
-        matmul::backward_weight(&dy.v, normed, n, d, keys, &mut gradients[parts.v.clone()]);
-        matmul::backward_input(&dy.q, weight(&parts.q), n, d, queries, &mut dy.normed);
-        for (dy_part, part) in [(&dy.k, &parts.k), (&dy.v, &parts.v)] {
-            matmul::backward_input(dy_part, weight(part), n, d, keys, &mut dy.summand);
-            add(&mut dy.normed, &dy.summand);
+    fn attention_backward(&mut self, parts: &LayerParts, input: Slot, kept: Attention, dstream: Slot) {
+        let Attention { normed, raw, qkv, lse, mixed, .. } = kept;
+        self.weight_backward(dstream, mixed, &parts.o);
+        let dmixed = self.input_backward(dstream, &parts.o);
+        let [mut dq, mut dk, dv] = [&parts.q, &parts.k, &parts.v].map(|part| self.tensor(part.weight.rows));
+        let (heads, window) = (self.heads, self.window());
+        let dqkv = [dq, dk, dv];
+        self.push(Op::AttentionBackward { qkv, out: mixed, lse, dout: dmixed, dqkv, heads, window });
+        self.push(Op::RopeBackward { x: dq, heads: heads.queries });
+        self.push(Op::RopeBackward { x: dk, heads: heads.keys });
+        if let (Some([q, k]), Some([q_norm, k_norm])) = (raw, parts.head_norms) {
+            [dq, dk] = [(dq, q, q_norm, &parts.q), (dk, k, k_norm, &parts.k)].map(|(dy, x, weight, part)| {
+                let dx = self.tensor(part.weight.rows);
+                self.push(Op::Zero { x: dx });
+                self.push(Op::RmsNormBackward { x, weight, eps: self.eps(), dy, dx });
+                dx
+            });
         }
-        let (norm, dnorm) = (weight(&parts.input_norm), &mut gradients[parts.input_norm.clone()]);
-        rms_norm::backward(&layer.input, norm, eps, &dy.normed, &mut dy.stream, dnorm);
+        let normed = normed.unwrap_or_else(|| self.norm(input, parts.input_norm));
+        let branches = [(dq, &parts.q), (dk, &parts.k), (dv, &parts.v)];
+        let dnormed = self.branches_backward(&branches, normed);
+        let (weight, eps) = (parts.input_norm, self.eps());
+        self.push(Op::RmsNormBackward { x: input, weight, eps, dy: dnormed, dx: dstream });
+    }
+
+    /// Linear layers that take the same `x`: their gradients, and the sum of those of `x`, in this order.
+    fn branches_backward(&mut self, branches: &[(Slot, &Linear)], x: Slot) -> Slot {
+        for (dy, linear) in branches {
+            self.weight_backward(*dy, x, linear);
+        }
+        let (first, others) = branches.split_first().expect("at least one branch");
+        let sum = self.input_backward(first.0, first.1);
+        for (dy, linear) in others {
+            let summand = self.input_backward(*dy, linear);
+            self.push(Op::Add { into: sum, from: summand });
+        }
+        sum
+    }
+
+    fn weight_backward(&mut self, dy: Slot, x: Slot, linear: &Linear) {
+        self.push(Op::MatmulBackwardWeight { dy, x, weight: linear.weight });
+        if let Some(bias) = linear.bias {
+            self.push(Op::BiasBackward { dy, bias });
+        }
+    }
+
+    fn input_backward(&mut self, dy: Slot, linear: &Linear) -> Slot {
+        let dx = self.tensor(linear.weight.columns);
+        self.push(Op::MatmulBackwardInput { dy, weight: linear.weight, dx });
+        dx
     }
 }

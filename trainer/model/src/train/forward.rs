@@ -1,59 +1,216 @@
-use rayon::prelude::*;
+use sekisho_weights::config::{Family, ModelConfig};
 
-use super::{Batch, CpuProgram};
-use crate::ops::{attention, embedding, matmul, rms_norm, rope, swiglu};
+use super::parts::{LayerParts, Linear, Parts};
+use crate::backend::{Op, Recompute, Slot, Weight};
+use crate::ops::attention::Heads;
 
-impl CpuProgram {
-    /// From token ids to the final norm, keeping what the way back needs.
-    pub(super) fn forward(&mut self, batch: &Batch<'_>) {
-        let (scale, eps) = (self.embedding_scale(), self.eps());
-        let Self { config, parts, heads, parameters, activations, table, .. } = self;
-        let (n, d, ffn) = (activations.rows, config.hidden_size, config.intermediate_size);
-        let (queries, keys) = (heads.queries * heads.dim, heads.keys * heads.dim);
-        let stream = &mut activations.stream;
-        let block = &mut activations.scratch.normed;
-        embedding::forward(&parameters[parts.embedding.clone()], d, batch.inputs, stream);
-        if let Some(scale) = scale {
-            multiply(stream, scale);
+/// Logits kept at a time, in values (32 MiB): the logits of a whole batch are the largest tensor of a training step.
+const LOGITS: usize = 1 << 23;
+
+/// The program while it is written down: operations, and the lengths of the tensors they name.
+pub(super) struct List<'a> {
+    pub(super) config: &'a ModelConfig,
+    pub(super) parts: &'a Parts,
+    pub(super) heads: Heads,
+    pub(super) recompute: Recompute,
+    window: Option<usize>,
+    rows: usize,
+    lengths: Vec<usize>,
+    list: Vec<Op>,
+}
+
+/// A layer's tensors that its backward pass begins with.
+pub(super) struct Layer {
+    /// The stream below the layer, `[n, hidden]`.
+    pub(super) input: Slot,
+    /// None where it is computed again.
+    pub(super) inner: Option<(Attention, FeedForward)>,
+}
+
+/// What the lower half of a layer leaves behind.
+#[derive(Clone, Copy)]
+pub(super) struct Attention {
+    /// After the first norm, `[n, hidden]`; none where it is computed again.
+    pub(super) normed: Option<Slot>,
+    /// Queries and keys before the norms over heads, where there are some.
+    pub(super) raw: Option<[Slot; 2]>,
+    /// Queries `[n, heads · dim]` and keys, both turned, and values `[n, key heads · dim]`.
+    pub(super) qkv: [Slot; 3],
+    /// Logarithm of each softmax denominator, `[n, heads]`.
+    pub(super) lse: Slot,
+    /// Result of attention, `[n, heads · dim]`.
+    pub(super) mixed: Slot,
+    /// The stream between attention and feed-forward, `[n, hidden]`.
+    pub(super) middle: Slot,
+}
+
+/// What the upper half leaves behind.
+#[derive(Clone, Copy)]
+pub(super) struct FeedForward {
+    /// After the second norm, `[n, hidden]`; none where it is computed again.
+    pub(super) normed: Option<Slot>,
+    /// `[n, intermediate]`.
+    pub(super) gate: Slot,
+    /// `[n, intermediate]`.
+    pub(super) up: Slot,
+    /// `silu(gate) · up`, `[n, intermediate]`; none where it is computed again.
+    pub(super) hidden: Option<Slot>,
+}
+
+impl<'a> List<'a> {
+    /// The step of `rows` positions in sequences of `length`.
+    pub(super) fn new(
+        config: &'a ModelConfig,
+        parts: &'a Parts,
+        (rows, length): (usize, usize),
+        recompute: Recompute,
+    ) -> Self {
+        let heads = Heads {
+            queries: config.num_attention_heads,
+            keys: config.num_key_value_heads,
+            dim: config.head_dim,
+        };
+        // A window that no sequence is longer than hides nothing.
+        let window = config.window.filter(|window| *window < length);
+        let mut list =
+            Self { config, parts, heads, recompute, window, rows, lengths: Vec::new(), list: Vec::new() };
+        let (layers, stream) = list.forward();
+        let dnormed = list.head(stream);
+        list.backward(&layers, stream, dnormed);
+        list
+    }
+
+    /// The operations and the length of each of their tensors.
+    pub(super) fn finish(self) -> (Vec<Op>, Vec<usize>) {
+        (self.list, self.lengths)
+    }
+
+    /// A new tensor, `[n, width]`.
+    pub(super) fn tensor(&mut self, width: usize) -> Slot {
+        self.lengths.push(self.rows * width);
+        Slot(self.lengths.len() - 1)
+    }
+
+    pub(super) fn push(&mut self, op: Op) {
+        self.list.push(op);
+    }
+
+    pub(super) fn eps(&self) -> f32 {
+        self.config.rms_norm_eps as f32
+    }
+
+    /// The factor on embeddings: √hidden with `scaled_embedding`.
+    pub(super) fn embedding_scale(&self) -> Option<f32> {
+        self.config.scaled_embedding.then(|| (self.config.hidden_size as f32).sqrt())
+    }
+
+    /// The window that hides something.
+    pub(super) fn window(&self) -> Option<usize> {
+        self.window
+    }
+
+    /// From token ids to the stream below the final norm.
+    fn forward(&mut self) -> (Vec<Layer>, Slot) {
+        let mut stream = self.tensor(self.config.hidden_size);
+        self.push(Op::Embedding { table: self.parts.embedding, out: stream });
+        if let Some(factor) = self.embedding_scale() {
+            self.push(Op::Multiply { x: stream, factor });
         }
-        for (parts, layer) in parts.layers.iter().zip(&mut activations.layers) {
-            let weight = |range: &std::ops::Range<usize>| &parameters[range.clone()];
-            layer.input.copy_from_slice(stream);
-            rms_norm::forward(&layer.input, weight(&parts.input_norm), eps, &mut layer.normed);
-            matmul::forward(&layer.normed, weight(&parts.q), n, d, queries, &mut layer.q);
-            matmul::forward(&layer.normed, weight(&parts.k), n, d, keys, &mut layer.k);
-            matmul::forward(&layer.normed, weight(&parts.v), n, d, keys, &mut layer.v);
-            rope::forward(&mut layer.q, heads.queries, table);
-            rope::forward(&mut layer.k, heads.keys, table);
-            let qkv = (&layer.q[..], &layer.k[..], &layer.v[..]);
-            attention::forward(qkv, batch.starts, *heads, &mut layer.mixed, &mut layer.lse);
-            matmul::forward(&layer.mixed, weight(&parts.o), n, queries, d, block);
-            add(stream, block);
-            layer.middle.copy_from_slice(stream);
-            rms_norm::forward(&layer.middle, weight(&parts.middle_norm), eps, &mut layer.middle_normed);
-            matmul::forward(&layer.middle_normed, weight(&parts.gate), n, d, ffn, &mut layer.gate);
-            matmul::forward(&layer.middle_normed, weight(&parts.up), n, d, ffn, &mut layer.up);
-            swiglu::forward(&layer.gate, &layer.up, &mut layer.hidden);
-            matmul::forward(&layer.hidden, weight(&parts.down), n, ffn, d, block);
-            add(stream, block);
+        let mut layers = Vec::new();
+        for parts in &self.parts.layers {
+            let attention = self.attention(parts, stream);
+            let (feed_forward, hidden) = self.feed_forward(parts, attention.middle);
+            let above = self.linear(hidden, &parts.down);
+            self.push(Op::Add { into: above, from: attention.middle });
+            let inner = match self.recompute {
+                Recompute::None => Some((attention, feed_forward)),
+                Recompute::Light => Some((
+                    Attention { normed: None, ..attention },
+                    FeedForward { normed: None, hidden: None, ..feed_forward },
+                )),
+                Recompute::Layer => None,
+            };
+            layers.push(Layer { input: stream, inner });
+            stream = above;
         }
-        rms_norm::forward(stream, &parameters[parts.norm.clone()], eps, &mut activations.normed);
+        (layers, stream)
+    }
+
+    /// The lower half of a layer.
+    pub(super) fn attention(&mut self, parts: &LayerParts, input: Slot) -> Attention {
+        let normed = self.norm(input, parts.input_norm);
+        let [mut q, mut k, v] = [&parts.q, &parts.k, &parts.v].map(|part| self.linear(normed, part));
+        let raw = parts.head_norms.map(|[q_norm, k_norm]| {
+            let raw = [q, k];
+            (q, k) = (self.head_norm(q, &parts.q, q_norm), self.head_norm(k, &parts.k, k_norm));
+            raw
+        });
+        self.push(Op::Rope { x: q, heads: self.heads.queries });
+        self.push(Op::Rope { x: k, heads: self.heads.keys });
+        let qkv = [q, k, v];
+        let (mixed, lse) = (self.tensor(parts.q.weight.rows), self.tensor(self.heads.queries));
+        self.push(Op::Attention { qkv, out: mixed, lse, heads: self.heads, window: self.window });
+        let middle = self.linear(mixed, &parts.o);
+        self.push(Op::Add { into: middle, from: input });
+        Attention { normed: Some(normed), raw, qkv, lse, mixed, middle }
+    }
+
+    /// The upper half of a layer, up to the matrix that leads back into the stream, which is given `hidden`.
+    pub(super) fn feed_forward(&mut self, parts: &LayerParts, middle: Slot) -> (FeedForward, Slot) {
+        let normed = self.norm(middle, parts.middle_norm);
+        let [gate, up] = [&parts.gate, &parts.up].map(|part| self.linear(normed, part));
+        let hidden = self.swiglu(gate, up);
+        (FeedForward { normed: Some(normed), gate, up, hidden: Some(hidden) }, hidden)
+    }
+
+    /// `silu(gate) · up`.
+    pub(super) fn swiglu(&mut self, gate: Slot, up: Slot) -> Slot {
+        let hidden = self.tensor(self.config.intermediate_size);
+        self.push(Op::Swiglu { gate, up, out: hidden });
+        hidden
+    }
+
+    /// A norm over the stream.
+    pub(super) fn norm(&mut self, x: Slot, weight: Weight) -> Slot {
+        let out = self.tensor(weight.columns);
+        self.push(Op::RmsNorm { x, weight, eps: self.eps(), out });
+        out
+    }
+
+    /// A norm over each head of what a linear layer gave.
+    fn head_norm(&mut self, x: Slot, linear: &Linear, weight: Weight) -> Slot {
+        let out = self.tensor(linear.weight.rows);
+        self.push(Op::RmsNorm { x, weight, eps: self.eps(), out });
+        out
+    }
+
+    fn linear(&mut self, x: Slot, linear: &Linear) -> Slot {
+        let out = self.tensor(linear.weight.rows);
+        self.push(Op::Matmul { x, weight: linear.weight, out });
+        if let Some(bias) = linear.bias {
+            self.push(Op::Bias { x: out, bias });
+        }
+        out
+    }
+
+    /// The final norm, the output layer and the loss; gives back the gradient of the final norm's result.
+    fn head(&mut self, stream: Slot) -> Slot {
+        let normed = self.norm(stream, self.parts.norm);
+        let dnormed = self.tensor(self.config.hidden_size);
+        let vocabulary = self.config.vocab_size;
+        self.lengths.push((LOGITS / vocabulary).clamp(1, self.rows.max(1)) * vocabulary);
+        let logits = Slot(self.lengths.len() - 1);
+        self.push(Op::Head { x: normed, weight: self.parts.head, logits, dx: dnormed });
+        dnormed
     }
 }
 
-/// Values handled as one task.
-const CHUNK: usize = 1 << 14;
-
-/// `into += from`.
-pub(super) fn add(into: &mut [f32], from: &[f32]) {
-    into.par_chunks_mut(CHUNK).zip(from.par_chunks(CHUNK)).for_each(|(into, from)| {
-        for (into, from) in into.iter_mut().zip(from) {
-            *into += from;
-        }
-    });
-}
-
-/// `values *= factor`.
-pub(super) fn multiply(values: &mut [f32], factor: f32) {
-    values.par_chunks_mut(CHUNK).for_each(|values| values.iter_mut().for_each(|value| *value *= factor));
+/// Whether the program computes this model. A Qwen whose window is only in some layers is not among them.
+#[must_use]
+pub fn is_trained(config: &ModelConfig) -> bool {
+    match config.family {
+        Family::Llama | Family::Mistral => true,
+        Family::Qwen2 | Family::Qwen3 => config.window.is_none(),
+        _ => false,
+    }
 }

@@ -1,53 +1,88 @@
-//! The training step: forward and backward of a micro-batch over flat parameters and flat gradients.
+//! The training step: forward and backward of a micro-batch, and the optimiser's update, over flat arrays.
 //!
-//! There is no autograd. The family is fixed, so the program is two written-out lists of operations ([`CpuProgram`]); each
-//! operation's gradient stands beside it in [`crate::ops`]. A step is deterministic at any number of threads.
+//! There is no autograd. The family is fixed, so the program is one written-out list of operations (`forward.rs`,
+//! `backward.rs`), made once for a shape, over an arena planned from it (`plan.rs`), and run by a backend
+//! ([`crate::backend`]). Each operation's gradient stands beside it in [`crate::ops`]. A step is deterministic at any number
+//! of threads.
 
-mod activations;
 mod backward;
 mod forward;
-mod head;
 mod layout;
+mod parts;
+mod plan;
 mod program;
 
 use sekisho_weights::ModelConfig;
 
+use crate::backend::{Array, CpuOps};
 use crate::device::Device;
+use crate::ops::{adamw, moments};
 
 pub use layout::{Layout, Tensor};
-pub use program::CpuProgram;
+pub use plan::activation_bytes;
+pub use program::{CpuProgram, Program, is_trained};
 
+pub use crate::backend::{Format, Recompute};
 pub use crate::ops::cross_entropy::{IGNORED, Loss as StepLoss};
 
-/// What a device does for training. Parameters and gradients are flat `f32` arrays, cut up by the [`Layout`].
+/// What a device does for training. Parameters, gradients and moments are flat `f32` arrays, cut up by the [`Layout`], in
+/// its own memory.
 pub trait TrainingStep {
     /// Which tensor lies where.
     fn layout(&self) -> &Layout;
-    /// All parameters.
-    fn parameters(&self) -> &[f32];
-    /// All parameters, for loading.
-    fn parameters_mut(&mut self) -> &mut [f32];
-    /// The gradients added up since [`Self::zero_gradients`].
-    fn gradients(&self) -> &[f32];
-    /// Both, for the optimiser.
-    fn parameters_and_gradients(&mut self) -> (&mut [f32], &[f32]);
-    /// Forgets the gradients.
+    /// Forgets gradients and losses.
     fn zero_gradients(&mut self);
-    /// Runs a micro-batch forward and backward and adds its gradients to those that are there.
+    /// Runs a micro-batch forward and backward; adds its gradients and losses to those that are there.
     ///
     /// # Panics
     /// When the batch's slices do not fit its shape, or an input is outside the vocabulary; callers check ids first.
-    fn accumulate(&mut self, batch: &Batch<'_>, objective: &Objective) -> StepLoss;
+    fn accumulate(&mut self, batch: &Batch<'_>, objective: &Objective);
+    /// What has been added up since [`Self::zero_gradients`]. The one value of an update that is waited for.
+    fn measure(&mut self) -> Measured;
+    /// AdamW's update, with the constants of every tensor of the layout, in its order.
+    ///
+    /// # Panics
+    /// When there are not as many as tensors.
+    fn update(&mut self, constants: &[adamw::Constants]);
+    /// Moments, parameters and updates of every tensor of the layout after an update with these constants, in its order.
+    ///
+    /// # Panics
+    /// When there are not as many as tensors.
+    fn moment_statistics(&mut self, constants: &[adamw::Constants]) -> Vec<moments::Statistics>;
+    /// Replaces an array: a checkpoint is restored.
+    ///
+    /// # Panics
+    /// When it has another length than the layout.
+    fn upload(&mut self, array: Array, values: Vec<f32>);
+    /// Copies an array out: a checkpoint is written.
+    ///
+    /// # Panics
+    /// When `out` has another length than the layout.
+    fn download(&self, array: Array, out: &mut [f32]);
+}
+
+/// How a step is computed, the numbers' meaning apart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// Of linear layers.
+    pub format: Format,
+    /// What is computed again rather than kept.
+    pub recompute: Recompute,
 }
 
 /// The training step of a device; `parameters` are laid out as [`Layout::new`] says.
 ///
 /// # Panics
-/// When the parameters do not fit the configuration, or it has biases, which are not trained.
+/// When the parameters do not fit the configuration, or it [is not trained](is_trained).
 #[must_use]
-pub fn program(device: Device, config: ModelConfig, parameters: Vec<f32>) -> Box<dyn TrainingStep> {
+pub fn program(
+    device: Device,
+    config: ModelConfig,
+    settings: Settings,
+    parameters: Vec<f32>,
+) -> Box<dyn TrainingStep> {
     match device {
-        Device::Cpu => Box::new(CpuProgram::new(config, parameters)),
+        Device::Cpu => Box::new(Program::<CpuOps>::on_cpu(config, settings, parameters)),
     }
 }
 
@@ -72,6 +107,15 @@ pub struct Objective {
     pub targets: u64,
     /// Weight of the squared logarithm of the softmax denominator (PaLM, arXiv 2204.02311).
     pub z_loss: f32,
+}
+
+/// What an update is judged by.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Measured {
+    /// Sums over all micro-batches.
+    pub loss: StepLoss,
+    /// Global L2 norm of the gradient, before clipping.
+    pub grad_norm: f64,
 }
 
 #[cfg(test)]

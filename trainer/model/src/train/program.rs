@@ -1,160 +1,141 @@
-use std::ops::Range;
-
 use sekisho_weights::config::ModelConfig;
 
-use super::activations::Activations;
-use super::{Batch, Layout, Objective, StepLoss, TrainingStep};
-use crate::ops::attention::Heads;
-use crate::ops::rope::{Rope, Table};
+use super::forward::List;
+use super::parts::Parts;
+use super::{Batch, Layout, Measured, Objective, Settings, TrainingStep};
+use crate::backend::{Arena, Array, CpuOps, Op, Ops};
+use crate::ops::rope::Rope;
+use crate::ops::{adamw, moments};
 
-/// The Llama training step on the CPU ops.
-pub struct CpuProgram {
-    pub(super) config: ModelConfig,
+pub use super::forward::is_trained;
+
+/// The training step of the Llama family on a backend.
+pub struct Program<O> {
+    config: ModelConfig,
     layout: Layout,
-    pub(super) parts: Parts,
-    pub(super) heads: Heads,
-    pub(super) parameters: Vec<f32>,
-    pub(super) gradients: Vec<f32>,
-    pub(super) activations: Activations,
-    rope: Rope,
-    pub(super) table: Table,
+    parts: Parts,
+    settings: Settings,
+    pub(super) ops: O,
+    /// Positions and positions of a sequence that the list is for.
+    shape: (usize, usize),
+    pub(super) list: Vec<Op>,
 }
 
-/// Where the program's weights lie in the flat arrays.
-pub(super) struct Parts {
-    pub(super) embedding: Range<usize>,
-    pub(super) layers: Vec<LayerParts>,
-    pub(super) norm: Range<usize>,
-    /// The embedding again where they are tied.
-    pub(super) head: Range<usize>,
-}
+/// The training step on the CPU.
+pub type CpuProgram = Program<CpuOps>;
 
-/// Where a layer's weights lie.
-pub(super) struct LayerParts {
-    pub(super) input_norm: Range<usize>,
-    pub(super) q: Range<usize>,
-    pub(super) k: Range<usize>,
-    pub(super) v: Range<usize>,
-    pub(super) o: Range<usize>,
-    pub(super) middle_norm: Range<usize>,
-    pub(super) gate: Range<usize>,
-    pub(super) up: Range<usize>,
-    pub(super) down: Range<usize>,
-}
-
-impl Parts {
-    fn new(config: &ModelConfig, layout: &Layout) -> Self {
-        let part = |name: &str| {
-            layout.find(name).expect("the layout has every tensor of its configuration").range.clone()
-        };
-        let layer = |i: usize| {
-            let part = |name: &str| part(&format!("model.layers.{i}.{name}.weight"));
-            LayerParts {
-                input_norm: part("input_layernorm"),
-                q: part("self_attn.q_proj"),
-                k: part("self_attn.k_proj"),
-                v: part("self_attn.v_proj"),
-                o: part("self_attn.o_proj"),
-                middle_norm: part("post_attention_layernorm"),
-                gate: part("mlp.gate_proj"),
-                up: part("mlp.up_proj"),
-                down: part("mlp.down_proj"),
-            }
-        };
-        let embedding = part("model.embed_tokens.weight");
-        Self {
-            head: if config.tie_word_embeddings { embedding.clone() } else { part("lm_head.weight") },
-            embedding,
-            layers: (0..config.num_hidden_layers).map(layer).collect(),
-            norm: part("model.norm.weight"),
-        }
-    }
-}
-
-impl CpuProgram {
-    /// A program for these dimensions; `parameters` are laid out as [`Layout::new`] says.
+impl Program<CpuOps> {
+    /// A program for these dimensions, with default [`Settings`]; `parameters` are laid out as [`Layout::new`] says.
     ///
     /// # Panics
-    /// When the parameters do not fit the configuration, or it has biases, which are not trained.
+    /// When the parameters do not fit the configuration, or it [is not trained](is_trained).
     #[must_use]
     pub fn new(config: ModelConfig, parameters: Vec<f32>) -> Self {
-        assert!(!config.attention_bias && !config.mlp_bias, "a model without biases");
-        let layout = Layout::new(&config);
-        assert_eq!(parameters.len(), layout.length, "parameters of this configuration");
+        Self::on_cpu(config, Settings::default(), parameters)
+    }
+
+    /// [`Self::new`] with settings.
+    ///
+    /// # Panics
+    /// As [`Self::new`].
+    #[must_use]
+    pub fn on_cpu(config: ModelConfig, settings: Settings, parameters: Vec<f32>) -> Self {
         let rope = Rope::new(config.head_dim, config.rope_theta, config.rope_scaling.as_ref());
-        Self {
-            parts: Parts::new(&config, &layout),
-            heads: Heads {
-                queries: config.num_attention_heads,
-                keys: config.num_key_value_heads,
-                dim: config.head_dim,
-            },
-            gradients: vec![0.0; layout.length],
-            activations: Activations::default(),
-            table: rope.table(0..0),
-            rope,
-            layout,
-            config,
-            parameters,
-        }
+        let length = parameters.len();
+        let program = Self::over(CpuOps::new(parameters, rope, settings.format), config, settings);
+        assert_eq!(length, program.layout.length, "parameters of this configuration");
+        program
     }
 
-    /// Memory and rotations for sequences of this many positions, unless they are there already.
-    fn plan(&mut self, rows: usize, length: usize) {
-        if self.activations.rows != rows {
-            self.activations = Activations::plan(&self.config, rows);
-        }
-        if self.table.cos.len() != length * self.config.head_dim / 2 {
-            self.table = self.rope.table(0..length);
-        }
+    /// All parameters.
+    #[must_use]
+    pub fn parameters(&self) -> &[f32] {
+        &self.ops.parameters
     }
 
-    /// The factor on embeddings: √hidden with `scaled_embedding`.
-    pub(super) fn embedding_scale(&self) -> Option<f32> {
-        self.config.scaled_embedding.then(|| (self.config.hidden_size as f32).sqrt())
-    }
-
-    pub(super) fn eps(&self) -> f32 {
-        self.config.rms_norm_eps as f32
+    /// The gradients added up since [`TrainingStep::zero_gradients`].
+    #[must_use]
+    pub fn gradients(&self) -> &[f32] {
+        &self.ops.gradients
     }
 }
 
-impl TrainingStep for CpuProgram {
-    fn layout(&self) -> &Layout {
-        &self.layout
+impl<O: Ops> Program<O> {
+    /// A program on a backend that has the parameters.
+    ///
+    /// # Panics
+    /// When the configuration [is not trained](is_trained).
+    #[must_use]
+    pub fn over(ops: O, config: ModelConfig, settings: Settings) -> Self {
+        assert!(is_trained(&config), "a family that is trained");
+        let layout = Layout::new(&config);
+        let parts = Parts::new(&config, &layout);
+        Self { config, layout, parts, settings, ops, shape: (0, 0), list: Vec::new() }
     }
 
-    fn parameters(&self) -> &[f32] {
-        &self.parameters
-    }
-
-    fn parameters_mut(&mut self) -> &mut [f32] {
-        &mut self.parameters
-    }
-
-    fn gradients(&self) -> &[f32] {
-        &self.gradients
-    }
-
-    fn parameters_and_gradients(&mut self) -> (&mut [f32], &[f32]) {
-        (&mut self.parameters, &self.gradients)
-    }
-
-    fn zero_gradients(&mut self) {
-        self.gradients.fill(0.0);
-    }
-
-    fn accumulate(&mut self, batch: &Batch<'_>, objective: &Objective) -> StepLoss {
+    /// The list and its memory for batches of this shape, unless they are there already.
+    pub(super) fn prepare(&mut self, batch: &Batch<'_>) {
         let rows = batch.inputs.len();
         assert!(rows.is_multiple_of(batch.length), "whole sequences");
         assert!(
             batch.targets.len() == rows && batch.starts.len() == rows,
             "a target and a start for every input"
         );
-        self.plan(rows, batch.length);
-        self.forward(batch);
-        let loss = self.head(batch, objective);
-        self.backward(batch);
-        loss
+        let shape = (rows, batch.length);
+        if self.shape != shape {
+            let list = List::new(&self.config, &self.parts, shape, self.settings.recompute);
+            let (list, lengths) = list.finish();
+            self.ops.reserve(&Arena::plan(&lengths, &list));
+            (self.shape, self.list) = (shape, list);
+        }
+    }
+
+    /// Every tensor's constants with its place.
+    fn pieces<'a>(
+        layout: &'a Layout,
+        constants: &'a [adamw::Constants],
+    ) -> impl Iterator<Item = (std::ops::Range<usize>, adamw::Constants)> + 'a {
+        assert_eq!(constants.len(), layout.tensors().len(), "constants of every tensor");
+        layout.tensors().iter().map(|tensor| tensor.range.clone()).zip(constants.iter().copied())
+    }
+}
+
+impl<O: Ops> TrainingStep for Program<O> {
+    fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    fn zero_gradients(&mut self) {
+        self.ops.zero_gradients();
+    }
+
+    fn accumulate(&mut self, batch: &Batch<'_>, objective: &Objective) {
+        self.prepare(batch);
+        self.ops.load(batch, objective);
+        for op in &self.list {
+            self.ops.run(op);
+        }
+    }
+
+    fn measure(&mut self) -> Measured {
+        self.ops.measure()
+    }
+
+    fn update(&mut self, constants: &[adamw::Constants]) {
+        for (part, constants) in Self::pieces(&self.layout, constants) {
+            self.ops.adamw(part, &constants);
+        }
+    }
+
+    fn moment_statistics(&mut self, constants: &[adamw::Constants]) -> Vec<moments::Statistics> {
+        self.ops.moment_statistics(&Self::pieces(&self.layout, constants).collect::<Vec<_>>())
+    }
+
+    fn upload(&mut self, array: Array, values: Vec<f32>) {
+        self.ops.upload(array, values);
+    }
+
+    fn download(&self, array: Array, out: &mut [f32]) {
+        self.ops.download(array, out);
     }
 }

@@ -1,12 +1,16 @@
 //! The training step against PyTorch's goldens, against candle's autograd, and against itself.
 
+mod bf16;
 mod candle_oracle;
+mod finite_differences;
 mod goldens;
 mod invariance;
+mod recompute;
 
 use sekisho_weights::ModelConfig;
+use serde_json::{Value, json};
 
-use super::{Batch, CpuProgram, Layout, Objective};
+use super::{Batch, CpuProgram, Layout, Objective, StepLoss, TrainingStep};
 
 /// A micro-batch with memory of its own.
 struct OwnedBatch {
@@ -59,27 +63,55 @@ impl Numbers {
     }
 }
 
-/// A small model with four query heads on two key heads.
+/// A small Llama with four query heads on two key heads.
 fn small(tied: bool, scaled_embedding: bool) -> ModelConfig {
-    let text = format!(
-        r#"{{"model_type": "llama", "vocab_size": 67, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4,
-        "num_key_value_heads": 2, "head_dim": 8, "intermediate_size": 40, "max_position_embeddings": 128,
-        "rope_theta": 10000.0, "rms_norm_eps": 1e-5, "tie_word_embeddings": {tied}}}"#
-    );
-    let config = ModelConfig::from_json("small", &text).expect("a valid configuration");
-    ModelConfig { scaled_embedding, ..config }
+    ModelConfig { scaled_embedding, ..model(&json!({"model_type": "llama", "tie_word_embeddings": tied})) }
 }
 
-/// A program with weights of ordinary size, norms near one.
-fn program(config: &ModelConfig, seed: u64) -> CpuProgram {
+/// A small model with four query heads on two key heads, and these keys.
+fn model(keys: &Value) -> ModelConfig {
+    let mut config = json!({"vocab_size": 67, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4,
+        "num_key_value_heads": 2, "head_dim": 8, "intermediate_size": 40, "max_position_embeddings": 128,
+        "rope_theta": 10000.0, "rms_norm_eps": 1e-5});
+    for (key, value) in keys.as_object().expect("an object") {
+        config[key] = value.clone();
+    }
+    ModelConfig::from_json("small", &config.to_string()).expect("a valid configuration")
+}
+
+/// One model for each switch: biases everywhere, biases in q, k and v, norms over heads, a window.
+fn switches() -> [(&'static str, ModelConfig); 5] {
+    [
+        ("llama with biases", json!({"model_type": "llama", "attention_bias": true, "mlp_bias": true})),
+        ("qwen2", json!({"model_type": "qwen2", "tie_word_embeddings": true})),
+        ("qwen3", json!({"model_type": "qwen3"})),
+        ("qwen3 with biases", json!({"model_type": "qwen3", "attention_bias": true})),
+        ("mistral with a window", json!({"model_type": "mistral", "sliding_window": 17})),
+    ]
+    .map(|(name, keys)| (name, model(&keys)))
+}
+
+/// Weights of ordinary size, norms near one, biases near none.
+fn parameters(config: &ModelConfig, seed: u64) -> Vec<f32> {
     let mut numbers = Numbers(seed);
     let layout = Layout::new(config);
     let mut parameters = Vec::with_capacity(layout.length);
     for tensor in layout.tensors() {
-        let (middle, spread) = if tensor.shape.len() == 1 { (1.0, 0.2) } else { (0.0, 0.2) };
-        parameters.extend(tensor.range.clone().map(|_| middle + spread * numbers.value()));
+        let middle = if tensor.name.ends_with("norm.weight") { 1.0 } else { 0.0 };
+        parameters.extend(tensor.range.clone().map(|_| middle + 0.2 * numbers.value()));
     }
-    CpuProgram::new(config.clone(), parameters)
+    parameters
+}
+
+fn program(config: &ModelConfig, seed: u64) -> CpuProgram {
+    CpuProgram::new(config.clone(), parameters(config, seed))
+}
+
+/// Losses of one micro-batch alone.
+fn loss_of(program: &mut CpuProgram, batch: &OwnedBatch, objective: &Objective) -> StepLoss {
+    program.zero_gradients();
+    program.accumulate(&batch.view(), objective);
+    program.measure().loss
 }
 
 /// The distance of two vectors, relative to the length of the second.

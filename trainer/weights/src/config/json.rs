@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{ConfigError, ModelConfig, RopeScaling};
+use super::{ConfigError, Family, ModelConfig, RopeScaling};
 use crate::strict_json;
 
 /// Larger dimensions are a mistake or an attack: the list of expected tensors stays small and no product overflows.
@@ -65,10 +65,10 @@ pub(super) fn write(config: &ModelConfig, dtype: &str) -> Value {
         [one] => json!(one),
         several => json!(several),
     };
-    json!({
-        "architectures": ["LlamaForCausalLM"],
-        "model_type": "llama",
-        "hidden_act": "silu",
+    let mut keys = json!({
+        "architectures": [config.family.architecture()],
+        "model_type": config.family.model_type(),
+        "hidden_act": config.family.activation(),
         "vocab_size": config.vocab_size,
         "hidden_size": config.hidden_size,
         "num_hidden_layers": config.num_hidden_layers,
@@ -88,7 +88,20 @@ pub(super) fn write(config: &ModelConfig, dtype: &str) -> Value {
         "eos_token_id": eos,
         "torch_dtype": dtype,
         "dtype": dtype,
-    })
+    });
+    match config.family {
+        Family::Llama => {}
+        // Here null means that there is none; without the key transformers takes 4096.
+        Family::Mistral => keys["sliding_window"] = json!(config.window),
+        // Which layers have it is not known here, so a Qwen's is written as that of all.
+        _ => {
+            keys["use_sliding_window"] = json!(config.window.is_some());
+            keys["sliding_window"] = json!(config.window);
+            keys["max_window_layers"] =
+                json!(if config.window.is_some() { 0 } else { config.num_hidden_layers });
+        }
+    }
+    keys
 }
 
 pub(super) struct Keys<'a> {

@@ -110,9 +110,19 @@ prop_compose! {
         vocab in 1_usize..100_000, heads_per_kv in 1_usize..5, kv in 1_usize..5, half in 1_usize..65, layers in 1_usize..40,
         ffn in 1_usize..20_000, theta in 1.0..1e7_f64, eps in 1e-9..1e-3_f64, flags in any::<(bool, bool, bool, bool)>(),
         eos in proptest::collection::vec(any::<u32>(), 0..3), bos in any::<Option<u32>>(), hidden in 1_usize..9000,
+        family in proptest::sample::select(vec![Family::Llama, Family::Mistral, Family::Qwen2, Family::Qwen3]),
+        window in proptest::option::of(1_usize..5000),
     ) -> ModelConfig {
+        // What each family has by its nature, or cannot have.
+        let (llama, candle) = (family == Family::Llama, family == Family::Qwen3);
+        let flags = (
+            flags.0,
+            flags.1 && (llama || candle) || family == Family::Qwen2,
+            flags.2 && llama,
+            flags.3 && !candle,
+        );
         ModelConfig {
-            family: Family::Llama, window: None, vocab_size: vocab, hidden_size: hidden, num_hidden_layers: layers, num_attention_heads: kv * heads_per_kv,
+            family, window: window.filter(|_| !llama), vocab_size: vocab, hidden_size: hidden, num_hidden_layers: layers, num_attention_heads: kv * heads_per_kv,
             num_key_value_heads: kv, head_dim: half * 2, intermediate_size: ffn, max_position_embeddings: 4096,
             rope_theta: theta,
             rope_scaling: flags.3.then_some(RopeScaling { factor: 8.0, low_freq_factor: 1.0, high_freq_factor: 4.0, original_max_position_embeddings: 8192 }),

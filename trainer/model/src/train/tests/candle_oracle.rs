@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use candle_core::{D, Device, Tensor, Var};
 use sekisho_weights::ModelConfig;
 
-use super::{Numbers, OwnedBatch, program, relative_distance, small};
+use super::{Numbers, OwnedBatch, loss_of, program, relative_distance, small};
 use crate::train::{IGNORED, TrainingStep};
 
 type Result<T> = candle_core::Result<T>;
@@ -21,8 +21,18 @@ impl Oracle<'_> {
         self.weights[name].as_tensor()
     }
 
+    /// `name` without its `weight` or `bias`.
     fn linear(&self, x: &Tensor, name: &str) -> Result<Tensor> {
-        x.broadcast_matmul(&self.weight(name).t()?)
+        let y = x.broadcast_matmul(&self.weight(&format!("{name}.weight")).t()?)?;
+        match self.weights.get(&format!("{name}.bias")) {
+            Some(bias) => y.broadcast_add(bias.as_tensor()),
+            None => Ok(y),
+        }
+    }
+
+    /// The norm over heads, where there is one.
+    fn head_norm(&self, x: Tensor, name: &str) -> Result<Tensor> {
+        if self.weights.contains_key(name) { self.norm(&x, name) } else { Ok(x) }
     }
 
     fn norm(&self, x: &Tensor, name: &str) -> Result<Tensor> {
@@ -51,9 +61,11 @@ impl Oracle<'_> {
     fn attention(&self, x: &Tensor, layer: &str, mask: &Tensor) -> Result<Tensor> {
         let config = self.config;
         let (b, t, _) = x.dims3()?;
-        let name = |part: &str| format!("{layer}.self_attn.{part}_proj.weight");
-        let q = self.rotate(&self.split(&self.linear(x, &name("q"))?, config.num_attention_heads)?)?;
-        let k = self.rotate(&self.split(&self.linear(x, &name("k"))?, config.num_key_value_heads)?)?;
+        let name = |part: &str| format!("{layer}.self_attn.{part}_proj");
+        let q = self.split(&self.linear(x, &name("q"))?, config.num_attention_heads)?;
+        let k = self.split(&self.linear(x, &name("k"))?, config.num_key_value_heads)?;
+        let q = self.rotate(&self.head_norm(q, &format!("{layer}.self_attn.q_norm.weight"))?)?;
+        let k = self.rotate(&self.head_norm(k, &format!("{layer}.self_attn.k_norm.weight"))?)?;
         let v = self.split(&self.linear(x, &name("v"))?, config.num_key_value_heads)?;
         let repeat = |x: Tensor| {
             let n = config.num_attention_heads / config.num_key_value_heads;
@@ -78,13 +90,11 @@ impl Oracle<'_> {
             let normed = self.norm(&x, &format!("{layer}.input_layernorm.weight"))?;
             x = (&x + self.attention(&normed, &layer, mask)?)?;
             let normed = self.norm(&x, &format!("{layer}.post_attention_layernorm.weight"))?;
-            let gate =
-                candle_nn::ops::silu(&self.linear(&normed, &format!("{layer}.mlp.gate_proj.weight"))?)?;
-            let up = self.linear(&normed, &format!("{layer}.mlp.up_proj.weight"))?;
-            x = (&x + self.linear(&(gate * up)?, &format!("{layer}.mlp.down_proj.weight"))?)?;
+            let gate = candle_nn::ops::silu(&self.linear(&normed, &format!("{layer}.mlp.gate_proj"))?)?;
+            let up = self.linear(&normed, &format!("{layer}.mlp.up_proj"))?;
+            x = (&x + self.linear(&(gate * up)?, &format!("{layer}.mlp.down_proj"))?)?;
         }
-        let head =
-            if self.config.tie_word_embeddings { "model.embed_tokens.weight" } else { "lm_head.weight" };
+        let head = if self.config.tie_word_embeddings { "model.embed_tokens" } else { "lm_head" };
         self.linear(&self.norm(&x, "model.norm.weight")?, head)
     }
 
@@ -96,7 +106,8 @@ impl Oracle<'_> {
         let mask: Vec<f32> = (0..b * t)
             .flat_map(|row| {
                 let first = row / t * t;
-                let start = batch.starts[row];
+                let window = self.config.window.map_or(0, |window| (row + 1).saturating_sub(window));
+                let start = batch.starts[row].max(window);
                 (first..first + t)
                     .map(move |seen| if (start..=row).contains(&seen) { 0.0 } else { f32::NEG_INFINITY })
             })
@@ -115,40 +126,53 @@ impl Oracle<'_> {
     }
 }
 
+/// Holds loss and gradients of a model against candle's.
+fn check(case: &str, config: &ModelConfig, seed: u64, masked: bool) {
+    let mut numbers = Numbers(seed);
+    // Longer than a block of the backward pass, and not a multiple of anything.
+    let tokens: Vec<u32> = (0..2 * 91).map(|_| numbers.token(config.vocab_size)).collect();
+    let mut batch = OwnedBatch::of_windows(&tokens, 90);
+    if masked {
+        batch.starts[37..90].fill(37);
+        batch.targets[50..60].fill(IGNORED);
+    }
+    let mut program = program(config, seed);
+    let sums = loss_of(&mut program, &batch, &batch.objective(1e-3));
+    let weights = program.layout().tensors().iter().map(|tensor| {
+        let values = &program.parameters()[tensor.range.clone()];
+        let values = Tensor::from_slice(values, tensor.shape.as_slice(), &Device::Cpu).expect("a tensor");
+        (tensor.name.clone(), Var::from_tensor(&values).expect("a variable"))
+    });
+    let oracle = Oracle { config, weights: weights.collect() };
+    let loss = oracle.loss(&batch, 1e-3).expect("candle's forward pass");
+    let gradients = loss.backward().expect("candle's backward pass");
+    let loss = f64::from(loss.to_scalar::<f32>().expect("a scalar"));
+    let ours = (sums.ce + 1e-3 * sums.squared_log_z) / sums.targets as f64;
+    assert!((ours - loss).abs() < 2e-6 * loss, "{case}: loss {ours} is not {loss}");
+    for tensor in program.layout().tensors() {
+        let expected = gradients.get(oracle.weight(&tensor.name)).expect("a gradient for every weight");
+        let expected = expected.flatten_all().and_then(|g| g.to_vec1::<f32>()).expect("a vector");
+        let distance = relative_distance(&program.gradients()[tensor.range.clone()], &expected);
+        assert!(distance < 1e-5, "{case}: {} {distance:e}", tensor.name);
+    }
+}
+
 #[test]
-fn every_gradient_is_candles() {
+fn every_gradient_of_a_llama_is_candles() {
     for (case, (tied, scaled, masked)) in
         [(true, false, false), (false, false, true), (true, true, true), (false, true, false)]
             .into_iter()
             .enumerate()
     {
-        let config = small(tied, scaled);
-        let mut numbers = Numbers(case as u64);
-        // Longer than a block of the backward pass, and not a multiple of anything.
-        let tokens: Vec<u32> = (0..2 * 91).map(|_| numbers.token(config.vocab_size)).collect();
-        let mut batch = OwnedBatch::of_windows(&tokens, 90);
-        if masked {
-            batch.starts[37..90].fill(37);
-            batch.targets[50..60].fill(IGNORED);
-        }
-        let mut program = program(&config, case as u64);
-        let sums = program.accumulate(&batch.view(), &batch.objective(1e-3));
-        let weights = program.layout().tensors().iter().map(|tensor| {
-            let values = &program.parameters()[tensor.range.clone()];
-            let values = Tensor::from_slice(values, tensor.shape.as_slice(), &Device::Cpu).expect("a tensor");
-            (tensor.name.clone(), Var::from_tensor(&values).expect("a variable"))
-        });
-        let oracle = Oracle { config: &config, weights: weights.collect() };
-        let loss = oracle.loss(&batch, 1e-3).expect("candle's forward pass");
-        let gradients = loss.backward().expect("candle's backward pass");
-        let loss = f64::from(loss.to_scalar::<f32>().expect("a scalar"));
-        let ours = (sums.ce + 1e-3 * sums.squared_log_z) / sums.targets as f64;
-        assert!((ours - loss).abs() < 2e-6 * loss, "case {case}: loss {ours} is not {loss}");
-        for tensor in program.layout().tensors() {
-            let expected = gradients.get(oracle.weight(&tensor.name)).expect("a gradient for every weight");
-            let expected = expected.flatten_all().and_then(|g| g.to_vec1::<f32>()).expect("a vector");
-            let distance = relative_distance(&program.gradients()[tensor.range.clone()], &expected);
-            assert!(distance < 1e-5, "case {case}: {} {distance:e}", tensor.name);
+        check(&format!("case {case}"), &small(tied, scaled), case as u64, masked);
+    }
+}
+
+#[test]
+fn so_is_every_gradient_under_every_switch() {
+    for (name, config) in super::switches() {
+        for masked in [false, true] {
+            check(name, &config, 9, masked);
         }
     }
 }

@@ -2,7 +2,8 @@ use std::path::{Path, PathBuf};
 
 use sekisho_weights::{Checkpoint, Safetensors};
 
-use super::{OwnedBatch, relative_distance};
+use super::{OwnedBatch, loss_of, relative_distance};
+use crate::backend::{Op, Ops};
 use crate::ops::matmul;
 use crate::train::{CpuProgram, Objective, TrainingStep};
 
@@ -54,7 +55,7 @@ fn logits_loss_and_gradients_are_pytorchs() {
     for (z_loss, file, run) in [(0.0, "grads_ce", "step1_ce_f32"), (1e-4, "grads_z", "step1_z_f32")] {
         let mut program = program(&folder);
         let objective = Objective { targets: 256, z_loss };
-        let loss = program.accumulate(&batch.view(), &objective);
+        let loss = loss_of(&mut program, &batch, &objective);
         let golden = |key: &str| meta[run][key].as_f64().expect("a number");
         for (what, got, expected) in [
             ("ce", loss.ce / 256.0, golden("ce")),
@@ -78,10 +79,18 @@ fn logits_are_pytorchs() {
     let Some(folder) = folder() else { return };
     let batch = batch(&folder);
     let mut program = program(&folder);
-    program.accumulate(&batch.view(), &Objective { targets: 256, z_loss: 0.0 });
-    let mut logits = vec![0.0; 256 * 512];
-    let head = &program.parameters()[program.parts.head.clone()];
-    matmul::forward(&program.activations.normed, head, 256, 64, 512, &mut logits);
+    let (view, objective) = (batch.view(), Objective { targets: 256, z_loss: 0.0 });
+    program.prepare(&view);
+    program.ops.load(&view, &objective);
+    let (list, mut logits) = (program.list.clone(), vec![0.0; 256 * 512]);
+    for op in &list {
+        if let Op::Head { x, weight, .. } = *op {
+            let [normed] = program.ops.arena.get([x]);
+            matmul::forward(normed, &program.ops.parameters[weight.range()], 256, 64, 512, &mut logits);
+            break;
+        }
+        program.ops.run(op);
+    }
     let expected = Safetensors::open(&folder.join("logits.safetensors")).expect("the golden's logits");
     let expected = expected.tensor_f32("logits").expect("logits");
     let distance = relative_distance(&logits, &expected);

@@ -1,5 +1,7 @@
-use super::{Numbers, OwnedBatch, program, small};
-use crate::train::{IGNORED, Objective, TrainingStep};
+use sekisho_weights::ModelConfig;
+
+use super::{Numbers, OwnedBatch, loss_of, program, small, switches};
+use crate::train::{IGNORED, Measured, Objective, TrainingStep};
 
 fn batch(sequences: usize, length: usize, seed: u64) -> OwnedBatch {
     let mut numbers = Numbers(seed);
@@ -14,9 +16,15 @@ fn with_threads<R: Send>(threads: usize, run: impl FnOnce() -> R + Send) -> R {
 #[test]
 fn a_step_has_the_same_bits_on_any_number_of_threads() {
     let batch = batch(3, 100, 7);
+    for config in switches().map(|(_, config)| config).into_iter().chain([small(true, false)]) {
+        same_on_any_number_of_threads(&batch, &config);
+    }
+}
+
+fn same_on_any_number_of_threads(batch: &OwnedBatch, config: &ModelConfig) {
     let step = || {
-        let mut program = program(&small(true, false), 1);
-        let loss = program.accumulate(&batch.view(), &batch.objective(1e-4));
+        let mut program = program(config, 1);
+        let loss = loss_of(&mut program, batch, &batch.objective(1e-4));
         (loss, program.gradients().iter().map(|g| g.to_bits()).collect::<Vec<_>>())
     };
     let one = with_threads(1, step);
@@ -30,9 +38,8 @@ fn gradients_add_up_over_micro_batches() {
     let whole = batch(4, 24, 3);
     let objective = whole.objective(1e-4);
     let mut at_once = program(&small(false, true), 2);
-    let loss = at_once.accumulate(&whole.view(), &objective);
+    let loss = loss_of(&mut at_once, &whole, &objective);
     let mut in_parts = program(&small(false, true), 2);
-    let mut sum = crate::train::StepLoss::default();
     for part in 0..2 {
         let rows = part * 48..(part + 1) * 48;
         let part = OwnedBatch {
@@ -41,13 +48,15 @@ fn gradients_add_up_over_micro_batches() {
             targets: whole.targets[rows].to_vec(),
             starts: whole.starts[..48].to_vec(),
         };
-        sum += in_parts.accumulate(&part.view(), &objective);
+        in_parts.accumulate(&part.view(), &objective);
     }
+    let sum = in_parts.measure().loss;
     assert!((sum.ce - loss.ce).abs() < 1e-9 * loss.ce && sum.targets == loss.targets);
     let distance = super::relative_distance(in_parts.gradients(), at_once.gradients());
     assert!(distance < 1e-6, "{distance:e}");
     in_parts.zero_gradients();
     assert!(in_parts.gradients().iter().all(|g| *g == 0.0));
+    assert_eq!(in_parts.measure(), Measured::default());
 }
 
 #[test]
@@ -59,9 +68,8 @@ fn a_document_mask_makes_documents_strangers() {
     masked.targets[15] = IGNORED;
     let objective = Objective { targets: 39, z_loss: 0.0 };
     let mut together = program(&small(true, false), 5);
-    let loss = together.accumulate(&masked.view(), &objective);
+    let loss = loss_of(&mut together, &masked, &objective);
     let mut apart = program(&small(true, false), 5);
-    let mut sum = crate::train::StepLoss::default();
     for rows in [0..16, 16..40] {
         let document = OwnedBatch {
             length: rows.len(),
@@ -69,8 +77,9 @@ fn a_document_mask_makes_documents_strangers() {
             targets: masked.targets[rows.clone()].to_vec(),
             starts: vec![0; rows.len()],
         };
-        sum += apart.accumulate(&document.view(), &objective);
+        apart.accumulate(&document.view(), &objective);
     }
+    let sum = apart.measure().loss;
     assert_eq!((loss.targets, sum.targets), (39, 39));
     assert!((loss.ce - sum.ce).abs() < 1e-5 * sum.ce, "{} and {}", loss.ce, sum.ce);
     let distance = super::relative_distance(together.gradients(), apart.gradients());

@@ -1,0 +1,59 @@
+//! AdamW with decoupled weight decay (arXiv 1711.05101).
+
+use rayon::prelude::*;
+
+/// Values handled as one task.
+const CHUNK: usize = 1 << 14;
+
+/// What an update of one tensor needs, in f32.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Constants {
+    /// Factor on gradients: what clipping makes of them.
+    pub scale: f32,
+    /// Decay of the first moment.
+    pub beta1: f32,
+    /// `1 - beta1`, rounded once.
+    pub rest1: f32,
+    /// Decay of the second moment.
+    pub beta2: f32,
+    /// `1 - beta2`, rounded once.
+    pub rest2: f32,
+    /// `1 - lr · weight decay`: what is left of a parameter.
+    pub keep: f32,
+    /// Learning rate over the first moment's bias correction.
+    pub step: f32,
+    /// Root of the second moment's bias correction.
+    pub root: f32,
+    /// Added to `√v̂`.
+    pub eps: f32,
+}
+
+impl Constants {
+    /// What is taken off a parameter, weight decay apart: `lr · m̂ / (√v̂ + ε)`.
+    #[inline(always)]
+    pub(super) fn change(&self, m: f32, v: f32) -> f32 {
+        self.step * m / (v.sqrt() / self.root + self.eps)
+    }
+}
+
+/// `θ ← θ·(1 − lr·wd) − lr·m̂ / (√v̂ + ε)` on gradients times `scale`; all four of one length, `moments` are `(m, v)`.
+pub fn update(
+    parameters: &mut [f32],
+    gradients: &[f32],
+    moments: (&mut [f32], &mut [f32]),
+    constants: &Constants,
+) {
+    parameters
+        .par_chunks_mut(CHUNK)
+        .zip(gradients.par_chunks(CHUNK))
+        .zip(moments.0.par_chunks_mut(CHUNK).zip(moments.1.par_chunks_mut(CHUNK)))
+        .for_each(|((parameters, gradients), (m, v))| {
+            let moments = m.iter_mut().zip(v);
+            for ((parameter, gradient), (m, v)) in parameters.iter_mut().zip(gradients).zip(moments) {
+                let g = gradient * constants.scale;
+                *m = constants.beta1 * *m + constants.rest1 * g;
+                *v = constants.beta2 * *v + constants.rest2 * g * g;
+                *parameter = *parameter * constants.keep - constants.change(*m, *v);
+            }
+        });
+}
