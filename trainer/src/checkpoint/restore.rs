@@ -46,7 +46,8 @@ fn flat(tensors: &Safetensors, layout: &Layout, prefix: &str) -> Result<Vec<f32>
 
 /// Parts of a specification that a resumed run may change: they do not change what an update computes. Files may have
 /// moved; their content is checked by [`check_data`].
-const CHANGEABLE: [&str; 4] = ["stop.", "checkpoint.", "evaluate.", "tokenizer.path"];
+const CHANGEABLE: [&str; 5] =
+    ["stop.", "checkpoint.", "evaluate.", "tokenizer.path", "stability.max_rollbacks"];
 
 /// Refuses a specification that differs from the recorded one, naming the key and both values.
 pub(crate) fn check_spec(recorded: &Spec, given: &Spec) -> Result<(), TrainError> {

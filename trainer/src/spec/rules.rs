@@ -1,6 +1,6 @@
 use sekisho_weights::config::ModelConfig;
 
-use super::{Forward, Keep, OnNan, Order, ScheduleKind, Spec, SpecError};
+use super::{Forward, Order, ScheduleKind, Spec, SpecError};
 
 /// Refuses what the format has and this build has not.
 pub(super) fn supported(file: &str, spec: &Spec) -> Result<(), SpecError> {
@@ -13,14 +13,8 @@ pub(super) fn supported(file: &str, spec: &Spec) -> Result<(), SpecError> {
     if spec.model.attention_bias == Some(true) || spec.model.mlp_bias == Some(true) {
         return refuse("a model with biases", "leave attention_bias and mlp_bias out");
     }
-    if spec.stability.on_nan == OnNan::Rollback {
-        return refuse("stability.on_nan = \"rollback\"", "use \"stop\" and --resume");
-    }
     if spec.precision.forward != Forward::F32 {
         return refuse("precision.forward other than \"f32\"", "use \"f32\"");
-    }
-    if spec.checkpoint.keep.iter().any(|keep| matches!(keep, Keep::Best(_))) {
-        return refuse("checkpoint.keep \"best:N\"", "use every:N and last:N");
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use sekisho_model::Tokenizer;
 use sekisho_model::device::{self, Device};
 use sekisho_model::train::{self, Layout};
 
-use super::Run;
+use super::{Run, Start};
 use crate::checkpoint::{self, DecayGroups, Restored, State, Writer};
 use crate::data::Data;
 use crate::digests::Digests;
@@ -14,6 +14,7 @@ use crate::log::Log;
 use crate::optimizer::{self, AdamW};
 use crate::parent::{self, Found, Origin};
 use crate::report::{Reporter, RunClient, Subject};
+use crate::rollback;
 use crate::spec::{Packing, ParentData, ParentState, Spec};
 use crate::{Progress, TrainError, TrainOptions, init};
 
@@ -45,8 +46,8 @@ impl Run {
             (None, Some(parent)) => Some(begin_at(parent, &spec, &folder, &layout, fresh.clone())?),
             (None, None) => None,
         };
-        let (state, parameters) = match restored {
-            None => (fresh, init::parameters(&spec, &layout)?),
+        let (mut state, parameters) = match restored {
+            None => (fresh.clone(), init::parameters(&spec, &layout)?),
             Some(Restored { state, parameters, exp_avg, exp_avg_sq }) => {
                 data.seek(state.position.clone());
                 (optimizer.exp_avg, optimizer.exp_avg_sq, optimizer.updates) =
@@ -54,13 +55,22 @@ impl Run {
                 (state, parameters)
             }
         };
+        let known = rollback::read(&folder)?;
+        state.rollbacks = rollback::at(state.step, &state.rollbacks, &known);
+        if state.rollbacks != known {
+            rollback::write(&folder.rollbacks(), &state.rollbacks)?;
+        }
+        if let Some(position) = rollback::position_after(&state.rollbacks, state.step) {
+            data.seek(position.clone());
+        }
         let program = train::program(device.device, config.clone(), parameters);
         let subject = checkpoint::Subject { spec: spec.clone(), config, tokenizer, layout };
         let began = state.step;
-        let first = Origin::read(&folder)?.map_or(Step(0), |origin| origin.before);
+        let origin = Origin::read(&folder)?;
+        let before = origin.as_ref().map_or(Step(0), |origin| origin.before);
         let mut run = Self {
             log: Log::open_at(&folder.log(), state.step.0)?,
-            digests: Digests::open_at(&folder.digests(), first, state.step)?,
+            digests: Digests::open_at(&folder.digests(), before, state.step)?,
             events: Log::open(&folder.events())?,
             schedule: spec.learning_rate(),
             spec,
@@ -72,10 +82,12 @@ impl Run {
             state,
             reporter: None,
             saved: last,
+            unsaved: None,
             began,
+            start: Start { before, state: fresh },
             _lock: lock,
         };
-        run.reporter = run.start_reporter(options)?;
+        run.reporter = run.start_reporter(options, origin.as_ref())?;
         // Only now is there a run: everything that could be wrong with it was looked at.
         run.record()?;
         let (kind, note) = match last {
@@ -98,7 +110,11 @@ impl Run {
         Ok(sekisho_weights::write_atomic(&self.folder.spec(), write)?)
     }
 
-    fn start_reporter(&self, options: &TrainOptions) -> Result<Option<Reporter>, TrainError> {
+    fn start_reporter(
+        &self,
+        options: &TrainOptions,
+        origin: Option<&Origin>,
+    ) -> Result<Option<Reporter>, TrainError> {
         let Some(address) = &options.server else { return Ok(None) };
         let spec = &self.spec;
         let mut immutable = serde_json::json!(spec);
@@ -107,12 +123,11 @@ impl Run {
             sections.remove("stop");
         }
         // The server knows runs by their names, wherever their folders lie.
-        if let Some(origin) = Origin::read(&self.folder)? {
-            immutable["parent"]["run"] = origin.run.into();
+        if let Some(origin) = origin {
+            immutable["parent"]["run"] = origin.run.clone().into();
         }
-        let begin = Origin::read(&self.folder)?.map_or(0, |origin| origin.before.0);
         let per_update = (spec.batch.sequences * spec.data.sequence_length) as u64;
-        let updates = spec.stop.steps.saturating_sub(begin).saturating_mul(per_update);
+        let updates = spec.stop.steps.saturating_sub(self.start.before.0).saturating_mul(per_update);
         let keep = spec.checkpoint.keep.clone();
         let subject = Subject {
             folder: self.folder.clone(),
@@ -182,7 +197,7 @@ fn agree(
 
 /// The state of a child before its first update. A start that was cut short before the child had a checkpoint is made again from the
 /// same one.
-fn begin_at(
+pub(super) fn begin_at(
     parent: &Found,
     spec: &Spec,
     folder: &RunFolder,
@@ -248,5 +263,8 @@ fn first_state(
         tokenizer: tokenizer.map(Tokenizer::digest),
         window: crate::stability::Window::default(),
         skipped: Vec::new(),
+        spikes: crate::stability::Spikes::default(),
+        loss: crate::stability::MeanLoss::default(),
+        rollbacks: Vec::new(),
     }
 }
