@@ -132,11 +132,14 @@ struct Teller {
 impl Teller {
     fn new(client: RunClient, subject: Subject) -> Self {
         let told = Told::read(&subject.folder);
+        let mut random = [0; 8];
+        // Without random bytes two writers are still told apart by their batches.
+        let _ = getrandom::fill(&mut random);
         Self {
             client,
             subject,
             told,
-            writer: writer_name(),
+            writer: hex::encode(random),
             seq: 0,
             unanswered: None,
             refusals: Vec::new(),
@@ -242,13 +245,11 @@ impl Teller {
         Ok(())
     }
 
-    /// The rows that the server does not have. A run that goes back cuts its log while we read, and notes that before it writes the next row.
+    /// The rows that the server does not have. A run that goes back cuts its log while we read, and notes that before it writes the next
+    /// row; to the server, rows that go back begin another segment.
     fn rows(&mut self) -> Result<Vec<(MetricRow, u64)>, ReportError> {
         loop {
-            if self.told.follow_back(&self.subject.folder)? && self.told.writer == self.writer {
-                // A stretch that a process reports does not go back: the next one is told of as after a restart.
-                (self.writer, self.seq) = (writer_name(), 0);
-            }
+            self.told.follow_back(&self.subject.folder)?;
             let rows = lines::<MetricRow>(&self.subject.folder.log(), self.told.log);
             if rollback::read(&self.subject.folder)?.len() == self.told.rollbacks {
                 return Ok(rows?);
@@ -339,14 +340,6 @@ impl Teller {
     fn remember(&self) -> Result<(), ReportError> {
         Ok(self.told.write(&self.subject.folder)?)
     }
-}
-
-/// Tells the stretches of a run apart.
-fn writer_name() -> String {
-    let mut random = [0; 8];
-    // Without random bytes two writers are still told apart by their batches.
-    let _ = getrandom::fill(&mut random);
-    hex::encode(random)
 }
 
 /// The name of this machine, for people who look for a process.

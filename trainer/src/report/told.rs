@@ -48,8 +48,8 @@ impl Told {
         write_atomic(&folder.report(), |file| file.write_all(&text))
     }
 
-    /// Takes account of the run's returns since the last time: what follows the checkpoint is another one from now on. Whether there were any.
-    pub(super) fn follow_back(&mut self, folder: &RunFolder) -> io::Result<bool> {
+    /// Takes account of the run's returns since the last time: what follows the checkpoint is another one from now on.
+    pub(super) fn follow_back(&mut self, folder: &RunFolder) -> io::Result<()> {
         let rollbacks = rollback::read(folder)?;
         let since = rollbacks.iter().skip(self.rollbacks).map(|rollback| rollback.after).min();
         if let Some(after) = since {
@@ -58,6 +58,6 @@ impl Told {
             self.unsettled.retain(|step, _| *step <= after.0);
         }
         self.rollbacks = rollbacks.len();
-        Ok(since.is_some())
+        Ok(())
     }
 }

@@ -36,9 +36,11 @@ impl Run {
             return Err(TrainError::RolledBackTooOften { cause: Box::new(error), most });
         }
         let Some(restored) = self.last_good_values()? else { return Err(error) };
-        let note = self.take_up(restored, failed, &error)?;
+        let note = self.take_up(restored, failed, &error);
         progress.note(&note);
+        // A kill from here on repeats all of this. The list comes last: whoever finds it longer finds the files cut already.
         self.event(EventKind::Rollback, self.state.step, note, options)?;
+        self.cut_back()?;
         self.report(progress);
         Ok(())
     }
@@ -72,13 +74,8 @@ impl Run {
         setup::begin_at(&found, &self.spec, &self.folder, self.writer.layout(), own).map(Some)
     }
 
-    /// Takes up the values of a checkpoint, notes what is left out, and says so.
-    fn take_up(
-        &mut self,
-        restored: Restored,
-        failed: Step,
-        error: &TrainError,
-    ) -> Result<String, TrainError> {
+    /// Takes up the values of a checkpoint, moves on in the data, and says so.
+    fn take_up(&mut self, restored: Restored, failed: Step, error: &TrainError) -> String {
         let Restored { state, parameters, exp_avg, exp_avg_sq } = restored;
         let after = state.step;
         let mut rollbacks = std::mem::take(&mut self.state.rollbacks);
@@ -94,19 +91,23 @@ impl Run {
             fault(error),
             Tokens(position.samples() - begin.samples()),
         );
-        for step in self.folder.checkpoints()?.into_iter().filter(|step| *step > after.0) {
-            self.folder.remove_checkpoint(step)?;
-        }
         (self.began, self.saved) = (after, (!of_parent).then_some(after.0));
         self.state = State { rollbacks, ..state };
         self.program.parameters_and_gradients().0.copy_from_slice(&parameters);
         (self.optimizer.exp_avg, self.optimizer.exp_avg_sq, self.optimizer.updates) =
             (exp_avg, exp_avg_sq, self.state.updates);
-        // The list comes after the cut: whoever finds it longer finds the files cut already.
+        note
+    }
+
+    /// Takes back what the folder says of the updates that are left behind.
+    fn cut_back(&mut self) -> Result<(), TrainError> {
+        let after = self.state.step;
+        for step in self.folder.checkpoints()?.into_iter().filter(|step| *step > after.0) {
+            self.folder.remove_checkpoint(step)?;
+        }
         self.log = Log::open_at(&self.folder.log(), after.0)?;
         self.digests = Digests::open_at(&self.folder.digests(), self.start.before, after)?;
-        rollback::write(&self.folder.rollbacks(), &self.state.rollbacks)?;
-        Ok(note)
+        Ok(rollback::write(&self.folder.rollbacks(), &self.state.rollbacks)?)
     }
 }
 

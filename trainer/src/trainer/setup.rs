@@ -37,32 +37,10 @@ impl Run {
         let layout = Layout::new(&config);
         let mut optimizer = AdamW::new(&spec.optimizer, &layout);
         let fresh = first_state(&spec, &layout, &data, tokenizer.as_ref(), device.device);
-        let restored = match (last, &parent) {
-            (Some(step), _) => {
-                let restored = checkpoint::restore(&folder.checkpoint(step), &layout)?;
-                checkpoint::check_data(&restored.state, &data.files(), fresh.tokenizer)?;
-                Some(restored)
-            }
-            (None, Some(parent)) => Some(begin_at(parent, &spec, &folder, &layout, fresh.clone())?),
-            (None, None) => None,
-        };
-        let (mut state, parameters) = match restored {
-            None => (fresh.clone(), init::parameters(&spec, &layout)?),
-            Some(Restored { state, parameters, exp_avg, exp_avg_sq }) => {
-                data.seek(state.position.clone());
-                (optimizer.exp_avg, optimizer.exp_avg_sq, optimizer.updates) =
-                    (exp_avg, exp_avg_sq, state.updates);
-                (state, parameters)
-            }
-        };
-        let known = rollback::read(&folder)?;
-        state.rollbacks = rollback::at(state.step, &state.rollbacks, &known);
-        if state.rollbacks != known {
-            rollback::write(&folder.rollbacks(), &state.rollbacks)?;
-        }
-        if let Some(position) = rollback::position_after(&state.rollbacks, state.step) {
-            data.seek(position.clone());
-        }
+        let Restored { state, parameters, exp_avg, exp_avg_sq } =
+            values(&spec, last, parent.as_ref(), &folder, &layout, &fresh)?;
+        (optimizer.exp_avg, optimizer.exp_avg_sq, optimizer.updates) = (exp_avg, exp_avg_sq, state.updates);
+        data.seek(state.position.clone());
         let program = train::program(device.device, config.clone(), parameters);
         let subject = checkpoint::Subject { spec: spec.clone(), config, tokenizer, layout };
         let began = state.step;
@@ -193,6 +171,42 @@ fn agree(
         parent.check(section, &spec)?;
     }
     Ok((spec, last, parent))
+}
+
+/// The values to begin with: those of the last checkpoint, before the first one those of the parent's, else the first weights. What the
+/// run left out right after them lies behind its place in the data.
+fn values(
+    spec: &Spec,
+    last: Option<u64>,
+    parent: Option<&Found>,
+    folder: &RunFolder,
+    layout: &Layout,
+    fresh: &State,
+) -> Result<Restored, TrainError> {
+    let mut values = match (last, parent) {
+        (Some(step), _) => {
+            let restored = checkpoint::restore(&folder.checkpoint(step), layout)?;
+            checkpoint::check_data(&restored.state, &fresh.files, fresh.tokenizer)?;
+            restored
+        }
+        (None, Some(parent)) => begin_at(parent, spec, folder, layout, fresh.clone())?,
+        (None, None) => Restored {
+            state: fresh.clone(),
+            parameters: init::parameters(spec, layout)?,
+            exp_avg: vec![0.0; layout.length],
+            exp_avg_sq: vec![0.0; layout.length],
+        },
+    };
+    let state = &mut values.state;
+    let known = rollback::read(folder)?;
+    state.rollbacks = rollback::at(state.step, &state.rollbacks, &known);
+    if state.rollbacks != known {
+        rollback::write(&folder.rollbacks(), &state.rollbacks)?;
+    }
+    if let Some(position) = rollback::position_after(&state.rollbacks, state.step) {
+        state.position = position.clone();
+    }
+    Ok(values)
 }
 
 /// The state of a child before its first update. A start that was cut short before the child had a checkpoint is made again from the
