@@ -181,6 +181,14 @@ pub enum TrainError {
         /// The last checkpoint, in a sentence.
         last_good: String,
     },
+    /// It went back and met the next fault, over and over.
+    #[error("{cause} It has gone back {most} times already, as often as stability.max_rollbacks allows.")]
+    RolledBackTooOften {
+        /// Why it would go back once more.
+        cause: Box<Self>,
+        /// `stability.max_rollbacks`.
+        most: u64,
+    },
     /// Nothing to learn from.
     #[error("update {step} has no target to learn from: all its documents are shorter than two tokens")]
     NoTargets {

@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use sekisho_weights::{FolderLock, LockError};
 
 /// A run's folder: `spec.toml`, `log.jsonl`, `data.sha256`, `step-NNNNNN/`, and beside them what was said to the server
-/// (`events.jsonl`, `report.json`), and of a child what it began with (`parent.json`).
+/// (`events.jsonl`, `report.json`), where it went back (`rollbacks.json`), and of a child what it began with (`parent.json`).
 #[derive(Clone, Debug)]
 pub(crate) struct RunFolder(PathBuf);
 
@@ -35,6 +35,7 @@ impl RunFolder {
             folder.events(),
             folder.report(),
             folder.origin(),
+            folder.rollbacks(),
         ];
         beginning.files.extend(own.into_iter().filter(|file| !file.exists()));
         beginning.files.extend(Some(lock_file).filter(|_| new_lock));
@@ -74,6 +75,11 @@ impl RunFolder {
     /// What a child began with.
     pub(crate) fn origin(&self) -> PathBuf {
         self.0.join("parent.json")
+    }
+
+    /// Where the run went back.
+    pub(crate) fn rollbacks(&self) -> PathBuf {
+        self.0.join("rollbacks.json")
     }
 
     pub(crate) fn checkpoint(&self, step: u64) -> PathBuf {

@@ -18,6 +18,7 @@ mod parent;
 mod progress;
 mod replay;
 pub mod report;
+mod rollback;
 pub mod spec;
 mod stability;
 pub mod surgery;
@@ -25,7 +26,7 @@ mod trainer;
 
 pub use data::{DataError, Texts};
 pub use error::TrainError;
-pub use progress::{Ended, Outcome, Progress, ServerAddress, TrainOptions};
+pub use progress::{Ended, Outcome, Progress, ServerAddress, SpikeScore, TrainOptions};
 pub use replay::{ReplayedDocument, ReplayedSample, ReplayedStep, replay};
 pub use spec::{Spec, SpecError};
 pub use trainer::train;

@@ -13,15 +13,9 @@ pub(crate) struct Log(File);
 impl Log {
     /// Opens `log.jsonl` as it was after update `step`: later lines, and a line that a kill cut short, are removed.
     pub(crate) fn open_at(path: &Path, step: u64) -> std::io::Result<Self> {
-        let text = if path.is_file() { fs_err::read_to_string(path)? } else { String::new() };
-        let kept: usize = text
-            .split_inclusive('\n')
-            .take_while(|line| line.ends_with('\n'))
-            .take_while(|line| serde_json::from_str::<MetricRow>(line).is_ok_and(|row| row.step.0 <= step))
-            .map(str::len)
-            .sum();
+        let kept = end_of(path, step)?;
         let log = Self::open(path)?;
-        log.0.set_len(kept as u64)?;
+        log.0.set_len(kept)?;
         Ok(log)
     }
 
@@ -60,6 +54,18 @@ impl Log {
             let _ = self.0.set_len(before);
         })
     }
+}
+
+/// Bytes of a log up to and including the row of update `step`.
+pub(crate) fn end_of(path: &Path, step: u64) -> std::io::Result<u64> {
+    let text = if path.is_file() { fs_err::read_to_string(path)? } else { String::new() };
+    let kept: usize = text
+        .split_inclusive('\n')
+        .take_while(|line| line.ends_with('\n'))
+        .take_while(|line| serde_json::from_str::<MetricRow>(line).is_ok_and(|row| row.step.0 <= step))
+        .map(str::len)
+        .sum();
+    Ok(kept as u64)
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! `[parent]`: where a child run begins. The checkpoint is read once; what the child needs of it later stands in its own folder.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use sekisho_domain::{Sha256, Step};
@@ -47,6 +48,21 @@ impl Origin {
             file.write_all(b"\n")
         })
     }
+}
+
+/// The updates of a run at whose checkpoints children began whose folders lie beside it.
+pub(crate) fn begun_at(run: &RunFolder) -> BTreeSet<u64> {
+    let beside = run.path().parent().and_then(|folder| fs_err::read_dir(folder).ok());
+    // A neighbour that cannot be read is none of ours.
+    let children = beside.into_iter().flatten().filter_map(|entry| {
+        let child = RunFolder::existing(&entry.ok()?.path()).ok()?;
+        Origin::read(&child).ok().flatten()
+    });
+    let is_ours = |origin: &Origin| {
+        let manifest = run.checkpoint(origin.step.0).join("manifest.json");
+        fs_err::read(manifest).is_ok_and(|bytes| Sha256::of(bytes) == origin.manifest)
+    };
+    children.filter(is_ours).map(|origin| origin.step.0).collect()
 }
 
 /// The parent's checkpoint, found and looked at.
@@ -148,6 +164,8 @@ pub(crate) fn first_state(own: State, parent: &Parent, theirs: &State, origin: &
         step: origin.before,
         updates: if is_full { theirs.updates } else { 0 },
         window: if is_full { theirs.window.clone() } else { own.window },
+        spikes: if is_full { theirs.spikes.clone() } else { own.spikes },
+        loss: if is_full { theirs.loss } else { own.loss },
         position: origin.position.clone(),
         data_digest: origin.data_digest,
         ..own

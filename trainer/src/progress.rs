@@ -88,6 +88,16 @@ pub enum Ended {
     Stopped,
 }
 
+/// Shares of the last 10,000 updates, from 0 to 1, that stood out: more than six standard deviations above the mean of the 128 before
+/// (OLMo-core's `StabilityMonitor`).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SpikeScore {
+    /// Of the losses.
+    pub loss: f64,
+    /// Of the gradient norms.
+    pub grad_norm: f64,
+}
+
 /// What a run came to.
 #[derive(Clone, Debug)]
 pub struct Outcome {
@@ -99,6 +109,8 @@ pub struct Outcome {
     pub tokens: Tokens,
     /// Loss of the last update made by this call; none when there was nothing left to do.
     pub loss: Option<f64>,
+    /// How often updates stood out; none before the first one.
+    pub spikes: Option<SpikeScore>,
     /// The last checkpoint; none when not a single update was made.
     pub checkpoint: Option<PathBuf>,
 }

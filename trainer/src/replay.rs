@@ -13,6 +13,7 @@ use crate::data::{Cache, Data, Sample, UpdateBatch};
 use crate::digests::Recorded;
 use crate::folder::RunFolder;
 use crate::parent::Origin;
+use crate::rollback::{self, Rollback};
 use crate::spec::Spec;
 
 /// The sequences of one update.
@@ -85,6 +86,7 @@ pub fn replay(
     let vocabulary = spec.model_config()?.vocab_size;
     let mut data = Data::open(&spec, vocabulary, tokenizer.as_ref(), &Cache::at(cache), &mut |_| {})?;
     let saved = saved(&folder, &data, tokenizer.as_ref())?;
+    let rollbacks = rollback::read(&folder)?;
     let mut place = Place { step: before, digest: State::NO_DATA };
     if let Some(origin) = origin {
         data.seek(origin.position);
@@ -94,8 +96,10 @@ pub fn replay(
         let known = recorded.as_ref().map(|recorded| recorded.at(step)).transpose()?.flatten();
         Ok(known.or_else(|| saved.get(&step).map(|state| state.data_digest)))
     };
-    place.come_near(from, &mut data, &saved, &written, spec.batch.sequences as u64)?;
+    let order = Order { sequences: spec.batch.sequences as u64, rollbacks: &rollbacks };
+    place.come_near(from, &mut data, &saved, &written, &order)?;
     for step in (place.step.0 + 1..=to.0).map(Step) {
+        order.turn_at(Step(step.0 - 1), &mut data);
         let Some(batch) = data.next_batch(spec.batch.sequences)? else { break };
         place.digest = batch.chained(place.digest);
         let recorded = written(step)?;
@@ -140,7 +144,7 @@ impl Place {
         data: &mut Data,
         saved: &BTreeMap<Step, State>,
         written: &dyn Fn(Step) -> Result<Option<Sha256>, TrainError>,
-        sequences: u64,
+        order: &Order<'_>,
     ) -> Result<(), TrainError> {
         if let Some((step, state)) = saved.range(self.step..from).next_back() {
             data.seek(state.position.clone());
@@ -150,10 +154,33 @@ impl Place {
         if goal > self.step
             && let Some(digest) = written(goal)?
         {
-            data.skip((goal.0 - self.step.0) * sequences);
+            order.skip(self.step, goal, data);
             *self = Self { step: goal, digest };
         }
         Ok(())
+    }
+}
+
+/// Which samples follow each other: those of the data's order, but for what the run left out where it went back.
+struct Order<'a> {
+    sequences: u64,
+    rollbacks: &'a [Rollback],
+}
+
+impl Order<'_> {
+    /// Goes to where the data of the update after `step` begins, if that is elsewhere than where the update's own ended.
+    fn turn_at(&self, step: Step, data: &mut Data) {
+        if let Some(position) = rollback::position_after(self.rollbacks, step) {
+            data.seek(position.clone());
+        }
+    }
+
+    /// Goes over the updates after `from` up to `to`.
+    fn skip(&self, from: Step, to: Step, data: &mut Data) {
+        let turns = self.rollbacks.iter().map(|rollback| rollback.after);
+        let last = turns.filter(|step| (from..to).contains(step)).max().unwrap_or(from);
+        self.turn_at(last, data);
+        data.skip((to.0 - last.0) * self.sequences);
     }
 }
 

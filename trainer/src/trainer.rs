@@ -1,5 +1,6 @@
 //! The run: set up or restored, then one update after another.
 
+mod back;
 mod setup;
 mod speed;
 
@@ -22,7 +23,7 @@ use crate::optimizer::{self, AdamW};
 use crate::report::Reporter;
 use crate::spec::Spec;
 use crate::{Ended, Outcome, Progress, TrainError, TrainOptions};
-use speed::Speed;
+use speed::Pace;
 
 /// Trains: makes the updates of `[stop]`, or those left after the last checkpoint, and writes log and checkpoints into
 /// `options.out`.
@@ -61,55 +62,94 @@ struct Run {
     writer: Writer,
     /// Update of the newest checkpoint, if there is one.
     saved: Option<u64>,
-    /// The update that this process went on from.
+    /// Update whose values were no numbers when they were to be saved.
+    unsaved: Option<Step>,
+    /// The update that this process went on from, or went back to.
     began: Step,
+    /// What the run began with.
+    start: Start,
     /// Nobody else writes into the folder.
     _lock: FolderLock,
 }
 
+/// What a run begins with, apart from its values.
+struct Start {
+    /// Its first update is the one after this.
+    before: Step,
+    /// The state of a run without a parent.
+    state: State,
+}
+
 impl Run {
     fn train(&mut self, options: &TrainOptions, progress: &mut dyn Progress) -> Result<Outcome, TrainError> {
-        let total = self.spec.stop.steps;
-        let mut speed = Speed::default();
-        let mut loss = None;
-        let mut ended = Ended::Finished;
-        progress.start(self.state.step, Step(total));
-        while self.state.step.0 < total {
-            if options.stop.load(Ordering::Relaxed) {
-                ended = Ended::Stopped;
-                break;
+        let mut pace = Pace::default();
+        progress.start(self.state.step, Step(self.spec.stop.steps));
+        let ended = loop {
+            match self.advance(&mut pace, options, progress) {
+                Ok(None) => {}
+                Ok(Some(ended)) => break ended,
+                Err(error) => self.roll_back(error, options, progress)?,
             }
-            let started = Instant::now();
-            let epochs = self.data.epochs();
-            let position = self.data.position().clone();
-            let Some(batch) = self.data.next_batch(self.spec.batch.sequences)? else {
-                self.data.seek(position);
-                ended = Ended::DataUsedUp;
-                break;
-            };
-            self.data.read_ahead(self.spec.batch.sequences);
-            self.note_epochs(&epochs, options)?;
-            let row = self.update(&batch, started, options)?;
-            self.log.row(&row)?;
-            speed.add(batch.learned(), started.elapsed());
-            progress.step(&row, speed.tokens_per_second(), speed.remaining(total - row.step.0));
-            loss = row.loss;
-            if row.step.0.is_multiple_of(self.spec.checkpoint.every) {
-                self.save(progress)?;
-            } else if self.writer.is_ready() {
-                self.settle(progress)?;
-            }
-            self.report(progress);
-        }
-        self.save(progress)?;
-        self.settle(progress)?;
+        };
         Ok(Outcome {
             ended,
             step: self.state.step,
             tokens: self.state.tokens,
-            loss,
+            loss: pace.loss,
+            spikes: self.state.spikes.score(),
             checkpoint: self.saved.map(|step| self.folder.checkpoint(step)),
         })
+    }
+
+    /// One update and what follows it, or the last checkpoint and how the run ends.
+    fn advance(
+        &mut self,
+        pace: &mut Pace,
+        options: &TrainOptions,
+        progress: &mut dyn Progress,
+    ) -> Result<Option<Ended>, TrainError> {
+        let total = self.spec.stop.steps;
+        let started = Instant::now();
+        let batch = if self.state.step.0 >= total {
+            Err(Ended::Finished)
+        } else if options.stop.load(Ordering::Relaxed) {
+            Err(Ended::Stopped)
+        } else {
+            self.draw(options)?.ok_or(Ended::DataUsedUp)
+        };
+        let batch = match batch {
+            Ok(batch) => batch,
+            Err(ended) => {
+                self.save(progress)?;
+                self.settle(progress)?;
+                return Ok(Some(ended));
+            }
+        };
+        let row = self.update(&batch, started, options)?;
+        self.log.row(&row)?;
+        pace.speed.add(batch.learned(), started.elapsed());
+        progress.step(&row, pace.speed.tokens_per_second(), pace.speed.remaining(total - row.step.0));
+        pace.loss = row.loss;
+        if self.spec.checkpoint.is_due(row.step.0) {
+            self.save(progress)?;
+        } else if self.writer.is_ready() {
+            self.settle(progress)?;
+        }
+        self.report(progress);
+        Ok(None)
+    }
+
+    /// The next batch; none when the corpora have fewer samples left.
+    fn draw(&mut self, options: &TrainOptions) -> Result<Option<UpdateBatch>, TrainError> {
+        let epochs = self.data.epochs();
+        let position = self.data.position().clone();
+        let Some(batch) = self.data.next_batch(self.spec.batch.sequences)? else {
+            self.data.seek(position);
+            return Ok(None);
+        };
+        self.data.read_ahead(self.spec.batch.sequences);
+        self.note_epochs(&epochs, options)?;
+        Ok(Some(batch))
     }
 
     /// One update: gradients of all micro-batches, then the step they ask for.
@@ -135,9 +175,11 @@ impl Run {
                 return Err(TrainError::NotFinite { what, step, value, last_good: self.last_good()? });
             }
         }
+        self.state.spikes.add(loss, grad_norm);
+        self.state.loss.add(loss, self.spec.checkpoint.is_due(self.state.step.0));
         let skipped = self.state.window.skips(&self.spec.stability, loss, grad_norm);
         let lr = if skipped { 0.0 } else { self.schedule.of_update(step.0) };
-        let mut more = BTreeMap::new();
+        let mut more = self.state.spikes.logged(step.0);
         if skipped {
             self.state.skipped.push(step);
             let note = format!("loss {loss:.4}, gradient norm {grad_norm:.4}: update skipped");
@@ -146,7 +188,7 @@ impl Run {
             let constants = self.optimizer.next(lr, grad_norm);
             self.program.update(&constants);
             if self.spec.optimizer.telemetry_every.is_some_and(|every| step.0.is_multiple_of(every)) {
-                more = optimizer::telemetry(self.program.as_mut(), &constants);
+                more.extend(optimizer::telemetry(self.program.as_mut(), &constants));
             }
         }
         self.state.step = step;
@@ -206,10 +248,11 @@ impl Run {
         self.remove_unkept(|step| reporter.is_none_or(|reporter| reporter.is_settled(step)))
     }
 
-    /// Removes the checkpoints that no rule keeps. With a server those go that it has verified or refused: it may still be
+    /// Removes the checkpoints that the rules do not keep. With a server those go that it has verified or refused: it may still be
     /// reading the others.
     fn remove_unkept(&self, may_go: impl Fn(u64) -> bool) -> Result<(), TrainError> {
-        for step in checkpoint::removable(&self.folder.checkpoints()?, &self.spec.checkpoint.keep) {
+        let section = &self.spec.checkpoint;
+        for step in checkpoint::removable(&checkpoint::held(&self.folder, section)?, &section.keep) {
             if may_go(step) {
                 self.folder.remove_checkpoint(step)?;
             }
@@ -281,8 +324,10 @@ impl Run {
     /// The last checkpoint, with the one that is being written, in a sentence.
     fn last_good(&mut self) -> Result<String, TrainError> {
         // What keeps it from being written is not what the run stops for.
-        if let Ok(Some((step, _))) = self.writer.settle() {
-            self.saved = Some(step);
+        match self.writer.settle() {
+            Ok(Some((step, _))) => self.saved = Some(step),
+            Err(TrainError::ValueNotFinite { step, .. }) => self.unsaved = Some(step),
+            Ok(None) | Err(_) => {}
         }
         Ok(self.folder.last_good()?)
     }

@@ -40,6 +40,8 @@ named! {
         Started = "started",
         /// Training went on from a checkpoint after a stop.
         Resumed = "resumed",
+        /// Training went back to a checkpoint by itself and left out the data since.
+        Rollback = "rollback",
         /// A loss spike.
         Spike = "spike",
         /// The learning rate was changed by hand.

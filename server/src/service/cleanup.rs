@@ -39,7 +39,8 @@ fn of_spec(spec: Option<&serde_json::Value>) -> CleanupRule {
             _ => {}
         }
     }
-    rule
+    // Rules that only a trainer follows say nothing of what the service keeps.
+    if rule == CleanupRule::default() { DEFAULT } else { rule }
 }
 
 /// The rule in words of its own: `every:1000, last:3`.

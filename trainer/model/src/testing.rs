@@ -3,6 +3,9 @@
 use std::path::PathBuf;
 
 /// A folder or file of the data pack; `None`, said on stderr, where the pack is missing.
+///
+/// # Panics
+/// Where it is missing and `SEKISHO_REQUIRE_DATA=1` says that it must be there.
 pub(crate) fn data(path: &str) -> Option<PathBuf> {
     let root = std::env::var_os("SEKISHO_TEST_DATA").map_or_else(
         || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data")),
@@ -12,6 +15,8 @@ pub(crate) fn data(path: &str) -> Option<PathBuf> {
     if path.exists() {
         return Some(path);
     }
+    let required = std::env::var_os("SEKISHO_REQUIRE_DATA").is_some_and(|value| value == "1");
+    assert!(!required, "no test data at {}, and SEKISHO_REQUIRE_DATA=1", path.display());
     eprintln!("skipped: no test data at {}", path.display());
     None
 }

@@ -9,7 +9,7 @@ mod save;
 mod state;
 mod writer;
 
-pub(crate) use keep::{is_permanent, removable};
+pub(crate) use keep::{held, is_permanent, removable};
 pub(crate) use restore::{Restored, check_data, check_spec, restore};
 pub(crate) use save::Subject;
 pub(crate) use state::{DecayGroups, State};

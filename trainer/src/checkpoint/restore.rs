@@ -46,13 +46,14 @@ fn flat(tensors: &Safetensors, layout: &Layout, prefix: &str) -> Result<Vec<f32>
 
 /// Parts of a specification that a resumed run may change: they do not change what an update computes. Files may have
 /// moved; their content is checked by [`check_data`].
-const CHANGEABLE: [&str; 6] = [
+const CHANGEABLE: [&str; 7] = [
     "stop.",
     "checkpoint.",
     "evaluate.",
     "tokenizer.path",
     "precision.recompute",
     "optimizer.telemetry_every",
+    "stability.max_rollbacks",
 ];
 
 /// Refuses a specification that differs from the recorded one, naming the key and both values.

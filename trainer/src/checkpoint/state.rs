@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use super::{STATE, TRAINING_STATE};
 use crate::TrainError;
 use crate::data::{DataFile, Position};
-use crate::stability::Window;
+use crate::rollback::Rollback;
+use crate::stability::{MeanLoss, Spikes, Window};
 
 /// `state.json`: all of a run's state but parameters and moments.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -39,6 +40,15 @@ pub(crate) struct State {
     pub(crate) window: Window,
     /// Updates that were skipped.
     pub(crate) skipped: Vec<Step>,
+    /// How often losses and gradient norms stood out.
+    #[serde(default)]
+    pub(crate) spikes: Spikes,
+    /// What the checkpoint is ranked by.
+    #[serde(default)]
+    pub(crate) loss: MeanLoss,
+    /// Where the run went back, in the order in which it did.
+    #[serde(default)]
+    pub(crate) rollbacks: Vec<Rollback>,
 }
 
 /// Weight decay as it was resolved.

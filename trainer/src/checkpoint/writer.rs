@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 
 use rayon::prelude::*;
 use sekisho_model::backend::Array;
-use sekisho_model::train::TrainingStep;
+use sekisho_model::train::{Layout, TrainingStep};
 
 use super::State;
 use super::save::{Subject, save};
@@ -79,6 +79,11 @@ impl Writer {
         let thread = std::thread::Builder::new().name("checkpoint".to_owned()).spawn(write)?;
         self.running = Some(Running { step, thread });
         Ok(())
+    }
+
+    /// How the values are laid out.
+    pub(crate) fn layout(&self) -> &Layout {
+        &self.subject.layout
     }
 
     /// The update whose checkpoint is being written.

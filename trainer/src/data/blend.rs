@@ -9,6 +9,13 @@ pub(crate) struct Position {
     pub(crate) taken: Vec<u64>,
 }
 
+impl Position {
+    /// Samples taken from all corpora.
+    pub(crate) fn samples(&self) -> u64 {
+        self.taken.iter().sum()
+    }
+}
+
 /// Shares of the corpora and the samples each of them has to give.
 pub(super) struct Blend {
     weights: Vec<f64>,
@@ -25,7 +32,7 @@ impl Blend {
     /// Takes the next sample: the corpus that is furthest behind its share, ties to the first, those used up left out.
     /// Gives its index and the number of the sample within it; none when all are used up.
     pub(super) fn next(&self, position: &mut Position) -> Option<(usize, u64)> {
-        let n = (position.taken.iter().sum::<u64>() as f64).max(1.0);
+        let n = (position.samples() as f64).max(1.0);
         let mut furthest: Option<(usize, f64)> = None;
         for (corpus, (weight, taken)) in self.weights.iter().zip(&position.taken).enumerate() {
             let behind = weight * n - *taken as f64;

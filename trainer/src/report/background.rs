@@ -2,7 +2,7 @@
 //! those files are its spool: a server that is away for days costs nothing, and a killed trainer forgets nothing. How far
 //! the server has been told is in `report.json`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender, TrySendError};
@@ -16,10 +16,11 @@ use sekisho_domain::wire::{AnnounceCheckpoint, MetricsBatch, RegisterRun};
 use sekisho_domain::{CheckpointId, RunId, Step};
 use sekisho_weights::read_manifest;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 
+use super::told::Told;
 use super::{ReportError, RunClient};
 use crate::folder::RunFolder;
+use crate::rollback;
 
 /// Longest pause between two attempts.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
@@ -115,25 +116,6 @@ impl Reporter {
     }
 }
 
-/// How far the server has been told.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-struct Told {
-    /// The run's id on the server.
-    run: Option<RunId>,
-    /// The process that wrote last, as it named itself: the one that goes on from here follows it.
-    #[serde(default)]
-    writer: String,
-    /// Bytes of `log.jsonl` it has.
-    log: u64,
-    /// Bytes of `events.jsonl` it has.
-    events: u64,
-    /// Updates whose checkpoints were announced.
-    checkpoints: Vec<u64>,
-    /// Those of them that were neither verified nor refused when last asked for.
-    #[serde(default)]
-    unsettled: BTreeMap<u64, CheckpointId>,
-}
-
 struct Teller {
     client: RunClient,
     subject: Subject,
@@ -149,12 +131,7 @@ struct Teller {
 
 impl Teller {
     fn new(client: RunClient, subject: Subject) -> Self {
-        let mut told: Told = fs_err::read(subject.folder.report())
-            .ok()
-            .and_then(|bytes| serde_json::from_slice(&bytes).ok())
-            .unwrap_or_default();
-        // A resumed run has cut its log back and repeats updates; the server takes the repetition.
-        told.log = told.log.min(fs_err::metadata(subject.folder.log()).map_or(0, |file| file.len()));
+        let told = Told::read(&subject.folder);
         let mut random = [0; 8];
         // Without random bytes two writers are still told apart by their batches.
         let _ = getrandom::fill(&mut random);
@@ -259,14 +236,25 @@ impl Teller {
         if let Some((batch, end)) = self.unanswered.take() {
             self.send(run, batch, end)?;
         }
-        let rows = lines::<MetricRow>(&self.subject.folder.log(), self.told.log)?;
-        for rows in rows.chunks(ROWS) {
+        for rows in self.rows()?.chunks(ROWS) {
             let end = rows.last().map_or(self.told.log, |(_, end)| *end);
             let rows = rows.iter().map(|(row, _)| row.clone()).collect();
             let batch = self.batch(rows);
             self.send(run, batch, end)?;
         }
         Ok(())
+    }
+
+    /// The rows that the server does not have. A run that goes back cuts its log while we read, and notes that before it writes the next
+    /// row; to the server, rows that go back begin another segment.
+    fn rows(&mut self) -> Result<Vec<(MetricRow, u64)>, ReportError> {
+        loop {
+            self.told.follow_back(&self.subject.folder)?;
+            let rows = lines::<MetricRow>(&self.subject.folder.log(), self.told.log);
+            if rollback::read(&self.subject.folder)?.len() == self.told.rollbacks {
+                return Ok(rows?);
+            }
+        }
     }
 
     /// The next batch. Whoever has this folder has its lock, so the process that wrote from it before is gone.
@@ -350,8 +338,7 @@ impl Teller {
     }
 
     fn remember(&self) -> Result<(), ReportError> {
-        let text = serde_json::to_vec(&self.told).map_err(std::io::Error::from)?;
-        Ok(sekisho_weights::write_atomic(&self.subject.folder.report(), |file| file.write_all(&text))?)
+        Ok(self.told.write(&self.subject.folder)?)
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod background;
 mod client;
+mod told;
 mod upload;
 
 pub(crate) use background::{Reporter, Subject};

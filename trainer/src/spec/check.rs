@@ -120,6 +120,8 @@ fn training(spec: &Spec) -> Lines {
         ),
         _ => String::new(),
     };
+    let keep: Vec<String> = spec.checkpoint.keep.iter().map(ToString::to_string).collect();
+    let keep = if keep.is_empty() { String::new() } else { format!(", kept by {}", keep.join(", ")) };
     vec![
         (
             "batch",
@@ -158,7 +160,11 @@ fn training(spec: &Spec) -> Lines {
         ),
         (
             "checkpoints",
-            format!("every {} updates, as {}", spec.checkpoint.every, spec.checkpoint.dtype.torch_name()),
+            format!(
+                "every {} updates, as {}{keep}",
+                spec.checkpoint.every,
+                spec.checkpoint.dtype.torch_name()
+            ),
         ),
     ]
 }

@@ -3,6 +3,7 @@
 
 mod check;
 mod cost;
+mod keep;
 mod mixture;
 mod model;
 mod rules;
@@ -16,11 +17,13 @@ use sekisho_weights::config::{ConfigError, ModelConfig};
 use serde::{Deserialize, Serialize};
 
 pub use cost::Machine;
+pub use keep::Keep;
+pub(crate) use keep::is_dense_early;
 pub use model::ModelSection;
 pub use sections::{
-    Batch, Checkpoint, Data, DecayShape, Dtype, Evaluate, Forward, Init, Keep, LrIndex, Mix, OnNan,
-    Optimizer, Order, Packing, Parent, ParentData, ParentState, Precision, Recompute, Schedule, ScheduleKind,
-    Share, Stability, Stop, TokenizerSection,
+    Batch, Checkpoint, Data, DecayShape, Dtype, Evaluate, Forward, Init, LrIndex, Mix, OnNan, Optimizer,
+    Order, Packing, Parent, ParentData, ParentState, Precision, Recompute, Schedule, ScheduleKind, Share,
+    Stability, Stop, TokenizerSection,
 };
 
 /// A specification that cannot be run.

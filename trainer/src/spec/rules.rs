@@ -1,6 +1,6 @@
 use sekisho_weights::config::ModelConfig;
 
-use super::{Forward, Keep, OnNan, Order, ScheduleKind, Spec, SpecError};
+use super::{Forward, Order, ScheduleKind, Spec, SpecError};
 
 /// Refuses what the format has and this build has not.
 pub(super) fn supported(file: &str, spec: &Spec) -> Result<(), SpecError> {
@@ -10,14 +10,8 @@ pub(super) fn supported(file: &str, spec: &Spec) -> Result<(), SpecError> {
     if spec.model.num_local_experts.is_some() || spec.model.num_experts_per_tok.is_some() {
         return refuse("model.num_local_experts", "leave it out to train a dense model");
     }
-    if spec.stability.on_nan == OnNan::Rollback {
-        return refuse("stability.on_nan = \"rollback\"", "use \"stop\" and --resume");
-    }
     if spec.precision.forward == Forward::Fp8 {
         return refuse("precision.forward = \"fp8\"", "use \"f32\" or \"bf16\"");
-    }
-    if spec.checkpoint.keep.iter().any(|keep| matches!(keep, Keep::Best(_))) {
-        return refuse("checkpoint.keep \"best:N\"", "use every:N and last:N");
     }
     Ok(())
 }

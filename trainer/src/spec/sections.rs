@@ -1,12 +1,12 @@
-use std::fmt;
 use std::path::PathBuf;
-use std::str::FromStr;
 
 use sekisho_domain::lineage::Level;
 pub use sekisho_domain::schedule::{DecayShape, LrIndex, Schedule, ScheduleKind};
 pub use sekisho_model::train::Recompute;
 use sekisho_model::train::{Format, Settings};
 use serde::{Deserialize, Serialize};
+
+use super::Keep;
 
 pub(super) const fn seed() -> u64 {
     42
@@ -230,6 +230,8 @@ const fn clip() -> f64 {
 pub struct Stability {
     /// What a NaN or infinite loss or gradient does.
     pub on_nan: OnNan,
+    /// How often [`OnNan::Rollback`] goes back before the run ends with an error.
+    pub max_rollbacks: u64,
     /// An update whose loss or gradient norm is so many standard deviations above the window's mean is skipped.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub skip_sigma: Option<f64>,
@@ -239,7 +241,7 @@ pub struct Stability {
 
 impl Default for Stability {
     fn default() -> Self {
-        Self { on_nan: OnNan::Stop, skip_sigma: None, window: 128 }
+        Self { on_nan: OnNan::Stop, max_rollbacks: 3, skip_sigma: None, window: 128 }
     }
 }
 
@@ -249,7 +251,7 @@ impl Default for Stability {
 pub enum OnNan {
     /// Ends the run with an error.
     Stop,
-    /// Goes back to the last checkpoint and skips the batches.
+    /// Goes back to the last checkpoint and leaves out the batches since.
     Rollback,
 }
 
@@ -323,58 +325,6 @@ pub struct Checkpoint {
 impl Default for Checkpoint {
     fn default() -> Self {
         Self { every: 1000, keep: Vec::new(), dtype: Dtype::Bf16 }
-    }
-}
-
-/// A rule of `checkpoint.keep`, e.g. `every:1000` or `last:3`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub enum Keep {
-    /// Those whose update is a multiple of this.
-    Every(u64),
-    /// The newest so many.
-    Last(u64),
-    /// Those with the best scores.
-    Best(u64),
-}
-
-impl fmt::Display for Keep {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Every(n) => write!(f, "every:{n}"),
-            Self::Last(n) => write!(f, "last:{n}"),
-            Self::Best(n) => write!(f, "best:{n}"),
-        }
-    }
-}
-
-impl FromStr for Keep {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let number = |digits: &str| digits.parse().ok().filter(|n| *n > 0);
-        text.split_once(':')
-            .and_then(|(rule, digits)| match rule {
-                "every" => number(digits).map(Self::Every),
-                "last" => number(digits).map(Self::Last),
-                "best" => number(digits).map(Self::Best),
-                _ => None,
-            })
-            .ok_or_else(|| format!("\"{text}\" is none of every:N, last:N, best:N with N above 0"))
-    }
-}
-
-impl TryFrom<String> for Keep {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
-    }
-}
-
-impl From<Keep> for String {
-    fn from(keep: Keep) -> Self {
-        keep.to_string()
     }
 }
 

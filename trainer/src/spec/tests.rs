@@ -66,7 +66,7 @@ every = 1000
 steps = 1000
 [checkpoint]
 every = 200
-keep = ["every:1000", "last:3"]
+keep = ["every:1000", "last:3", "best:1"]
 dtype = "bf16"
 "#;
 
@@ -89,6 +89,7 @@ fn a_specification_survives_being_written() {
         "16,384 tokens",
         "16,384,000 in this stage, 2.5 a parameter",
         "▅▆▇█",
+        "every 200 updates, as bfloat16, kept by every:1000, last:3, best:1",
         "8 accelerators at 400 TFLOP/s",
     ] {
         assert!(summary.contains(expected), "{expected} in\n{summary}");
@@ -140,7 +141,8 @@ fn broken_rules_are_named_with_the_way_on() {
             "stop.steps is 1000, where the parent is already",
         ),
         ("[model]", "[parent]\nrun = \"a\"\nstep = 1\nstate = \"all\"\n[model]", "unknown variant `all`"),
-        ("\"last:3\"", "\"newest:3\"", "\"newest:3\" is none of every:N, last:N, best:N"),
+        ("\"last:3\"", "\"newest:3\"", "\"newest:3\" is no rule; there are every:N, last:N and best:N"),
+        ("\"last:3\"", "\"lats:3\"", "\"lats:3\" is no rule, did you mean last?"),
         ("level = \"L1\"", "level = \"L4\"", "unknown variant `L4`"),
         (
             "every = 1000\n[stop]",
@@ -159,8 +161,6 @@ fn broken_rules_are_named_with_the_way_on() {
 fn what_is_not_built_is_refused_and_not_ignored() {
     for (from, to, expected) in [
         ("forward = \"f32\"", "forward = \"fp8\"", "precision.forward = \"fp8\" is not supported yet"),
-        ("on_nan = \"stop\"", "on_nan = \"rollback\"", "use \"stop\" and --resume"),
-        ("\"last:3\"", "\"best:1\"", "checkpoint.keep \"best:N\" is not supported yet"),
         ("[model]", "[model]\nnum_local_experts = 8", "model.num_local_experts is not supported yet"),
     ] {
         let error = parse(&FULL.replacen(from, to, 1)).expect_err(to);

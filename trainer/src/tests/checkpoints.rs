@@ -4,7 +4,7 @@ use sekisho_domain::Step;
 use sekisho_model::train::{Batch, CpuProgram, Layout, Objective, TrainingStep};
 use sekisho_weights::{Checkpoint, ModelConfig, Safetensors, inspect, read_manifest};
 
-use super::Bench;
+use super::{Bench, assert_same};
 use crate::{Ended, TrainError, replay};
 
 #[test]
@@ -90,6 +90,51 @@ fn keep_rules_remove_what_they_do_not_keep() {
     assert_eq!(kept, [6, 10, 12]);
 }
 
+fn kept(bench: &Bench) -> Vec<u64> {
+    (1..=12).filter(|step| bench.path(&format!("run/step-{step:06}")).exists()).collect()
+}
+
+#[test]
+fn the_best_and_where_a_child_began_outlive_the_others() {
+    let bench = Bench::new();
+    let every = ("every = 4", "every = 2");
+    bench.train("all", &[every]).expect("a run that keeps all");
+    let rows = super::log(&bench.path("all"));
+    let mean =
+        |step: &u64| rows[*step as usize - 2..*step as usize].iter().filter_map(|row| row.loss).sum::<f64>();
+    let best = [2, 4, 6, 8, 10, 12].into_iter().min_by(|a, b| mean(a).total_cmp(&mean(b))).expect("steps");
+    let short = ("steps = 12\n[checkpoint]", "steps = 4\n[checkpoint]");
+    bench.train("run", &[every, short]).expect("the parent's beginning");
+    let child = ("[model]", "[parent]\nrun = \"run\"\nstep = 2\n[model]");
+    bench.train("child", &[child, every]).expect("a child");
+    bench.resume("run", &[("every = 4", "every = 2\nkeep = [\"best:1\"]")]).expect("the rest");
+    let mut expected = vec![2, best, 12];
+    expected.sort_unstable();
+    expected.dedup();
+    assert_eq!(kept(&bench), expected, "the child's, the best, the newest");
+}
+
+#[test]
+fn the_dense_beginning_is_written_and_kept() {
+    let bench = Bench::new();
+    bench.train("run", &[("every = 4", "every = 12\nkeep = [\"dense_early\"]")]).expect("a run");
+    assert_eq!(kept(&bench), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12], "the list, and the newest");
+}
+
+#[test]
+fn room_is_bounded() {
+    let bench = Bench::new();
+    let every = |keep: &str| format!("every = 2\n{keep}");
+    bench.train("run", &[("every = 4", &every(""))]).expect("a run");
+    let manifest = read_manifest(&bench.path("run/step-000012")).expect("a manifest");
+    let size: u64 = manifest.files.iter().map(|file| file.size).sum();
+    fs_err::remove_dir_all(bench.path("run")).expect("removed");
+    // States grow by some bytes from checkpoint to checkpoint.
+    let space = every(&format!("keep = [\"every:2\", \"space:{}B\"]", 3 * size + size / 2));
+    bench.train("run", &[("every = 4", &space)]).expect("a run");
+    assert_eq!(kept(&bench), [8, 10, 12]);
+}
+
 #[test]
 fn a_run_ends_when_every_corpus_has_reached_its_repeat() {
     let bench = Bench::new();
@@ -154,7 +199,7 @@ fn replay_tells_what_was_trained_on_and_checks_it() {
     assert!(matches!(error, TrainError::DataChanged { .. }), "{error}");
 }
 
-/// A file system of one megabyte, where this account may make one.
+/// A small file system, where this account may make one.
 struct SmallDisk(std::path::PathBuf);
 
 impl SmallDisk {
@@ -163,6 +208,11 @@ impl SmallDisk {
         let mounted =
             Command::new("mount").args(["-t", "tmpfs", "-o", "size=192k", "tmpfs"]).arg(&path).output();
         mounted.is_ok_and(|output| output.status.success()).then_some(Self(path))
+    }
+
+    fn grow(&self) {
+        let mounted = Command::new("mount").args(["-o", "remount,size=8m"]).arg(&self.0).status();
+        assert!(mounted.is_ok_and(|status| status.success()), "a larger {}", self.0.display());
     }
 }
 
@@ -192,4 +242,8 @@ fn a_full_disk_leaves_the_older_checkpoint_and_no_litter() {
     let checkpoints: Vec<&String> = names.iter().filter(|name| name.contains("step")).collect();
     assert!(!checkpoints.is_empty() && checkpoints.iter().all(|name| name.starts_with("step-")), "{names:?}");
     inspect(&disk.0.join(checkpoints[checkpoints.len() - 1])).expect("the last complete checkpoint");
+    disk.grow();
+    bench.resume("run", &[]).expect("the rest");
+    bench.train("straight", &[]).expect("a run");
+    assert_same(&bench.path("straight"), &disk.0, "step-000012");
 }

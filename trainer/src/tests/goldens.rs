@@ -15,6 +15,8 @@ fn folder() -> Option<PathBuf> {
     );
     let folder = data.join("../oracle/trainer/tiny-a");
     if !folder.is_dir() {
+        let required = std::env::var_os("SEKISHO_REQUIRE_DATA").is_some_and(|value| value == "1");
+        assert!(!required, "no test data at {}, and SEKISHO_REQUIRE_DATA=1", folder.display());
         eprintln!("skipped: no test data at {}", folder.display());
         return None;
     }

@@ -8,6 +8,7 @@ mod goldens;
 mod refusals;
 mod reporting;
 mod resume;
+mod rollbacks;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -83,14 +84,20 @@ impl Bench {
     fn write_corpus(&self, seed: u16) {
         let documents: Vec<Vec<u16>> =
             (0..20).map(|d| (0..12).map(|t| (d * 5 + t * (d % 3 + seed)) % 32).collect()).collect();
+        self.write_documents(&documents);
+    }
+
+    /// A corpus of documents of 12 tokens.
+    fn write_documents(&self, documents: &[Vec<u16>]) {
+        let count = documents.len() as i64;
         let mut idx = b"MMIDIDX\0\0".to_vec();
         idx.extend(1_u64.to_le_bytes());
         idx.push(8);
-        idx.extend(20_u64.to_le_bytes());
-        idx.extend(21_u64.to_le_bytes());
+        idx.extend(count.to_le_bytes());
+        idx.extend((count + 1).to_le_bytes());
         documents.iter().for_each(|d| idx.extend((d.len() as i32).to_le_bytes()));
-        (0..20_i64).for_each(|d| idx.extend((d * 24).to_le_bytes()));
-        (0..=20_i64).for_each(|d| idx.extend(d.to_le_bytes()));
+        (0..count).for_each(|d| idx.extend((d * 24).to_le_bytes()));
+        (0..=count).for_each(|d| idx.extend(d.to_le_bytes()));
         let bin: Vec<u8> = documents.iter().flatten().flat_map(|id| id.to_le_bytes()).collect();
         fs_err::write(self.path("made-up.idx"), idx).expect("an index");
         fs_err::write(self.path("made-up.bin"), bin).expect("tokens");

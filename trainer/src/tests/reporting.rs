@@ -196,6 +196,54 @@ fn a_server_that_is_down_stops_nothing_and_is_told_later() {
     assert_told_everything(&bench, &told);
 }
 
+/// Waits, after an update, until the server knows of it.
+struct Patient(u64, Told);
+
+impl Progress for Patient {
+    fn start(&mut self, _done: Step, _total: Step) {}
+
+    fn step(&mut self, row: &MetricRow, _tokens_per_second: f64, _remaining: Duration) {
+        let is_told =
+            || sent(&self.1, "/metrics").iter().any(|batch| batch["rows"].to_string().contains(&wanted));
+        let wanted = format!("\"step\":{},", self.0);
+        let mut patience = 1000;
+        while row.step.0 == self.0 && !is_told() && patience > 0 {
+            std::thread::sleep(Duration::from_millis(20));
+            patience -= 1;
+        }
+    }
+
+    fn checkpoint(&mut self, _path: &Path, _step: Step) {}
+
+    fn note(&mut self, _text: &str) {}
+}
+
+#[test]
+fn what_comes_after_a_return_is_told_as_after_a_restart() {
+    let bench = Bench::new();
+    bench.poison(&[6], 20);
+    let (listener, port) = listener();
+    let told = serve(listener, None);
+    let mut patient = Patient(5, told.clone());
+    train(&bench.spec(&super::rollbacks::POISONED), &options(&bench, port), &mut patient).expect("a run");
+    let batches: Vec<Value> = sent(&told, "/metrics");
+    let batches: Vec<&Value> = batches.iter().filter(|b| b["rows"] != json!([])).collect();
+    let place = batches.iter().rposition(|batch| batch["rows"][0]["step"] == json!(5));
+    let (before, after) = batches.split_at(place.expect("a batch that begins anew at update 5"));
+    let numbers = |key: &str| batches.iter().map(|batch| batch[key].clone()).collect::<Vec<_>>();
+    assert!(numbers("writer").iter().all(|writer| *writer == batches[0]["writer"]), "it is one process");
+    assert!(numbers("seq").is_sorted_by(|a, b| a.as_u64() < b.as_u64()), "{:?}", numbers("seq"));
+    let rows = |batches: &[&Value]| -> Vec<MetricRow> {
+        let rows = batches.iter().flat_map(|batch| batch["rows"].as_array().expect("rows").clone());
+        rows.map(|row| MetricRow { seconds: None, ..serde_json::from_value(row).expect("a row") }).collect()
+    };
+    let log = log(&bench.path("run"));
+    assert_eq!(rows(after), log[4..], "every row since");
+    assert_eq!(rows(before)[..4], log[..4]);
+    let events = sent(&told, "/events");
+    assert!(events.iter().any(|event| event["kind"] == "rollback" && event["step"] == 4), "{events:?}");
+}
+
 #[test]
 fn a_server_that_refuses_the_run_is_heard_before_training() {
     let bench = Bench::new();

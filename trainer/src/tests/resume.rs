@@ -8,7 +8,7 @@ use sekisho_domain::run::MetricRow;
 use sekisho_domain::{Step, Tokens};
 
 use super::{Bench, assert_same, log};
-use crate::{Ended, Progress, TrainOptions, train};
+use crate::{Ended, Progress, TrainOptions, replay, train};
 
 #[test]
 fn an_interrupted_run_ends_in_the_same_bits() {
@@ -65,17 +65,23 @@ fn a_run_that_is_asked_to_stop_writes_a_checkpoint_first() {
     assert_same(&bench.path("straight"), &bench.path("run"), "step-000012");
 }
 
-/// Long enough to be killed in the middle, with checkpoints all the time.
-const LONG: [(&str, &str); 4] = [
-    ("total_samples = 200", "total_samples = 20000"),
-    ("total_steps = 12", "total_steps = 400"),
-    ("steps = 12\n[checkpoint]", "steps = 400\n[checkpoint]"),
-    ("every = 4", "every = 3\nkeep = [\"last:2\"]"),
-];
+/// Long enough to be killed in the middle, with checkpoints all the time, of which the best and few others stay, and with four batches
+/// that it must leave out, two of them in a row.
+fn long() -> Vec<(&'static str, &'static str)> {
+    let own = [
+        ("total_samples = 200", "total_samples = 20000"),
+        ("total_steps = 12", "total_steps = 400"),
+        ("steps = 12\n[checkpoint]", "steps = 400\n[checkpoint]"),
+        ("every = 4", "every = 3\nkeep = [\"best:1\", \"last:3\", \"space:150KB\"]"),
+        ("max_rollbacks = 3", "max_rollbacks = 4"),
+    ];
+    super::rollbacks::POISONED.into_iter().chain(own).collect()
+}
 
 #[test]
 fn a_killed_run_ends_in_the_same_bits() {
     let bench = Bench::new();
+    bench.poison(&[50, 51, 170, 298], 420);
     // A checkpoint is written almost all the time, so these moments lie before, in and after its steps.
     for n in 1..=12 {
         let (kill_at, later) = (n * 25, (n * n * 7919 % 12_000) as u64);
@@ -104,16 +110,25 @@ fn a_killed_run_ends_in_the_same_bits() {
             assert_eq!(sekisho_weights::hash_folder(&folder).expect("hashed"), manifest.files, "step {step}");
         }
     }
-    bench.resume("killed", &LONG).expect("the rest");
-    bench.train("straight", &LONG).expect("a run");
+    bench.resume("killed", &long()).expect("the rest");
+    bench.train("straight", &long()).expect("a run");
     assert_same(&bench.path("straight"), &bench.path("killed"), "step-000400");
+    let read = |run: &str, file: &str| fs_err::read(bench.path(run).join(file)).expect("a file");
+    for file in ["data.sha256", "rollbacks.json"] {
+        assert!(read("straight", file) == read("killed", file), "{file} differs");
+    }
+    assert_eq!(String::from_utf8_lossy(&read("straight", "rollbacks.json")).matches("\"failed\"").count(), 4);
+    let mut told = 0;
+    replay(&bench.path("killed"), Step(1), Step(400), &mut |step| told += u64::from(step.checked))
+        .expect("a replay");
+    assert_eq!(told, 400, "what was trained on is told, past what was left out");
 }
 
 #[test]
 #[ignore = "the process that a_killed_run_ends_in_the_same_bits kills"]
 fn the_run_that_is_killed() {
     let Some(folder) = std::env::var_os("SEKISHO_TEST_KILLED_RUN") else { return };
-    let spec = super::spec_in(Path::new(&folder), &LONG);
+    let spec = super::spec_in(Path::new(&folder), &long());
     let options = TrainOptions::new(Path::new(&folder).join("killed"), Arc::new(super::Stopped));
     train(&spec, &TrainOptions { resume: true, threads: Some(2), ..options }, &mut ()).expect("a run");
 }

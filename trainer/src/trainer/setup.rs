@@ -6,7 +6,7 @@ use sekisho_model::backend::Array;
 use sekisho_model::device::{self, Device};
 use sekisho_model::train::{self, Layout};
 
-use super::Run;
+use super::{Run, Start};
 use crate::checkpoint::{self, DecayGroups, Restored, State, Writer};
 use crate::data::{Cache, Data, Opening};
 use crate::digests::Digests;
@@ -15,6 +15,7 @@ use crate::log::Log;
 use crate::optimizer::{self, AdamW};
 use crate::parent::{self, Found, Origin};
 use crate::report::{Reporter, RunClient, Subject};
+use crate::rollback;
 use crate::spec::{Packing, ParentData, ParentState, Spec};
 use crate::{Progress, TrainError, TrainOptions, init};
 
@@ -42,34 +43,21 @@ impl Run {
         let layout = Layout::new(&config);
         let mut optimizer = AdamW::new(&spec.optimizer, &layout);
         let fresh = first_state(&spec, &layout, &data, tokenizer.as_ref(), device.device);
-        let restored = match (last, &parent) {
-            (Some(step), _) => {
-                let restored = checkpoint::restore(&folder.checkpoint(step), &layout)?;
-                checkpoint::check_data(&restored.state, &data.files(), fresh.tokenizer)?;
-                Some(restored)
-            }
-            (None, Some(parent)) => Some(begin_at(parent, &spec, &folder, &layout, fresh.clone())?),
-            (None, None) => None,
-        };
-        let program =
-            |parameters| train::program(device.device, config.clone(), spec.precision.settings(), parameters);
-        let (state, program) = match restored {
-            None => (fresh, program(init::parameters(&spec, &layout)?)),
-            Some(Restored { state, parameters, exp_avg, exp_avg_sq }) => {
-                data.seek(state.position.clone());
-                optimizer.updates = state.updates;
-                let mut program = program(parameters);
-                program.upload(Array::FirstMoments, exp_avg);
-                program.upload(Array::SecondMoments, exp_avg_sq);
-                (state, program)
-            }
-        };
+        let Restored { state, parameters, exp_avg, exp_avg_sq } =
+            values(&spec, last, parent.as_ref(), &folder, &layout, &fresh)?;
+        optimizer.updates = state.updates;
+        data.seek(state.position.clone());
+        let mut program =
+            train::program(device.device, config.clone(), spec.precision.settings(), parameters);
+        program.upload(Array::FirstMoments, exp_avg);
+        program.upload(Array::SecondMoments, exp_avg_sq);
         let subject = checkpoint::Subject { spec: spec.clone(), config, tokenizer, layout };
         let began = state.step;
-        let first = Origin::read(&folder)?.map_or(Step(0), |origin| origin.before);
+        let origin = Origin::read(&folder)?;
+        let before = origin.as_ref().map_or(Step(0), |origin| origin.before);
         let mut run = Self {
             log: Log::open_at(&folder.log(), state.step.0)?,
-            digests: Digests::open_at(&folder.digests(), first, state.step)?,
+            digests: Digests::open_at(&folder.digests(), before, state.step)?,
             events: Log::open(&folder.events())?,
             schedule: spec.learning_rate(),
             spec,
@@ -81,10 +69,12 @@ impl Run {
             state,
             reporter: None,
             saved: last,
+            unsaved: None,
             began,
+            start: Start { before, state: fresh },
             _lock: lock,
         };
-        run.reporter = run.start_reporter(options)?;
+        run.reporter = run.start_reporter(options, origin.as_ref())?;
         // Only now is there a run: everything that could be wrong with it was looked at.
         run.record()?;
         let (kind, note) = match last {
@@ -107,7 +97,11 @@ impl Run {
         Ok(sekisho_weights::write_atomic(&self.folder.spec(), write)?)
     }
 
-    fn start_reporter(&self, options: &TrainOptions) -> Result<Option<Reporter>, TrainError> {
+    fn start_reporter(
+        &self,
+        options: &TrainOptions,
+        origin: Option<&Origin>,
+    ) -> Result<Option<Reporter>, TrainError> {
         let Some(address) = &options.server else { return Ok(None) };
         let spec = &self.spec;
         let mut immutable = serde_json::json!(spec);
@@ -116,12 +110,11 @@ impl Run {
             sections.remove("stop");
         }
         // The server knows runs by their names, wherever their folders lie.
-        if let Some(origin) = Origin::read(&self.folder)? {
-            immutable["parent"]["run"] = origin.run.into();
+        if let Some(origin) = origin {
+            immutable["parent"]["run"] = origin.run.clone().into();
         }
-        let begin = Origin::read(&self.folder)?.map_or(0, |origin| origin.before.0);
         let per_update = (spec.batch.sequences * spec.data.sequence_length) as u64;
-        let updates = spec.stop.steps.saturating_sub(begin).saturating_mul(per_update);
+        let updates = spec.stop.steps.saturating_sub(self.start.before.0).saturating_mul(per_update);
         let keep = spec.checkpoint.keep.clone();
         let subject = Subject {
             folder: self.folder.clone(),
@@ -189,9 +182,45 @@ fn agree(
     Ok((spec, last, parent))
 }
 
+/// The values to begin with: those of the last checkpoint, before the first one those of the parent's, else the first weights. What the
+/// run left out right after them lies behind its place in the data.
+fn values(
+    spec: &Spec,
+    last: Option<u64>,
+    parent: Option<&Found>,
+    folder: &RunFolder,
+    layout: &Layout,
+    fresh: &State,
+) -> Result<Restored, TrainError> {
+    let mut values = match (last, parent) {
+        (Some(step), _) => {
+            let restored = checkpoint::restore(&folder.checkpoint(step), layout)?;
+            checkpoint::check_data(&restored.state, &fresh.files, fresh.tokenizer)?;
+            restored
+        }
+        (None, Some(parent)) => begin_at(parent, spec, folder, layout, fresh.clone())?,
+        (None, None) => Restored {
+            state: fresh.clone(),
+            parameters: init::parameters(spec, layout)?,
+            exp_avg: vec![0.0; layout.length],
+            exp_avg_sq: vec![0.0; layout.length],
+        },
+    };
+    let state = &mut values.state;
+    let known = rollback::read(folder)?;
+    state.rollbacks = rollback::at(state.step, &state.rollbacks, &known);
+    if state.rollbacks != known {
+        rollback::write(&folder.rollbacks(), &state.rollbacks)?;
+    }
+    if let Some(position) = rollback::position_after(&state.rollbacks, state.step) {
+        state.position = position.clone();
+    }
+    Ok(values)
+}
+
 /// The state of a child before its first update. A start that was cut short before the child had a checkpoint is made again from the
 /// same one.
-fn begin_at(
+pub(super) fn begin_at(
     parent: &Found,
     spec: &Spec,
     folder: &RunFolder,
@@ -257,5 +286,8 @@ fn first_state(
         tokenizer: tokenizer.map(Tokenizer::digest),
         window: crate::stability::Window::default(),
         skipped: Vec::new(),
+        spikes: crate::stability::Spikes::default(),
+        loss: crate::stability::MeanLoss::default(),
+        rollbacks: Vec::new(),
     }
 }

@@ -4,6 +4,14 @@ use std::time::Duration;
 /// Updates that the speed is taken over.
 const WINDOW: usize = 20;
 
+/// What is shown of a run beside its rows.
+#[derive(Default)]
+pub(super) struct Pace {
+    pub(super) speed: Speed,
+    /// Loss of the last update that this process made.
+    pub(super) loss: Option<f64>,
+}
+
 /// How fast the last few updates were.
 #[derive(Default)]
 pub(super) struct Speed(VecDeque<(u64, Duration)>);

@@ -99,6 +99,13 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> anyhow::Result<ExitStatus> 
         ),
         Ended::Stopped => format!("Stopped after step {}; go on with --resume.", outcome.step),
     });
+    if let Some(score) = outcome.spikes {
+        printer.say(&format!(
+            "Spike score: {:.2} % of the losses and {:.2} % of the gradient norms stood out by more than 6 σ.",
+            100.0 * score.loss,
+            100.0 * score.grad_norm
+        ));
+    }
     let by_user = outcome.ended == Ended::Stopped && interrupted.by_user();
     Ok(if by_user { ExitStatus::Interrupted } else { ExitStatus::Ok })
 }

@@ -62,7 +62,7 @@ pub(super) async fn of_event(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let kind = match event.kind {
-        EventKind::Spike | EventKind::NotFinite => EventType::RunSpike,
+        EventKind::Spike | EventKind::NotFinite | EventKind::Rollback => EventType::RunSpike,
         EventKind::Resumed => EventType::RunResumed,
         EventKind::Finished => EventType::RunFinished,
         EventKind::Failed => EventType::RunFailed,

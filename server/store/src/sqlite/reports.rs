@@ -207,14 +207,14 @@ pub(super) async fn insert(
 
 /// What a trainer says of a restart that was noticed already belongs to that one event.
 async fn adopt(connection: &mut SqliteConnection, id: RunId, told: &KeptEvent) -> Result<bool, StoreError> {
-    if told.kind != EventKind::Resumed {
+    if !matches!(told.kind, EventKind::Resumed | EventKind::Rollback) {
         return Ok(false);
     }
     let done = sqlx::query(
-        "UPDATE run_events SET note = $4, by = $5 WHERE id = (
+        "UPDATE run_events SET kind = $6, note = $4, by = $5 WHERE id = (
              SELECT id FROM run_events WHERE run_id = $1 AND kind = 'resumed' AND by = 'detector' AND note = ''
              AND step BETWEEN $2 AND $3 ORDER BY at DESC LIMIT 1)
-         AND NOT EXISTS (SELECT 1 FROM run_events WHERE run_id = $1 AND kind = 'resumed' AND note = $4
+         AND NOT EXISTS (SELECT 1 FROM run_events WHERE run_id = $1 AND kind = $6 AND note = $4
              AND step BETWEEN $2 AND $3)",
     )
     .bind(id.to_string())
@@ -222,6 +222,7 @@ async fn adopt(connection: &mut SqliteConnection, id: RunId, told: &KeptEvent) -
     .bind(int(told.step.0.saturating_add(1))?)
     .bind(&told.note)
     .bind(&told.by)
+    .bind(told.kind.as_str())
     .execute(connection)
     .await?;
     Ok(done.rows_affected() == 1)
@@ -235,12 +236,11 @@ pub(super) async fn note_loss(
     seconds: f64,
 ) -> Result<bool, StoreError> {
     let done = sqlx::query(
-        "UPDATE run_events SET lost_seconds = $5 WHERE id = (
-             SELECT id FROM run_events WHERE run_id = $1 AND kind = $2 AND step BETWEEN $3 AND $4
+        "UPDATE run_events SET lost_seconds = $4 WHERE id = (
+             SELECT id FROM run_events WHERE run_id = $1 AND kind IN ('resumed', 'rollback') AND step BETWEEN $2 AND $3
              AND lost_seconds IS NULL ORDER BY at DESC LIMIT 1)",
     )
     .bind(id.to_string())
-    .bind(EventKind::Resumed.as_str())
     .bind(int(first.0.saturating_sub(1))?)
     .bind(int(first.0)?)
     .bind(seconds)

@@ -116,6 +116,33 @@ async fn metrics(store: &dyn Store, id: RunId) {
     assert_eq!(store.metrics(id).await.expect("rows")[0].loss, Some(4.0), "written whole or not at all");
 }
 
+/// What a trainer tells of a return belongs to the segment that begins with it, whichever of the two comes first.
+async fn returned(store: &dyn Store, id: RunId) {
+    let told = |step, note: &str| RunEvent {
+        kind: EventKind::Rollback,
+        step: Step(step),
+        note: note.to_owned(),
+        at: None,
+    };
+    let went_back = |step, seconds, seq| {
+        let rows = batch("c", seq, &[row(step, 3.2)]);
+        async move { append(store, id, &rows, seconds).await }
+    };
+    went_back(400, 140, 1000).await;
+    store.add_event(id, super::id(71), &told(399, "once"), "trainer", at(141)).await.expect("event");
+    store.add_event(id, super::id(72), &told(399, "twice"), "trainer", at(150)).await.expect("event");
+    went_back(400, 160, 1001).await;
+    let events = store.events(id).await.expect("events");
+    let mut returns: Vec<_> = events
+        .iter()
+        .filter(|event| event.kind == EventKind::Rollback)
+        .map(|event| (event.note.as_str(), event.lost_seconds))
+        .collect();
+    returns.sort_by_key(|(note, _)| *note);
+    assert_eq!(returns, [("once", Some(9.0)), ("twice", Some(20.0))]);
+    assert_eq!(events.iter().filter(|event| event.kind == EventKind::Resumed).count(), 3);
+}
+
 async fn segments(store: &dyn Store, id: RunId) {
     // The same process goes back, as a loop without a name of its own does; then one comes after a long silence.
     append(store, id, &batch("b", 1, &[row(4, 3.6), row(5, 3.5)]), 20).await;
@@ -144,6 +171,7 @@ async fn segments(store: &dyn Store, id: RunId) {
         "restarts with the time that they lost"
     );
     many(store, id).await;
+    returned(store, id).await;
 }
 
 /// Chunks are folded as they gather, which no reader sees; what stands out is proposed.

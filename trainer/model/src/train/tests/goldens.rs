@@ -9,16 +9,7 @@ use crate::train::{CpuProgram, Objective, TrainingStep};
 
 /// The folder of PyTorch's results for a tiny model, if the test data is there.
 fn folder() -> Option<PathBuf> {
-    let data = std::env::var_os("SEKISHO_TEST_DATA").map_or_else(
-        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data")),
-        PathBuf::from,
-    );
-    let folder = data.join("../oracle/trainer/tiny-a");
-    if !folder.is_dir() {
-        eprintln!("skipped: no test data at {}", folder.display());
-        return None;
-    }
-    Some(folder)
+    crate::testing::oracle("trainer/tiny-a")
 }
 
 fn program(folder: &Path) -> CpuProgram {
