@@ -35,6 +35,7 @@ impl RunFolder {
             folder.events(),
             folder.report(),
             folder.origin(),
+            folder.lineage(),
         ];
         beginning.files.extend(own.into_iter().filter(|file| !file.exists()));
         beginning.files.extend(Some(lock_file).filter(|_| new_lock));
@@ -74,6 +75,11 @@ impl RunFolder {
     /// What a child began with.
     pub(crate) fn origin(&self) -> PathBuf {
         self.0.join("parent.json")
+    }
+
+    /// What the weights are made from.
+    pub(crate) fn lineage(&self) -> PathBuf {
+        self.0.join(crate::lineage::FILE)
     }
 
     pub(crate) fn checkpoint(&self, step: u64) -> PathBuf {

@@ -3,6 +3,8 @@
 mod checkpoints;
 mod children;
 mod goldens;
+mod grids;
+mod lineages;
 mod refusals;
 mod reporting;
 mod resume;
