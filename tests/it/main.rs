@@ -20,6 +20,7 @@ mod demo;
 mod families;
 mod foreign;
 mod full_disk;
+mod grid;
 mod ingest;
 mod kill;
 mod lab;

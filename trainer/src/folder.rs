@@ -36,6 +36,7 @@ impl RunFolder {
             folder.report(),
             folder.origin(),
             folder.rollbacks(),
+            folder.lineage(),
         ];
         beginning.files.extend(own.into_iter().filter(|file| !file.exists()));
         beginning.files.extend(Some(lock_file).filter(|_| new_lock));
@@ -80,6 +81,11 @@ impl RunFolder {
     /// Where the run went back.
     pub(crate) fn rollbacks(&self) -> PathBuf {
         self.0.join("rollbacks.json")
+    }
+
+    /// What the weights are made from.
+    pub(crate) fn lineage(&self) -> PathBuf {
+        self.0.join(crate::lineage::FILE)
     }
 
     pub(crate) fn checkpoint(&self, step: u64) -> PathBuf {

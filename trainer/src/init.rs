@@ -13,7 +13,7 @@ use crate::spec::Spec;
 pub(crate) fn parameters(spec: &Spec, layout: &Layout) -> Result<Vec<f32>, Refusal> {
     match &spec.init.from {
         Some(folder) => from_checkpoint(folder, layout),
-        None => Ok(random(spec.seed, spec.init.std.unwrap_or(0.02), layout)),
+        None => Ok(random(spec.seed, &deviation(spec), layout)),
     }
 }
 
@@ -28,13 +28,27 @@ fn from_checkpoint(folder: &Path, layout: &Layout) -> Result<Vec<f32>, Refusal> 
     Ok(parameters)
 }
 
+/// Standard deviation of a matrix by its name. Each layer adds to the residual stream twice; with `scaled_residual` what 2L layers
+/// add has the variance of one (GPT-2; Megatron-LM's `scaled_init_method_normal`).
+fn deviation(spec: &Spec) -> impl Fn(&str) -> f64 {
+    let std = spec.init.std.unwrap_or(0.02);
+    let layers = spec.model.num_hidden_layers.filter(|_| spec.init.scaled_residual);
+    move |name| match layers {
+        Some(layers) if RESIDUAL.iter().any(|end| name.ends_with(end)) => std / (2.0 * layers as f64).sqrt(),
+        _ => std,
+    }
+}
+
+/// The matrices that write into the residual stream.
+const RESIDUAL: [&str; 2] = ["self_attn.o_proj.weight", "mlp.down_proj.weight"];
+
 /// Matrices from N(0, std²), the norms' weights 1, biases 0. A value depends on seed, name and place alone, so a model
 /// with one layer more has the same other weights.
-fn random(seed: u64, std: f64, layout: &Layout) -> Vec<f32> {
+fn random(seed: u64, std: &dyn Fn(&str) -> f64, layout: &Layout) -> Vec<f32> {
     let mut parameters = vec![1.0; layout.length];
     for Tensor { name, shape, range } in layout.tensors() {
         if shape.len() > 1 {
-            let digest = Sha256::of(format!("{seed}\0{name}"));
+            let (std, digest) = (std(name), Sha256::of(format!("{seed}\0{name}")));
             let key = u64::from_le_bytes(digest.as_bytes()[..8].try_into().expect("eight bytes"));
             parameters[range.clone()].par_chunks_mut(2).enumerate().with_min_len(4096).for_each(
                 |(i, pair)| {
@@ -70,7 +84,10 @@ fn splitmix64(key: u64, n: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::normal_pair;
+    use sekisho_model::train::Layout;
+
+    use super::{normal_pair, parameters};
+    use crate::spec::{Spec, preset};
 
     #[test]
     fn the_numbers_are_standard_normal() {
@@ -80,5 +97,26 @@ mod tests {
         assert!(moment(1).abs() < 5.0 * (1.0 / 1e5_f64).sqrt());
         assert!((moment(2) - 1.0).abs() < 5.0 * (2.0 / 1e5_f64).sqrt());
         assert!((moment(4) - 3.0).abs() < 5.0 * (96.0 / 1e5_f64).sqrt());
+    }
+
+    #[test]
+    fn what_writes_into_the_residual_stream_begins_smaller() {
+        let text = preset("mini-ja-en").expect("a preset").specification();
+        let scaled = text.replacen("std = 0.02", "std = 0.02\nscaled_residual = true", 1);
+        let of = |text: &str| {
+            let spec = Spec::parse("spec.toml", text, std::path::Path::new("/")).expect("a specification");
+            let layout = Layout::new(&spec.model_config().expect("a model"));
+            (parameters(&spec, &layout).expect("first weights"), layout)
+        };
+        let ((plain, layout), (smaller, _)) = (of(&text), of(&scaled));
+        for tensor in layout.tensors().iter().filter(|tensor| tensor.shape.len() > 1) {
+            let residual = ["o_proj.weight", "down_proj.weight"].iter().any(|end| tensor.name.ends_with(end));
+            let expected = if residual { 0.02 / 12.0_f64.sqrt() } else { 0.02 };
+            let values = &smaller[tensor.range.clone()];
+            let square: f64 = values.iter().map(|v| f64::from(*v).powi(2)).sum();
+            let std = (square / values.len() as f64).sqrt();
+            assert!((std / expected - 1.0).abs() < 0.02, "{}: {std}", tensor.name);
+            assert_eq!(residual, plain[tensor.range.clone()] != *values, "{}", tensor.name);
+        }
     }
 }

@@ -77,9 +77,8 @@ pub(crate) struct Found {
 impl Found {
     /// Looks for the run in the folder that `[parent]` names, then beside the child's.
     pub(crate) fn look(parent: &Parent, child: &Path) -> Result<Self, TrainError> {
-        let beside = std::path::absolute(child)?.parent().map(|folder| folder.join(&parent.run));
-        let places: Vec<PathBuf> = std::iter::once(PathBuf::from(&parent.run)).chain(beside).collect();
-        let Some(folder) = places.iter().find(|place| place.join("spec.toml").is_file()) else {
+        let places = places(parent, &std::path::absolute(child)?);
+        let Some(folder) = places.iter().find(|place| is_run(place)) else {
             return Err(TrainError::ParentMissing { run: parent.run.clone(), places });
         };
         let run = RunFolder::existing(folder)?;
@@ -97,6 +96,7 @@ impl Found {
         if spec.parent.as_ref().is_some_and(|parent| parent.data == ParentData::Continue) {
             spec.data.total_samples = spec.data.total_samples.or_else(|| Some(self.spec.total_samples()));
         }
+        spec.look_up_rate(&self.spec);
         spec
     }
 
@@ -155,6 +155,24 @@ impl Found {
             data_digest,
         }
     }
+}
+
+/// Where a parent may be: in the folder that `[parent]` names, and beside the child's.
+fn places(parent: &Parent, child: &Path) -> Vec<PathBuf> {
+    let beside = child.parent().map(|folder| folder.join(&parent.run));
+    std::iter::once(PathBuf::from(&parent.run)).chain(beside).collect()
+}
+
+fn is_run(place: &Path) -> bool {
+    place.join("spec.toml").is_file()
+}
+
+/// The parent's folder, whether or not it is still there; `child` is absolute.
+pub(crate) fn folder_of(parent: &Parent, child: &Path) -> PathBuf {
+    let places = places(parent, child);
+    let found = places.iter().find(|place| is_run(place)).or_else(|| places.last());
+    let place = found.cloned().unwrap_or_default();
+    fs_err::canonicalize(&place).unwrap_or(place)
 }
 
 /// The child's first state: its own tokens, and of the parent's what `[parent]` takes over.

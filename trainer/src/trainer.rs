@@ -18,6 +18,7 @@ use crate::checkpoint::{self, State, Writer};
 use crate::data::{Data, UpdateBatch};
 use crate::digests::Digests;
 use crate::folder::RunFolder;
+use crate::lineage;
 use crate::log::Log;
 use crate::optimizer::{self, AdamW};
 use crate::report::Reporter;
@@ -243,6 +244,11 @@ impl Run {
     fn settle(&mut self, progress: &mut dyn Progress) -> Result<(), TrainError> {
         let Some((step, path)) = self.writer.settle()? else { return Ok(()) };
         self.saved = Some(step);
+        // The place in the data is still that of the checkpoint: it is looked up when one is begun. What cannot be written now is
+        // written with the next one, or when the run goes on.
+        if let Err(error) = lineage::write(&self.folder, &self.spec, &self.state) {
+            progress.note(&error.to_string());
+        }
         progress.checkpoint(&path, Step(step));
         let reporter = self.reporter.as_ref();
         self.remove_unkept(|step| reporter.is_none_or(|reporter| reporter.is_settled(step)))

@@ -2,8 +2,8 @@ use clap::{Parser, Subcommand};
 
 use crate::commands::{
     audit, channel, checkpoint, compare, completions, contamination, convert, corpus, data, demo, doctor,
-    eval, export, import, ingest, login, logout, policy, project, release, replay, run, serve, surgery,
-    tasks, token, train, user, verify, watch, webhook, worker,
+    eval, export, grid, import, ingest, login, logout, policy, presets, project, release, replay, run, serve,
+    surgery, tasks, token, train, user, verify, watch, webhook, worker,
 };
 
 /// The checkpoint that model checkpoints must pass: verify, evaluate, watch, judge, approve, publish.
@@ -33,6 +33,10 @@ pub(crate) enum Command {
     Worker(worker::Args),
     /// Train a model from a specification
     Train(train::Args),
+    /// One specification under several seeds and on several mixtures, and the means of the seeds
+    Grid(grid::Args),
+    /// Published sizes and how they were trained; one as a specification to begin with
+    Presets(presets::Args),
     /// What a run was trained on, without weights
     Replay(replay::Args),
     /// Hand a checkpoint over to a service

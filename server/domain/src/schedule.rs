@@ -3,14 +3,17 @@
 use serde::{Deserialize, Serialize};
 
 /// `[schedule]`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Schedule {
     /// Shape of the whole.
     pub kind: ScheduleKind,
-    /// Updates of linear warm-up from 0.
+    /// Updates of linear warm-up.
     #[serde(default)]
     pub warmup_steps: u64,
+    /// The learning rate at which the warm-up begins.
+    #[serde(default, skip_serializing_if = "WarmupInit::is_zero")]
+    pub warmup_init: WarmupInit,
     /// Length of the decay at the end; `wsd` only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decay_steps: Option<u64>,
@@ -23,6 +26,55 @@ pub struct Schedule {
     /// Which value update k takes.
     #[serde(default)]
     pub lr_index: LrIndex,
+}
+
+/// Where the warm-up begins: a learning rate (Megatron-LM's `--lr-warmup-init`), 0 unless said, or `"parent"` for the one that a
+/// child's parent had reached.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged, expecting = "`warmup_init` is a learning rate, or \"parent\"")]
+pub enum WarmupInit {
+    /// A learning rate.
+    Rate(f64),
+    /// The parent's, to be looked up.
+    #[serde(with = "parent")]
+    Parent,
+}
+
+impl Default for WarmupInit {
+    fn default() -> Self {
+        Self::Rate(0.0)
+    }
+}
+
+impl WarmupInit {
+    /// The learning rate; none while it is still the parent's to tell.
+    #[must_use]
+    pub const fn rate(self) -> Option<f64> {
+        match self {
+            Self::Rate(rate) => Some(rate),
+            Self::Parent => None,
+        }
+    }
+
+    fn is_zero(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// The word `parent`.
+mod parent {
+    use serde::{Deserialize as _, Deserializer, Serializer, de};
+
+    const WORD: &str = "parent";
+
+    pub(super) fn serialize<S: Serializer>(serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(WORD)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(), D::Error> {
+        let word = String::deserialize(deserializer)?;
+        if word == WORD { Ok(()) } else { Err(de::Error::custom("no such place")) }
+    }
 }
 
 /// Shape of a schedule.
@@ -70,6 +122,7 @@ pub enum LrIndex {
 pub struct LearningRate {
     max: f64,
     min: f64,
+    init: f64,
     warmup: u64,
     total: u64,
     kind: ScheduleKind,
@@ -85,6 +138,7 @@ impl LearningRate {
         Self {
             max,
             min,
+            init: schedule.warmup_init.rate().unwrap_or(0.0),
             warmup: schedule.warmup_steps,
             total,
             kind: schedule.kind,
@@ -106,7 +160,7 @@ impl LearningRate {
     /// The schedule's value at counter `n`.
     fn at(&self, n: u64) -> f64 {
         if self.warmup > 0 && n <= self.warmup {
-            return self.max * n as f64 / self.warmup as f64;
+            return self.init + (self.max - self.init) * n as f64 / self.warmup as f64;
         }
         if self.kind == ScheduleKind::Constant {
             return self.max;
@@ -139,12 +193,13 @@ fn coefficient(shape: DecayShape, x: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{DecayShape, LearningRate, LrIndex, ScheduleKind};
+    use super::{DecayShape, LearningRate, LrIndex, Schedule, ScheduleKind, WarmupInit};
 
     /// LLM-jp's 8B decay branch at 1.9M updates.
     const BRANCH: LearningRate = LearningRate {
         max: 3e-4,
         min: 0.0,
+        init: 0.0,
         warmup: 2000,
         total: 2_000_000,
         kind: ScheduleKind::Wsd,
@@ -213,6 +268,35 @@ mod tests {
         check(&linear, &[(2000, 2e-4), (247_060, 1.1e-4), (492_120, 2e-5)]);
         let constant = LearningRate { kind: ScheduleKind::Constant, ..cosine };
         check(&constant, &[(1000, 1e-4), (900_000, 2e-4)]);
+    }
+
+    /// Megatron-LM's `init_lr + (max_lr - init_lr) · n / warm-up`.
+    #[test]
+    fn a_warm_up_begins_where_it_is_told() {
+        let again = LearningRate { init: 3e-5, ..BRANCH };
+        check(&again, &[(0, 3e-5), (1000, 1.65e-4), (2000, 3e-4), (1_950_000, 8.786_796_564_4e-5)]);
+        assert_eq!(again.of_update(1).to_bits(), again.at(1).to_bits());
+        let megatron = LearningRate { index: LrIndex::Megatron, ..again.clone() };
+        assert_eq!(megatron.of_update(1).to_bits(), 3e-5_f64.to_bits());
+        assert_eq!(megatron.of_update(1001).to_bits(), again.of_update(1000).to_bits());
+    }
+
+    #[test]
+    fn where_it_begins_is_a_rate_or_the_parents() {
+        let read = |value: &str| {
+            let text = format!("kind = \"constant\"\nwarmup_steps = 10\nwarmup_init = {value}\n");
+            crate::parse_toml::<Schedule>("spec.toml", &text).map_err(|error| error.to_string())
+        };
+        for (value, expected) in [("3e-5", WarmupInit::Rate(3e-5)), ("\"parent\"", WarmupInit::Parent)] {
+            let schedule = read(value).expect("a schedule");
+            assert_eq!(schedule.warmup_init, expected);
+            let again = toml::to_string(&schedule).expect("TOML");
+            assert_eq!(toml::from_str::<Schedule>(&again).expect("the same"), schedule, "{again}");
+        }
+        let none = read("0").expect("a whole number is a rate too");
+        assert!(!toml::to_string(&none).expect("TOML").contains("warmup_init"), "0 goes without saying");
+        let error = read("\"parents\"").expect_err("neither");
+        assert!(error.contains("`warmup_init` is a learning rate, or \"parent\""), "{error}");
     }
 
     #[test]

@@ -230,7 +230,9 @@ fn specification(parent: &Run, before: &Value, at: u64, steps: u64, name: &str, 
         "data": if continues { "continue" } else { "restart" },
         "reset_steps": !continues,
     });
-    for (section, key) in [("", "init"), ("schedule", "decay_steps"), ("schedule", "decay_shape")] {
+    let of_parent =
+        [("", "init"), ("schedule", "decay_steps"), ("schedule", "decay_shape"), ("schedule", "warmup_init")];
+    for (section, key) in of_parent {
         let fields = if section.is_empty() { Some(&mut spec) } else { spec.get_mut(section) };
         if let Some(fields) = fields.and_then(Value::as_object_mut) {
             fields.remove(key);

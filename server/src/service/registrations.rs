@@ -186,7 +186,8 @@ pub async fn warnings_of(
     Ok(found)
 }
 
-/// What a registered specification holds its trainer to: its planned end may change, and a folder of the parent says nothing here.
+/// What a registered specification holds its trainer to: its planned end may change, a folder of the parent says nothing here, and what
+/// names a value instead of saying it (a preset of the model, the parent's learning rate) is resolved when training begins.
 #[must_use]
 pub fn lasting(spec: &Value) -> Value {
     let mut spec = spec.clone();
@@ -196,6 +197,13 @@ pub fn lasting(spec: &Value) -> Value {
     let is_folder = spec.pointer("/parent/run").and_then(Value::as_str).is_some_and(|run| run.contains('/'));
     if let Some(parent) = spec.get_mut("parent").and_then(Value::as_object_mut).filter(|_| is_folder) {
         parent.remove("run");
+    }
+    if let Some(model) = spec.get_mut("model").and_then(Value::as_object_mut) {
+        model.remove("preset");
+    }
+    let by_name = spec.pointer("/schedule/warmup_init").is_some_and(Value::is_string);
+    if let Some(schedule) = spec.get_mut("schedule").and_then(Value::as_object_mut).filter(|_| by_name) {
+        schedule.remove("warmup_init");
     }
     spec
 }
@@ -243,6 +251,8 @@ mod tests {
         assert!(!agrees(&registered, &told));
         let child = json!({ "parent": { "run": "../base", "step": 8 }, "stop": { "steps": 9 } });
         assert_eq!(lasting(&child), json!({ "parent": { "step": 8 } }));
+        let resolved = json!({ "model": { "preset": "smoke", "vocab_size": 8 }, "schedule": { "warmup_init": "parent" } });
+        assert_eq!(lasting(&resolved), json!({ "model": { "vocab_size": 8 }, "schedule": {} }));
         let named = json!({ "parent": { "run": "base", "step": 8 } });
         assert_eq!(lasting(&named), named);
         assert_eq!(lasting(&json!("flat")), json!("flat"));

@@ -12,7 +12,7 @@ mod size;
 /// A remark on a configuration. It forbids nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Warning {
-    /// `adam-epsilon`, `peak-learning-rate`, `level-lx`, `level-lz`, `tokens-mismatch`.
+    /// `adam-epsilon`, `peak-learning-rate`, `level-lx`, `level-lz`, `tokens-mismatch`, `lineage-unknown`.
     pub code: &'static str,
     /// What it is, against what, and the way on.
     pub text: Text,
@@ -133,6 +133,37 @@ fn levels(spec: &Value) -> impl Iterator<Item = Warning> {
             ),
         },
     })
+}
+
+/// What the lineage file of a run will not know: subsets without a level or a licence, and the licence of weights that it begins at.
+/// Apart from [`warnings()`]: other trainers' configurations say none of it, and a registry may.
+#[must_use]
+pub fn unlabelled(spec: &Value) -> Option<Warning> {
+    let mix = spec["data"]["mix"].as_array();
+    let without = |key: &str| -> Vec<&str> {
+        mix.into_iter().flatten().filter(|m| m[key].is_null()).filter_map(|m| m["name"].as_str()).collect()
+    };
+    let base = (spec["init"]["from"].is_string() && spec["init"]["license"].is_null()).then_some("init.from");
+    let (levels, mut licenses) = (without("level"), without("license"));
+    licenses.extend(base);
+    let parts = [("level", "リリースレベル", levels), ("license", "ライセンス", licenses)];
+    let parts: Vec<_> = parts.into_iter().filter(|(_, _, names)| !names.is_empty()).collect();
+    if parts.is_empty() {
+        return None;
+    }
+    let en: Vec<String> =
+        parts.iter().map(|(key, _, names)| format!("no {key} for {}", names.join(", "))).collect();
+    let ja: Vec<String> =
+        parts.iter().map(|(_, key, names)| format!("{}の{key}", names.join("、"))).collect();
+    let en = format!(
+        "{}: lineage.toml leaves it out, and what is not known bars a release. Write it into the specification.",
+        en.join(", ")
+    );
+    let ja = format!(
+        "{}が指定されていません。lineage.toml にも記載されず、不明な項目があるモデルは公開できません。実行前に指定してください。",
+        ja.join("、")
+    );
+    Some(Warning { code: "lineage-unknown", text: Text { en, ja } })
 }
 
 /// The tokens that were planned against what steps, batch and sequence length make.

@@ -1,9 +1,8 @@
 use sekisho_domain::Tokens;
-use sekisho_model::train::Layout;
 
 use super::cost::{self, Machine};
-use super::{Parent, ParentData, ParentState, ScheduleKind, Share, Spec};
-use crate::optimizer::is_decayed;
+use super::decay;
+use super::{Init, Parent, ParentData, ParentState, ScheduleKind, Share, Spec, WarmupInit};
 
 /// What will be trained, on what, how, and at what cost: the lines of `--check`.
 pub(super) fn summary(spec: &Spec, machine: Option<Machine>) -> String {
@@ -26,13 +25,11 @@ type Lines = Vec<(&'static str, String)>;
 
 fn model(spec: &Spec) -> Lines {
     let Ok(config) = spec.model_config() else { return Vec::new() };
-    let layout = Layout::new(&config);
-    let (decayed, excluded): (Vec<_>, Vec<_>) =
-        layout.tensors().iter().partition(|t| is_decayed(&spec.optimizer, &t.name, t.shape.len()));
+    let groups = decay::Groups::of(&spec.optimizer, &config);
     let init = match (&spec.init.from, &spec.parent) {
         (_, Some(parent)) => child(parent),
         (Some(from), _) => format!("from {}", from.display()),
-        (None, None) => format!("normal, standard deviation {}", spec.init.std.unwrap_or(0.02)),
+        (None, None) => first_weights(&spec.init, config.num_hidden_layers),
     };
     let head = if config.tie_word_embeddings { "tied" } else { "untied" };
     let scaled = if config.scaled_embedding { ", scaled embedding" } else { "" };
@@ -61,16 +58,21 @@ fn model(spec: &Spec) -> Lines {
         ),
         ("", format!("rope theta {}, norm eps {:e}", config.rope_theta, config.rms_norm_eps)),
         ("init", init),
-        (
-            "weight decay",
-            format!(
-                "{} on {} tensors, none on {}",
-                spec.optimizer.weight_decay,
-                decayed.len(),
-                excluded.len()
-            ),
-        ),
+        ("weight decay", format!("{} on {}", spec.optimizer.weight_decay, decay::told(&groups.decayed))),
+        ("", format!("none on {}", decay::told(&groups.excluded))),
     ]
+}
+
+/// `normal, standard deviation 0.02, 0.00289 for o_proj and down_proj`.
+fn first_weights(init: &Init, layers: usize) -> String {
+    let std = init.std.unwrap_or(0.02);
+    if !init.scaled_residual {
+        return format!("normal, standard deviation {std}");
+    }
+    format!(
+        "normal, standard deviation {std}, {:.3e} for o_proj and down_proj",
+        std / (2.0 * layers as f64).sqrt()
+    )
 }
 
 /// `checkpoint 900000 of mini-ja-en with its moments, its data going on, updates counted on`.
@@ -85,6 +87,15 @@ fn child(parent: &Parent) -> String {
     };
     let count = if parent.reset_steps { "updates counted from 1" } else { "updates counted on" };
     format!("checkpoint {} of {} {state}, {data}, {count}", parent.step, parent.run)
+}
+
+/// ` from 3e-5`; nothing for a warm-up from 0.
+fn warmup_init(init: WarmupInit) -> String {
+    match init {
+        WarmupInit::Parent => " from the parent's rate".to_owned(),
+        WarmupInit::Rate(rate) if rate > 0.0 => format!(" from {rate:e}"),
+        WarmupInit::Rate(_) => String::new(),
+    }
 }
 
 fn data(spec: &Spec) -> Lines {
@@ -142,9 +153,10 @@ fn training(spec: &Spec) -> Lines {
         (
             "schedule",
             format!(
-                "{:?}: warm-up {}, {} updates{decay}, {:?}",
+                "{:?}: warm-up {}{}, {} updates{decay}, {:?}",
                 s.kind,
                 count(s.warmup_steps),
+                warmup_init(s.warmup_init),
                 count(spec.total_steps()),
                 s.lr_index
             ),

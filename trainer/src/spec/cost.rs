@@ -52,6 +52,43 @@ fn vectors(config: &ModelConfig) -> u64 {
         .sum()
 }
 
+/// What a run, or several, cost.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Cost {
+    /// Targets of this stage.
+    pub tokens: u64,
+    /// Floating-point operations.
+    pub flops: f64,
+}
+
+impl std::iter::Sum for Cost {
+    fn sum<I: Iterator<Item = Self>>(costs: I) -> Self {
+        costs.fold(Self::default(), |a, b| Self { tokens: a.tokens + b.tokens, flops: a.flops + b.flops })
+    }
+}
+
+impl Cost {
+    pub(super) fn of(spec: &Spec, config: &ModelConfig) -> Self {
+        let per_update = (spec.batch.sequences * spec.data.sequence_length) as u64;
+        let begin = spec.parent.as_ref().filter(|parent| !parent.reset_steps).map_or(0, |parent| parent.step);
+        let tokens = per_update * (spec.stop.steps - begin);
+        Self { tokens, flops: Flops::of_token(config, spec.data.sequence_length).sum() * tokens as f64 }
+    }
+
+    /// `2.3 days on 8 accelerators at 400 TFLOP/s each: 18.1 GPU-days, 72,400 yen`.
+    #[must_use]
+    pub fn time(&self, machine: Machine) -> String {
+        let Machine { gpus, tflops, yen_per_gpu_day } = machine;
+        let gpu_days = self.flops / (tflops * 1e12) / 86_400.0;
+        let price = yen_per_gpu_day
+            .map_or_else(String::new, |yen| format!(", {} yen", Tokens((gpu_days * yen).round() as u64)));
+        format!(
+            "{:.1} days on {gpus} accelerators at {tflops} TFLOP/s each: {gpu_days:.1} GPU-days{price}",
+            gpu_days / f64::from(gpus)
+        )
+    }
+}
+
 /// The lines of `--check`.
 pub(super) fn lines(
     spec: &Spec,
@@ -61,8 +98,8 @@ pub(super) fn lines(
     let parameters = config.parameters() as f64;
     let flops = Flops::of_token(config, spec.data.sequence_length);
     let per_update = (spec.batch.sequences * spec.data.sequence_length) as u64;
-    let updates = spec.stop.steps - spec.parent.as_ref().filter(|p| !p.reset_steps).map_or(0, |p| p.step);
-    let (tokens, all) = (per_update * updates, flops.sum() * (per_update * updates) as f64);
+    let cost = Cost::of(spec, config);
+    let (tokens, all) = (cost.tokens, cost.flops);
     let mut lines = vec![
         (
             "memory",
@@ -89,18 +126,7 @@ pub(super) fn lines(
             format!("{} in this stage, {:.1} a parameter", Tokens(tokens), tokens as f64 / parameters),
         ),
     ];
-    if let Some(Machine { gpus, tflops, yen_per_gpu_day }) = machine {
-        let gpu_days = all / (tflops * 1e12) / 86_400.0;
-        let price = yen_per_gpu_day
-            .map_or_else(String::new, |yen| format!(", {} yen", Tokens((gpu_days * yen).round() as u64)));
-        lines.push((
-            "time",
-            format!(
-                "{:.1} days on {gpus} accelerators at {tflops} TFLOP/s each: {gpu_days:.1} GPU-days{price}",
-                gpu_days / f64::from(gpus)
-            ),
-        ));
-    }
+    lines.extend(machine.map(|machine| ("time", cost.time(machine))));
     lines
 }
 

@@ -3,9 +3,11 @@
 
 mod check;
 mod cost;
+mod decay;
 mod keep;
 mod mixture;
 mod model;
+mod presets;
 mod rules;
 mod sections;
 
@@ -16,14 +18,15 @@ use sekisho_domain::{TomlError, parse_toml};
 use sekisho_weights::config::{ConfigError, ModelConfig};
 use serde::{Deserialize, Serialize};
 
-pub use cost::Machine;
+pub use cost::{Cost, Machine};
 pub use keep::Keep;
 pub(crate) use keep::is_dense_early;
 pub use model::ModelSection;
+pub use presets::{PRESETS, Preset, Recipe, preset};
 pub use sections::{
     Batch, Checkpoint, Data, DecayShape, Dtype, Evaluate, Forward, Init, LrIndex, Mix, OnNan, Optimizer,
     Order, Packing, Parent, ParentData, ParentState, Precision, Recompute, Schedule, ScheduleKind, Share,
-    Stability, Stop, TokenizerSection,
+    Stability, Stop, TokenizerSection, WarmupInit,
 };
 
 /// A specification that cannot be run.
@@ -125,7 +128,11 @@ impl Spec {
         let mut spec: Self = parse_toml(file, text)?;
         spec.make_paths_absolute(folder);
         rules::supported(file, &spec)?;
-        spec.model = model::resolve(file, &spec)?;
+        let parent = model::parent(&spec)?;
+        spec.model = model::resolve(file, &spec, parent.as_ref())?;
+        if let Some(parent) = &parent {
+            spec.look_up_rate(parent);
+        }
         rules::check(file, &spec)?;
         Ok(spec)
     }
@@ -148,6 +155,14 @@ impl Spec {
     #[must_use]
     pub fn learning_rate(&self) -> LearningRate {
         LearningRate::new(&self.schedule, self.optimizer.lr, self.optimizer.min_lr, self.total_steps())
+    }
+
+    /// Puts the learning rate that the parent had reached where `schedule.warmup_init` is `"parent"`.
+    pub(crate) fn look_up_rate(&mut self, parent: &Self) {
+        if let (WarmupInit::Parent, Some(section)) = (self.schedule.warmup_init, &self.parent) {
+            let rate = parent.learning_rate().of_update(section.step);
+            self.schedule.warmup_init = WarmupInit::Rate(rate);
+        }
     }
 
     /// Sequences the data order is laid out for: `data.total_samples`, or those of [`Spec::total_steps`].
@@ -178,6 +193,16 @@ impl Spec {
             .or_else(|| earlier.map(Self::total_samples))
             .or_else(|| Some(spec.total_samples()));
         spec.batch.micro = Some(spec.micro());
+        if let (WarmupInit::Parent, Some(earlier)) = (spec.schedule.warmup_init, earlier) {
+            spec.schedule.warmup_init = earlier.schedule.warmup_init;
+        }
+        // An older record that left the rule to its default keeps it so.
+        let is_older = |spec: &Self| spec.optimizer.weight_decay_exclude.is_none();
+        if is_older(&spec) && !earlier.is_some_and(is_older) {
+            let config = spec.model_config().ok();
+            spec.optimizer.weight_decay_exclude =
+                config.and_then(|config| decay::Groups::of(&spec.optimizer, &config).globs());
+        }
         // The parent's folder may have moved or gone: `parent.json` says which checkpoint it was.
         if let (Some(parent), Some(before)) =
             (&mut spec.parent, earlier.and_then(|spec| spec.parent.as_ref()))
@@ -190,6 +215,12 @@ impl Spec {
     /// Checks the values against each other once more: a resumed run has inherited some.
     pub(crate) fn recheck(&self, file: &Path) -> Result<(), SpecError> {
         rules::check(&file.display().to_string(), self)
+    }
+
+    /// What the run costs, as a whole and not from where it is.
+    #[must_use]
+    pub fn cost(&self) -> Cost {
+        self.model_config().map(|config| Cost::of(self, &config)).unwrap_or_default()
     }
 
     /// The resolved values, for `--check`: what will be trained, on what, how, and what it costs on a machine.

@@ -6,13 +6,16 @@ use sekisho_weights::config::{ConfigError, Family, ModelConfig};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{Spec, SpecError};
+use super::{Spec, SpecError, presets};
 
 /// `[model]`: the names of Hugging Face's `config.json`, and `scaled_embedding`. `num_local_experts` and
 /// `num_experts_per_tok` are read to be refused in words.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelSection {
+    /// Name of a published size whose dimensions are meant; not left in a run's record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preset: Option<String>,
     /// `llama` when absent, `mistral`, `qwen2` or `qwen3`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model_type: Option<String>,
@@ -79,6 +82,7 @@ impl ModelSection {
     fn of(config: &ModelConfig) -> Self {
         Self {
             model_type: Some(config.family.model_type().to_owned()),
+            preset: None,
             vocab_size: Some(config.vocab_size),
             hidden_size: Some(config.hidden_size),
             num_hidden_layers: Some(config.num_hidden_layers),
@@ -104,7 +108,7 @@ impl ModelSection {
     }
 
     /// The same with what another section says.
-    fn with(&self, other: &Self) -> Self {
+    pub(super) fn with(&self, other: &Self) -> Self {
         let mut keys = json!(self);
         let Value::Object(said) = json!(other) else { return self.clone() };
         for (key, value) in said {
@@ -117,7 +121,7 @@ impl ModelSection {
     }
 
     /// The first key on which this section says something else than `other`.
-    fn conflict<'a>(&self, other: &'a Value) -> Option<(String, Value, &'a Value)> {
+    pub(super) fn conflict<'a>(&self, other: &'a Value) -> Option<(String, Value, &'a Value)> {
         let own = json!(self);
         let own = own.as_object()?;
         own.iter().find_map(|(key, value)| {
@@ -128,24 +132,24 @@ impl ModelSection {
     }
 }
 
-/// The model of the run that `[parent]` names by its folder. A run that is named otherwise is looked for when the training begins.
-fn of_parent(spec: &Spec) -> Result<Option<ModelSection>, SpecError> {
+/// The specification of the run that `[parent]` names by its folder. A run that is named otherwise is looked for when the training
+/// begins.
+pub(super) fn parent(spec: &Spec) -> Result<Option<Spec>, SpecError> {
     let Some(parent) = &spec.parent else { return Ok(None) };
     let path = Path::new(&parent.run).join("spec.toml");
     if !path.is_file() {
         return Ok(None);
     }
     let text = fs_err::read_to_string(&path)?;
-    let recorded: Spec = parse_toml(&path.display().to_string(), &text)?;
-    Ok(Some(recorded.model))
+    Ok(Some(parse_toml(&path.display().to_string(), &text)?))
 }
 
 /// `[model]` with nothing left out: as given, or that of `init.from`, which it may repeat and not contradict, or that of the parent,
 /// of which it may change what leaves the parameters as they are.
-pub(super) fn resolve(file: &str, spec: &Spec) -> Result<ModelSection, SpecError> {
-    let mut given = spec.model.clone();
-    if let Some(parent) = of_parent(spec)? {
-        given = parent.with(&given);
+pub(super) fn resolve(file: &str, spec: &Spec, parent: Option<&Spec>) -> Result<ModelSection, SpecError> {
+    let mut given = presets::applied(file, &spec.model)?;
+    if let Some(parent) = parent {
+        given = parent.model.with(&given);
     } else if let Some(parent) = spec.parent.as_ref().filter(|_| given == ModelSection::default()) {
         return Err(SpecError::Rule {
             file: file.to_owned(),

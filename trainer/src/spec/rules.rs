@@ -1,6 +1,6 @@
 use sekisho_weights::config::ModelConfig;
 
-use super::{Forward, Order, ScheduleKind, Spec, SpecError};
+use super::{Forward, Order, ScheduleKind, Spec, SpecError, WarmupInit};
 
 /// Refuses what the format has and this build has not.
 pub(super) fn supported(file: &str, spec: &Spec) -> Result<(), SpecError> {
@@ -95,6 +95,16 @@ fn broken_model(spec: &Spec, config: &ModelConfig) -> Broken {
             spec.init.from.is_none() || spec.init.std.is_none(),
             "init.std",
             "and init.from exclude each other; keep one".to_owned(),
+        ),
+        (
+            spec.init.from.is_none() || !spec.init.scaled_residual,
+            "init.scaled_residual",
+            "is about first weights of one's own; leave it out with init.from".to_owned(),
+        ),
+        (
+            spec.init.from.is_some() || (spec.init.id.is_none() && spec.init.license.is_none()),
+            "init.id",
+            "and init.license say what init.from is; leave them out without it".to_owned(),
         ),
         (
             spec.init.std.is_none_or(|std| std > 0.0 && std.is_finite()),
@@ -209,6 +219,16 @@ fn broken_schedule(spec: &Spec) -> Broken {
             s.warmup_steps.saturating_add(decay) <= total,
             "schedule.warmup_steps",
             format!("+ decay_steps is more than total_steps, {total}"),
+        ),
+        (
+            s.warmup_init.rate().is_none_or(|rate| (0.0..=spec.optimizer.lr).contains(&rate)),
+            "schedule.warmup_init",
+            format!("must lie between 0 and lr, {}", spec.optimizer.lr),
+        ),
+        (
+            s.warmup_init != WarmupInit::Parent || spec.parent.is_some(),
+            "schedule.warmup_init",
+            "is \"parent\", and there is no [parent]; give a learning rate".to_owned(),
         ),
     ])
 }

@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
 use sekisho_domain::lineage::Level;
-pub use sekisho_domain::schedule::{DecayShape, LrIndex, Schedule, ScheduleKind};
+pub use sekisho_domain::schedule::{DecayShape, LrIndex, Schedule, ScheduleKind, WarmupInit};
 pub use sekisho_model::train::Recompute;
 use sekisho_model::train::{Format, Settings};
 use serde::{Deserialize, Serialize};
@@ -63,11 +63,20 @@ pub struct Init {
     /// Standard deviation of the matrices; norm weights are 1, biases 0. 0.02 when neither is given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub std: Option<f64>,
+    /// The matrices that write into the residual stream, `o_proj` and `down_proj`, begin at std/√(2 · layers), as Megatron-LM's do.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub scaled_residual: bool,
+    /// What `from` is: a Hub repository, for the lineage of what is trained. The folder's own lineage file where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// Licence of `from`: SPDX expression, `LicenseRef-…`, or a Hub licence id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub license: Option<String>,
 }
 
 impl Default for Init {
     fn default() -> Self {
-        Self { from: None, std: Some(0.02) }
+        Self { from: None, std: Some(0.02), scaled_residual: false, id: None, license: None }
     }
 }
 

@@ -96,6 +96,35 @@ fn a_specification_survives_being_written() {
     }
 }
 
+/// The rule that was left to its default stands in the record as globs that mean the same.
+#[test]
+fn the_decay_rule_is_written_down_and_an_older_record_keeps_its_own() {
+    use super::decay::Groups;
+    let spec =
+        parse(&FULL.replace("weight_decay_exclude = [\"*norm.weight\"]\n", "")).expect("a specification");
+    let recorded = spec.recorded(None);
+    let globs = recorded.optimizer.weight_decay_exclude.clone().expect("written down");
+    assert_eq!(
+        globs,
+        [
+            "model.layers.*.input_layernorm.weight",
+            "model.layers.*.post_attention_layernorm.weight",
+            "model.norm.weight"
+        ]
+    );
+    let config = spec.model_config().expect("a model");
+    let groups = Groups::of(&spec.optimizer, &config);
+    assert_eq!(Groups::of(&recorded.optimizer, &config), groups);
+    assert_eq!(groups.decayed.iter().map(|(_, count)| count).sum::<usize>(), 1 + 6 * 7);
+    assert_eq!(recorded.recorded(Some(&recorded)), recorded);
+    assert_eq!(spec.recorded(Some(&recorded)), recorded, "said again without it");
+    let older = Spec { optimizer: spec.optimizer.clone(), ..recorded };
+    assert_eq!(spec.recorded(Some(&older)).optimizer.weight_decay_exclude, None);
+    let told = spec.check(None);
+    assert!(told.contains("model.layers.*.self_attn.q_proj.weight (6)"), "{told}");
+    assert!(told.contains("none on model.layers.*.input_layernorm.weight (6)"), "{told}");
+}
+
 #[test]
 fn defaults_are_those_of_the_first_start() {
     let short = FULL.replace("total_samples = 32000\n", "").replace("total_steps = 1000\n", "");
@@ -149,6 +178,17 @@ fn broken_rules_are_named_with_the_way_on() {
             "every = 300\n[stop]",
             "evaluate.every must be a multiple of checkpoint.every, 200",
         ),
+        (
+            "warmup_steps = 100",
+            "warmup_steps = 100\nwarmup_init = 1.0",
+            "schedule.warmup_init must lie between 0 and lr",
+        ),
+        (
+            "warmup_steps = 100",
+            "warmup_steps = 100\nwarmup_init = \"parent\"",
+            "schedule.warmup_init is \"parent\", and there is no [parent]",
+        ),
+        ("std = 0.02", "std = 0.02\nlicense = \"MIT\"", "init.id and init.license say what init.from is"),
         ("seed = 42", "seed = 4294967296", "seed is 4294967296; order = \"megatron\" takes seeds below 2^32"),
     ] {
         assert!(FULL.contains(from), "{from}");

@@ -2,13 +2,13 @@ use std::path::{Path, PathBuf};
 
 use sekisho_domain::Sha256;
 use sekisho_weights::{Checkpoint, weights_digest};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::SurgeryError;
 use super::rewrite::{self, Sources};
 
 /// What a soup was made of.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Soup {
     /// The models with their shares.
     pub of: Vec<Ingredient>,
@@ -19,7 +19,7 @@ pub struct Soup {
 }
 
 /// One model of a soup.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Ingredient {
     /// Its folder.
     pub folder: PathBuf,

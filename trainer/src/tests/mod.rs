@@ -5,6 +5,8 @@ mod children;
 mod data;
 mod families;
 mod goldens;
+mod grids;
+mod lineages;
 mod refusals;
 mod reporting;
 mod resume;

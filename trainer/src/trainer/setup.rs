@@ -17,7 +17,7 @@ use crate::parent::{self, Found, Origin};
 use crate::report::{Reporter, RunClient, Subject};
 use crate::rollback;
 use crate::spec::{Packing, ParentData, ParentState, Spec};
-use crate::{Progress, TrainError, TrainOptions, init};
+use crate::{Progress, TrainError, TrainOptions, init, lineage};
 
 impl Run {
     /// Opens or creates the folder, reads the data, and takes the first weights or those of the last checkpoint.
@@ -89,12 +89,13 @@ impl Run {
         Ok(run)
     }
 
-    /// Writes `spec.toml`, the specification that the run has from now on.
+    /// Writes `spec.toml`, the specification that the run has from now on, and `lineage.toml`.
     fn record(&self) -> Result<(), TrainError> {
         let text =
             toml::to_string(&self.spec).expect("a specification read from TOML can be written as TOML");
         let write = |file: &mut dyn std::io::Write| file.write_all(text.as_bytes());
-        Ok(sekisho_weights::write_atomic(&self.folder.spec(), write)?)
+        sekisho_weights::write_atomic(&self.folder.spec(), write)?;
+        lineage::write(&self.folder, &self.spec, &self.state)
     }
 
     fn start_reporter(

@@ -13,11 +13,13 @@ pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod eval;
 pub(crate) mod export;
+pub(crate) mod grid;
 pub(crate) mod import;
 pub(crate) mod ingest;
 pub(crate) mod login;
 pub(crate) mod logout;
 pub(crate) mod policy;
+pub(crate) mod presets;
 pub(crate) mod project;
 pub(crate) mod release;
 pub(crate) mod replay;
@@ -43,6 +45,8 @@ pub(crate) fn run(command: Command, printer: &Printer) -> anyhow::Result<ExitSta
         Command::Serve(args) => serve::run(&args, printer),
         Command::Worker(args) => worker::run(&args, printer),
         Command::Train(args) => train::run(&args, printer),
+        Command::Grid(args) => grid::run(&args, printer),
+        Command::Presets(args) => presets::run(&args, printer),
         Command::Replay(args) => replay::run(&args, printer),
         Command::Ingest(args) => ingest::run(&args, printer),
         Command::Watch(args) => watch::run(&args, printer),

@@ -39,15 +39,8 @@ pub(crate) struct Args {
     /// Show the resolved specification and train nothing
     #[arg(long)]
     check: bool,
-    /// With --check: time on so many accelerators
-    #[arg(long, requires = "check", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    gpus: Option<u32>,
-    /// What one of them sustains, in TFLOP/s; H100s reach 300 to 500 in bf16
-    #[arg(long, requires = "gpus", default_value_t = 400.0, value_name = "T", value_parser = positive)]
-    tflops: f64,
-    /// Price of one for a day
-    #[arg(long, requires = "gpus", value_name = "YEN", value_parser = positive)]
-    yen_per_gpu_day: Option<f64>,
+    #[command(flatten)]
+    machine: MachineArgs,
     #[command(flatten)]
     cache: CacheArgs,
     #[command(flatten)]
@@ -60,14 +53,35 @@ pub(crate) struct Args {
     threads: Option<usize>,
 }
 
+/// What `--check` reckons time and money for.
+#[derive(clap::Args)]
+pub(crate) struct MachineArgs {
+    /// With --check: time on so many accelerators
+    #[arg(long, requires = "check", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    gpus: Option<u32>,
+    /// What one of them sustains, in TFLOP/s; H100s reach 300 to 500 in bf16
+    #[arg(long, requires = "gpus", default_value_t = 400.0, value_name = "T", value_parser = positive)]
+    tflops: f64,
+    /// Price of one for a day
+    #[arg(long, requires = "gpus", value_name = "YEN", value_parser = positive)]
+    yen_per_gpu_day: Option<f64>,
+}
+
+impl MachineArgs {
+    /// The machine; none without `--gpus`.
+    pub(crate) fn read(&self) -> Option<Machine> {
+        let (tflops, yen_per_gpu_day) = (self.tflops, self.yen_per_gpu_day);
+        self.gpus.map(|gpus| Machine { gpus, tflops, yen_per_gpu_day })
+    }
+}
+
 pub(crate) fn run(args: &Args, printer: &Printer) -> anyhow::Result<ExitStatus> {
     let spec = Spec::load(&args.spec).map_err(Failed::user)?;
     let Some(out) = args.dir.as_ref().filter(|_| !args.check) else {
-        for line in args.language.lines(&serde_json::to_value(&spec)?, None) {
+        for line in args.language.of_training(&serde_json::to_value(&spec)?) {
             printer.data(&line)?;
         }
-        let machine = |gpus| Machine { gpus, tflops: args.tflops, yen_per_gpu_day: args.yen_per_gpu_day };
-        printer.data(&spec.check(args.gpus.map(machine)))?;
+        printer.data(&spec.check(args.machine.read()))?;
         printer.data(&spec.mixture(args.cache.folder().as_deref()))?;
         return Ok(ExitStatus::Ok);
     };
@@ -88,7 +102,7 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> anyhow::Result<ExitStatus> 
         stop,
         ..TrainOptions::new(out, Arc::new(SystemClock))
     };
-    let mut progress = Bar { printer, bar: None, reading: None };
+    let mut progress = Bar::new(printer);
     let outcome = train(&spec, &options, &mut progress).map_err(Failed::from)?;
     progress.finish();
     printer.say(&match outcome.ended {
@@ -116,15 +130,19 @@ fn positive(text: &str) -> Result<f64, String> {
 }
 
 /// Training on the terminal.
-struct Bar<'a> {
+pub(crate) struct Bar<'a> {
     printer: &'a Printer,
     bar: Option<ProgressBar>,
     /// Of a text that is tokenised.
     reading: Option<(PathBuf, ProgressBar)>,
 }
 
-impl Bar<'_> {
-    fn finish(&mut self) {
+impl<'a> Bar<'a> {
+    pub(crate) fn new(printer: &'a Printer) -> Self {
+        Self { printer, bar: None, reading: None }
+    }
+
+    pub(crate) fn finish(&mut self) {
         if let Some(bar) = self.bar.take() {
             bar.finish();
         }
@@ -147,6 +165,8 @@ impl Progress for Bar<'_> {
     }
 
     fn start(&mut self, done: Step, total: Step) {
+        // A grid trains one run after another.
+        self.finish();
         let bar = self.printer.bar(total.0, "train  {wide_bar} {pos}/{len} steps  {msg}  {eta} left");
         bar.set_position(done.0);
         self.bar = Some(bar);

@@ -246,6 +246,11 @@ fn schedule(used: &mut Used<'_>) -> Section {
         }
     };
     put(&mut schedule, "warmup_steps", Some(warmup.unwrap_or(0).into()));
+    put(
+        &mut schedule,
+        "warmup_init",
+        used.number("lr_warmup_init").filter(|init| init.as_f64() != Some(0.0)),
+    );
     if kind == "wsd" {
         let decay =
             used.count("lr_wsd_decay_iters").or_else(|| of_samples(used.args, "lr_wsd_decay_samples"));

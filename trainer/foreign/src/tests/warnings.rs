@@ -2,6 +2,7 @@ use serde_json::{Value, json};
 
 use crate::megatron::{arguments, specification};
 use crate::warnings;
+use crate::warnings::unlabelled;
 
 fn codes(spec: &Value, planned: Option<u64>) -> Vec<&'static str> {
     warnings(spec, planned).into_iter().map(|warning| warning.code).collect()
@@ -58,10 +59,17 @@ fn a_peak_above_every_published_run_of_the_size_is_shown_beside_them() {
         "{en}"
     );
     assert!(!en.contains("172B") && !en.contains("A3.8B"), "{en}");
-    // 76B lies between 32B and 172B, and near neither.
+    // 76B lies beside Llama 2's 70B alone.
     spec["model"]["num_hidden_layers"] = json!(340);
     let ja = &warnings(&spec, None)[0].text.ja;
-    assert!(ja.contains("LLM-jp-4 32B 2e-4、LLM-jp-3 172B 8e-5"), "{ja}");
+    assert!(ja.contains("Llama 2 70B 1.5e-4") && !ja.contains("172B") && !ja.contains("32B"), "{ja}");
+    // With experts 100B lies between 32B and 291B, and near neither.
+    let mut between = spec.clone();
+    between["model"]["num_hidden_layers"] = json!(68);
+    between["model"]["num_local_experts"] = json!(8);
+    between["optimizer"]["lr"] = json!(5e-4);
+    let ja = &warnings(&between, None)[0].text.ja;
+    assert!(ja.contains("LLM-jp-4 32B-A3.8B 4e-4、LLM-jp-4 291B-A27B 4e-4"), "{ja}");
     // A toy is far below everything that was published.
     spec["model"] = json!({ "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 128 });
     assert_eq!(codes(&spec, None), [""; 0]);
@@ -101,4 +109,18 @@ fn tokens_that_do_not_add_up_are_said_with_both_numbers() {
     assert_eq!(codes(&spec, None), ["tokens-mismatch"]);
     spec["stop"]["steps"] = json!(u64::MAX);
     assert_eq!(codes(&spec, Some(1)), [""; 0], "more than can be counted");
+}
+
+#[test]
+fn what_a_lineage_will_not_know_is_said_before_the_run() {
+    let mut spec = good();
+    spec["data"]["mix"][0]["license"] = json!("CC0-1.0");
+    assert_eq!(unlabelled(&spec), None);
+    assert_eq!(unlabelled(&json!(7)), None);
+    spec["data"]["mix"] = json!([{ "name": "a", "level": "L1" }, { "name": "b", "license": "MIT" }]);
+    spec["init"] = json!({ "from": "llama" });
+    let found = unlabelled(&spec).expect("a warning");
+    assert_eq!(found.code, "lineage-unknown");
+    assert!(found.text.en.starts_with("no level for b, no license for a, init.from: "), "{found:?}");
+    assert!(found.text.ja.starts_with("bのリリースレベル、a、init.fromのライセンスが"), "{found:?}");
 }

@@ -1,4 +1,5 @@
-//! Peak learning rates of published runs. Source: LLM-jp's launch scripts for v3 and v4 (`llm-jp/scripts`).
+//! Peak learning rates of published runs. Sources: LLM-jp's launch scripts for v3 and v4 (`llm-jp/scripts`), and Llama 2's paper (arXiv
+//! 2307.09288, table 1).
 
 /// A published run.
 pub(super) struct Run {
@@ -29,6 +30,9 @@ const RUNS: &[Run] = &[
     run("LLM-jp-4", "7.7B", 7.7, 3e-4),
     run("LLM-jp-4", "8B", 8.59, 3e-4),
     run("LLM-jp-4", "32B", 32.0, 2e-4),
+    run("Llama 2", "7B", 6.738, 3e-4),
+    run("Llama 2", "13B", 13.016, 3e-4),
+    run("Llama 2", "70B", 68.977, 1.5e-4),
     experts("LLM-jp-3", "8x1.8B", 9.3, 3e-4),
     experts("LLM-jp-4", "32B-A3.8B", 32.0, 4e-4),
     experts("LLM-jp-4", "332B-A31B", 332.0, 4e-4),

@@ -1,0 +1,126 @@
+//! A grid is trained run by run: what is finished is found finished, what was interrupted goes on.
+
+use std::collections::VecDeque;
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+
+use fs_err::File;
+use sekisho_domain::run::MetricRow;
+use sekisho_domain::{Step, Tokens};
+use sekisho_weights::FolderLock;
+use serde::Serialize;
+
+use super::{Cell, Grid, GridError, SoupRow, of_run, soups};
+use crate::folder::RunFolder;
+use crate::{Ended, Progress, TrainOptions, train};
+
+/// Updates at the end of a run over which its loss is averaged: a single batch says little.
+const LAST: usize = 10;
+
+/// What a grid came to.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Carried {
+    /// The runs that were finished.
+    pub runs: Vec<Row>,
+    /// The means of seeds, of mixtures all of whose runs are finished.
+    pub soups: Vec<SoupRow>,
+    /// Whether it was asked to stop before all was done, and may be called again.
+    pub stopped: bool,
+}
+
+/// One run that was finished.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Row {
+    /// Its name.
+    pub run: String,
+    /// Its mixture.
+    pub mixture: Option<String>,
+    /// Its seed.
+    pub seed: u64,
+    /// The last update.
+    pub step: Step,
+    /// Targets learned from.
+    pub tokens: Tokens,
+    /// Mean loss of the last updates.
+    pub loss: Option<f64>,
+    /// How many these are.
+    pub averaged: usize,
+    /// Its last checkpoint.
+    pub checkpoint: PathBuf,
+}
+
+/// Trains every run of a grid in a folder of its own below `dir`, one after another, and makes the mean of each mixture's seeds.
+/// `options` answers those of a run in a folder; whether it goes on from a checkpoint is decided here.
+///
+/// # Errors
+/// [`GridError`]; runs that were finished until then stay, and the next call finds them.
+pub fn carry_out(
+    grid: &Grid,
+    dir: &Path,
+    options: &dyn Fn(&Path) -> TrainOptions,
+    progress: &mut dyn Progress,
+) -> Result<Carried, GridError> {
+    grid.check(dir)?;
+    fs_err::create_dir_all(dir)?;
+    let dir = fs_err::canonicalize(dir)?;
+    let _lock = FolderLock::take(&dir)?;
+    let mut carried = Carried { runs: Vec::new(), soups: Vec::new(), stopped: false };
+    for cell in &grid.cells {
+        match run(cell, &dir.join(&cell.spec.name), options, progress)? {
+            Some(row) => carried.runs.push(row),
+            None => {
+                carried.stopped = true;
+                return Ok(carried);
+            }
+        }
+    }
+    carried.soups = soups::all(&dir, &carried.runs)?;
+    Ok(carried)
+}
+
+/// Trains one run to its end, unless it is there already; none when it was asked to stop.
+fn run(
+    cell: &Cell,
+    out: &Path,
+    options: &dyn Fn(&Path) -> TrainOptions,
+    progress: &mut dyn Progress,
+) -> Result<Option<Row>, GridError> {
+    let spec = &cell.spec;
+    let begun = out.join("spec.toml").is_file();
+    let last = if begun { RunFolder::existing(out)?.checkpoints()?.pop() } else { None };
+    if last.is_none_or(|step| step < spec.stop.steps) {
+        progress.note(&format!("{}: {}", spec.name, if begun { "goes on" } else { "begins" }));
+        let options = TrainOptions { resume: begun, ..options(out) };
+        let outcome = train(spec, &options, progress).map_err(|error| of_run(spec, error))?;
+        if outcome.ended == Ended::Stopped {
+            return Ok(None);
+        }
+    } else {
+        progress.note(&format!("{}: was finished before", spec.name));
+    }
+    row(cell, &RunFolder::existing(out)?).map(Some)
+}
+
+/// What a finished run's folder says of it.
+fn row(cell: &Cell, folder: &RunFolder) -> Result<Row, GridError> {
+    let step = folder.checkpoints()?.pop().unwrap_or_default();
+    let mut last = VecDeque::with_capacity(LAST + 1);
+    for line in BufReader::new(File::open(folder.log())?).lines() {
+        let Ok(row) = serde_json::from_str::<MetricRow>(&line?) else { continue };
+        last.push_back(row);
+        if last.len() > LAST {
+            last.pop_front();
+        }
+    }
+    let losses: Vec<f64> = last.iter().filter_map(|row| row.loss).collect();
+    Ok(Row {
+        run: cell.spec.name.clone(),
+        mixture: cell.mixture.clone(),
+        seed: cell.spec.seed,
+        step: Step(step),
+        tokens: last.back().map_or(Tokens(0), |row| row.tokens),
+        loss: (!losses.is_empty()).then(|| losses.iter().sum::<f64>() / losses.len() as f64),
+        averaged: losses.len(),
+        checkpoint: folder.checkpoint(step),
+    })
+}

@@ -1,0 +1,80 @@
+//! The mean of the seeds of each mixture, in `<mixture>-soup`, with what it was made of and its lineage.
+
+use std::path::{Path, PathBuf};
+
+use sekisho_weights::{weights_digest, write_atomic};
+use serde::Serialize;
+
+use super::{GridError, Row};
+use crate::lineage;
+use crate::surgery::{Soup, SurgeryError, soup};
+
+/// What the mean was made of, beside its weights.
+const RECORD: &str = "soup.json";
+
+/// A mean of the seeds of a mixture.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SoupRow {
+    /// The mixture.
+    pub mixture: Option<String>,
+    /// Its folder.
+    pub folder: PathBuf,
+    /// What it was made of.
+    pub soup: Soup,
+}
+
+/// Makes those that are not there. A mixture with one seed has no mean.
+pub(super) fn all(dir: &Path, runs: &[Row]) -> Result<Vec<SoupRow>, GridError> {
+    let mut made = Vec::new();
+    for seeds in runs.chunk_by(|a, b| a.mixture == b.mixture).filter(|seeds| seeds.len() > 1) {
+        let mixture = seeds[0].mixture.clone();
+        let name = mixture.as_ref().map_or_else(|| "soup".to_owned(), |mixture| format!("{mixture}-soup"));
+        let folder = dir.join(&name);
+        let models: Vec<PathBuf> = seeds.iter().map(|row| row.checkpoint.clone()).collect();
+        let soup = match found(&folder, &models)? {
+            Some(soup) => soup,
+            None => make(&folder, &name, &models)?,
+        };
+        made.push(SoupRow { mixture, folder, soup });
+    }
+    Ok(made)
+}
+
+fn failed(folder: &Path) -> impl Fn(SurgeryError) -> GridError {
+    move |error| GridError::Soup { folder: folder.to_owned(), error }
+}
+
+/// The mean that is there, if it is that of these models.
+fn found(folder: &Path, models: &[PathBuf]) -> Result<Option<Soup>, GridError> {
+    if fs_err::symlink_metadata(folder).is_err() {
+        return Ok(None);
+    }
+    let record = fs_err::read(folder.join(RECORD)).ok();
+    let soup: Option<Soup> = record.and_then(|text| serde_json::from_slice(&text).ok());
+    let digest = |folder: &Path| weights_digest(folder).ok();
+    let same = |soup: &Soup| {
+        let now = models.iter().map(|model| digest(model));
+        digest(folder) == Some(soup.weights) && soup.of.iter().map(|one| Some(one.weights)).eq(now)
+    };
+    soup.filter(same).map(Some).ok_or_else(|| GridError::OtherSoup(folder.to_owned()))
+}
+
+/// The folder has its name when all of it is there.
+fn make(folder: &Path, name: &str, models: &[PathBuf]) -> Result<Soup, GridError> {
+    let building = folder.with_file_name(format!(".{name}.building"));
+    if building.exists() {
+        // What a kill left.
+        fs_err::remove_dir_all(&building)?;
+    }
+    let made = soup(models, &[], &building).map_err(failed(folder))?;
+    write_atomic(&building.join(RECORD), |file| {
+        serde_json::to_writer_pretty(&mut *file, &made)?;
+        file.write_all(b"\n")
+    })?;
+    let runs: Vec<PathBuf> =
+        models.iter().filter_map(|model| model.parent()).map(Path::to_path_buf).collect();
+    lineage::write_merged(&building.join(lineage::FILE), name, &runs)?;
+    fs_err::rename(&building, folder)?;
+    fs_err::File::open(folder.parent().unwrap_or(folder))?.sync_all()?;
+    Ok(made)
+}
