@@ -8,6 +8,7 @@ use sekisho_trainer::grid::{Carried, Grid, GridError, carry_out};
 use sekisho_trainer::{ServerAddress, TrainOptions};
 
 use super::train::{Bar, MachineArgs};
+use crate::cache::CacheArgs;
 use crate::client::TokenArgs;
 use crate::exit::{ExitStatus, Failed};
 use crate::printer::Printer;
@@ -35,6 +36,8 @@ pub(crate) struct Args {
     check: bool,
     #[command(flatten)]
     machine: MachineArgs,
+    #[command(flatten)]
+    cache: CacheArgs,
     #[command(flatten)]
     language: LanguageArgs,
     /// auto, cpu or cuda:N
@@ -64,6 +67,7 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> anyhow::Result<ExitStatus> 
         device: args.device.clone(),
         threads: args.threads,
         stop: stop.clone(),
+        cache: args.cache.folder(),
         ..TrainOptions::new(folder, Arc::new(SystemClock))
     };
     let cost = grid.cost();
