@@ -68,7 +68,7 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> anyhow::Result<ExitStatus> 
         }
         let machine = |gpus| Machine { gpus, tflops: args.tflops, yen_per_gpu_day: args.yen_per_gpu_day };
         printer.data(&spec.check(args.gpus.map(machine)))?;
-        printer.data(&spec.mixture(args.cache.folder().as_deref()))?;
+        printer.data(spec.mixture(args.cache.folder().as_deref()).trim_end())?;
         return Ok(ExitStatus::Ok);
     };
     parent::follow()?;
