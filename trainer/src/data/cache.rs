@@ -14,7 +14,6 @@ use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use sekisho_domain::Sha256;
@@ -161,14 +160,12 @@ struct Partial(Option<PathBuf>);
 
 impl Partial {
     fn begin(place: &Path) -> io::Result<Self> {
-        static COUNT: AtomicU64 = AtomicU64::new(0);
         let folder = place.parent().ok_or(io::ErrorKind::InvalidInput)?;
         fs_err::create_dir_all(folder)?;
         // Nobody else's name, on any machine that shares the folder.
         let mut random = [0; 8];
         getrandom::fill(&mut random).map_err(io::Error::other)?;
-        let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let path = folder.join(format!(".{:016x}-{number}.partial", u64::from_ne_bytes(random)));
+        let path = folder.join(format!(".{:016x}.partial", u64::from_ne_bytes(random)));
         fs_err::File::create_new(&path)?;
         Ok(Self(Some(path)))
     }

@@ -110,7 +110,8 @@ pub(super) fn tokenise(
     Ok(lines.sha256())
 }
 
-fn encode(path: &Path, text: &Text<'_>, block: &Block) -> Vec<Result<Vec<u32>, DataError>> {
+/// The documents of a block on all threads, in order.
+pub(super) fn encode(path: &Path, text: &Text<'_>, block: &Block) -> Vec<Result<Vec<u32>, DataError>> {
     let lines = block.lines();
     lines.into_par_iter().map(|(number, line)| text.document(path, number, line)).collect()
 }

@@ -35,8 +35,10 @@ impl Listed {
             Packing::Contiguous => epochs.saturating_mul(tokens).saturating_sub(1) / length,
             Packing::PerDocument => epochs.saturating_mul(per_epoch),
         };
+        // No epoch has more samples than `per_epoch + 1`, so that fewer epochs need not be tried.
+        let least = (settings.samples / (per_epoch + 1)).max(1);
         let epochs =
-            (1..).find(|epochs| samples_of(*epochs) >= settings.samples).expect("an epoch has samples");
+            (least..).find(|epochs| samples_of(*epochs) >= settings.samples).expect("an epoch has samples");
         let most = samples_of(epochs).max(epochs.saturating_mul(corpus.documents()));
         if most > u64::from(u32::MAX) {
             return Err(OrderError::TooMany(most));
@@ -120,4 +122,41 @@ fn sums(documents: &[u32], lengths: &[u32]) -> Vec<u64> {
         before
     });
     blocks.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Listed, OrderSettings, Packing};
+    use crate::data::writer::in_memory;
+    use crate::spec::Order;
+
+    #[test]
+    fn tokens_are_found_among_all_epochs() {
+        let documents: Vec<Vec<u32>> =
+            (0..300).map(|d| vec![d; if d % 5 == 0 { 0 } else { d as usize * 31 % 17 }]).collect();
+        let corpus = in_memory(&documents);
+        let per_epoch = (corpus.tokens() - 1) / 10;
+        let settings = OrderSettings {
+            order: Order::Megatron,
+            packing: Packing::Contiguous,
+            length: 10,
+            seed: 3,
+            corpus: 0,
+            samples: 2 * per_epoch + 5,
+        };
+        let listed = Listed::new(&settings, &corpus, per_epoch).ok().expect("few");
+        let stream: Vec<(usize, usize)> = listed
+            .documents
+            .iter()
+            .flat_map(|d| (0..documents[*d as usize].len()).map(|token| (*d as usize, token)))
+            .collect();
+        assert!(listed.available() >= settings.samples);
+        for k in 0..listed.available() {
+            let spans = listed.spans(k, 11);
+            let tokens: Vec<_> =
+                spans.iter().flat_map(|s| (s.from..s.to).map(|token| (s.document, token))).collect();
+            let start = listed.samples[k as usize] as usize * 10;
+            assert_eq!(tokens, stream[start..start + 11], "sample {k}");
+        }
+    }
 }

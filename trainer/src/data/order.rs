@@ -124,23 +124,15 @@ impl SampleOrder {
 
 #[cfg(test)]
 mod tests {
-    use super::{OrderSettings, SampleOrder, Span};
-    use crate::data::indexed::{Element, Indexed, Pair};
-    use crate::data::store::Growing;
-    use crate::data::writer::PairWriter;
+    use super::{OrderError, OrderSettings, SampleOrder, Span};
+    use crate::data::indexed::Indexed;
+    use crate::data::writer::in_memory;
     use crate::spec::{Order, Packing};
 
     const LENGTHS: [usize; 5] = [7, 1, 12, 4, 9];
 
     fn corpus() -> Indexed {
-        let memory = || Growing::Memory(Vec::new());
-        let mut pair = PairWriter::new(memory(), memory(), Element::U16).expect("a pair");
-        LENGTHS.iter().for_each(|n| pair.document(&vec![1; *n]).expect("a document"));
-        let written = pair.finish().expect("a pair");
-        let name = std::path::Path::new("made-up");
-        let pair = Pair::open((written.bin, name), (written.idx, name)).expect("a pair");
-        let places = pair.scan().expect("within its tokens");
-        Indexed::new(pair, places)
+        in_memory(&LENGTHS.map(|n| vec![1; n]))
     }
 
     fn try_order(settings: &OrderSettings) -> Option<SampleOrder> {
@@ -181,6 +173,41 @@ mod tests {
     }
 
     #[test]
+    fn tokens_are_found_in_a_long_corpus_with_empty_documents() {
+        // Document d holds the numbers of its tokens in the whole corpus.
+        let mut next = 0;
+        let documents: Vec<Vec<u32>> = (0..1000_u32)
+            .map(|d| {
+                let begin = next;
+                next += if d % 5 == 0 { 0 } else { d * 7919 % 23 };
+                (begin..next).collect()
+            })
+            .collect();
+        let corpus = in_memory(&documents);
+        for order in [Order::Sequential, Order::Permutation] {
+            let settings = OrderSettings {
+                order,
+                packing: Packing::Contiguous,
+                length: 40,
+                seed: 7,
+                corpus: 0,
+                samples: 0,
+            };
+            let order = SampleOrder::new(&settings, &corpus).ok().expect("few").expect("samples");
+            let mut begins: Vec<u32> = (0..order.per_epoch)
+                .map(|k| {
+                    let mut tokens = Vec::new();
+                    corpus.read(&order.spans(k, &corpus).expect("pieces"), &mut tokens).expect("tokens");
+                    assert_eq!(tokens, (tokens[0]..tokens[0] + 41).collect::<Vec<u32>>(), "sample {k}");
+                    tokens[0]
+                })
+                .collect();
+            begins.sort_unstable();
+            assert!(begins.into_iter().eq((0..order.per_epoch as u32).map(|k| 40 * k)));
+        }
+    }
+
+    #[test]
     fn megatrons_order_to_the_token() {
         // First tokens and a checksum over all, from a transcription of Megatron-LM's index functions on NumPy 2.4: one epoch, three with
         // the last one apart, three shuffled together.
@@ -198,6 +225,20 @@ mod tests {
             let flat = samples.iter().flatten().map(|(document, token)| (document * 100 + token) as u64);
             assert_eq!(flat.fold(0, |sum, value| (sum * 31 + value) % 1_000_000_007), checksum);
         }
+    }
+
+    #[test]
+    fn what_megatrons_order_cannot_number_is_refused() {
+        let settings = OrderSettings {
+            order: Order::Megatron,
+            packing: Packing::Contiguous,
+            length: 4,
+            seed: 0,
+            corpus: 0,
+            samples: 1 << 33,
+        };
+        let refused = SampleOrder::new(&settings, &corpus()).err();
+        assert!(matches!(refused, Some(OrderError::TooMany(count)) if count >= 1 << 33));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use sekisho_model::Tokenizer;
 use super::DataError;
 use super::cache::Cache;
 use super::corpus;
-use super::jsonl::Text;
+use super::jsonl::{Text, encode};
 use super::lines::Lines;
 use crate::spec::Mix;
 
@@ -50,9 +50,9 @@ fn sampled(mix: &Mix, text: &Text<'_>) -> Result<Size, DataError> {
     let mut lines = Lines::open(&mix.path)?;
     let Some(block) = lines.block(SAMPLE)? else { return Ok(exact(0, 0)) };
     let (mut documents, mut tokens) = (0, 0);
-    for (number, line) in block.lines() {
+    for document in encode(&mix.path, text, &block) {
         documents += 1;
-        tokens += text.document(&mix.path, number, line)?.len() as u64;
+        tokens += document?.len() as u64;
     }
     let read = lines.consumed();
     if lines.block(1)?.is_none() {

@@ -95,9 +95,12 @@ fn a_place_in_the_data_can_be_gone_back_to() {
         }
         let of_b = seen.iter().flat_map(|inputs| inputs.chunks(4)).filter(|sample| sample[0] >= 50).count();
         assert_eq!(of_b, 10, "{order}: a quarter of 40 samples");
+        // What is read ahead belongs to the place that is left.
+        data.read_ahead(2);
         data.seek(middle);
         for expected in &seen[7..] {
             assert_eq!(&data.next_batch(2).expect("tokens").expect("samples").inputs, expected, "{order}");
+            data.read_ahead(2);
         }
     }
 }
@@ -107,6 +110,8 @@ fn unusable_data_is_refused_in_words() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     write_indexed(&folder.path().join("short"), &[vec![1, 2, 3]]);
     write_indexed(&folder.path().join("high"), &[vec![1, 2, 3, 100, 5, 6, 7, 8, 9]]);
+    write_indexed(&folder.path().join("cut"), &[vec![1, 2, 3, 4, 5, 6, 7, 8, 9]]);
+    fs_err::write(folder.path().join("cut.bin"), [0; 10]).expect("a file");
     fs_err::write(folder.path().join("broken.idx"), b"MMIDIDX\0\0\x01").expect("a file");
     fs_err::write(folder.path().join("broken.bin"), b"").expect("a file");
     fs_err::write(folder.path().join("text.jsonl"), "{\"text\": \"a\"}\n").expect("a file");
@@ -115,6 +120,7 @@ fn unusable_data_is_refused_in_words() {
         ("short", "corpus x has 3 tokens, fewer than one sequence needs (5)"),
         ("high", "corpus x, document 0: token 100 is outside the model's vocabulary of 100"),
         ("broken", "is not a Megatron indexed dataset: it does not begin with MMIDIDX"),
+        ("cut", "is not a Megatron indexed dataset: sequence 0 ends beyond"),
         ("text.jsonl", "is text, but the specification has no [tokenizer]"),
     ] {
         let mixes = format!("[[data.mix]]\nname = \"x\"\npath = \"{path}\"");
@@ -151,7 +157,7 @@ fn text_that_cannot_be_trained_on_is_named_by_its_line() {
     let good = "{\"text\": \"abあabab\"}\n";
     for (bad, says) in [
         (b"{\"text\": \"\"}\n".as_slice(), "a.jsonl:2: its \"text\" is empty"),
-        (b"{\"text\": \"\xff\xfe\"}\n", "a.jsonl:2: "),
+        (b"{\"text\": \"\xff\xfe\"}\n", "a.jsonl:2: it is not UTF-8 from its byte 11 on"),
         (b"{\"text\": 7}\n", "a.jsonl:2: invalid type"),
         (b"[]\n", "a.jsonl:2: "),
     ] {

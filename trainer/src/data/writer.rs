@@ -1,11 +1,13 @@
 //! A Megatron pair, written one document after another: the form that tokenised text is kept in.
 
 use std::io;
+use std::path::Path;
 
 use sekisho_domain::Sha256;
 use sha2::Digest as _;
 
-use super::indexed::{Element, HEADER, MAGIC};
+use super::DataError;
+use super::indexed::{Element, HEADER, Indexed, MAGIC, Pair};
 use super::store::{Growing, Store};
 
 /// Lengths that are turned into places at a time.
@@ -30,6 +32,15 @@ pub(super) struct Written {
     pub(super) idx_sha256: Sha256,
     pub(super) documents: u64,
     pub(super) tokens: u64,
+}
+
+impl Written {
+    /// The pair, opened; `name` is for messages.
+    pub(super) fn open(self, name: &Path) -> Result<Indexed, DataError> {
+        let pair = Pair::open((self.bin, name), (self.idx, name))?;
+        let places = pair.scan()?;
+        Ok(Indexed::new(pair, places))
+    }
 }
 
 /// Why a document could not be added.
@@ -116,4 +127,13 @@ pub(super) fn digest(store: &Store) -> io::Result<Sha256> {
         at += part as u64;
     }
     Ok(Sha256::from_bytes(hasher.finalize().into()))
+}
+
+/// A corpus in memory.
+#[cfg(test)]
+pub(super) fn in_memory(documents: &[Vec<u32>]) -> Indexed {
+    let memory = || Growing::Memory(Vec::new());
+    let mut pair = PairWriter::new(memory(), memory(), Element::I32).expect("a pair");
+    documents.iter().for_each(|document| pair.document(document).expect("a document"));
+    pair.finish().expect("a pair").open(Path::new("made-up")).expect("within its tokens")
 }

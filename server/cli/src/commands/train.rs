@@ -82,7 +82,7 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> anyhow::Result<ExitStatus> 
             printer.data(&line)?;
         }
         printer.data(&spec.check(args.machine.read()))?;
-        printer.data(&spec.mixture(args.cache.folder().as_deref()))?;
+        printer.data(spec.mixture(args.cache.folder().as_deref()).trim_end())?;
         return Ok(ExitStatus::Ok);
     };
     parent::follow()?;

@@ -10,7 +10,7 @@ use sekisho_weights::{NewFolder, write_atomic};
 use serde::{Deserialize, Serialize};
 
 use super::{Cache, Opening, Told};
-use crate::data::indexed::{Element, Indexed, Pair};
+use crate::data::indexed::{Element, Indexed};
 use crate::data::jsonl::{Stop, Text, tokenise};
 use crate::data::store::Growing;
 use crate::data::writer::{PairWriter, Refused, Written};
@@ -193,7 +193,8 @@ impl Cache {
         write_atomic(&new.path().join(META), |out| Ok(serde_json::to_writer_pretty(out, &meta)?))?;
         new.finish(&folder)?;
         for (name, sha256) in [(BIN, meta.bin), (IDX, meta.idx)] {
-            self.remember(&folder.join(name), sha256)?;
+            let remembered = self.remember(&folder.join(name), sha256);
+            remembered.unwrap_or_else(|error| self.cannot_write(&error));
         }
         match self.look(&folder, key).map_err(Failed::Input)? {
             Look::Good(stored) => Ok(*stored),
@@ -215,9 +216,7 @@ impl Cache {
             Failed::Input(error) => error,
             Failed::Cache(error) => error.into(),
         })?;
-        let pair = Pair::open((written.bin, file), (written.idx, file))?;
-        let places = pair.scan()?;
-        Ok(Indexed::new(pair, places))
+        written.open(file)
     }
 }
 
