@@ -33,7 +33,7 @@ fn model(spec: &Spec) -> Lines {
     };
     let head = if config.tie_word_embeddings { "tied" } else { "untied" };
     let scaled = if config.scaled_embedding { ", scaled embedding" } else { "" };
-    vec![
+    let mut lines = vec![
         (
             "model",
             format!(
@@ -58,9 +58,19 @@ fn model(spec: &Spec) -> Lines {
         ),
         ("", format!("rope theta {}, norm eps {:e}", config.rope_theta, config.rms_norm_eps)),
         ("init", init),
-        ("weight decay", format!("{} on {}", spec.optimizer.weight_decay, decay::told(&groups.decayed))),
-        ("", format!("none on {}", decay::told(&groups.excluded))),
-    ]
+    ];
+    lines.extend(labelled("weight decay", &format!("{} on ", spec.optimizer.weight_decay), &groups.decayed));
+    lines.extend(labelled("", "none on ", &groups.excluded));
+    lines
+}
+
+/// A group of parameters, with what is said of them in front.
+fn labelled(label: &'static str, text: &str, group: &[(String, usize)]) -> Lines {
+    let line = |(number, names): (usize, String)| match number {
+        0 => (label, format!("{text}{names}")),
+        _ => ("", format!("{}{names}", " ".repeat(text.len()))),
+    };
+    decay::told(group).into_iter().enumerate().map(line).collect()
 }
 
 /// `normal, standard deviation 0.02, 0.00289 for o_proj and down_proj`.

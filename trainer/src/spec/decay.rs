@@ -45,11 +45,13 @@ fn pattern(name: &str) -> String {
     name.split('.').map(part).collect::<Vec<_>>().join(".")
 }
 
-/// `model.norm.weight, model.layers.*.input_layernorm.weight (24)`.
-pub(crate) fn told(group: &[(String, usize)]) -> String {
-    let one = |(pattern, count): &(String, usize)| match count {
-        1 => pattern.clone(),
-        count => format!("{pattern} ({count})"),
+/// Lines of `model.norm, model.layers.*.input_layernorm (24)`, without the `.weight` that all names end with.
+pub(crate) fn told(group: &[(String, usize)]) -> Vec<String> {
+    const A_LINE: usize = 3;
+    let one = |(pattern, count): &(String, usize)| match (pattern.trim_end_matches(".weight"), count) {
+        (name, 1) => name.to_owned(),
+        (name, count) => format!("{name} ({count})"),
     };
-    group.iter().map(one).collect::<Vec<_>>().join(", ")
+    let names: Vec<String> = group.iter().map(one).collect();
+    names.chunks(A_LINE).map(|names| names.join(", ")).collect()
 }

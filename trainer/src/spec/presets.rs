@@ -259,18 +259,8 @@ impl Preset {
     pub fn specification(&self) -> String {
         let Recipe { lr, min_lr, eps, z_loss, kind, warmup, total, steps, .. } = self.recipe;
         let model = toml::to_string(&self.model()).expect("dimensions are plain values");
-        let wsd = if kind == "wsd" {
-            let decay = if self.recipe.megatron { 1 } else { total / 5 };
-            format!("decay_steps = {decay}\ndecay_shape = \"minus_sqrt\"\n")
-        } else {
-            String::new()
-        };
-        let samples = steps.max(total) * self.recipe.sequences as u64;
-        // Megatron-LM's index counts samples in 32 bits.
-        let order = match u32::try_from(samples) {
-            Ok(samples) => format!("order = \"megatron\"\ntotal_samples = {samples}"),
-            Err(_) => "order = \"permutation\"".to_owned(),
-        };
+        let (wsd, order) = (self.decay(), self.order());
+        let [min_lr, z_loss] = [min_lr, z_loss].map(written);
         let init = if self.recipe.megatron { "scaled_residual = true\n" } else { "" };
         let index = if self.recipe.megatron { "megatron" } else { "one_based" };
         let model = model.trim_end();
@@ -312,12 +302,12 @@ micro = 1                    # as many as memory holds; it must divide sequences
 
 [optimizer]
 lr = {lr:e}
-min_lr = {min_lr:e}
+min_lr = {min_lr}
 betas = [0.9, 0.95]
 eps = {eps:e}
 weight_decay = 0.1
 clip = 1.0
-z_loss = {z_loss:e}
+z_loss = {z_loss}
 
 [schedule]
 kind = \"{kind}\"
@@ -339,6 +329,24 @@ every = {every}
         )
     }
 
+    /// `decay_steps` and `decay_shape`, where the schedule has them.
+    fn decay(&self) -> String {
+        if self.recipe.kind != "wsd" {
+            return String::new();
+        }
+        let steps = if self.recipe.megatron { 1 } else { self.recipe.total / 5 };
+        format!("decay_steps = {steps}\ndecay_shape = \"minus_sqrt\"\n")
+    }
+
+    /// `order` and `total_samples`. Megatron-LM's index counts samples in 32 bits.
+    fn order(&self) -> String {
+        let samples = self.recipe.steps.max(self.recipe.total) * self.recipe.sequences as u64;
+        match u32::try_from(samples) {
+            Ok(samples) => format!("order = \"megatron\"\ntotal_samples = {samples}"),
+            Err(_) => "order = \"permutation\"".to_owned(),
+        }
+    }
+
     /// What it is, and whose figures it has.
     fn head(&self) -> String {
         let recipe = match (self.recipe.published, self.source == OURS) {
@@ -348,6 +356,11 @@ every = {every}
         };
         format!("# {}: {recipe}. Source: {}.", self.name, self.source)
     }
+}
+
+/// `3e-5`, and 0 as `0.0`.
+fn written(number: f64) -> String {
+    if number > 0.0 { format!("{number:e}") } else { "0.0".to_owned() }
 }
 
 /// The preset of this name; an error says the nearest one.
