@@ -76,7 +76,8 @@ fn norm(gradients: &[f32]) -> f64 {
 /// The most memory that the process had in use, in MiB (Linux).
 fn peak_mib() -> Result<u64, Box<dyn Error>> {
     let status = fs_err::read_to_string("/proc/self/status")?;
-    let line = status.lines().find(|line| line.starts_with("VmHWM:")).ok_or("no VmHWM in /proc/self/status")?;
+    let line =
+        status.lines().find(|line| line.starts_with("VmHWM:")).ok_or("no VmHWM in /proc/self/status")?;
     let kib = line.split_whitespace().nth(1).ok_or("VmHWM without a number")?;
     Ok(kib.parse::<u64>()? / 1024)
 }

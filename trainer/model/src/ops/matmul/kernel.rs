@@ -34,7 +34,7 @@ impl<'a> Rows<'a> {
     }
 
     /// `data [depth, count]`.
-    pub(super) fn column_major(data: &'a [f32], count: usize, depth: usize) -> Self {
+    pub(crate) fn column_major(data: &'a [f32], count: usize, depth: usize) -> Self {
         assert_eq!(data.len(), count * depth, "an operand of {depth} rows and {count} columns");
         Self { data, count, depth, transposed: true }
     }
@@ -114,7 +114,7 @@ pub(crate) fn panels_of_rows(w: &[f32], k: usize, n: usize) -> Panels {
 }
 
 /// `out [rows, n] (+)= a[rows] · panels` on the calling thread.
-pub(crate) fn block(
+pub(super) fn block(
     a: &Rows<'_>,
     rows: Range<usize>,
     panels: &[[f32; NR]],
@@ -122,44 +122,95 @@ pub(crate) fn block(
     accumulate: bool,
     out: &mut [f32],
 ) {
-    lanes::simd(Block { a, rows, panels, n, accumulate, out });
+    let mut left = Left::default();
+    for start in (0..a.depth).step_by(DEPTH) {
+        let terms = start..(start + DEPTH).min(a.depth);
+        left.fill(a, rows.clone(), terms.clone());
+        let accumulate = accumulate || start > 0;
+        lanes::simd(Times { left: &left.packed, panels, depth: a.depth, terms, n, accumulate, out });
+    }
 }
 
-struct Block<'a> {
+/// A left operand in the order in which tiles read it.
+#[derive(Default)]
+pub(crate) struct Left {
+    /// `[tiles, terms, rows of a tile]`.
+    packed: Vec<f32>,
+    terms: usize,
+}
+
+impl Left {
+    /// Some terms of some rows.
+    pub(crate) fn new(a: &Rows<'_>, rows: Range<usize>, terms: Range<usize>) -> Self {
+        let mut left = Self::default();
+        left.fill(a, rows, terms);
+        left
+    }
+
+    /// [`Self::new`] in the memory of one that is no longer needed.
+    pub(crate) fn fill(&mut self, a: &Rows<'_>, rows: Range<usize>, terms: Range<usize>) {
+        self.packed.resize(rows.len() * terms.len(), 0.0);
+        self.terms = terms.len();
+        lanes::simd(Pack { a, rows, terms, out: &mut self.packed });
+    }
+
+    /// `out [rows, n] (+)= left · panels` on the calling thread, for panels of as many terms.
+    pub(crate) fn times(&self, panels: &[[f32; NR]], n: usize, accumulate: bool, out: &mut [f32]) {
+        let (depth, terms) = (self.terms, 0..self.terms);
+        lanes::simd(Times { left: &self.packed, panels, depth, terms, n, accumulate, out });
+    }
+}
+
+/// Rows of the largest tile on this machine.
+#[inline(always)]
+fn tallest<S: Simd>() -> usize {
+    if S::F32_LANES == 8 { MR_NARROW } else { MR }
+}
+
+struct Pack<'a> {
     a: &'a Rows<'a>,
     rows: Range<usize>,
+    terms: Range<usize>,
+    out: &'a mut [f32],
+}
+
+impl WithSimd for Pack<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        match tallest::<S>() {
+            MR => self.a.pack::<MR>(self.rows, self.terms, self.out),
+            _ => self.a.pack::<MR_NARROW>(self.rows, self.terms, self.out),
+        }
+    }
+}
+
+struct Times<'a> {
+    /// Packed.
+    left: &'a [f32],
+    /// Panels of `depth` terms, of which `terms` are taken.
     panels: &'a [[f32; NR]],
+    depth: usize,
+    terms: Range<usize>,
     n: usize,
     accumulate: bool,
     out: &'a mut [f32],
 }
 
-impl WithSimd for Block<'_> {
+impl WithSimd for Times<'_> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { a, rows, panels, n, accumulate, out } = self;
-        let tallest = if S::F32_LANES == 8 { MR_NARROW } else { MR };
-        let mut packed = vec![0.0; rows.len() * a.depth.min(DEPTH)];
-        for start in (0..a.depth).step_by(DEPTH) {
-            let terms = start..(start + DEPTH).min(a.depth);
-            let packed = &mut packed[..rows.len() * terms.len()];
-            match tallest {
-                MR => a.pack::<MR>(rows.clone(), terms.clone(), packed),
-                _ => a.pack::<MR_NARROW>(rows.clone(), terms.clone(), packed),
-            }
-            for (j, panel) in panels.chunks_exact(a.depth).enumerate() {
-                let strip = Strip {
-                    b: &panel[terms.clone()],
-                    columns: j * NR..((j + 1) * NR).min(n),
-                    n,
-                    accumulate: accumulate || start > 0,
-                };
-                let tiles = packed.chunks(terms.len() * tallest).zip(out.chunks_mut(tallest * n));
-                for (a, out) in tiles {
-                    strip.tile_of_height(simd, a, out);
-                }
+        let Self { left, panels, depth, terms, n, accumulate, out } = self;
+        let tallest = tallest::<S>();
+        for (j, panel) in panels.chunks_exact(depth).enumerate() {
+            let columns = j * NR..((j + 1) * NR).min(n);
+            let strip = Strip { b: &panel[terms.clone()], columns, n, accumulate };
+            let tiles = left.chunks(terms.len() * tallest).zip(out.chunks_mut(tallest * n));
+            for (a, out) in tiles {
+                strip.tile_of_height(simd, a, out);
             }
         }
     }
@@ -201,7 +252,8 @@ impl Strip<'_> {
     fn tile<S: Simd, const H: usize>(&self, simd: S, a: &[f32], out: &mut [f32]) {
         let step = 2 * S::F32_LANES;
         for offset in (0..self.columns.len()).step_by(step) {
-            let columns = self.columns.start + offset..self.columns.end.min(self.columns.start + offset + step);
+            let columns =
+                self.columns.start + offset..self.columns.end.min(self.columns.start + offset + step);
             let mut acc = [[simd.splat_f32s(0.0); 2]; H];
             if self.accumulate {
                 for (acc, row) in acc.iter_mut().zip(out.chunks_exact(self.n)) {
