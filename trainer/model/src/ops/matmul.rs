@@ -1,8 +1,9 @@
 //! Matrix products: the linear layer and its two gradients.
 //!
 //! Every element of a result is one chain of fused multiply-adds in index order, whatever the shape of the rest, so a row
-//! has the same bits alone and in a batch. (The `gemm` crate takes other kernels for one row and for small products and
-//! derives its blocking from the machine's caches, so there it has not.)
+//! has the same bits alone and in a batch. (The `gemm` crate, measured, is as fast, but gives a row alone other bits than the
+//! same row among others, and cuts its sums where the machine's caches tell it to, so that they differ from one machine to
+//! the next.)
 
 pub(crate) mod kernel;
 
@@ -89,7 +90,8 @@ fn product(a: &Rows<'_>, panels: &[[f32; NR]], n: usize, accumulate: bool, out: 
     if serial {
         kernel::block(a, 0..a.count, panels, n, accumulate, out);
     } else if a.count > 2 * GROUP {
-        let share = a.count.div_ceil(2 * threads).next_multiple_of(kernel::MR).min(GROUP);
+        // Small enough that the threads end together, however few tiles there are.
+        let share = a.count.div_ceil(8 * threads).next_multiple_of(kernel::MR).clamp(2 * kernel::MR, GROUP);
         out.par_chunks_mut(share * n).enumerate().for_each(|(i, out)| {
             let rows = i * share..(i * share + out.len() / n);
             kernel::block(a, rows, panels, n, accumulate, out);
