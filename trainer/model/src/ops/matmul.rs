@@ -1,18 +1,19 @@
 //! Matrix products: the linear layer and its two gradients.
 //!
 //! Every element of a result is one chain of fused multiply-adds in index order, whatever the shape of the rest, so a row
-//! has the same bits alone and in a batch. (The `gemm` crate takes other kernels for one row and for small products and
-//! derives its blocking from the machine's caches, so there it has not.)
+//! has the same bits alone and in a batch. (The `gemm` crate, measured, is as fast, but gives a row alone other bits than the
+//! same row among others, and cuts its sums where the machine's caches tell it to, so that they differ from one machine to
+//! the next.)
 
-mod kernel;
+pub(crate) mod kernel;
 
 use rayon::prelude::*;
 
-use kernel::{NR, Rows};
+use kernel::{NR, Panels, Rows};
 
 /// A weight in the order in which the kernel reads it: panels of 32 outputs, in each panel the inputs one after another.
 pub struct Packed {
-    panels: Vec<f32>,
+    panels: Panels,
     inputs: usize,
     outputs: usize,
 }
@@ -42,8 +43,8 @@ impl Packed {
     /// When `i` is not below [`Self::outputs`].
     pub fn copy_row(&self, i: usize, out: &mut [f32]) {
         assert!(i < self.outputs, "row {i} of a weight with {} rows", self.outputs);
-        let panel = &self.panels[i / NR * self.inputs * NR..][..self.inputs * NR];
-        for (out, values) in out.iter_mut().zip(panel.chunks_exact(NR)) {
+        let panel = &self.panels[i / NR * self.inputs..][..self.inputs];
+        for (out, values) in out.iter_mut().zip(panel) {
             *out = values[i % NR];
         }
     }
@@ -79,7 +80,7 @@ const SERIAL: usize = 1 << 19;
 const GROUP: usize = 8 * kernel::MR;
 
 /// `out [rows, n] (+)= a · b` with `b` in panels.
-fn product(a: &Rows<'_>, panels: &[f32], n: usize, accumulate: bool, out: &mut [f32]) {
+fn product(a: &Rows<'_>, panels: &[[f32; NR]], n: usize, accumulate: bool, out: &mut [f32]) {
     assert_eq!(out.len(), a.count * n, "a result of {} rows and {n} columns", a.count);
     if out.is_empty() {
         return;
@@ -89,7 +90,8 @@ fn product(a: &Rows<'_>, panels: &[f32], n: usize, accumulate: bool, out: &mut [
     if serial {
         kernel::block(a, 0..a.count, panels, n, accumulate, out);
     } else if a.count > 2 * GROUP {
-        let share = a.count.div_ceil(2 * threads).next_multiple_of(kernel::MR).min(GROUP);
+        // Small enough that the threads end together, however few tiles there are.
+        let share = a.count.div_ceil(8 * threads).next_multiple_of(kernel::MR).clamp(2 * kernel::MR, GROUP);
         out.par_chunks_mut(share * n).enumerate().for_each(|(i, out)| {
             let rows = i * share..(i * share + out.len() / n);
             kernel::block(a, rows, panels, n, accumulate, out);
@@ -101,17 +103,17 @@ fn product(a: &Rows<'_>, panels: &[f32], n: usize, accumulate: bool, out: &mut [
 
 /// Not many rows: the threads share the columns, so that the weight is read once and not once for every share of the rows.
 /// Each works on a strip of its own, which is copied into place afterwards.
-fn by_columns(a: &Rows<'_>, panels: &[f32], n: usize, accumulate: bool, out: &mut [f32]) {
+fn by_columns(a: &Rows<'_>, panels: &[[f32; NR]], n: usize, accumulate: bool, out: &mut [f32]) {
     let tasks = (a.count * n * a.depth / (SERIAL / 2)).clamp(1, 2 * rayon::current_num_threads());
     let width = n.div_ceil(NR).div_ceil(tasks) * NR;
     if a.count == 1 {
-        out.par_chunks_mut(width).zip(panels.par_chunks(width * a.depth)).for_each(|(out, panels)| {
+        out.par_chunks_mut(width).zip(panels.par_chunks(width / NR * a.depth)).for_each(|(out, panels)| {
             kernel::block(a, 0..1, panels, out.len(), accumulate, out);
         });
         return;
     }
     let strips: Vec<Vec<f32>> = panels
-        .par_chunks(width * a.depth)
+        .par_chunks(width / NR * a.depth)
         .enumerate()
         .map(|(i, panels)| {
             let (first, columns) = (i * width, width.min(n - i * width));

@@ -7,10 +7,12 @@ use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::{Heads, documents};
-use crate::ops::{lanes, matmul};
+use crate::ops::lanes;
+use crate::ops::matmul::kernel::{self, Left, NR, Panels, Rows};
 
-/// Query rows whose weights are computed again at a time.
-const BLOCK: usize = 64;
+/// Query rows whose weights are computed again at a time: four tiles of the widest machines. What a block of queries and a
+/// panel of keys have between them stays in the first-level cache.
+const BLOCK: usize = 48;
 
 /// What the gradient needs of [`super::forward`]: its arguments and its results.
 #[derive(Clone, Copy)]
@@ -60,9 +62,15 @@ impl HeadGradients {
         let dim = heads.dim;
         let (q, k, v) = saved.qkv;
         let k = columns(k, heads.keys, dim, &rows, key);
-        let v = columns(v, heads.keys, dim, &rows, key);
+        let keys = Keys {
+            k: kernel::panels_of_columns(&k, n, dim),
+            v: kernel::panels_of_columns(&columns(v, heads.keys, dim, &rows, key), n, dim),
+            rows: k.chunks(NR * dim).map(|k| kernel::panels_of_rows(k, k.len() / dim, dim)).collect(),
+            dim,
+        };
         let mut dq = vec![0.0; n * heads.sharing() * dim];
-        let (mut dk, mut dv) = (vec![0.0; n * dim], vec![0.0; n * dim]);
+        let mut sums =
+            Sums { dk: vec![[0.0; NR]; n.div_ceil(NR) * dim], dv: vec![[0.0; NR]; n.div_ceil(NR) * dim] };
         for shared in 0..heads.sharing() {
             let query = key * heads.sharing() + shared;
             let head = QueryHead {
@@ -70,19 +78,16 @@ impl HeadGradients {
                 out: columns(saved.out, heads.queries, dim, &rows, query),
                 dout: columns(dout, heads.queries, dim, &rows, query),
                 lse: columns(saved.lse, heads.queries, 1, &rows, query),
-                dim,
             };
-            let mut of_head = vec![0.0; n * dim];
             for first in (0..n).step_by(BLOCK) {
-                head.block(first..(first + BLOCK).min(n), &k, &v, (&mut of_head, &mut dk, &mut dv));
-            }
-            for (target, row) in
-                dq[shared * dim..].chunks_mut(heads.sharing() * dim).zip(of_head.chunks_exact(dim))
-            {
-                target[..dim].copy_from_slice(row);
+                let of_block = head.block(first..(first + BLOCK).min(n), &keys, &mut sums);
+                let target = dq[first * heads.sharing() * dim..].chunks_mut(heads.sharing() * dim);
+                for (target, row) in target.zip(of_block.chunks_exact(dim)) {
+                    target[shared * dim..][..dim].copy_from_slice(row);
+                }
             }
         }
-        Self([dq, dk, dv])
+        Self([dq, rows_of_panels(&sums.dk, n, dim), rows_of_panels(&sums.dv, n, dim)])
     }
 }
 
@@ -96,81 +101,134 @@ fn columns(x: &[f32], heads: usize, dim: usize, rows: &Range<usize>, head: usize
     out
 }
 
+/// Panels of `[dim, 32]` as `[n, dim]`.
+fn rows_of_panels(panels: &[[f32; NR]], n: usize, dim: usize) -> Vec<f32> {
+    let mut rows = vec![0.0; n * dim];
+    for (rows, panel) in rows.chunks_mut(NR * dim).zip(panels.chunks_exact(dim)) {
+        for (i, row) in rows.chunks_exact_mut(dim).enumerate() {
+            for (value, slot) in row.iter_mut().zip(panel) {
+                *value = slot[i];
+            }
+        }
+    }
+    rows
+}
+
+/// A key head's keys and values in one document, in panels of 32 positions.
+struct Keys {
+    /// `[panels, dim, 32]`.
+    k: Panels,
+    /// `[panels, dim, 32]`.
+    v: Panels,
+    /// A panel's keys once more, as `[⌈dim / 32⌉, positions, 32]`.
+    rows: Vec<Panels>,
+    dim: usize,
+}
+
+/// The gradients of a key head's keys and values, `[panels, dim, 32]` each.
+struct Sums {
+    dk: Panels,
+    dv: Panels,
+}
+
 /// One query head in one document, `[rows, dim]` each, `lse [rows]`.
 struct QueryHead {
     q: Vec<f32>,
     out: Vec<f32>,
     dout: Vec<f32>,
     lse: Vec<f32>,
-    dim: usize,
 }
 
 impl QueryHead {
-    /// Adds what some query rows contribute: with `P` the weights, `dV += Pᵀ·dO`, `dP = dO·Vᵀ`,
-    /// `dS = P∘(dP - rowsum(dO∘O))·scale`, `dQ = dS·K`, `dK += dSᵀ·Q`.
-    fn block(
-        &self,
-        rows: Range<usize>,
-        k: &[f32],
-        v: &[f32],
-        (dq, dk, dv): (&mut [f32], &mut [f32], &mut [f32]),
-    ) {
-        let dim = self.dim;
-        let (m, n) = (rows.len(), rows.end);
+    /// What some query rows contribute, one panel of keys after another: with `P` the weights, `dVᵀ += dOᵀ·P`,
+    /// `dP = dO·Vᵀ`, `dS = P∘(dP - rowsum(dO∘O))·scale`, `dKᵀ += Qᵀ·dS`, and `dQ = dS·K`, which is the result.
+    ///
+    /// `P` and `dS` come out of their products in the order in which the next products read them.
+    fn block(&self, rows: Range<usize>, keys: &Keys, sums: &mut Sums) -> Vec<f32> {
+        let (dim, m) = (keys.dim, rows.len());
         let part = rows.start * dim..rows.end * dim;
-        let (q, out, dout) = (&self.q[part.clone()], &self.out[part.clone()], &self.dout[part.clone()]);
-        let seen = ..n * dim;
-        let scale = 1.0 / (dim as f32).sqrt();
-        let mut p = vec![0.0; m * n];
-        let mut ds = vec![0.0; m * n];
-        matmul::forward(q, &k[seen], m, dim, n, &mut p);
-        matmul::forward(dout, &v[seen], m, dim, n, &mut ds);
-        for (i, (p, ds)) in p.chunks_exact_mut(n).zip(ds.chunks_exact_mut(n)).enumerate() {
-            let values = i * dim..(i + 1) * dim;
-            lanes::simd(Row {
-                visible: rows.start + i + 1,
-                scale,
-                lse: self.lse[rows.start + i],
-                out: &out[values.clone()],
-                dout: &dout[values],
+        let (q, dout) = (&self.q[part.clone()], &self.dout[part.clone()]);
+        let out = self.out[part].chunks_exact(dim);
+        let along: Vec<f32> =
+            dout.chunks_exact(dim).zip(out).map(|(dout, out)| product_sum(dout, out)).collect();
+        // Left operands, packed once for all panels.
+        let left = [
+            Left::new(&Rows::row_major(q, m, dim), 0..m, 0..dim),
+            Left::new(&Rows::row_major(dout, m, dim), 0..m, 0..dim),
+            Left::new(&Rows::column_major(dout, dim, m), 0..dim, 0..m),
+            Left::new(&Rows::column_major(q, dim, m), 0..dim, 0..m),
+        ];
+        let mut scores = Left::default();
+        let (mut p, mut ds) = ([[0.0; NR]; BLOCK], [[0.0; NR]; BLOCK]);
+        let (p, ds) = (&mut p[..m], &mut ds[..m]);
+        let mut dq = vec![0.0; m * dim];
+        for (j, first) in (0..rows.end).step_by(NR).enumerate() {
+            let panel = j * dim..(j + 1) * dim;
+            left[0].times(&keys.k[panel.clone()], NR, false, p.as_flattened_mut());
+            left[1].times(&keys.v[panel.clone()], NR, false, ds.as_flattened_mut());
+            lanes::simd(Weights {
+                seen: rows.start + 1,
+                first,
+                scale: 1.0 / (dim as f32).sqrt(),
+                lse: &self.lse[rows.clone()],
+                along: &along,
                 p,
                 ds,
             });
+            left[2].times(p, NR, true, sums.dv[panel.clone()].as_flattened_mut());
+            left[3].times(ds, NR, true, sums.dk[panel].as_flattened_mut());
+            let positions = keys.rows[j].len() / dim.div_ceil(NR);
+            scores.fill(&Rows::row_major(ds.as_flattened(), m, NR), 0..m, 0..positions);
+            scores.times(&keys.rows[j], dim, j > 0, &mut dq);
         }
-        matmul::backward_weight(&p, dout, m, dim, n, &mut dv[seen]);
-        matmul::backward_weight(&ds, q, m, dim, n, &mut dk[seen]);
-        matmul::backward_input(&ds, &k[seen], m, dim, n, &mut dq[part]);
+        dq
     }
 }
 
-/// One query.
-struct Row<'a> {
-    /// Positions it sees.
-    visible: usize,
-    scale: f32,
-    lse: f32,
-    out: &'a [f32],
-    dout: &'a [f32],
-    /// Scores, which become weights.
-    p: &'a mut [f32],
-    /// Gradients of weights, which become gradients of unscaled scores.
-    ds: &'a mut [f32],
+/// The sum of products as the other operations take it.
+fn product_sum(a: &[f32], b: &[f32]) -> f32 {
+    struct Dot<'a>(&'a [f32], &'a [f32]);
+    impl WithSimd for Dot<'_> {
+        type Output = f32;
+
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, _: S) -> f32 {
+            lanes::dot(self.0, self.1)
+        }
+    }
+    lanes::simd(Dot(a, b))
 }
 
-impl WithSimd for Row<'_> {
+/// Some queries and a panel of keys.
+struct Weights<'a> {
+    /// Positions that the first query sees; each further query sees one more.
+    seen: usize,
+    /// The panel's first position.
+    first: usize,
+    scale: f32,
+    lse: &'a [f32],
+    along: &'a [f32],
+    /// Scores, which become weights.
+    p: &'a mut [[f32; NR]],
+    /// Gradients of weights, which become gradients of unscaled scores.
+    ds: &'a mut [[f32; NR]],
+}
+
+impl WithSimd for Weights<'_> {
     type Output = ();
 
     /// Zeros beyond what is visible.
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
-        let (p, p_beyond) = self.p.split_at_mut(self.visible);
-        let (ds, ds_beyond) = self.ds.split_at_mut(self.visible);
-        p_beyond.fill(0.0);
-        ds_beyond.fill(0.0);
-        let along = lanes::dot(self.dout, self.out);
-        for (p, ds) in p.iter_mut().zip(ds) {
-            *p = lanes::exp(*p * self.scale - self.lse);
-            *ds = *p * (*ds - along) * self.scale;
+        let constants = self.lse.iter().zip(self.along).enumerate();
+        for ((p, ds), (i, (lse, along))) in self.p.iter_mut().zip(self.ds).zip(constants) {
+            for (p, ds) in p.iter_mut().zip(ds.iter_mut()) {
+                *p = lanes::exp(*p * self.scale - lse);
+                *ds = *p * (*ds - along) * self.scale;
+            }
+            let visible = (self.seen + i).saturating_sub(self.first).min(NR);
+            p[visible..].fill(0.0);
+            ds[visible..].fill(0.0);
         }
     }
 }

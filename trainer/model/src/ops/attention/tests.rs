@@ -1,4 +1,5 @@
-use super::{Group, Heads, KeyValues, Segment, attend, forward};
+use super::{Group, Heads, KeyValues, Saved, Segment, attend, backward, forward};
+use crate::ops::lanes;
 use crate::testing::{Random, bits, on_threads};
 
 const SHAPES: [Heads; 5] = [
@@ -130,4 +131,59 @@ fn a_broken_later_token_does_not_reach_earlier_ones() {
     let wide = heads.queries * heads.dim;
     assert_eq!(bits(&sound[..20 * wide]), bits(&broken[..20 * wide]));
     assert!(broken[20 * wide..].iter().all(|x| !x.is_finite()));
+}
+
+/// Gradients in queries, keys and values as they are written down: every value one chain over positions or queries.
+fn plain_backward(saved: &Saved<'_>, dout: &[f32]) -> [Vec<f32>; 3] {
+    let Heads { queries, keys, dim } = saved.heads;
+    let (q, k, v) = saved.qkv;
+    let mut gradients = [vec![0.0_f32; q.len()], vec![0.0_f32; k.len()], vec![0.0_f32; v.len()]];
+    let chain = |a: &[f32], b: &[f32]| a.iter().zip(b).fold(0.0_f32, |sum, (a, b)| a.mul_add(*b, sum));
+    let scale = 1.0 / (dim as f32).sqrt();
+    for head in 0..queries {
+        let key = head / saved.heads.sharing();
+        for (row, &start) in saved.starts.iter().enumerate() {
+            let query = (row * queries + head) * dim;
+            let query = query..query + dim;
+            let along = lanes::dot(&dout[query.clone()], &saved.out[query.clone()]);
+            for position in start..=row {
+                let key = (position * keys + key) * dim;
+                let p = chain(&q[query.clone()], &k[key..key + dim]);
+                let p = lanes::exp(p * scale - saved.lse[row * queries + head]);
+                let ds = p * (chain(&dout[query.clone()], &v[key..key + dim]) - along) * scale;
+                for i in 0..dim {
+                    let [dq, dk, dv] = &mut gradients;
+                    dq[query.start + i] = ds.mul_add(k[key + i], dq[query.start + i]);
+                    dk[key + i] = ds.mul_add(q[query.start + i], dk[key + i]);
+                    dv[key + i] = p.mul_add(dout[query.start + i], dv[key + i]);
+                }
+            }
+        }
+    }
+    gradients
+}
+
+#[test]
+fn blocks_and_threads_never_change_a_bit_of_the_gradients() {
+    for heads in SHAPES {
+        let rows = 133;
+        let example = Example::new(heads, rows);
+        // A document shorter than a panel, one that ends within one, one longer than two blocks of queries.
+        let starts: Vec<usize> =
+            (0..rows).map(|row| [0, 5, 30][usize::from(row >= 5) + usize::from(row >= 30)]).collect();
+        let (out, lse) = example.whole(&starts);
+        let qkv = (&example.q[..], &example.k[..], &example.v[..]);
+        let saved = Saved { qkv, starts: &starts, heads, out: &out, lse: &lse };
+        let dout = Random(13).values(out.len());
+        let expected = plain_backward(&saved, &dout).map(|gradient| bits(&gradient));
+        for threads in [1, 2] {
+            let found = on_threads(threads, || {
+                let nan = |like: &[f32]| vec![f32::NAN; like.len()];
+                let (mut dq, mut dk, mut dv) = (nan(&example.q), nan(&example.k), nan(&example.v));
+                backward(&saved, &dout, (&mut dq, &mut dk, &mut dv));
+                [dq, dk, dv].map(|gradient| bits(&gradient))
+            });
+            assert!(found == expected, "{heads:?} on {threads} threads");
+        }
+    }
 }
