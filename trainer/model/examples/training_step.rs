@@ -1,5 +1,5 @@
 //! Training throughput of a checkpoint's architecture: forward, backward and the gradient norm of 8 sequences of 512
-//! random tokens, in f32. The optimiser's update is not in it; it lives in the trainer's crate and takes a few percent.
+//! random tokens, in f32, without the optimiser's update, which takes a few percent.
 //!
 //! `RAYON_NUM_THREADS=2 training_step CHECKPOINT [STEPS]` prints tokens per second and the peak of the process's memory as
 //! one line of JSON. `training_step.py` beside this file measures PyTorch in turn with this program.
@@ -10,7 +10,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use sekisho_model::device::Device;
-use sekisho_model::train::{Batch, Layout, Objective, program};
+use sekisho_model::train::{Batch, Layout, Objective, Settings, program};
 use sekisho_weights::Checkpoint;
 
 const SEQUENCES: usize = 8;
@@ -29,7 +29,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         parameters.extend(checkpoint.tensor_f32(&tensor.name)?);
     }
     let tokens = tokens(u32::try_from(config.vocab_size)?);
-    let mut program = program(Device::Cpu, config, parameters);
+    let mut program = program(Device::Cpu, config, Settings::default(), parameters);
     let rows = SEQUENCES * LENGTH;
     let starts: Vec<usize> = (0..rows).map(|row| row / LENGTH * LENGTH).collect();
     let batch = Batch { length: LENGTH, inputs: &tokens[..rows], targets: &tokens[1..], starts: &starts };
@@ -39,8 +39,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     for step in 0..WARM_UP + steps {
         let start = Instant::now();
         program.zero_gradients();
-        let loss = program.accumulate(&batch, &objective);
-        talk = (loss.ce / rows as f64, norm(program.gradients()));
+        program.accumulate(&batch, &objective);
+        let measured = program.measure();
+        talk = (measured.loss.ce / rows as f64, measured.grad_norm);
         if step >= WARM_UP {
             seconds.push(start.elapsed().as_secs_f64());
         }
@@ -66,11 +67,6 @@ fn tokens(vocabulary: u32) -> Vec<u32> {
         (state >> 8) % vocabulary
     };
     (0..=SEQUENCES * LENGTH).map(|_| next()).collect()
-}
-
-/// The L2 norm by which gradients are clipped.
-fn norm(gradients: &[f32]) -> f64 {
-    gradients.iter().map(|g| f64::from(*g) * f64::from(*g)).sum::<f64>().sqrt()
 }
 
 /// The most memory that the process had in use, in MiB (Linux).
