@@ -204,7 +204,8 @@ fn check_run(spec: &Spec, out: &Path) -> Result<(), TrainError> {
             name.push(end);
             PathBuf::from(name).is_file()
         };
-        if !mix.path.is_file() && !(beside(".bin") && beside(".idx")) {
+        let is_there = mix.path.is_file() || beside(".bin") && beside(".idx");
+        if !is_there {
             return Err(DataError::Form { path: mix.path.clone() }.into());
         }
     }
