@@ -4,7 +4,6 @@ mod back;
 mod setup;
 mod speed;
 
-use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
