@@ -36,17 +36,17 @@ impl Constants {
     }
 }
 
-/// `θ ← θ·(1 − lr·wd) − lr·m̂ / (√v̂ + ε)` on gradients times `scale`; all four of one length, `moments` are `(m, v)`.
+/// `θ ← θ·(1 − lr·wd) − lr·m̂ / (√v̂ + ε)` on gradients times `scale`; all four of one length, the pair the moments.
 pub fn update(
     parameters: &mut [f32],
     gradients: &[f32],
-    moments: (&mut [f32], &mut [f32]),
+    (exp_avg, exp_avg_sq): (&mut [f32], &mut [f32]),
     constants: &Constants,
 ) {
     parameters
         .par_chunks_mut(CHUNK)
         .zip(gradients.par_chunks(CHUNK))
-        .zip(moments.0.par_chunks_mut(CHUNK).zip(moments.1.par_chunks_mut(CHUNK)))
+        .zip(exp_avg.par_chunks_mut(CHUNK).zip(exp_avg_sq.par_chunks_mut(CHUNK)))
         .for_each(|((parameters, gradients), (m, v))| {
             let moments = m.iter_mut().zip(v);
             for ((parameter, gradient), (m, v)) in parameters.iter_mut().zip(gradients).zip(moments) {
