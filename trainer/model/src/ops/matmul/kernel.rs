@@ -39,10 +39,10 @@ impl<'a> Rows<'a> {
         Self { data, count, depth, transposed: true }
     }
 
-    /// Copies terms `terms` of some rows to `out`, `H` rows after another as `[terms, H]`, those of the rest likewise.
-    #[inline(always)]
-    fn pack<const H: usize>(&self, rows: Range<usize>, terms: Range<usize>, out: &mut [f32]) {
+    /// Puts terms `terms` of some rows into `out`, `H` rows after another as `[terms, H]`, those of the rest likewise.
+    fn pack<const H: usize>(&self, rows: Range<usize>, terms: Range<usize>, out: &mut Vec<f32>) {
         if self.transposed {
+            out.resize(rows.len() * terms.len(), 0.0);
             for (t, p) in terms.clone().enumerate() {
                 let (whole, rest) = self.data[p * self.count..][rows.clone()].as_chunks::<H>();
                 let mut group = t * H;
@@ -55,21 +55,13 @@ impl<'a> Rows<'a> {
             }
             return;
         }
-        let groups = rows.clone().step_by(H).zip(out.chunks_mut(terms.len() * H));
-        for (first, out) in groups {
-            let height = H.min(rows.end - first);
-            let row = |r: usize| &self.data[(first + r) * self.depth..][terms.clone()];
-            if height == H {
-                let rows: [&[f32]; H] = std::array::from_fn(row);
-                for (t, slot) in out.as_chunks_mut::<H>().0.iter_mut().enumerate() {
-                    *slot = std::array::from_fn(|r| rows[r][t]);
-                }
-            } else {
-                for r in 0..height {
-                    for (slot, value) in out[r..].iter_mut().step_by(height).zip(row(r)) {
-                        *slot = *value;
-                    }
-                }
+        // Added value by value: memory that was filled with zeros first would be written twice.
+        out.clear();
+        out.reserve(rows.len() * terms.len());
+        for first in rows.clone().step_by(H) {
+            let group = first..(first + H).min(rows.end);
+            for p in terms.clone() {
+                out.extend(group.clone().map(|row| self.data[row * self.depth + p]));
             }
         }
     }
@@ -149,9 +141,12 @@ impl Left {
 
     /// [`Self::new`] in the memory of one that is no longer needed.
     pub(crate) fn fill(&mut self, a: &Rows<'_>, rows: Range<usize>, terms: Range<usize>) {
-        self.packed.resize(rows.len() * terms.len(), 0.0);
         self.terms = terms.len();
-        lanes::simd(Pack { a, rows, terms, out: &mut self.packed });
+        // Not under `lanes::simd`: with AVX-512 this becomes scatters, which are slower than plain stores.
+        match lanes::simd(Tallest) {
+            MR => a.pack::<MR>(rows, terms, &mut self.packed),
+            _ => a.pack::<MR_NARROW>(rows, terms, &mut self.packed),
+        }
     }
 
     /// `out [rows, n] (+)= left · panels` on the calling thread, for panels of as many terms.
@@ -162,27 +157,14 @@ impl Left {
 }
 
 /// Rows of the largest tile on this machine.
-#[inline(always)]
-fn tallest<S: Simd>() -> usize {
-    if S::F32_LANES == 8 { MR_NARROW } else { MR }
-}
+struct Tallest;
 
-struct Pack<'a> {
-    a: &'a Rows<'a>,
-    rows: Range<usize>,
-    terms: Range<usize>,
-    out: &'a mut [f32],
-}
-
-impl WithSimd for Pack<'_> {
-    type Output = ();
+impl WithSimd for Tallest {
+    type Output = usize;
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
-        match tallest::<S>() {
-            MR => self.a.pack::<MR>(self.rows, self.terms, self.out),
-            _ => self.a.pack::<MR_NARROW>(self.rows, self.terms, self.out),
-        }
+    fn with_simd<S: Simd>(self, _: S) -> usize {
+        if S::F32_LANES == 8 { MR_NARROW } else { MR }
     }
 }
 
@@ -204,7 +186,7 @@ impl WithSimd for Times<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { left, panels, depth, terms, n, accumulate, out } = self;
-        let tallest = tallest::<S>();
+        let tallest = Tallest.with_simd(simd);
         for (j, panel) in panels.chunks_exact(depth).enumerate() {
             let columns = j * NR..((j + 1) * NR).min(n);
             let strip = Strip { b: &panel[terms.clone()], columns, n, accumulate };
