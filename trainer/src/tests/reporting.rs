@@ -203,9 +203,9 @@ impl Progress for Patient {
     fn start(&mut self, _done: Step, _total: Step) {}
 
     fn step(&mut self, row: &MetricRow, _tokens_per_second: f64, _remaining: Duration) {
+        let wanted = format!("\"step\":{},", self.0);
         let is_told =
             || sent(&self.1, "/metrics").iter().any(|batch| batch["rows"].to_string().contains(&wanted));
-        let wanted = format!("\"step\":{},", self.0);
         let mut patience = 1000;
         while row.step.0 == self.0 && !is_told() && patience > 0 {
             std::thread::sleep(Duration::from_millis(20));
