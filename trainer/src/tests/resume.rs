@@ -119,7 +119,7 @@ fn a_killed_run_ends_in_the_same_bits() {
     }
     assert_eq!(String::from_utf8_lossy(&read("straight", "rollbacks.json")).matches("\"failed\"").count(), 4);
     let mut told = 0;
-    replay(&bench.path("killed"), Step(1), Step(400), &mut |step| told += u64::from(step.checked))
+    replay(&bench.path("killed"), None, Step(1), Step(400), &mut |step| told += u64::from(step.checked))
         .expect("a replay");
     assert_eq!(told, 400, "what was trained on is told, past what was left out");
 }

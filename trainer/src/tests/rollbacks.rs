@@ -53,7 +53,7 @@ impl Bench {
 
 fn told(run: &Path, from: u64, to: u64) -> Vec<ReplayedStep> {
     let mut steps = Vec::new();
-    replay(run, Step(from), Step(to), &mut |step| steps.push(step)).expect("a replay");
+    replay(run, None, Step(from), Step(to), &mut |step| steps.push(step)).expect("a replay");
     steps
 }
 
