@@ -139,7 +139,7 @@ async fn returned(store: &dyn Store, id: RunId) {
         .map(|event| (event.note.as_str(), event.lost_seconds))
         .collect();
     returns.sort_by_key(|(note, _)| *note);
-    assert_eq!(returns, [("once", Some(9.0)), ("twice", Some(20.0))]);
+    assert_eq!(returns, [("once", Some(6.0)), ("twice", Some(20.0))]);
     assert_eq!(events.iter().filter(|event| event.kind == EventKind::Resumed).count(), 3);
 }
 
