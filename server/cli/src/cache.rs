@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 #[derive(clap::Args)]
 pub(crate) struct CacheArgs {
     /// Folder for tokens of texts and digests of files; empty for none [default: ~/.cache/sekisho]
-    #[arg(long, env = "SEKISHO_CACHE", value_name = "DIR")]
+    #[arg(long, env = "SEKISHO_CACHE", hide_env_values = true, value_name = "DIR")]
     cache: Option<OsString>,
 }
 

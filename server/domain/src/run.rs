@@ -1,5 +1,6 @@
 //! A training run: registered once, reported to as it goes.
 
+mod changeable;
 mod detect;
 mod devices;
 mod metric;
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::state::named;
 use crate::{EventId, Step, Timestamp};
 
+pub use changeable::remove_changeable;
 pub use detect::{Detectors, Finding};
 pub use devices::Devices;
 pub use metric::{MOST_NAMES, MetricRow, MetricValue, NotFinite, is_metric_name, quote_bare_numbers};

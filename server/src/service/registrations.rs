@@ -1,6 +1,7 @@
 //! A run before it begins: a configuration that was pasted, read and looked at. Nothing of it is kept until it is registered.
 
 use jiff::civil::Date;
+use sekisho_domain::run::remove_changeable;
 use sekisho_domain::wire::RegisterRun;
 use sekisho_domain::{Text, Tokens};
 use sekisho_foreign::configuration::{tokens, tokens_per_step};
@@ -186,14 +187,12 @@ pub async fn warnings_of(
     Ok(found)
 }
 
-/// What a registered specification holds its trainer to: its planned end may change, a folder of the parent says nothing here, and what
+/// What a registered specification holds its trainer to: what changes no update may change, a folder of the parent says nothing here, and what
 /// names a value instead of saying it (a preset of the model, the parent's learning rate) is resolved when training begins.
 #[must_use]
 pub fn lasting(spec: &Value) -> Value {
     let mut spec = spec.clone();
-    if let Some(fields) = spec.as_object_mut() {
-        fields.remove("stop");
-    }
+    remove_changeable(&mut spec);
     let is_folder = spec.pointer("/parent/run").and_then(Value::as_str).is_some_and(|run| run.contains('/'));
     if let Some(parent) = spec.get_mut("parent").and_then(Value::as_object_mut).filter(|_| is_folder) {
         parent.remove("run");

@@ -1,6 +1,7 @@
 use std::path::Path;
 
 use sekisho_domain::Sha256;
+use sekisho_domain::run::remove_changeable;
 use sekisho_model::train::Layout;
 use sekisho_weights::{Refusal, Safetensors, hash_folder, read_manifest};
 use serde_json::Value;
@@ -44,19 +45,7 @@ fn flat(tensors: &Safetensors, layout: &Layout, prefix: &str) -> Result<Vec<f32>
     Ok(values)
 }
 
-/// Parts of a specification that a resumed run may change: they do not change what an update computes. Files may have
-/// moved; their content is checked by [`check_data`].
-const CHANGEABLE: [&str; 7] = [
-    "stop.",
-    "checkpoint.",
-    "evaluate.",
-    "tokenizer.path",
-    "precision.recompute",
-    "optimizer.telemetry_every",
-    "stability.max_rollbacks",
-];
-
-/// Refuses a specification that differs from the recorded one, naming the key and both values.
+/// Refuses a specification that differs from the recorded one in what changes an update, naming the key and both values.
 pub(crate) fn check_spec(recorded: &Spec, given: &Spec) -> Result<(), TrainError> {
     let (recorded, given) = (flatten(recorded), flatten(given));
     let keys = recorded.iter().chain(&given).map(|(key, _)| key);
@@ -64,17 +53,15 @@ pub(crate) fn check_spec(recorded: &Spec, given: &Spec) -> Result<(), TrainError
         of.iter().find(|(k, _)| k == key).map_or_else(|| "not set".to_owned(), |(_, value)| value.clone())
     };
     for key in keys {
-        let changeable = CHANGEABLE.iter().any(|prefix| key.starts_with(prefix))
-            || (key.starts_with("data.mix") && key.ends_with(".path"));
         let (recorded, given) = (value(&recorded, key), value(&given, key));
-        if !changeable && recorded != given {
+        if recorded != given {
             return Err(TrainError::Changed { key: key.clone(), recorded, given });
         }
     }
     Ok(())
 }
 
-/// Every value under its dotted key.
+/// Every value that lasts, under its dotted key.
 fn flatten(spec: &Spec) -> Vec<(String, String)> {
     fn walk(prefix: &str, value: &Value, out: &mut Vec<(String, String)>) {
         match value {
@@ -88,7 +75,9 @@ fn flatten(spec: &Spec) -> Vec<(String, String)> {
         }
     }
     let mut out = Vec::new();
-    walk("", &serde_json::json!(spec), &mut out);
+    let mut lasting = serde_json::json!(spec);
+    remove_changeable(&mut lasting);
+    walk("", &lasting, &mut out);
     out
 }
 

@@ -1,6 +1,7 @@
 //! What a specification costs: memory, arithmetic, time and money. Estimates by formulas that papers use, for `--check`.
 
 use sekisho_domain::Tokens;
+use sekisho_model::train::{Recompute, activation_bytes};
 use sekisho_weights::config::ModelConfig;
 
 use super::Spec;
@@ -104,13 +105,14 @@ pub(super) fn lines(
         (
             "memory",
             format!(
-                "{} in f32: parameters and gradients {} each, moments {}; {} in bf16 with f32 masters and gradients; activations not counted",
+                "{} in f32: parameters and gradients {} each, moments {}; {} in bf16 with f32 masters and gradients",
                 bytes(16.0 * parameters),
                 bytes(4.0 * parameters),
                 bytes(8.0 * parameters),
                 bytes(18.0 * parameters),
             ),
         ),
+        ("", activations(spec, config)),
         (
             "compute",
             format!(
@@ -128,6 +130,17 @@ pub(super) fn lines(
     ];
     lines.extend(machine.map(|machine| ("time", cost.time(machine))));
     lines
+}
+
+/// What the planned arena takes beside them.
+fn activations(spec: &Spec, config: &ModelConfig) -> String {
+    let (micro, length) = (spec.micro(), spec.data.sequence_length);
+    let of = |recompute| bytes(activation_bytes(config, micro, length, recompute) as f64);
+    format!(
+        "activations of {micro} sequences {} in f32; {} with recompute = \"layer\"",
+        of(spec.precision.recompute),
+        of(Recompute::Layer),
+    )
 }
 
 fn bytes(value: f64) -> String {
