@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde_json::json;
 use tests::cli;
+use tests::service::Service;
 
 use crate::bad_input::trained_on;
 
@@ -81,4 +82,54 @@ fn seeds_and_mixtures_are_trained_and_what_they_are_made_of_is_judged() {
         assert!(codes.contains(&json!(expected)), "{codes:?}");
     }
     assert!(!codes.contains(&json!("lineage-missing")), "{codes:?}");
+}
+
+const ANNEAL: &str = r#"name = "anneal"
+[parent]
+run = "base"
+step = 2
+data = "restart"
+reset_steps = true
+[tokenizer]
+path = "tokenizer"
+[data]
+sequence_length = 32
+[[data.mix]]
+name = "a"
+path = "a.jsonl"
+[batch]
+sequences = 2
+[optimizer]
+lr = 1e-3
+[schedule]
+kind = "linear"
+[stop]
+steps = 2
+"#;
+
+#[test]
+fn the_runs_of_a_grid_hang_off_their_parent_on_the_service() {
+    let service = Service::start();
+    let folder = tempfile::tempdir().expect("a folder");
+    let place = |name: &str| folder.path().join(name);
+    let base = trained_on(folder.path()).replace("name = \"bad\"", "name = \"base\"");
+    for (name, text) in [
+        ("base.toml", &*base),
+        ("anneal.toml", ANNEAL),
+        ("grid.toml", "spec = \"anneal.toml\"\nseeds = [1, 2]\n"),
+    ] {
+        fs_err::write(place(name), text).expect("written");
+    }
+    let on_service = |command: &str, file: &str, out: &str| {
+        cli::run(service.command(&[command]).arg(place(file)).arg("--dir").arg(place(out))).exits(0)
+    };
+    let _ = on_service("train", "base.toml", "base");
+    let _ = on_service("grid", "grid.toml", "out");
+    for run in ["anneal-1", "anneal-2"] {
+        let told = service.visitor().get(&format!("/api/v1/runs/{run}")).has(200).json();
+        assert_eq!((&told["state"], &told["step"]), (&json!("finished"), &json!(2)), "{told}");
+        let page = service.visitor().get(&format!("/runs/{run}")).has(200).text;
+        assert!(page.contains("href=\"/runs/base\""), "the tree: {page}");
+    }
+    assert!(place("out/soup/model.safetensors").is_file());
 }
