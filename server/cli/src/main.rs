@@ -18,6 +18,7 @@ mod seen;
 mod selection;
 mod signals;
 mod site;
+mod training;
 mod transfer;
 mod warn;
 

@@ -3,16 +3,11 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use sekisho_domain::Tokens;
-use sekisho_server::SystemClock;
 use sekisho_trainer::grid::{Carried, Grid, GridError, carry_out};
-use sekisho_trainer::{ServerAddress, TrainOptions};
 
-use super::train::{Bar, MachineArgs};
-use crate::cache::CacheArgs;
-use crate::client::TokenArgs;
 use crate::exit::{ExitStatus, Failed};
 use crate::printer::Printer;
-use crate::warn::LanguageArgs;
+use crate::training::{Bar, TrainingArgs};
 use crate::{parent, signals};
 
 #[derive(clap::Args)]
@@ -23,29 +18,8 @@ pub(crate) struct Args {
     /// Folder of the runs' folders and of the means; called again with it, the grid goes on
     #[arg(long, value_name = "OUT", required_unless_present = "check")]
     dir: Option<PathBuf>,
-    /// Tell this service about progress and checkpoints; the runs are children there where they have a [parent]
-    #[arg(long, env = "SEKISHO_SERVER", value_name = "URL")]
-    server: Option<String>,
-    /// Project of runs that the service does not know yet [default: default]
-    #[arg(long, requires = "server", value_name = "NAME")]
-    project: Option<String>,
     #[command(flatten)]
-    token: TokenArgs,
-    /// Show the runs, warnings first, and what they cost together; train nothing
-    #[arg(long)]
-    check: bool,
-    #[command(flatten)]
-    machine: MachineArgs,
-    #[command(flatten)]
-    cache: CacheArgs,
-    #[command(flatten)]
-    language: LanguageArgs,
-    /// auto, cpu or cuda:N
-    #[arg(long, default_value = "auto", value_name = "DEVICE")]
-    device: String,
-    /// Threads [default: all cores]
-    #[arg(long, value_name = "N")]
-    threads: Option<usize>,
+    training: TrainingArgs,
     /// What came of it as JSON on stdout
     #[arg(long, conflicts_with = "check")]
     json: bool,
@@ -53,23 +27,14 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args, printer: &Printer) -> anyhow::Result<ExitStatus> {
     let grid = Grid::load(&args.grid).map_err(failed)?;
-    let Some(out) = args.dir.as_ref().filter(|_| !args.check) else { return check(args, &grid, printer) };
-    parent::follow()?;
-    let server = match &args.server {
-        Some(url) => Some(ServerAddress { url: url.clone(), token: args.token.read()? }),
-        None => None,
+    let Some(out) = args.dir.as_ref().filter(|_| !args.training.check) else {
+        return check(args, &grid, printer);
     };
+    parent::follow()?;
+    let server = args.training.address()?;
     let stop = Arc::new(AtomicBool::new(false));
     let interrupted = signals::set_on_stop(&stop)?;
-    let options = |folder: &Path| TrainOptions {
-        server: server.clone(),
-        project: args.project.clone(),
-        device: args.device.clone(),
-        threads: args.threads,
-        stop: stop.clone(),
-        cache: args.cache.folder(),
-        ..TrainOptions::new(folder, Arc::new(SystemClock))
-    };
+    let options = |folder: &Path| args.training.options(folder, server.clone(), stop.clone());
     let cost = grid.cost();
     printer.say(&format!(
         "{} runs, {} tokens, {:.2e} FLOP",
@@ -98,7 +63,7 @@ fn check(args: &Args, grid: &Grid, printer: &Printer) -> anyhow::Result<ExitStat
     grid.check(args.dir.as_deref().unwrap_or(Path::new("."))).map_err(failed)?;
     let mut said = Vec::new();
     for cell in &grid.cells {
-        for line in args.language.of_training(&serde_json::to_value(&cell.spec)?) {
+        for line in args.training.language.of_training(&serde_json::to_value(&cell.spec)?) {
             if !said.contains(&line) {
                 printer.data(&line)?;
                 said.push(line);
@@ -116,7 +81,7 @@ fn check(args: &Args, grid: &Grid, printer: &Printer) -> anyhow::Result<ExitStat
     let all = grid.cost();
     rows.push(row(&format!("{} runs", grid.cells.len()), String::new(), all.tokens, all.flops));
     printer.table(&["run", "lr", "tokens", "FLOP"], &rows)?;
-    if let Some(machine) = args.machine.read() {
+    if let Some(machine) = args.training.machine() {
         printer.data(&format!("together {}", all.time(machine)))?;
     }
     Ok(ExitStatus::Ok)
