@@ -77,9 +77,9 @@ pub enum Format {
 #[serde(rename_all = "lowercase")]
 pub enum Recompute {
     /// Nothing.
-    #[default]
     None,
-    /// Results of norms and of SwiGLU: a quarter of the memory for a few percent of the time.
+    /// Results of norms and of SwiGLU: a quarter of the memory, and no time that can be measured.
+    #[default]
     Light,
     /// Whole layers: of each, only what goes into it is kept.
     Layer,
