@@ -39,7 +39,12 @@ fn grid(file: &Path, arguments: &[&str]) -> cli::Ended {
 #[test]
 fn seeds_and_mixtures_are_trained_and_what_they_are_made_of_is_judged() {
     let folder = tempfile::tempdir().expect("a folder");
-    fs_err::write(folder.path().join("base.toml"), trained_on(folder.path())).expect("written");
+    let labelled = "path = \"a.jsonl\"\nlevel = \"L1\"\nlicense = \"CC0-1.0\"";
+    let base = trained_on(folder.path()).replace("path = \"a.jsonl\"", labelled);
+    fs_err::write(folder.path().join("base.toml"), base).expect("written");
+    fs_err::write(folder.path().join("anneal.toml"), ANNEAL).expect("written");
+    let place = |name: &str| folder.path().join(name);
+    cli::run(cli::command(["train"]).arg(place("base.toml")).arg("--dir").arg(place("base"))).exits(0);
     let file = folder.path().join("grid.toml");
     let mixture = |name: &str, labels: &str| {
         format!(
@@ -48,7 +53,7 @@ fn seeds_and_mixtures_are_trained_and_what_they_are_made_of_is_judged() {
     };
     let known = mixture("known", "level = \"L1\"\nlicense = \"CC0-1.0\"\n");
     let text =
-        format!("name = \"g\"\nspec = \"base.toml\"\nseeds = [1, 2]\n{known}{}", mixture("unknown", ""));
+        format!("name = \"g\"\nspec = \"anneal.toml\"\nseeds = [1, 2]\n{known}{}", mixture("unknown", ""));
     fs_err::write(&file, text).expect("written");
     let shown = grid(&file, &["--check", "--gpus", "8"]).exits(0).stdout;
     for words in [

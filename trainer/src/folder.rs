@@ -125,6 +125,18 @@ impl RunFolder {
         fs_err::remove_dir_all(&unnamed)
     }
 
+    /// Takes a checkpoint out of the run without losing it: what it was written for is not known here.
+    pub(crate) fn set_aside_checkpoint(&self, step: u64) -> std::io::Result<PathBuf> {
+        let named = |number: u32| match number {
+            1 => self.0.join(format!("left-{step:06}")),
+            _ => self.0.join(format!("left-{step:06}-{number}")),
+        };
+        let free = (1..).map(named).find(|place| fs_err::symlink_metadata(place).is_err());
+        let free = free.expect("numbers do not end");
+        fs_err::rename(self.checkpoint(step), &free)?;
+        Ok(free)
+    }
+
     /// Removes what a killed save or removal left behind.
     pub(crate) fn remove_partial(&self) -> std::io::Result<()> {
         for entry in fs_err::read_dir(&self.0)? {

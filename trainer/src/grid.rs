@@ -61,6 +61,22 @@ pub enum GridError {
         /// Why not.
         error: SurgeryError,
     },
+    /// Seeds that were not trained equally long.
+    #[error(
+        "{mixture}: seed {a} ended at update {at_a} and seed {b} at {at_b}, and a mean is made of runs of one length; give those the same [stop] and call it again"
+    )]
+    Uneven {
+        /// The mixture.
+        mixture: String,
+        /// A seed.
+        a: u64,
+        /// Its last update.
+        at_a: u64,
+        /// Another seed.
+        b: u64,
+        /// Its last update.
+        at_b: u64,
+    },
     /// A mean is there that was made of something else.
     #[error("{folder} is there and is not the mean of these checkpoints; move it away to have it made again", folder = .0.display())]
     OtherSoup(PathBuf),
@@ -119,7 +135,7 @@ impl Grid {
         let path = std::path::absolute(path)?;
         let folder = path.parent().unwrap_or(Path::new("/"));
         let base = Spec::load(&folder.join(&file.spec))?;
-        check(&name, &file)?;
+        check(&name, &file, &base.name)?;
         let mixtures: Vec<Option<&Mixture>> = match file.mixtures.as_slice() {
             [] => vec![None],
             mixtures => mixtures.iter().map(Some).collect(),
@@ -158,7 +174,7 @@ fn of_run(spec: &Spec, error: TrainError) -> GridError {
     GridError::Train { run: spec.name.clone(), error }
 }
 
-fn check(name: &str, file: &File) -> Result<(), GridError> {
+fn check(name: &str, file: &File, base: &str) -> Result<(), GridError> {
     let refuse = |key, rule: &str| Err(GridError::Rule { file: name.to_owned(), key, rule: rule.to_owned() });
     if file.seeds.is_empty() {
         return refuse("seeds", "is empty; give at least one");
@@ -174,7 +190,8 @@ fn check(name: &str, file: &File) -> Result<(), GridError> {
         let letter = |c: char| c.is_alphanumeric() || "-_.".contains(c);
         !name.is_empty() && !name.starts_with('.') && name.chars().all(letter)
     };
-    if !file.name.as_deref().into_iter().chain(names).all(|name| is_plain(&name)) {
+    let begin = file.name.as_deref().unwrap_or(base);
+    if !names.into_iter().chain([begin]).all(|name| is_plain(&name)) {
         return refuse("a name", "becomes a folder's: use letters, digits, \"-\", \"_\" and \".\"");
     }
     Ok(())

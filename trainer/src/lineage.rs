@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 use sekisho_domain::Tokens;
 use sekisho_domain::lineage::{Input, InputKind, InputStage, ModelSection};
 use sekisho_weights::write_atomic;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::TrainError;
 use crate::checkpoint::State;
@@ -29,10 +29,12 @@ struct Written {
 /// Writes the lineage of a run as of `state`.
 pub(crate) fn write(folder: &RunFolder, spec: &Spec, state: &State) -> Result<(), TrainError> {
     let before = Origin::read(folder)?.map_or_else(Vec::new, |origin| origin.position.taken);
-    let mut inputs: Vec<Input> = base(folder.path(), spec).into_iter().collect();
+    let base = linked(&folder.lineage(), spec).or_else(|| base(folder.path(), spec));
+    let mut inputs: Vec<Input> = base.into_iter().collect();
     for (number, mix) in spec.data.mix.iter().enumerate() {
         let of = |taken: &[u64]| taken.get(number).copied().unwrap_or(0);
-        let samples = of(&state.position.taken).saturating_sub(of(&before));
+        let left_out: u64 = state.rollbacks.iter().map(|rollback| of(&rollback.left_out)).sum();
+        let samples = of(&state.position.taken).saturating_sub(of(&before) + left_out);
         // A padded sequence has fewer targets than it is long, and nobody counted them for each subset.
         let counted = (spec.data.packing == Packing::Contiguous && samples > 0)
             .then(|| Tokens(samples * spec.data.sequence_length as u64));
@@ -46,6 +48,48 @@ pub(crate) fn write(folder: &RunFolder, spec: &Spec, state: &State) -> Result<()
         });
     }
     Ok(put(&folder.lineage(), &spec.name, inputs)?)
+}
+
+/// The link to the file of `init.from` that an earlier start found: what the run began at stays what it is when that file has gone.
+fn linked(file: &Path, spec: &Spec) -> Option<Input> {
+    #[derive(Deserialize)]
+    struct Before {
+        input: Vec<Input>,
+    }
+    spec.init.from.as_ref()?;
+    let before: Before = toml::from_str(&fs_err::read_to_string(file).ok()?).ok()?;
+    before.input.into_iter().find(|input| input.kind == InputKind::BaseModel && input.lineage.is_some())
+}
+
+/// Writes, for weights made of others, the file `building/lineage.toml` as it will lie in `to`. Where none of the others has one there
+/// is nothing to link, and none is written.
+pub(crate) fn write_made_of(building: &Path, to: &Path, models: &[&Path]) -> std::io::Result<()> {
+    let files: Vec<Option<PathBuf>> = models.iter().map(|model| of_weights(model)).collect();
+    if files.iter().all(Option::is_none) {
+        return Ok(());
+    }
+    let to = std::path::absolute(to)?;
+    let beside = to.parent().map_or_else(|| Ok(to.clone()), fs_err::canonicalize)?.join(name_of(&to));
+    let (kind, stage) = match models {
+        [_] => (InputKind::BaseModel, InputStage::Init),
+        _ => (InputKind::Merge, InputStage::Merge),
+    };
+    let input = |(model, file): (&&Path, Option<PathBuf>)| match file {
+        Some(file) => Input { lineage: Some(relative(&beside, &file)), stage: Some(stage), ..input(kind) },
+        None => Input { id: Some(name_of(model)), stage: Some(stage), ..input(kind) },
+    };
+    put(&building.join(FILE), &name_of(&to), models.iter().zip(files).map(input).collect())
+}
+
+fn name_of(folder: &Path) -> String {
+    folder.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// The lineage file in a folder of weights or, for a checkpoint of a run, in the run's.
+fn of_weights(folder: &Path) -> Option<PathBuf> {
+    let folder = fs_err::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
+    let found = [Some(&*folder), folder.parent()].into_iter().flatten().map(|place| place.join(FILE));
+    found.into_iter().find(|file| file.is_file())
 }
 
 /// Writes the lineage of a mean of models, each of which has its own file in its run's folder.
@@ -89,8 +133,7 @@ fn stage(spec: &Spec) -> InputStage {
     }
 }
 
-/// The weights that the run begins at: its parent's, or those of `init.from` with the lineage file in that folder or, for a checkpoint
-/// of a run, in the run's.
+/// The weights that the run begins at: its parent's, or those of `init.from`, by their lineage file where they have one.
 fn base(folder: &Path, spec: &Spec) -> Option<Input> {
     let begun = |lineage: &Path| Input {
         lineage: Some(relative(folder, lineage)),
@@ -101,14 +144,11 @@ fn base(folder: &Path, spec: &Spec) -> Option<Input> {
         return Some(begun(&parent::folder_of(section, folder).join(FILE)));
     }
     let from = spec.init.from.as_ref()?;
-    let from = fs_err::canonicalize(from).unwrap_or_else(|_| from.clone());
-    let found = [Some(&*from), from.parent()].into_iter().flatten().map(|place| place.join(FILE));
-    if let Some(lineage) = found.into_iter().find(|file| file.is_file()).filter(|_| spec.init.id.is_none()) {
+    if let Some(lineage) = of_weights(from) {
         return Some(begun(&lineage));
     }
-    let name = from.file_name().map(|name| name.to_string_lossy().into_owned());
     Some(Input {
-        id: spec.init.id.clone().or(name),
+        id: spec.init.id.clone().or_else(|| Some(name_of(from))),
         license: spec.init.license.clone(),
         stage: Some(InputStage::Init),
         ..input(InputKind::BaseModel)

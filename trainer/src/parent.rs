@@ -157,10 +157,10 @@ impl Found {
     }
 }
 
-/// Where a parent may be: in the folder that `[parent]` names, and beside the child's.
+/// Where a parent may be: beside the child's folder, and in the folder that `[parent]` names. A whole path is both.
 fn places(parent: &Parent, child: &Path) -> Vec<PathBuf> {
     let beside = child.parent().map(|folder| folder.join(&parent.run));
-    std::iter::once(PathBuf::from(&parent.run)).chain(beside).collect()
+    beside.into_iter().chain([PathBuf::from(&parent.run)]).collect()
 }
 
 fn is_run(place: &Path) -> bool {
@@ -170,7 +170,7 @@ fn is_run(place: &Path) -> bool {
 /// The parent's folder, whether or not it is still there; `child` is absolute.
 pub(crate) fn folder_of(parent: &Parent, child: &Path) -> PathBuf {
     let places = places(parent, child);
-    let found = places.iter().find(|place| is_run(place)).or_else(|| places.last());
+    let found = places.iter().find(|place| is_run(place)).or_else(|| places.first());
     let place = found.cloned().unwrap_or_default();
     fs_err::canonicalize(&place).unwrap_or(place)
 }

@@ -177,7 +177,7 @@ impl Order<'_> {
 
     /// Goes over the updates after `from` up to `to`.
     fn skip(&self, from: Step, to: Step, data: &mut Data) {
-        let turns = self.rollbacks.iter().map(|rollback| rollback.after);
+        let turns = rollback::standing(self.rollbacks).map(|rollback| rollback.after);
         let last = turns.filter(|step| (from..to).contains(step)).max().unwrap_or(from);
         self.turn_at(last, data);
         data.skip((to.0 - last.0) * self.sequences);

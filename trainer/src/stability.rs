@@ -25,7 +25,7 @@ impl Window {
         let skips = full_enough
             && (stands_out(&self.losses, loss, sigma) || stands_out(&self.grad_norms, grad_norm, sigma));
         for (window, value) in [(&mut self.losses, loss), (&mut self.grad_norms, grad_norm)] {
-            window.push_back(value as f32);
+            window.push_back(kept(value));
             while window.len() > settings.window {
                 window.pop_front();
             }
@@ -95,7 +95,7 @@ impl Watch {
         while self.out.front().is_some_and(|first| first + Self::SPAN < self.seen) {
             self.out.pop_front();
         }
-        self.last.push_back(value as f32);
+        self.last.push_back(kept(value));
         if self.last.len() > Self::WINDOW {
             self.last.pop_front();
         }
@@ -127,6 +127,11 @@ impl MeanLoss {
     pub(crate) fn mean(self) -> Option<f64> {
         (self.updates > 0).then(|| self.sum / self.updates as f64)
     }
+}
+
+/// As it enters a window. A finite value stays finite, which is what JSON can say of it.
+fn kept(value: f64) -> f32 {
+    (value as f32).clamp(f32::MIN, f32::MAX)
 }
 
 /// Whether `value` is more than `sigma` unbiased standard deviations above the window's mean.

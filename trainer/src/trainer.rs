@@ -64,6 +64,8 @@ struct Run {
     saved: Option<u64>,
     /// Update whose values were no numbers when they were to be saved.
     unsaved: Option<Step>,
+    /// Why a checkpoint could not be written, where the run was about to stop for something else.
+    unwritten: Option<TrainError>,
     /// The update that this process went on from, or went back to.
     began: Step,
     /// What the run began with.
@@ -306,7 +308,7 @@ impl Run {
                 (EventKind::Finished, "all updates made".to_owned())
             }
             Ok(Outcome { ended: Ended::DataUsedUp, .. }) => {
-                (EventKind::Finished, "every corpus has reached its repeat".to_owned())
+                (EventKind::Finished, "the data is used up".to_owned())
             }
             Ok(Outcome { ended: Ended::Stopped, .. }) => (EventKind::Note, "stopped on request".to_owned()),
             Err(error) => (EventKind::Failed, error.to_string()),
@@ -332,7 +334,8 @@ impl Run {
         match self.writer.settle() {
             Ok(Some((step, _))) => self.saved = Some(step),
             Err(TrainError::ValueNotFinite { step, .. }) => self.unsaved = Some(step),
-            Ok(None) | Err(_) => {}
+            Err(error) => self.unwritten = Some(error),
+            Ok(None) => {}
         }
         Ok(self.folder.last_good()?)
     }

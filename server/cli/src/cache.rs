@@ -17,9 +17,10 @@ impl CacheArgs {
     }
 }
 
-/// `$XDG_CACHE_HOME/sekisho`, or `~/.cache/sekisho`.
+/// `$XDG_CACHE_HOME/sekisho`, or `~/.cache/sekisho`; no path where neither is one. A folder for all users is no place for it: anybody
+/// could put tokens there.
 pub(crate) fn default() -> PathBuf {
-    let base = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
-    base.or_else(home).unwrap_or_else(std::env::temp_dir).join("sekisho")
+    let folder = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let base = folder("XDG_CACHE_HOME").or_else(|| folder("HOME").map(|home| home.join(".cache")));
+    base.map_or_else(PathBuf::new, |base| base.join("sekisho"))
 }

@@ -64,10 +64,13 @@ struct Known {
 
 impl Known {
     /// File systems count time in ticks. What was written in the tick of the stamp could have been written after it.
-    const TICK: i64 = 20_000_000;
+    fn tick(changed: i64) -> i64 {
+        // Some count whole seconds, or two.
+        if changed % 1_000_000_000 == 0 { 2_000_000_000 } else { 20_000_000 }
+    }
 
     fn holds(&self, stamp: &FileStamp) -> bool {
-        self.stamp == *stamp && self.looked >= stamp.changed.saturating_add(Self::TICK)
+        self.stamp == *stamp && self.looked >= stamp.changed.saturating_add(Self::tick(stamp.changed))
     }
 }
 
@@ -110,7 +113,7 @@ impl Cache {
         let path = fs_err::canonicalize(path)?;
         let Some(place) = self.place_of(&path) else { return Ok(()) };
         let stamp = stamp(&path)?;
-        let looked = stamp.changed.saturating_add(Known::TICK);
+        let looked = stamp.changed.saturating_add(Known::tick(stamp.changed));
         let known = Known { path, stamp, looked, sha256 };
         Partial::begin(&place)?.finish(&place, serde_json::to_string_pretty(&known)?.as_bytes())
     }
@@ -125,7 +128,11 @@ impl Cache {
     pub(super) fn places(&self, pair: &Pair, idx: Sha256) -> Result<Places, DataError> {
         let Some(root) = &self.root else { return pair.scan() };
         let place = root.join("places").join(format!("{}-{}", idx.hex(), pair.bin_size()?));
-        if let Some(places) = fs_err::read(&place).ok().and_then(|bytes| Places::decode(&bytes)) {
+        if let Some(places) = fs_err::read(&place)
+            .ok()
+            .and_then(|bytes| Places::decode(&bytes))
+            .filter(|places| places.documents == pair.sequences())
+        {
             return Ok(places);
         }
         let places = pair.scan()?;

@@ -110,6 +110,11 @@ impl Pair {
         Ok(Self { bin, idx, bin_path, idx_path, element, sequences })
     }
 
+    /// Documents.
+    pub(super) fn sequences(&self) -> u64 {
+        self.sequences
+    }
+
     /// Bytes of the `.bin`.
     pub(super) fn bin_size(&self) -> std::io::Result<u64> {
         self.bin.len()

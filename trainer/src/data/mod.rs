@@ -57,6 +57,7 @@ struct Corpora {
     orders: Vec<SampleOrder>,
     blend: Blend,
     length: usize,
+    packing: Packing,
     vocabulary: usize,
     document_mask: bool,
 }
@@ -97,6 +98,7 @@ impl Data {
                 corpora,
                 orders,
                 length: spec.data.sequence_length,
+                packing: spec.data.packing,
                 vocabulary,
                 document_mask: spec.data.document_mask,
             }),
@@ -197,6 +199,11 @@ impl Corpora {
         let spans = order.spans(number, documents)?;
         let mut tokens = Vec::with_capacity(self.length + 1);
         documents.read(&spans, &mut tokens)?;
+        if self.packing == Packing::Contiguous && tokens.len() != self.length + 1 {
+            // Somebody writes to the index.
+            let file = self.corpora[corpus].files.iter().map(|file| file.path.clone()).next();
+            return Err(DataError::Changing { file: file.unwrap_or_default() });
+        }
         let is_outside = |id: u32| id as usize >= self.vocabulary;
         // The highest first: this is looked at for every token that is trained on.
         if tokens.iter().copied().max().is_some_and(is_outside) {

@@ -11,8 +11,9 @@ use sekisho_weights::FolderLock;
 use serde::Serialize;
 
 use super::{Cell, Grid, GridError, SoupRow, of_run, soups};
+use crate::checkpoint::State;
 use crate::folder::RunFolder;
-use crate::{Ended, Progress, TrainOptions, train};
+use crate::{Ended, Progress, Spec, TrainError, TrainOptions, lineage, train};
 
 /// Updates at the end of a run over which its loss is averaged: a single batch says little.
 const LAST: usize = 10;
@@ -65,16 +66,24 @@ pub fn carry_out(
     let dir = fs_err::canonicalize(dir)?;
     let _lock = FolderLock::take(&dir)?;
     let mut carried = Carried { runs: Vec::new(), soups: Vec::new(), stopped: false };
-    for cell in &grid.cells {
-        match run(cell, &dir.join(&cell.spec.name), options, progress)? {
-            Some(row) => carried.runs.push(row),
-            None => {
+    for seeds in grid.cells.chunk_by(|a, b| a.mixture == b.mixture) {
+        let begin = carried.runs.len();
+        for cell in seeds {
+            let Some(row) = run(cell, &dir.join(&cell.spec.name), options, progress)? else {
                 carried.stopped = true;
                 return Ok(carried);
-            }
+            };
+            carried.runs.push(row);
+        }
+        let spec = &seeds[0].spec;
+        if spec.parent.is_some() || spec.init.from.is_some() {
+            carried.soups.extend(soups::of(&dir, &carried.runs[begin..])?);
+        } else if seeds.len() > 1 {
+            progress.note(
+                "no mean is made: runs that begin at weights of their own have none that means anything",
+            );
         }
     }
-    carried.soups = soups::all(&dir, &carried.runs)?;
     Ok(carried)
 }
 
@@ -97,8 +106,17 @@ fn run(
         }
     } else {
         progress.note(&format!("{}: was finished before", spec.name));
+        // A kill may have come between the last checkpoint and what is said of it.
+        count(out).map_err(|error| of_run(spec, error))?;
     }
     row(cell, &RunFolder::existing(out)?).map(Some)
+}
+
+/// Writes the lineage of a run as of its last checkpoint.
+fn count(out: &Path) -> Result<(), TrainError> {
+    let folder = RunFolder::existing(out)?;
+    let Some(last) = folder.checkpoints()?.pop() else { return Ok(()) };
+    lineage::write(&folder, &Spec::load(&folder.spec())?, &State::read(&folder.checkpoint(last))?)
 }
 
 /// What a finished run's folder says of it.

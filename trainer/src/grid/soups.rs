@@ -23,21 +23,30 @@ pub struct SoupRow {
     pub soup: Soup,
 }
 
-/// Makes those that are not there. A mixture with one seed has no mean.
-pub(super) fn all(dir: &Path, runs: &[Row]) -> Result<Vec<SoupRow>, GridError> {
-    let mut made = Vec::new();
-    for seeds in runs.chunk_by(|a, b| a.mixture == b.mixture).filter(|seeds| seeds.len() > 1) {
-        let mixture = seeds[0].mixture.clone();
-        let name = mixture.as_ref().map_or_else(|| "soup".to_owned(), |mixture| format!("{mixture}-soup"));
-        let folder = dir.join(&name);
-        let models: Vec<PathBuf> = seeds.iter().map(|row| row.checkpoint.clone()).collect();
-        let soup = match found(&folder, &models)? {
-            Some(soup) => soup,
-            None => make(&folder, &name, &models)?,
-        };
-        made.push(SoupRow { mixture, folder, soup });
+/// Makes that of the seeds of one mixture, unless it is there. One seed has no mean.
+pub(super) fn of(dir: &Path, seeds: &[Row]) -> Result<Option<SoupRow>, GridError> {
+    let [first, others @ ..] = seeds else { return Ok(None) };
+    if others.is_empty() {
+        return Ok(None);
     }
-    Ok(made)
+    let mixture = first.mixture.clone();
+    let name = mixture.as_ref().map_or_else(|| "soup".to_owned(), |mixture| format!("{mixture}-soup"));
+    if let Some(other) = others.iter().find(|row| row.step != first.step) {
+        return Err(GridError::Uneven {
+            mixture: name,
+            a: first.seed,
+            at_a: first.step.0,
+            b: other.seed,
+            at_b: other.step.0,
+        });
+    }
+    let folder = dir.join(&name);
+    let models: Vec<PathBuf> = seeds.iter().map(|row| row.checkpoint.clone()).collect();
+    let soup = match found(&folder, &models)? {
+        Some(soup) => soup,
+        None => make(&folder, &name, &models)?,
+    };
+    Ok(Some(SoupRow { mixture, folder, soup }))
 }
 
 fn failed(folder: &Path) -> impl Fn(SurgeryError) -> GridError {

@@ -40,6 +40,7 @@ impl Told {
             .unwrap_or_default();
         // A resumed run has cut its log back and repeats updates; the server takes the repetition.
         told.log = told.log.min(fs_err::metadata(folder.log()).map_or(0, |file| file.len()));
+        told.rollbacks = told.rollbacks.min(rollback::read(folder).map_or(0, |rollbacks| rollbacks.len()));
         told
     }
 

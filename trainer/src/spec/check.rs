@@ -177,7 +177,7 @@ fn training(spec: &Spec) -> Lines {
             format!(
                 "after update {}: {} tokens",
                 count(spec.stop.steps),
-                count(spec.stop.steps * tokens as u64)
+                count(spec.stop.steps.saturating_mul(tokens as u64))
             ),
         ),
         (

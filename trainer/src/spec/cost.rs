@@ -64,7 +64,10 @@ pub struct Cost {
 
 impl std::iter::Sum for Cost {
     fn sum<I: Iterator<Item = Self>>(costs: I) -> Self {
-        costs.fold(Self::default(), |a, b| Self { tokens: a.tokens + b.tokens, flops: a.flops + b.flops })
+        costs.fold(Self::default(), |a, b| Self {
+            tokens: a.tokens.saturating_add(b.tokens),
+            flops: a.flops + b.flops,
+        })
     }
 }
 
@@ -72,7 +75,7 @@ impl Cost {
     pub(super) fn of(spec: &Spec, config: &ModelConfig) -> Self {
         let per_update = (spec.batch.sequences * spec.data.sequence_length) as u64;
         let begin = spec.parent.as_ref().filter(|parent| !parent.reset_steps).map_or(0, |parent| parent.step);
-        let tokens = per_update * (spec.stop.steps - begin);
+        let tokens = per_update.saturating_mul(spec.stop.steps - begin);
         Self { tokens, flops: Flops::of_token(config, spec.data.sequence_length).sum() * tokens as f64 }
     }
 
@@ -162,7 +165,9 @@ pub(super) fn picture(spec: &Spec) -> String {
     let total = spec.total_steps().max(1);
     let columns = WIDTH.min(total);
     let block = |column: u64| {
-        let k = 1 + column * (total - 1) / columns.saturating_sub(1).max(1);
+        let k = 1
+            + (u128::from(column) * u128::from(total - 1) / u128::from(columns.saturating_sub(1).max(1)))
+                as u64;
         let height = rate.of_update(k) / spec.optimizer.lr * 8.0;
         BLOCKS[(height.ceil() as usize).clamp(1, 8) - 1]
     };

@@ -31,7 +31,7 @@ struct Taken {
 fn told(spec: &Spec, sizes: &[Result<Size, String>]) -> Vec<String> {
     let begin = spec.parent.as_ref().filter(|parent| !parent.reset_steps).map_or(0, |parent| parent.step);
     let updates = spec.stop.steps.saturating_sub(begin);
-    let all = (updates * spec.batch.sequences as u64) as f64;
+    let all = updates as f64 * spec.batch.sequences as f64;
     let taken = weights(spec, sizes).map(|weights| {
         let limits: Vec<f64> =
             spec.data.mix.iter().zip(sizes).map(|(m, s)| limit(spec, m.share(), s)).collect();
@@ -125,7 +125,7 @@ fn shares(weights: &[f64], limits: &[f64], all: f64) -> Vec<Taken> {
     let mut active: Vec<usize> = (0..weights.len()).collect();
     while left > 0.0 && !active.is_empty() {
         let of_active: f64 = active.iter().map(|i| weights[*i] / sum).sum();
-        let rate = |i: usize| weights[i] / sum + (1.0 - of_active) / active.len() as f64;
+        let rate = |i: usize| weights[i] / sum + (1.0 - of_active).max(0.0) / active.len() as f64;
         let until_full = active.iter().map(|i| (limits[*i] - taken[*i]) / rate(*i)).fold(left, f64::min);
         let (part, full) = (until_full.max(0.0), until_full < left);
         active.iter().for_each(|i| taken[*i] += part * rate(*i));

@@ -168,7 +168,7 @@ impl Spec {
     /// Sequences the data order is laid out for: `data.total_samples`, or those of [`Spec::total_steps`].
     #[must_use]
     pub fn total_samples(&self) -> u64 {
-        self.data.total_samples.unwrap_or(self.total_steps() * self.batch.sequences as u64)
+        self.data.total_samples.unwrap_or(self.total_steps().saturating_mul(self.batch.sequences as u64))
     }
 
     /// Sequences of a micro-batch.

@@ -79,7 +79,7 @@ impl ModelSection {
     }
 
     /// Every value of a configuration, so that the section stands without defaults.
-    fn of(config: &ModelConfig) -> Self {
+    pub(super) fn of(config: &ModelConfig) -> Self {
         Self {
             model_type: Some(config.family.model_type().to_owned()),
             preset: None,
@@ -112,8 +112,8 @@ impl ModelSection {
         let mut keys = json!(self);
         let Value::Object(said) = json!(other) else { return self.clone() };
         for (key, value) in said {
-            // A switch that is off is one that was not mentioned.
-            if value != json!(false) {
+            // The one switch that is off where it was not mentioned.
+            if key != "scaled_embedding" || value != json!(false) {
                 keys[key.as_str()] = value;
             }
         }

@@ -381,8 +381,11 @@ pub(super) fn applied(file: &str, given: &ModelSection) -> Result<ModelSection, 
     let Some(name) = &given.preset else { return Ok(given.clone()) };
     let rule = |key, rule| SpecError::Rule { file: file.to_owned(), key, rule };
     let theirs = preset(name).map_err(|text| rule("model.preset", text))?.model();
-    let mut keys: Value = json!(theirs);
-    // A switch of ours, which no published size has: it is added to one.
+    let mut keys: Value = json!(ModelSection::of(&theirs.config(name)?));
+    // What a published size does not have, so that nobody adds it to one; `scaled_embedding`, a switch of ours, may be.
+    for absent in ["sliding_window", "rope_scaling", "rope_parameters"] {
+        keys[absent] = Value::Null;
+    }
     if let Some(keys) = keys.as_object_mut() {
         keys.remove("scaled_embedding");
     }

@@ -97,9 +97,9 @@ fn broken_model(spec: &Spec, config: &ModelConfig) -> Broken {
             "and init.from exclude each other; keep one".to_owned(),
         ),
         (
-            spec.init.from.is_none() || !spec.init.scaled_residual,
+            spec.init.from.is_none() && spec.parent.is_none() || !spec.init.scaled_residual,
             "init.scaled_residual",
-            "is about first weights of one's own; leave it out with init.from".to_owned(),
+            "is about first weights of one's own; leave it out with init.from and [parent]".to_owned(),
         ),
         (
             spec.init.from.is_some() || (spec.init.id.is_none() && spec.init.license.is_none()),
@@ -229,6 +229,16 @@ fn broken_schedule(spec: &Spec) -> Broken {
             s.warmup_init != WarmupInit::Parent || spec.parent.is_some(),
             "schedule.warmup_init",
             "is \"parent\", and there is no [parent]; give a learning rate".to_owned(),
+        ),
+        (
+            s.warmup_init != WarmupInit::Parent
+                || spec
+                    .parent
+                    .as_ref()
+                    .is_none_or(|parent| parent.reset_steps || parent.step < s.warmup_steps),
+            "schedule.warmup_init",
+            "is the rate of a warm-up that lies behind the parent's update; set parent.reset_steps = true"
+                .to_owned(),
         ),
     ])
 }

@@ -49,7 +49,7 @@ pub fn expand(from: &Path, tokenizer: &Path, multiple: usize, to: &Path) -> Resu
     for tensor in tensors.iter_mut().filter(|tensor| is_by_token(&tensor.name)) {
         tensor.shape[0] = rows;
     }
-    let sources = Sources { folder: from, tokenizer: Some(tokenizer), config: Some(&json) };
+    let sources = Sources { folder: from, models: &[from], tokenizer: Some(tokenizer), config: Some(&json) };
     rewrite::write(to, &sources, tensors, &mut |tensor| {
         let values = checkpoint.tensor_f32(&tensor.name).map_err(SurgeryError::weights(from))?;
         Ok(if is_by_token(&tensor.name) {

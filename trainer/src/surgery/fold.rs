@@ -39,7 +39,7 @@ pub fn fold(from: &Path, factor: Option<f64>, to: &Path) -> Result<Folded, Surge
     }
     let mut json = rewrite::config_of(from)?;
     json["tie_word_embeddings"] = false.into();
-    let sources = Sources { folder: from, tokenizer: None, config: Some(&json) };
+    let sources = Sources { folder: from, models: &[from], tokenizer: None, config: Some(&json) };
     let mut largest_error = 0.0_f64;
     rewrite::write(to, &sources, tensors, &mut |tensor| {
         let name = if untied && tensor.name == HEAD { EMBEDDING } else { &tensor.name };

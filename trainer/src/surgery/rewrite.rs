@@ -11,6 +11,7 @@ use sekisho_weights::{
 use serde_json::Value;
 
 use super::SurgeryError;
+use crate::lineage;
 
 const CONFIG: &str = "config.json";
 const WEIGHTS: &str = "model.safetensors";
@@ -67,6 +68,8 @@ pub(super) fn tensors(checkpoint: &Checkpoint) -> Result<Vec<Planned>, SurgeryEr
 pub(super) struct Sources<'a> {
     /// Where its texts come from.
     pub(super) folder: &'a Path,
+    /// The models that it is made of.
+    pub(super) models: &'a [&'a Path],
     /// Where its tokenizer comes from, where that is another place.
     pub(super) tokenizer: Option<&'a Path>,
     /// `config.json`, where it is another one.
@@ -85,6 +88,7 @@ pub(super) fn write(
     }
     let building = NewFolder::begin(to)?;
     copy_texts(building.path(), sources)?;
+    lineage::write_made_of(building.path(), to, sources.models)?;
     if let Some(config) = sources.config {
         write_atomic(&building.path().join(CONFIG), |file| {
             serde_json::to_writer_pretty(&mut *file, config)?;

@@ -45,7 +45,8 @@ pub fn soup(models: &[PathBuf], shares: &[f64], to: &Path) -> Result<Soup, Surge
     }
     let tensors = rewrite::tensors(&opened[0])?;
     let count = tensors.len();
-    let sources = Sources { folder: first, tokenizer: None, config: None };
+    let models_of: Vec<&Path> = models.iter().map(PathBuf::as_path).collect();
+    let sources = Sources { folder: first, models: &models_of, tokenizer: None, config: None };
     rewrite::write(to, &sources, tensors, &mut |tensor| {
         let mut sum = vec![0.0_f64; tensor.shape.iter().product()];
         for ((checkpoint, share), folder) in opened.iter().zip(&shares).zip(models) {

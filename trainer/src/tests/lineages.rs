@@ -91,8 +91,32 @@ fn weights_from_elsewhere_are_named_with_their_licence_or_by_their_own_file() {
     let found = lineage(&bench.path("found"));
     assert_eq!(found.inputs[0].lineage.as_deref(), Some("../run/lineage.toml"));
     assert_eq!(found.inputs[1].stage, Some(InputStage::Continual));
+    // The file goes, and what the run began at stays what it was.
+    fs_err::remove_file(bench.path("run/lineage.toml")).expect("removed");
+    bench.resume("found", &[(model, &from(""))]).expect("nothing left to do");
+    assert_eq!(lineage(&bench.path("found")).inputs[0].lineage.as_deref(), Some("../run/lineage.toml"));
     let named = from("id = \"lab/llama\"\nlicense = \"llama3.1\"\n");
     bench.train("named", &[(model, &named)]).expect("a continual run");
     let base = &lineage(&bench.path("named")).inputs[0];
     assert_eq!((base.id.as_deref(), base.license.as_deref()), (Some("lab/llama"), Some("llama3.1")));
+}
+
+#[test]
+fn a_name_does_not_hide_where_weights_come_from() {
+    let bench = Bench::new();
+    bench.train("run", &[]).expect("a model");
+    crate::surgery::soup(
+        &["step-000008", "step-000012"].map(|step| bench.path("run").join(step)),
+        &[],
+        &bench.path("soup"),
+    )
+    .expect("a mean");
+    let of: Vec<_> = lineage(&bench.path("soup")).inputs.into_iter().map(|input| input.lineage).collect();
+    assert_eq!(of, vec![Some("../run/lineage.toml".to_owned()); 2]);
+    let model =
+        super::SPEC.split("[data]").next().expect("a head").split("seed = 7").nth(1).expect("a model");
+    let named = "\n[init]\nfrom = \"soup\"\nid = \"lab/llama\"\nlicense = \"llama3.1\"\n";
+    bench.train("named", &[(model, named)]).expect("a continual run");
+    let base = &lineage(&bench.path("named")).inputs[0];
+    assert_eq!((base.lineage.as_deref(), base.id.as_deref()), (Some("../soup/lineage.toml"), None));
 }

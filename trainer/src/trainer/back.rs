@@ -26,6 +26,10 @@ impl Run {
         progress: &mut dyn Progress,
     ) -> Result<(), TrainError> {
         let Some(mut failed) = self.may_go_back(&error) else { return Err(error) };
+        // A checkpoint that could not be written is no reason to go back further.
+        if let Some(unwritten) = self.unwritten.take() {
+            return Err(unwritten);
+        }
         // Values that were no numbers when they were to be saved are the older fault.
         match self.settle(progress) {
             Err(TrainError::ValueNotFinite { step, .. }) => self.unsaved = Some(step),
@@ -41,7 +45,7 @@ impl Run {
         progress.note(&note);
         // A kill from here on repeats all of this. The list comes last: whoever finds it longer finds the files cut already.
         self.event(EventKind::Rollback, self.state.step, note, options)?;
-        self.cut_back()?;
+        self.cut_back(progress)?;
         self.report(progress);
         Ok(())
     }
@@ -51,11 +55,7 @@ impl Run {
     fn may_go_back(&self, error: &TrainError) -> Option<Step> {
         let step = match error {
             TrainError::NotFinite { step, .. } => *step,
-            TrainError::ValueNotFinite { step, .. }
-                if step.0 == self.spec.stop.steps || self.spec.checkpoint.is_due(step.0) =>
-            {
-                *step
-            }
+            TrainError::ValueNotFinite { step, .. } if self.spec.checkpoint.is_due(step.0) => *step,
             _ => return None,
         };
         (self.spec.stability.on_nan == OnNan::Rollback).then_some(step)
@@ -84,7 +84,8 @@ impl Run {
         self.data.seek(begin.clone());
         self.data.skip((failed.0 - after.0) * self.spec.batch.sequences as u64);
         let position = self.data.position().clone();
-        rollbacks.push(Rollback { failed, after, position: position.clone() });
+        let left_out = position.taken.iter().zip(&begin.taken).map(|(to, from)| to - from).collect();
+        rollbacks.push(Rollback { failed, after, position: position.clone(), left_out });
         let of_parent = after == self.start.before;
         let place = if of_parent { "the beginning".to_owned() } else { format!("checkpoint {after}") };
         let note = format!(
@@ -102,10 +103,12 @@ impl Run {
     }
 
     /// Takes back what the folder says of the updates that are left behind.
-    fn cut_back(&mut self) -> Result<(), TrainError> {
+    fn cut_back(&mut self, progress: &mut dyn Progress) -> Result<(), TrainError> {
         let after = self.state.step;
+        // They were written because somebody stopped the run, perhaps to be used.
         for step in self.folder.checkpoints()?.into_iter().filter(|step| *step > after.0) {
-            self.folder.remove_checkpoint(step)?;
+            let aside = self.folder.set_aside_checkpoint(step)?;
+            progress.note(&format!("checkpoint {step} is no part of the run any more: {}", aside.display()));
         }
         self.log = Log::open_at(&self.folder.log(), after.0)?;
         self.digests = Digests::open_at(&self.folder.digests(), self.start.before, after)?;

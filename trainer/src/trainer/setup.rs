@@ -70,6 +70,7 @@ impl Run {
             reporter: None,
             saved: last,
             unsaved: None,
+            unwritten: None,
             began,
             start: Start { before, state: fresh },
             _lock: lock,

@@ -107,7 +107,7 @@ pub struct ModelConfig {
     pub intermediate_size: usize,
     /// Longest sequence.
     pub max_position_embeddings: usize,
-    /// Tokens that attention sees in the layers that have a window. Nothing here computes one, so no sequence may be longer.
+    /// Tokens that attention sees in the layers that have a window. Training computes one; inference does not, so what it scores is no longer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub window: Option<usize>,
     /// Base of the rotary frequencies.

@@ -35,11 +35,12 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> anyhow::Result<ExitStatus> 
     let config = configure(args).map_err(Failed::user)?;
     tokio::runtime::Runtime::new()?.block_on(async {
         let dir = config.dir.clone();
-        let mut signals = Signals::catch()?;
         let listener = bind(config.listen).await.map_err(Failed::user)?;
         let program = std::env::current_exe()?;
         let lock = take(&dir).map_err(Failed::user)?;
         let server = Server::open(config, listener, lock, Some(program)).await.map_err(Failed::user)?;
+        // From here on an end is a clean one, and whoever reads that it serves may ask for it.
+        let mut signals = Signals::catch()?;
         let link = match &args.link {
             Some(name) => Some(sign_in_link(&server.app, name).await?),
             None => None,

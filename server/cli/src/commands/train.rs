@@ -44,10 +44,9 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> anyhow::Result<ExitStatus> 
     progress.finish();
     printer.say(&match outcome.ended {
         Ended::Finished => format!("Finished after step {} ({} tokens).", outcome.step, outcome.tokens),
-        Ended::DataUsedUp => format!(
-            "The data is used up: every mix reached its repeat at step {} ({} tokens).",
-            outcome.step, outcome.tokens
-        ),
+        Ended::DataUsedUp => {
+            format!("The data is used up at step {} ({} tokens).", outcome.step, outcome.tokens)
+        }
         Ended::Stopped => format!("Stopped after step {}; go on with --resume.", outcome.step),
     });
     if let Some(score) = outcome.spikes {

@@ -78,7 +78,7 @@ pub enum Format {
 pub enum Recompute {
     /// Nothing.
     None,
-    /// Results of norms and of SwiGLU: a quarter of the memory, and no time that can be measured.
+    /// Results of the norms before attention and feed-forward, and of SwiGLU: a quarter of the memory, and no time that can be measured.
     #[default]
     Light,
     /// Whole layers: of each, only what goes into it is kept.

@@ -82,6 +82,8 @@ enum Look {
     Good(Box<Indexed>),
     Absent,
     Rotten,
+    /// It cannot be read now and may be whole: it is not thrown away.
+    Unreadable(io::Error),
 }
 
 impl Cache {
@@ -136,8 +138,11 @@ impl Cache {
         let Some(meta) = meta.filter(|meta| meta.key == *key) else { return Ok(Look::Rotten) };
         let (bin, idx) = (folder.join(BIN), folder.join(IDX));
         for (path, sha256) in [(&bin, meta.bin), (&idx, meta.idx)] {
-            if self.sha256(path).ok() != Some(sha256) {
-                return Ok(Look::Rotten);
+            match self.sha256(path) {
+                Ok(found) if found == sha256 => {}
+                Ok(_) => return Ok(Look::Rotten),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Look::Rotten),
+                Err(error) => return Ok(Look::Unreadable(error)),
             }
         }
         let pair = corpus::pair(&bin, &idx)?;
@@ -164,6 +169,7 @@ impl Cache {
         match self.look(&folder, key).map_err(Failed::Input)? {
             Look::Good(stored) => return Ok(*stored),
             Look::Absent => {}
+            Look::Unreadable(error) => return Err(Failed::Cache(error)),
             Look::Rotten => {
                 let note = format!("the tokens in {} are damaged and are made again", folder.display());
                 told(Opening::Note(&note));
@@ -275,7 +281,8 @@ fn remove_left_over(tokens: &Path) -> io::Result<()> {
         let Some(key) = name.strip_prefix('.').and_then(|name| name.strip_suffix(".partial")) else {
             continue;
         };
-        let lock = open_lock(&tokens.join(key))?;
+        // Of somebody else, who looks after it.
+        let Ok(lock) = open_lock(&tokens.join(key)) else { continue };
         if lock.file().try_lock().is_ok() {
             // Somebody may have been quicker.
             let _ = fs_err::remove_dir_all(tokens.join(&name));
