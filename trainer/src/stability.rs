@@ -168,6 +168,17 @@ mod tests {
     }
 
     #[test]
+    fn a_huge_value_can_be_saved_and_read_back() {
+        let settings = Stability { skip_sigma: Some(6.0), ..Stability::default() };
+        let (mut window, mut spikes) = (Window::default(), Spikes::default());
+        window.skips(&settings, 3.0, 1e300);
+        spikes.add(3.0, 1e300);
+        let text = serde_json::to_string(&(&window, &spikes)).expect("written");
+        let read: (Window, Spikes) = serde_json::from_str(&text).expect("read back");
+        assert_eq!(read, (window, spikes));
+    }
+
+    #[test]
     fn without_a_threshold_nothing_is_skipped() {
         let mut window = Window::default();
         for _ in 0..10 {

@@ -103,7 +103,8 @@ struct Visit<'a> {
     way: String,
 }
 
-/// Breadth first and in the order of the ways' texts, so that each file is reached on one shortest way whatever the order of inputs.
+/// Breadth first and in the order of the ways' texts, so that each file is reached on one shortest way, for each text written under it,
+/// whatever the order of inputs.
 pub(crate) fn walk(facts: &Facts) -> Walked<'_> {
     let mut walked = Walked { cycles: cycles(facts), ..Walked::default() };
     let mut seen = BTreeSet::new();
@@ -122,7 +123,8 @@ pub(crate) fn walk(facts: &Facts) -> Walked<'_> {
         ring.sort_by_cached_key(key);
         let mut next = Vec::new();
         for visit in ring {
-            if seen.insert((visit.path.clone(), visit.through)) {
+            // Each text that a generator wrote is credited, however many generators share a lineage file.
+            if seen.insert((visit.path.clone(), visit.through, visit.output)) {
                 next.extend(enter(facts, &visit, &mut walked));
             }
         }

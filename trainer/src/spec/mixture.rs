@@ -205,4 +205,12 @@ intermediate_size = 8\nrope_theta = 1e4\nrms_norm_eps = 1e-5\n[data]\nsequence_l
         let samples: Vec<f64> = taken.iter().map(|taken| taken.samples).collect();
         assert_eq!(samples, [10.0, 32.5, 57.5]);
     }
+
+    #[test]
+    fn a_subset_of_nearly_no_weight_is_no_trap() {
+        // The others' parts add up to a little more than one.
+        let weights = [0.1, 0.9, 0.05, 1.0, 0.05, 1e-17];
+        let taken = shares(&weights, &[f64::INFINITY; 6], 1000.0);
+        assert!((taken.iter().map(|taken| taken.samples).sum::<f64>() - 1000.0).abs() < 1e-6, "{taken:?}");
+    }
 }

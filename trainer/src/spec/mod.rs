@@ -128,6 +128,7 @@ impl Spec {
         let mut spec: Self = parse_toml(file, text)?;
         spec.make_paths_absolute(folder);
         rules::supported(file, &spec)?;
+        rules::named(file, &spec)?;
         let parent = model::parent(&spec)?;
         spec.model = model::resolve(file, &spec, parent.as_ref())?;
         if let Some(parent) = &parent {

@@ -132,7 +132,7 @@ const SARASHINA_2_2: Preset = Preset {
     ..SARASHINA_2
 };
 
-/// Ours: a thousand updates, warm-up, stable, decay, as in the contract's example.
+/// Ours: a thousand updates, warm-up, stable, decay.
 const MINI: Recipe = Recipe {
     published: false,
     min_lr: 0.0,
@@ -482,6 +482,11 @@ mod tests {
             error.contains("[model] says hidden_size = 65, the preset smoke says 64; leave the key out"),
             "{error}"
         );
+        for key in ["head_dim = 32", "model_type = \"qwen2\"", "attention_bias = true", "sliding_window = 64"]
+        {
+            let error = with(&format!("\npreset = \"smoke\"\n{key}\n")).expect_err(key);
+            assert!(error.contains(&format!("[model] says {key}, the preset smoke says ")), "{key}: {error}");
+        }
         let error = with("\npreset = \"llm-jp-3-1.8\"\n").expect_err("no preset");
         assert!(error.contains("no such preset, did you mean \"llm-jp-3-1.8b\"?"), "{error}");
     }

@@ -1,6 +1,6 @@
 use sekisho_weights::config::ModelConfig;
 
-use super::{Forward, Order, ScheduleKind, Spec, SpecError, WarmupInit};
+use super::{Forward, Order, Parent, ScheduleKind, Spec, SpecError, WarmupInit};
 
 /// Refuses what the format has and this build has not.
 pub(super) fn supported(file: &str, spec: &Spec) -> Result<(), SpecError> {
@@ -28,6 +28,20 @@ pub(super) fn check(file: &str, spec: &Spec) -> Result<(), SpecError> {
         None => Ok(()),
         Some((key, rule)) => Err(SpecError::Rule { file: file.to_owned(), key, rule }),
     }
+}
+
+/// Refuses a name for a value where the value would do nothing. Later the name is no longer there.
+pub(super) fn named(file: &str, spec: &Spec) -> Result<(), SpecError> {
+    let behind = |parent: &Parent| !parent.reset_steps && parent.step >= spec.schedule.warmup_steps;
+    if spec.schedule.warmup_init != WarmupInit::Parent || !spec.parent.as_ref().is_some_and(behind) {
+        return Ok(());
+    }
+    Err(SpecError::Rule {
+        file: file.to_owned(),
+        key: "schedule.warmup_init",
+        rule: "is the rate of a warm-up that lies behind the parent's update; set parent.reset_steps = true"
+            .to_owned(),
+    })
 }
 
 type Broken = Option<(&'static str, String)>;
@@ -229,16 +243,6 @@ fn broken_schedule(spec: &Spec) -> Broken {
             s.warmup_init != WarmupInit::Parent || spec.parent.is_some(),
             "schedule.warmup_init",
             "is \"parent\", and there is no [parent]; give a learning rate".to_owned(),
-        ),
-        (
-            s.warmup_init != WarmupInit::Parent
-                || spec
-                    .parent
-                    .as_ref()
-                    .is_none_or(|parent| parent.reset_steps || parent.step < s.warmup_steps),
-            "schedule.warmup_init",
-            "is the rate of a warm-up that lies behind the parent's update; set parent.reset_steps = true"
-                .to_owned(),
         ),
     ])
 }

@@ -164,6 +164,15 @@ fn the_model_is_the_parents_unless_the_child_says_otherwise() {
     let longer = format!("{parent}[model]\nmax_position_embeddings = 64\nrope_theta = 500000.0\n");
     let config = bench.spec(&[(&model, &longer)]).model_config().expect("a model");
     assert_eq!((config.max_position_embeddings, config.rope_theta, config.hidden_size), (64, 500_000.0, 16));
+    // What the parent is not and the child asks for is no silence.
+    let untied = format!("{parent}[model]\ntie_word_embeddings = false\n");
+    let error = bench.train("child", &[(&model, &untied)]).expect_err("other tensors").to_string();
+    assert!(error.contains("tie_word_embeddings"), "{error}");
+    let behind = ("warmup_steps = 3", "warmup_steps = 3\nwarmup_init = \"parent\"");
+    let text = super::SPEC.replacen(&model, parent, 1).replacen(behind.0, behind.1, 1);
+    let error =
+        crate::Spec::parse("spec.toml", &text, bench.folder.path()).expect_err("a warm-up of the past");
+    assert!(error.to_string().contains("set parent.reset_steps = true"), "{error}");
     let elsewhere = super::SPEC.replace(&model, "[parent]\nrun = \"elsewhere\"\nstep = 8\n");
     let error = crate::Spec::parse("spec.toml", &elsewhere, bench.folder.path()).expect_err("no model");
     assert!(error.to_string().contains("parent.run is elsewhere, which is no run's folder"), "{error}");

@@ -116,6 +116,20 @@ fn an_interruption_does_not_change_where_a_run_goes_back_to() {
 }
 
 #[test]
+fn a_checkpoint_that_a_return_passes_is_set_aside_and_not_lost() {
+    let bench = Bench::new();
+    bench.poison(&[7], 20);
+    let short: Vec<(&str, &str)> =
+        POISONED.into_iter().chain([("steps = 12\n[checkpoint]", "steps = 6\n[checkpoint]")]).collect();
+    bench.train("run", &short).expect("six updates");
+    let written = fs_err::read(bench.path("run/step-000006/model.safetensors")).expect("weights");
+    bench.resume("run", &POISONED).expect("the rest");
+    assert!(!bench.path("run/step-000006").exists());
+    let kept = fs_err::read(bench.path("run/left-000006/model.safetensors")).expect("weights");
+    assert!(kept == written);
+}
+
+#[test]
 fn a_child_goes_back_to_its_beginning_as_its_parent_did() {
     let bench = Bench::new();
     bench.poison(&[10], 20);

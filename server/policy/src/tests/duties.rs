@@ -146,6 +146,27 @@ release = { repo = "lab/lab-1b", license = ["cc-by-sa-4.0"], files = "release" }
 }
 
 #[test]
+fn every_text_that_one_generator_wrote_is_credited() {
+    let lineage = r#"
+model.name = "lab-1b"
+input = [
+  { kind = "synthetic", id = "sft-ja", lineage = "gen.toml", stage = "sft" },
+  { kind = "synthetic", id = "sft-en", lineage = "gen.toml", stage = "sft" },
+]
+"#;
+    let generator = r#"
+model.name = "gen"
+input = [{ kind = "corpus", id = "wiki_ja", level = "L1", license = "CC-BY-SA-4.0", stage = "pretrain" }]
+"#;
+    let files = Files::default().with("/lab/lineage.toml", lineage).with("/lab/gen.toml", generator);
+    let decision = judge(&files);
+    for name in ["sft-ja", "sft-en"] {
+        let credits = |f: &crate::Finding| f.code == crate::Code::Attribution && f.text.en.contains(name);
+        assert!(decision.obligations.iter().any(credits), "{name}: {:#?}", decision.obligations);
+    }
+}
+
+#[test]
 fn a_cut_licence_is_no_licence() {
     let Some(folder) = licenses() else { return };
     let good = swallow(&folder);
