@@ -1,4 +1,6 @@
 use sekisho_domain::Tokens;
+use serde::Serialize;
+use serde_json::json;
 
 use super::cost::{self, Machine};
 use super::decay;
@@ -14,6 +16,11 @@ pub(super) fn summary(spec: &Spec, machine: Option<Machine>) -> String {
         line(label, text);
     }
     out
+}
+
+/// A choice as a specification says it.
+fn word(choice: &impl Serialize) -> String {
+    json!(choice).as_str().unwrap_or_default().to_owned()
 }
 
 /// `1,867,614,208`.
@@ -112,10 +119,10 @@ fn data(spec: &Spec) -> Lines {
     let section = &spec.data;
     let mask = if section.document_mask { ", document mask" } else { "" };
     let shape = format!(
-        "{:?} order of {} sequences, {:?} packing, {} tokens each{mask}",
-        section.order,
+        "{} order of {} sequences, {} packing, {} tokens each{mask}",
+        word(&section.order),
         count(spec.total_samples()),
-        section.packing,
+        word(&section.packing),
         section.sequence_length
     );
     let mix = section.mix.iter().map(|mix| {
@@ -135,9 +142,9 @@ fn training(spec: &Spec) -> Lines {
     let tokens = spec.batch.sequences * spec.data.sequence_length;
     let decay = match s.kind {
         ScheduleKind::Wsd => format!(
-            ", the last {} decaying ({:?})",
-            s.decay_steps.unwrap_or(0),
-            s.decay_shape.unwrap_or_default()
+            ", the last {} decaying ({})",
+            count(s.decay_steps.unwrap_or(0)),
+            word(&s.decay_shape.unwrap_or_default())
         ),
         _ => String::new(),
     };
@@ -163,12 +170,12 @@ fn training(spec: &Spec) -> Lines {
         (
             "schedule",
             format!(
-                "{:?}: warm-up {}{}, {} updates{decay}, {:?}",
-                s.kind,
+                "{}: warm-up {}{}, {} updates{decay}, lr_index {}",
+                word(&s.kind),
                 count(s.warmup_steps),
                 warmup_init(s.warmup_init),
                 count(spec.total_steps()),
-                s.lr_index
+                word(&s.lr_index)
             ),
         ),
         ("", cost::picture(spec)),

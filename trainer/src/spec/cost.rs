@@ -140,7 +140,7 @@ fn activations(spec: &Spec, config: &ModelConfig) -> String {
     let (micro, length) = (spec.micro(), spec.data.sequence_length);
     let of = |recompute| bytes(activation_bytes(config, micro, length, recompute) as f64);
     format!(
-        "activations of {micro} sequences {} in f32; {} with recompute = \"layer\"",
+        "activations {} in f32 for a micro-batch of {micro}; {} with recompute = \"layer\"",
         of(spec.precision.recompute),
         of(Recompute::Layer),
     )

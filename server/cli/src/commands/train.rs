@@ -30,7 +30,7 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> anyhow::Result<ExitStatus> 
         for line in args.training.language.of_training(&serde_json::to_value(&spec)?) {
             printer.data(&line)?;
         }
-        printer.data(&spec.check(args.training.machine()))?;
+        printer.data(spec.check(args.training.machine()).trim_end())?;
         printer.data(spec.mixture(args.training.cache.folder().as_deref()).trim_end())?;
         return Ok(ExitStatus::Ok);
     };
