@@ -15,7 +15,7 @@ use crate::folder::RunFolder;
 use crate::parent::Found;
 use crate::spec::{Cost, Mix, Spec, SpecError};
 use crate::surgery::SurgeryError;
-use crate::{DataError, TrainError};
+use crate::{DataError, TrainError, data};
 
 pub use carry_out::{Carried, Row, carry_out};
 pub use soups::SoupRow;
@@ -216,13 +216,7 @@ fn spec_of(base: &Spec, file: &File, mixture: Option<&Mixture>, seed: u64, folde
 
 fn check_run(spec: &Spec, out: &Path) -> Result<(), TrainError> {
     for mix in &spec.data.mix {
-        let beside = |end: &str| {
-            let mut name = mix.path.clone().into_os_string();
-            name.push(end);
-            PathBuf::from(name).is_file()
-        };
-        let is_there = mix.path.is_file() || beside(".bin") && beside(".idx");
-        if !is_there {
+        if !data::paths(mix)?.iter().all(|file| file.is_file()) {
             return Err(DataError::Form { path: mix.path.clone() }.into());
         }
     }

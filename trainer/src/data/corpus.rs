@@ -31,7 +31,7 @@ pub(super) struct Corpus {
 }
 
 /// The files of a corpus: a text, or `.bin` and `.idx`.
-pub(super) fn paths(mix: &Mix) -> Result<Vec<PathBuf>, DataError> {
+pub(crate) fn paths(mix: &Mix) -> Result<Vec<PathBuf>, DataError> {
     if lines::is_text(&mix.path) {
         return Ok(vec![mix.path.clone()]);
     }

@@ -38,7 +38,7 @@ use order::{OrderError, OrderSettings, SampleOrder};
 pub(crate) use batch::{Sample, UpdateBatch};
 pub(crate) use blend::Position;
 pub(crate) use cache::{Cache, Opening, Told};
-pub(crate) use corpus::DataFile;
+pub(crate) use corpus::{DataFile, paths};
 pub use error::DataError;
 pub(crate) use order::Span;
 pub(crate) use size::{Size, size};

@@ -12,6 +12,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
+pub(super) use backward::columns;
 pub use backward::{Saved, backward};
 pub use kernel::{KeyValues, Segment};
 

@@ -6,7 +6,7 @@ use std::ops::Range;
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::attention::{Heads, Saved};
+use super::attention::{Heads, Saved, columns};
 use super::{lanes, matmul};
 
 /// Query rows of a task.
@@ -54,12 +54,6 @@ impl Block<'_> {
     }
 }
 
-/// Columns of head `head` of some rows of `x [_, heads · dim]`, as `[rows, dim]`.
-fn head_of(x: &[f32], rows: &Range<usize>, heads: usize, dim: usize, head: usize) -> Vec<f32> {
-    let values = x[rows.start * heads * dim..rows.end * heads * dim].chunks_exact(heads * dim);
-    values.flat_map(|row| &row[head * dim..(head + 1) * dim]).copied().collect()
-}
-
 /// Adds `[rows, dim]` to head `head` of some rows of `x [_, heads · dim]`.
 fn add_head(x: &mut [f32], rows: &Range<usize>, heads: usize, head: usize, from: &[f32]) {
     let dim = from.len() / rows.len();
@@ -90,8 +84,8 @@ pub fn forward(
             let mut lse = vec![0.0; m * heads.queries];
             for head in 0..heads.queries {
                 let key = head / heads.sharing();
-                let values = |x, key| head_of(x, &block.seen, heads.keys, dim, key);
-                let queries = head_of(q, &block.rows, heads.queries, dim, head);
+                let values = |x, key| columns(x, heads.keys, dim, &block.seen, key);
+                let queries = columns(q, heads.queries, dim, &block.rows, head);
                 let mut p = block.scores(&queries, &values(k, key), dim);
                 for (i, row) in p.chunks_exact_mut(n).enumerate() {
                     let visible = block.visible(block.rows.start + i);
@@ -173,12 +167,12 @@ fn key_head(saved: &Saved<'_>, blocks: &[Block<'_>], dout: &[f32], key: usize) -
     let (mut dk, mut dv) = (vec![0.0; starts.len() * dim], vec![0.0; starts.len() * dim]);
     for block in blocks {
         let (m, n) = (block.rows.len(), block.seen.len());
-        let k = head_of(k, &block.seen, heads.keys, dim, key);
-        let v = head_of(v, &block.seen, heads.keys, dim, key);
+        let k = columns(k, heads.keys, dim, &block.seen, key);
+        let v = columns(v, heads.keys, dim, &block.seen, key);
         let seen = block.seen.start * dim..block.seen.end * dim;
         for shared in 0..sharing {
             let head = key * sharing + shared;
-            let of = |x| head_of(x, &block.rows, heads.queries, dim, head);
+            let of = |x| columns(x, heads.queries, dim, &block.rows, head);
             let (q, out, dout) = (of(q), of(out), of(dout));
             let mut p = block.scores(&q, &k, dim);
             let mut ds = vec![0.0; m * n];

@@ -92,7 +92,13 @@ impl HeadGradients {
 }
 
 /// The columns of head `head` in some rows of `x [_, heads · dim]`, as `[rows, dim]`.
-fn columns(x: &[f32], heads: usize, dim: usize, rows: &Range<usize>, head: usize) -> Vec<f32> {
+pub(in crate::ops) fn columns(
+    x: &[f32],
+    heads: usize,
+    dim: usize,
+    rows: &Range<usize>,
+    head: usize,
+) -> Vec<f32> {
     let width = heads * dim;
     let mut out = Vec::with_capacity(rows.len() * dim);
     for row in x[rows.start * width..rows.end * width].chunks_exact(width) {
