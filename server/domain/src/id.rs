@@ -1,5 +1,6 @@
 use std::fmt;
 use std::str::FromStr;
+use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use ulid::Ulid;
@@ -14,6 +15,21 @@ pub struct IdError {
     text: String,
 }
 
+/// The id that this process minted last.
+static LAST: Mutex<Ulid> = Mutex::new(Ulid::nil());
+
+/// Mints an id above every one that this process minted in the same millisecond: lists are sorted by id, and what was made first
+/// comes first there (ULID specification, "Monotonicity").
+fn mint(clock: &dyn Clock, entropy: &dyn Entropy) -> Ulid {
+    let mut random = [0; 16];
+    entropy.fill(&mut random);
+    let fresh = Ulid::from_parts(clock.now().unix_ms().unsigned_abs(), u128::from_le_bytes(random));
+    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+    let follows = last.timestamp_ms() == fresh.timestamp_ms() && fresh <= *last;
+    *last = if follows { last.increment().unwrap_or(fresh) } else { fresh };
+    *last
+}
+
 macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident = $kind:literal),+ $(,)?) => {$(
         $(#[$doc])*
@@ -22,12 +38,10 @@ macro_rules! ids {
         pub struct $name(Ulid);
 
         impl $name {
-            /// Mints an id: 48 bits of time, so ids sort by age, and 80 random bits.
+            /// Mints an id: 48 bits of time and 80 random bits, so that the ids of one process sort in the order of their minting.
             #[must_use]
             pub fn new(clock: &dyn Clock, entropy: &dyn Entropy) -> Self {
-                let mut random = [0; 16];
-                entropy.fill(&mut random);
-                Self(Ulid::from_parts(clock.now().unix_ms().unsigned_abs(), u128::from_le_bytes(random)))
+                Self(mint(clock, entropy))
             }
         }
 
@@ -86,4 +100,36 @@ ids! {
     EndpointId = "webhook endpoint",
     /// A message to one endpoint; the same on every attempt.
     MessageId = "webhook message",
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Timestamp;
+
+    struct Still;
+
+    impl Clock for Still {
+        fn now(&self) -> Timestamp {
+            Timestamp::from_unix_ms(1_764_547_200_000)
+        }
+    }
+
+    /// Every draw is below the one before it.
+    struct Falling(Mutex<u8>);
+
+    impl Entropy for Falling {
+        fn fill(&self, bytes: &mut [u8]) {
+            let mut left = self.0.lock().expect("no panic");
+            *left -= 1;
+            bytes.fill(*left);
+        }
+    }
+
+    #[test]
+    fn ids_of_one_millisecond_sort_as_they_were_minted() {
+        let entropy = Falling(Mutex::new(200));
+        let minted: Vec<String> = (0..100).map(|_| RunId::new(&Still, &entropy).to_string()).collect();
+        assert!(minted.is_sorted_by(|a, b| a < b), "{minted:?}");
+    }
 }

@@ -1,0 +1,56 @@
+/// What a GPU, its driver or its libraries refuse.
+#[derive(Debug, thiserror::Error)]
+pub enum CudaError {
+    /// More memory is asked for than there is.
+    #[error(
+        "{device} has {free:.1} GiB free and {needed:.1} GiB are needed for {what}. Use a smaller --kv-memory, --dtype bf16, or another GPU (--device cuda:N)."
+    )]
+    OutOfMemory {
+        /// The GPU.
+        device: String,
+        /// What the memory is for.
+        what: &'static str,
+        /// GiB.
+        needed: f64,
+        /// GiB.
+        free: f64,
+    },
+    /// A library that is missing, too old or broken.
+    #[error("{library}: {reason}. {way_on}")]
+    Library {
+        /// Its name.
+        library: &'static str,
+        /// What is wrong with it.
+        reason: String,
+        /// What helps.
+        way_on: &'static str,
+    },
+    /// A kernel that does not compile.
+    #[error("the kernel {kernel} does not compile for {architecture} with NVRTC {version}: {log}")]
+    Compile {
+        /// Its file.
+        kernel: &'static str,
+        /// `sm_90a`, say.
+        architecture: String,
+        /// The compiler's version.
+        version: String,
+        /// What the compiler says.
+        log: String,
+    },
+    /// The driver or a library answers an error. After some of them the GPU is lost for this process.
+    #[error("{device} failed at {what}: {reason}. What was finished is kept; start again, and look at `nvidia-smi` and `dmesg` if it comes back.")]
+    Failed {
+        /// The GPU.
+        device: String,
+        /// The call.
+        what: &'static str,
+        /// The driver's name for it.
+        reason: String,
+    },
+    /// A value that is no number, or an infinite one.
+    #[error("{place} of the model gives values that are not finite. Look at the checkpoint with `sekisho checkpoint check`; with --dtype f16, try bf16 or f32.")]
+    NotFinite {
+        /// The layer, or the end.
+        place: String,
+    },
+}

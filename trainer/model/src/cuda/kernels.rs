@@ -1,0 +1,106 @@
+//! The kernels by name: their sources, the threads of their blocks, and the registers that a thread may take.
+
+use super::machine::Dtype;
+
+/// A kernel; `kernels/<file>.cu` says what it computes and which operation of [`crate::ops`] defines that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Kernel {
+    Embedding,
+    RmsNorm,
+    Rope,
+    AttentionPlain,
+    AttentionPrefill,
+    AttentionDecode,
+    AttentionCombine,
+    Swiglu,
+    AddBias,
+    Matmul,
+    Summary,
+}
+
+/// What is known of a kernel before it is compiled.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct About {
+    /// Its file in `kernels/`, without `.cu`.
+    pub(crate) file: &'static str,
+    /// As in its source, before `_<dtype>`.
+    pub(crate) name: &'static str,
+    /// Threads of a block.
+    pub(crate) threads: u32,
+    /// Most registers of a thread, held by the gate in the tests.
+    pub(crate) registers: u32,
+    /// The types it is instantiated for.
+    pub(crate) dtypes: &'static [Dtype],
+}
+
+const EVERY: &[Dtype] = &[Dtype::F32, Dtype::Bf16, Dtype::F16];
+const HALVES: &[Dtype] = &[Dtype::Bf16, Dtype::F16];
+const PLAIN: &[Dtype] = &[Dtype::F32];
+
+/// Keys of a piece of [`Kernel::AttentionDecode`], cut at multiples of it from position 0 on.
+pub(crate) const DECODE_PIECE: usize = 256;
+/// Rows that a tile of [`Kernel::AttentionPrefill`] holds, counted as queries that share a key head.
+pub(crate) const PREFILL_ROWS: usize = 64;
+/// Rows and columns of a tile of [`Kernel::Matmul`].
+pub(crate) const MATMUL_TILE: usize = 64;
+
+impl Kernel {
+    /// All of them.
+    pub(crate) const ALL: [Self; 11] = [
+        Self::Embedding,
+        Self::RmsNorm,
+        Self::Rope,
+        Self::AttentionPlain,
+        Self::AttentionPrefill,
+        Self::AttentionDecode,
+        Self::AttentionCombine,
+        Self::Swiglu,
+        Self::AddBias,
+        Self::Matmul,
+        Self::Summary,
+    ];
+
+    /// What is known of it.
+    pub(crate) const fn about(self) -> About {
+        let (file, name, threads, registers, dtypes) = match self {
+            Self::Embedding => ("embedding", "embedding", 256, 32, EVERY),
+            Self::RmsNorm => ("rms_norm", "rms_norm", 256, 40, EVERY),
+            Self::Rope => ("rope", "rope", 256, 64, EVERY),
+            Self::AttentionPlain => ("attention_plain", "attention_plain", 128, 64, EVERY),
+            Self::AttentionPrefill => ("attention_prefill", "attention_prefill", 128, 255, HALVES),
+            Self::AttentionDecode => ("attention_decode", "attention_decode", 128, 168, EVERY),
+            Self::AttentionCombine => ("attention_decode", "attention_combine", 128, 64, EVERY),
+            Self::Swiglu => ("swiglu", "swiglu", 256, 40, EVERY),
+            Self::AddBias => ("swiglu", "add_bias", 256, 32, PLAIN),
+            Self::Matmul => ("matmul", "matmul", 256, 128, EVERY),
+            Self::Summary => ("summary", "summary", 1024, 64, PLAIN),
+        };
+        About { file, name, threads, registers, dtypes }
+    }
+
+    /// The name of an instance in the compiled code.
+    pub(crate) fn symbol(self, dtype: Dtype) -> String {
+        format!("{}_{}", self.about().name, dtype.as_str())
+    }
+}
+
+/// A file of the kernels' sources.
+pub(crate) struct Source {
+    /// Without `.cu`.
+    pub(crate) file: &'static str,
+    pub(crate) text: &'static str,
+}
+
+/// What every source begins with; there is nothing else to include.
+pub(crate) const HEADER: &str = include_str!("kernels/device.cuh");
+
+macro_rules! sources {
+    ($($file:literal),+ $(,)?) => {
+        /// The sources, which `#include "device.cuh"`.
+        pub(crate) const SOURCES: &[Source] = &[
+            $(Source { file: $file, text: include_str!(concat!("kernels/", $file, ".cu")) }),+
+        ];
+    };
+}
+
+sources!["attention_decode", "attention_plain", "attention_prefill", "embedding", "matmul", "rms_norm", "rope", "summary", "swiglu"];
