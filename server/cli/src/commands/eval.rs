@@ -113,7 +113,9 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> anyhow::Result<ExitStatus> 
 fn model(args: &Args, selected: &[(TaskDefinition, TaskRun)], printer: &Printer) -> anyhow::Result<Model> {
     let likelihoods = selected.iter().any(|(task, _)| task.request.kind() != RequestKind::Generate);
     let Some(options) = args.engine.options(args.max_length, likelihoods) else {
-        printer.say(&sekisho_model::device::choose(&args.device)?.reason);
+        printer.say(
+            &sekisho_model::device::choose(&args.device, sekisho_model::device::Work::Inference)?.reason,
+        );
         return Ok(Model::load(&args.model)?);
     };
     let model = Model::remote(&args.model, &options)?;
