@@ -47,6 +47,14 @@ pub(crate) struct Cubin {
     pub(crate) origin: Origin,
 }
 
+impl Cubin {
+    /// The shipped code of one source, if it runs on a GPU with this compute capability.
+    pub(crate) fn shipped(file: &'static str, capability: (u32, u32)) -> Option<Self> {
+        let code = prebuilt::for_gpu(file, capability)?;
+        Some(Self { file, code: Cow::Borrowed(code), origin: Origin::Shipped })
+    }
+}
+
 /// Makes or finds machine code.
 pub(crate) struct Shelf<'a> {
     pub(crate) nvrtc: Result<&'a Nvrtc, &'a Absent>,
@@ -85,7 +93,7 @@ impl Shelf<'_> {
 
     /// Whether there can be code for a GPU with this compute capability, or why not.
     pub(crate) fn can_serve(&self, capability: (u32, u32)) -> Result<(), String> {
-        if SOURCES.iter().all(|source| self.shipped(source.file, capability).is_some()) {
+        if SOURCES.iter().all(|source| Cubin::shipped(source.file, capability).is_some()) {
             return Ok(());
         }
         let architecture = Architecture::of(capability);
@@ -127,15 +135,9 @@ impl Shelf<'_> {
             }),
         };
         made.or_else(|error| {
-            let shipped = self.shipped(source.file, capability).ok_or(error);
+            let shipped = Cubin::shipped(source.file, capability).ok_or(error);
             shipped.inspect_err(|error| tracing::debug!("{}: {error}", source.file))
         })
-    }
-
-    /// The shipped code of one source, if it runs there.
-    pub(crate) fn shipped(&self, file: &'static str, capability: (u32, u32)) -> Option<Cubin> {
-        let code = prebuilt::for_gpu(file, capability)?;
-        Some(Cubin { file, code: Cow::Borrowed(code), origin: Origin::Shipped })
     }
 
     /// The file of the cache for a source.

@@ -65,20 +65,20 @@ impl Gpu {
         let products = Products::of_system(&context, fast).inspect_err(|absent| {
             tracing::debug!("{absent}: the product of matrices is our own kernel");
         });
-        Self::with(context, &Shelf::of_system(), products.ok())
+        let cubins = Shelf::of_system().all(context.properties.capability)?;
+        Self::with(context, &cubins, products.ok())
     }
 
-    /// With these libraries.
+    /// With this code.
     pub(super) fn with(
         context: Arc<Context>,
-        shelf: &Shelf<'_>,
+        cubins: &[Cubin],
         products: Option<Products>,
     ) -> Result<Self, CudaError> {
-        let capability = context.properties.capability;
         let mut functions = HashMap::new();
         let mut modules = Vec::new();
-        for cubin in shelf.all(capability)? {
-            let module = module(&context, shelf, &cubin)?;
+        for cubin in cubins {
+            let module = module(&context, cubin)?;
             for kernel in Kernel::ALL.into_iter().filter(|kernel| kernel.about().file == cubin.file) {
                 let about = kernel.about();
                 for &dtype in about.dtypes {
@@ -142,9 +142,9 @@ impl Gpu {
 }
 
 /// The module of this code. Shipped code stands in where the driver does not take what a newer NVRTC made.
-fn module(context: &Arc<Context>, shelf: &Shelf<'_>, cubin: &Cubin) -> Result<Module, CudaError> {
+fn module(context: &Arc<Context>, cubin: &Cubin) -> Result<Module, CudaError> {
     Module::of(context, &cubin.code).or_else(|error| {
-        let shipped = shelf.shipped(cubin.file, context.properties.capability);
+        let shipped = Cubin::shipped(cubin.file, context.properties.capability);
         let shipped = shipped.filter(|_| cubin.origin != Origin::Shipped).ok_or(error)?;
         tracing::debug!("{}: the driver does not take what NVRTC made", cubin.file);
         Module::of(context, &shipped.code)

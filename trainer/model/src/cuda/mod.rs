@@ -19,6 +19,8 @@ pub(crate) mod kernels;
 mod libraries;
 pub(crate) mod machine;
 mod prebuilt;
+#[cfg(test)]
+mod stand_in;
 mod staging;
 mod survey;
 
