@@ -14,6 +14,7 @@ export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-never}
 export SEKISHO_TEST_DATA=${SEKISHO_TEST_DATA:-$PWD/../shared/data}
 tools=${SEKISHO_TEST_TOOLS:-${XDG_CACHE_HOME:-$HOME/.cache}/sekisho-tests}
 export SEKISHO_TEST_PYTHON=${SEKISHO_TEST_PYTHON:-$tools/venv/bin/python}
+export SEKISHO_TEST_NVRTC=${SEKISHO_TEST_NVRTC:-$tools/nvrtc-12.0/nvidia/cuda_nvrtc/lib:$tools/nvrtc-13.0/nvidia/cu13/lib}
 export SEKISHO_TEST_AXE=${SEKISHO_TEST_AXE:-$tools/npm/node_modules/axe-core/axe.min.js}
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
@@ -29,6 +30,13 @@ stage() { # name, command…
 
 as_root() {
     if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+pip_into() { # folder, package: beside each other, since both have the same names for Python
+    [ -f "$1/installed" ] && return
+    rm -rf "$1"
+    "$SEKISHO_TEST_PYTHON" -m pip install --quiet --disable-pip-version-check --no-deps --target "$1" "$2"
+    touch "$1/installed"
 }
 
 install_tools() {
@@ -51,6 +59,9 @@ install_tools() {
         "$tools/venv/bin/python" -m pip install --quiet --disable-pip-version-check \
             'huggingface_hub==2.4.0' 'gguf==0.19.0' 'xllamacpp==2026.10.11549' 'model_signing==1.1.1' 'pyOpenSSL==26.4.0' 'standardwebhooks==1.1.0'
     fi
+    # NVIDIA's compiler of kernels, the oldest that will do and a new one; it needs no GPU.
+    pip_into "$tools/nvrtc-12.0" 'nvidia-cuda-nvrtc-cu12==12.0.140'
+    pip_into "$tools/nvrtc-13.0" 'nvidia-cuda-nvrtc==13.0.88'
     # What finds faults of accessibility in pages. It is never part of the product.
     if [ ! -f "$SEKISHO_TEST_AXE" ]; then
         npm install --silent --no-audit --no-fund --ignore-scripts --prefix "$tools/npm" 'axe-core@4.14.1'

@@ -313,8 +313,9 @@ mod tests {
     #[test]
     fn any_machine_has_a_device_and_a_report() {
         assert_eq!(choose("auto", Work::Training).expect("auto never fails").device, Device::Cpu);
-        choose("auto", Work::Inference).expect("auto never fails");
+        eprintln!("{}", choose("auto", Work::Inference).expect("auto never fails").reason);
         let lines = report();
+        eprintln!("{}", lines.join("\n"));
         assert!(lines.len() >= 2 && lines[0].starts_with("CPU: "), "{lines:?}");
     }
 }

@@ -229,3 +229,16 @@ impl Drop for Program<'_> {
         unsafe { (self.nvrtc.functions.nvrtcDestroyProgram)(&raw mut self.handle) };
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Architecture;
+
+    #[test]
+    fn from_hopper_on_an_architecture_has_its_own_instructions() {
+        let name = |major, minor| Architecture::of((major, minor)).name();
+        assert_eq!([name(8, 0), name(8, 6), name(8, 9)], ["sm_80", "sm_86", "sm_89"]);
+        assert_eq!([name(9, 0), name(10, 3), name(12, 0)], ["sm_90a", "sm_103a", "sm_120a"]);
+        assert_eq!([Architecture::of((8, 9)).number(), Architecture::of((12, 1)).number()], [89, 121]);
+    }
+}

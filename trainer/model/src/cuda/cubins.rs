@@ -209,3 +209,186 @@ fn keep(place: &Path, code: &[u8]) -> io::Result<()> {
     }
     written
 }
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+    use std::path::{Path, PathBuf};
+
+    use super::{Cubin, Origin, Shelf, folder_of, keep, kept, key};
+    use crate::cuda::compile::{Architecture, Nvrtc};
+    use crate::cuda::kernels::{SOURCES, Source};
+    use crate::cuda::libraries::{Absent, Kind, Places, Version};
+    use crate::cuda::stand_in::compile;
+
+    const AMPERE: (u32, u32) = (8, 6);
+    const HOPPER: (u32, u32) = (9, 0);
+
+    fn nvrtc(folder: &Path) -> Nvrtc {
+        compile(&["nvrtc.c"], &[], &folder.join("libnvrtc.so.12"));
+        Nvrtc::open(&Places::only(vec![folder.to_owned()]), None).expect("NVRTC")
+    }
+
+    fn source(text: &'static str) -> Source {
+        Source { file: "some", text }
+    }
+
+    fn made(shelf: &Shelf<'_>, source: &Source, capability: (u32, u32)) -> Cubin {
+        shelf.one(source, capability).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    #[test]
+    fn code_is_compiled_once_for_each_architecture() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let nvrtc = nvrtc(folder.path());
+        let shelf = Shelf { nvrtc: Ok(&nvrtc), cache: Some(folder.path().join("a/cubins")) };
+        let first = made(&shelf, &source("text"), HOPPER);
+        assert_eq!(first.origin, Origin::Compiled);
+        let options = "\x7fELF--gpu-architecture=sm_90a\n--std=c++17\n--fmad=false\ntext";
+        assert_eq!(std::str::from_utf8(&first.code), Ok(options));
+        let second = made(&shelf, &source("text"), HOPPER);
+        assert_eq!((second.origin, &second.code), (Origin::Cache, &first.code));
+        assert_eq!(made(&shelf, &source("other"), HOPPER).origin, Origin::Compiled);
+        let names = || {
+            let mut names: Vec<String> = fs_err::read_dir(folder.path().join("a/cubins"))
+                .expect("a folder")
+                .map(|entry| entry.expect("a file").file_name().into_string().expect("a name"))
+                .collect();
+            names.sort();
+            names
+        };
+        assert_eq!(names().len(), 2);
+        assert!(names().iter().all(|name| name.starts_with("some-sm_90a-") && name.ends_with(".cubin")));
+        // What this one does not know it does not try.
+        let error = shelf.one(&source("text"), (12, 0)).expect_err("not known").to_string();
+        assert!(error.contains("is of CUDA 12.3 and does not know sm_120a. Install a newer one"), "{error}");
+        assert!(shelf.can_serve((12, 0)).is_err());
+        assert_eq!(shelf.can_serve(HOPPER), Ok(()));
+        let outlook = shelf.outlook(HOPPER);
+        assert!(outlook.starts_with("kernels for sm_90a: compiled when they are needed; 0 of "), "{outlook}");
+    }
+
+    #[test]
+    fn everything_that_the_code_depends_on_is_in_its_name() {
+        let (hopper, ampere) = (Architecture::of(HOPPER), Architecture::of((8, 0)));
+        let version = Version { major: 12, minor: 0 };
+        let keys = [
+            key(&source("a"), hopper, version),
+            key(&source("b"), hopper, version),
+            key(&Source { file: "other", text: "a" }, hopper, version),
+            key(&source("a"), ampere, version),
+            key(&source("a"), hopper, Version { major: 12, minor: 1 }),
+        ];
+        for (i, key) in keys.iter().enumerate() {
+            assert!(!keys[..i].contains(key), "{i}");
+        }
+    }
+
+    #[test]
+    fn a_damaged_file_is_made_anew() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let nvrtc = nvrtc(folder.path());
+        let cache = folder.path().join("cubins");
+        let shelf = Shelf { nvrtc: Ok(&nvrtc), cache: Some(cache.clone()) };
+        let code = made(&shelf, &source("text"), HOPPER).code;
+        let file = fs_err::read_dir(&cache).expect("a folder").next().expect("one").expect("a file").path();
+        let whole = fs_err::read(&file).expect("a file");
+        let mut damaged: Vec<Vec<u8>> = (0..whole.len()).map(|length| whole[..length].to_vec()).collect();
+        damaged.extend((0..whole.len()).map(|at| {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 0x20;
+            bytes
+        }));
+        damaged.push([&*whole, b"and more"].concat());
+        for bytes in damaged {
+            fs_err::write(&file, &bytes).expect("written");
+            assert_eq!(kept(&file), None);
+        }
+        let again = made(&shelf, &source("text"), HOPPER);
+        assert_eq!((again.origin, &again.code), (Origin::Compiled, &code));
+        assert_eq!(fs_err::read(&file).expect("a file"), whole);
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_written_to_costs_only_time() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let nvrtc = nvrtc(folder.path());
+        fs_err::write(folder.path().join("file"), "").expect("written");
+        for cache in [Some(folder.path().join("file/cubins")), None] {
+            let shelf = Shelf { nvrtc: Ok(&nvrtc), cache };
+            for _ in 0..2 {
+                assert_eq!(made(&shelf, &source("text"), HOPPER).origin, Origin::Compiled);
+            }
+        }
+    }
+
+    #[test]
+    fn whoever_reads_while_others_write_sees_a_whole_file_or_none() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let place = folder.path().join("cubins/some.cubin");
+        let code = vec![7; 300_000];
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| (0..25).for_each(|_| keep(&place, &code).expect("kept")));
+            }
+            scope.spawn(|| {
+                let mut seen = false;
+                for _ in 0..200 {
+                    match kept(&place) {
+                        Some(read) => {
+                            assert!(read == code);
+                            seen = true;
+                        }
+                        None => assert!(!seen, "it was there"),
+                    }
+                }
+            });
+        });
+        assert_eq!(fs_err::read_dir(folder.path().join("cubins")).expect("a folder").count(), 1);
+    }
+
+    #[test]
+    fn a_source_that_does_not_compile_says_where() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let nvrtc = nvrtc(folder.path());
+        let shelf = Shelf { nvrtc: Ok(&nvrtc), cache: None };
+        let said = |text| shelf.one(&source(text), AMPERE).expect_err("broken").to_string();
+        assert_eq!(
+            said("broken"),
+            "the kernel some does not compile for sm_86 with NVRTC 12.3: broken.cu(1): error: this is broken"
+        );
+        assert!(said("without a word").ends_with("NVRTC 12.3: NVRTC_ERROR_INVALID_OPTION"));
+        assert!(said("a zero \0 byte").ends_with("the source has a zero byte"));
+    }
+
+    #[test]
+    fn without_nvrtc_and_shipped_code_it_says_what_to_install() {
+        let absent = Absent { kind: Kind::Nvrtc, refused: Vec::new() };
+        let shelf = Shelf { nvrtc: Err(&absent), cache: None };
+        let error = shelf.all((12, 0)).expect_err("there is none").to_string();
+        assert!(
+            error.starts_with(
+                "NVRTC: libnvrtc is not there, and no machine code for sm_120a is shipped. Install "
+            ),
+            "{error}"
+        );
+        let shipped = SOURCES.iter().all(|source| Cubin::shipped(source.file, AMPERE).is_some());
+        assert_eq!(shelf.can_serve(AMPERE).is_ok(), shipped);
+    }
+
+    #[test]
+    fn the_cache_is_the_other_commands() {
+        let folder = |variables: &[(&str, &str)]| {
+            folder_of(|name| {
+                variables.iter().find(|(known, _)| *known == name).map(|(_, value)| OsString::from(value))
+            })
+        };
+        let path = |text| Some(PathBuf::from(text));
+        assert_eq!(folder(&[]), None);
+        assert_eq!(folder(&[("HOME", "/u")]), path("/u/.cache/sekisho/cubins"));
+        assert_eq!(folder(&[("HOME", "/u"), ("XDG_CACHE_HOME", "/c")]), path("/c/sekisho/cubins"));
+        assert_eq!(folder(&[("HOME", "/u"), ("XDG_CACHE_HOME", "c")]), path("/u/.cache/sekisho/cubins"));
+        assert_eq!(folder(&[("HOME", "/u"), ("SEKISHO_CACHE", "/s")]), path("/s/cubins"));
+        assert_eq!(folder(&[("HOME", "/u"), ("SEKISHO_CACHE", "")]), None);
+    }
+}

@@ -123,6 +123,10 @@ fn check(version: Version) {
         .collect();
     eprintln!("{} files with NVRTC {version} in {:.1} s", jobs.len(), began.elapsed().as_secs_f64());
     assert!(faults.is_empty(), "with NVRTC {version}:\n{}", faults.join("\n"));
+    let broken =
+        Source { file: "broken", text: "#include \"device.cuh\"\n__global__ void k() { nothing(); }" };
+    let error = nvrtc.compile(&broken, jobs[0].1, &[]).err().expect("broken").to_string();
+    assert!(error.contains("broken.cu(2): error: identifier \"nothing\" is undefined"), "{error}");
 }
 
 const OLD: Version = Version { major: 12, minor: 0 };

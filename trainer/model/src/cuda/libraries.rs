@@ -290,3 +290,118 @@ fn path_of(library: &Library, kind: Kind) -> Option<PathBuf> {
         fs_err::canonicalize(name).ok().or_else(|| Some(PathBuf::from(name)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+    use std::path::{Path, PathBuf};
+
+    use super::{Absent, Kind, Places, Version, open};
+    use crate::cuda::compile::Nvrtc;
+    use crate::cuda::stand_in::compile;
+
+    const V12: Version = Version { major: 12, minor: 4 };
+
+    fn of(variables: &[(&str, &str)]) -> Places {
+        Places::of(|name| {
+            variables.iter().find(|(known, _)| *known == name).map(|(_, value)| OsString::from(value))
+        })
+    }
+
+    fn paths(texts: &[&str]) -> Vec<PathBuf> {
+        texts.iter().map(PathBuf::from).collect()
+    }
+
+    #[test]
+    fn folders_that_are_named_come_first_and_the_usual_ones_last() {
+        let bare = of(&[]);
+        assert_eq!(bare.named, paths(&[]));
+        assert_eq!(bare.usual, paths(&["/usr/local/cuda/lib64", "/usr/local/cuda/lib"]));
+        let places = of(&[
+            ("SEKISHO_CUDA_LIBS", "/a:relative:/b/nvidia"),
+            ("CUDA_HOME", "/opt/cuda"),
+            ("CUDA_PATH", ""),
+        ]);
+        assert_eq!(places.named[..2], paths(&["/a/", "/a/lib"]));
+        assert!(places.named.contains(&PathBuf::from("/b/nvidia/cuda_nvrtc/lib")));
+        assert!(!places.named.iter().any(|folder| folder.starts_with("relative")));
+        let usual = ["/opt/cuda/lib64", "/opt/cuda/lib", "/usr/local/cuda/lib64", "/usr/local/cuda/lib"];
+        assert_eq!(places.usual, paths(&usual));
+    }
+
+    fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().expect("a folder");
+        for (name, text) in files {
+            let file = folder.path().join(name);
+            fs_err::create_dir_all(file.parent().expect("a folder")).expect("a folder");
+            fs_err::write(file, text).expect("a file");
+        }
+        folder
+    }
+
+    fn said(folder: &Path, driver: Option<Version>) -> String {
+        let places = Places::of(|name| (name == super::FOLDERS).then(|| folder.into()));
+        // As on a machine without CUDA.
+        let places = Places { loader: false, usual: Vec::new(), ..places };
+        match Nvrtc::open(&places, driver) {
+            Ok(nvrtc) => {
+                let path = nvrtc.path.strip_prefix(fs_err::canonicalize(folder).expect("a folder"));
+                format!("{} {}", nvrtc.version, path.expect("within").display())
+            }
+            Err(absent) => absent.to_string().replace(&folder.display().to_string(), "…"),
+        }
+    }
+
+    #[test]
+    fn a_library_that_is_not_there_or_damaged_or_another_says_so() {
+        assert_eq!(said(folder(&[]).path(), None), "libnvrtc is not there");
+        let none = Absent { kind: Kind::Driver, refused: Vec::new() };
+        assert_eq!(none.to_string(), "no NVIDIA driver (libcuda is not there)");
+        let damaged = folder(&[("libnvrtc.so.12", "no library"), ("libnvrtc.so.13", "")]);
+        let text = said(damaged.path(), None);
+        assert!(text.contains("…/libnvrtc.so.13: file too short; …/libnvrtc.so.12: "), "{text}");
+        let other = folder(&[]);
+        compile(&["driver.c", "blaslt.c"], &[], &other.path().join("libnvrtc.so"));
+        assert_eq!(said(other.path(), None), "…/libnvrtc.so has no function nvrtcVersion");
+    }
+
+    #[test]
+    fn the_newest_that_the_driver_runs_is_taken() {
+        let both = folder(&[]);
+        compile(&["nvrtc.c"], &["-DMAJOR=13"], &both.path().join("libnvrtc.so.13"));
+        assert_eq!(said(both.path(), None), "13.3 libnvrtc.so.13");
+        assert_eq!(
+            said(both.path(), Some(V12)),
+            "…/libnvrtc.so.13 is of CUDA 13.3, newer than the driver's 12.4"
+        );
+        // As Python packages lie, and under the name that a toolkit gives.
+        let lib = both.path().join("cuda_nvrtc/lib");
+        fs_err::create_dir_all(&lib).expect("a folder");
+        compile(&["nvrtc.c"], &[], &lib.join("libnvrtc.so.12"));
+        std::os::unix::fs::symlink("libnvrtc.so.12", lib.join("libnvrtc.so")).expect("a link");
+        assert_eq!(said(both.path(), Some(V12)), "12.3 cuda_nvrtc/lib/libnvrtc.so.12");
+        let old = folder(&[]);
+        compile(&["nvrtc.c"], &["-DMAJOR=11"], &old.path().join("libnvrtc.so"));
+        assert_eq!(
+            said(old.path(), None),
+            "…/libnvrtc.so is of CUDA 11.3, and 12.0 is the oldest that will do"
+        );
+    }
+
+    #[test]
+    fn bare_names_are_the_loaders_and_no_fault_if_it_knows_none() {
+        let places = Places { loader: true, ..Places::default() };
+        let never = |_: &libloading::os::unix::Library| Err::<((), Version), _>("is not wanted".to_owned());
+        let absent = open(Kind::BlasLt, &places, never).err().expect("none is wanted");
+        assert!(absent.refused.iter().all(|reason| reason.ends_with("is not wanted")), "{absent}");
+    }
+
+    #[test]
+    fn versions_are_read_and_compared() {
+        assert_eq!(Version::of_number(12_040), V12);
+        assert_eq!(Version::of_number(13_000).to_string(), "13.0");
+        let suits = |major, minor, driver| Version { major, minor }.suits(driver).is_ok();
+        assert!(suits(12, 0, None) && suits(12, 9, Some(V12)) && suits(13, 0, None));
+        assert!(!suits(11, 8, None) && !suits(13, 0, Some(V12)));
+    }
+}

@@ -19,9 +19,9 @@ pub(crate) mod kernels;
 mod libraries;
 pub(crate) mod machine;
 mod prebuilt;
+mod staging;
 #[cfg(test)]
 mod stand_in;
-mod staging;
 mod survey;
 
 pub use error::CudaError;

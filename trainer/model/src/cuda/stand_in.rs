@@ -29,7 +29,7 @@ impl StandIn {
     pub(super) fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("libcuda.so.1");
-        compile(&["driver.c", "blaslt.c"], &file);
+        compile(&["driver.c", "blaslt.c"], &[], &file);
         std::os::unix::fs::symlink(&file, folder.path().join("libcublasLt.so.12")).expect("a link");
         #[expect(unsafe_code, reason = "opening a library")]
         // SAFETY: made from our own sources, which have no initialisers.
@@ -124,10 +124,10 @@ impl StandIn {
 }
 
 /// Makes a library of files in `stand_in/`.
-pub(super) fn compile(sources: &[&str], library: &Path) {
+pub(super) fn compile(sources: &[&str], options: &[&str], library: &Path) {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/cuda/stand_in");
     let mut compiler = Command::new("cc");
-    compiler.args(["-std=gnu11", "-O1", "-shared", "-fPIC", "-pthread", "-o"]).arg(library);
+    compiler.args(["-std=gnu11", "-O1", "-shared", "-fPIC", "-pthread", "-o"]).arg(library).args(options);
     let made = compiler.args(sources.iter().map(|source| folder.join(source))).status();
     assert!(made.expect("the C compiler that links Rust").success());
 }
@@ -135,5 +135,8 @@ pub(super) fn compile(sources: &[&str], library: &Path) {
 /// What looks like code.
 fn cubins() -> Vec<Cubin> {
     let code = Cow::Borrowed(b"\x7fELF".as_slice());
-    SOURCES.iter().map(|source| Cubin { file: source.file, code: code.clone(), origin: Origin::Cache }).collect()
+    SOURCES
+        .iter()
+        .map(|source| Cubin { file: source.file, code: code.clone(), origin: Origin::Cache })
+        .collect()
 }

@@ -136,7 +136,12 @@ fn a_lost_gpu_says_so_and_stays_lost() {
     let error = gpu.read(x.start(), &mut [0; 4]).expect_err("lost");
     assert!(matches!(error, CudaError::Lost { what: "cuStreamSynchronize", .. }), "{error}");
     let said = error.to_string();
-    assert!(said.starts_with("cuda:0 (Stand-in) was lost to this process at cuStreamSynchronize: CUDA_ERROR_ILLEGAL_ADDRESS."), "{said}");
+    assert!(
+        said.starts_with(
+            "cuda:0 (Stand-in) was lost to this process at cuStreamSynchronize: CUDA_ERROR_ILLEGAL_ADDRESS."
+        ),
+        "{said}"
+    );
     let error = gpu.write(x.start(), &[0; 4]).expect_err("lost");
     assert!(matches!(error, CudaError::Lost { .. }), "{error}");
     drop((gpu, x));
@@ -302,7 +307,16 @@ fn what_cublaslt_does_not_compute_our_kernel_does() {
     assert_eq!(stand_in.calls("cuLaunchKernel"), 3);
     // Asked with and without a workspace, once.
     assert_eq!(stand_in.calls("cublasLtMatmulAlgoGetHeuristic"), 2);
-    let empty = Product { x: Ptr(16), w: Ptr(16), out: Ptr(16), m: 0, n: 8, k: 8, dtype: Dtype::F32, into: Into::Same };
+    let empty = Product {
+        x: Ptr(16),
+        w: Ptr(16),
+        out: Ptr(16),
+        m: 0,
+        n: 8,
+        k: 8,
+        dtype: Dtype::F32,
+        into: Into::Same,
+    };
     gpu.multiply(&empty).expect("nothing to do");
     assert_eq!(stand_in.calls("cuLaunchKernel"), 3);
 }
@@ -327,7 +341,9 @@ fn a_driver_that_will_not_do_is_refused_in_a_sentence() {
     stand_in.set_gpu(11_080, (8, 0), true);
     let refused = stand_in.driver().err().expect("too old");
     assert!(
-        refused.ends_with("libcuda.so.1 is of a driver for CUDA 11.8; 525.60.13, for CUDA 12.0, is the oldest that will do"),
+        refused.ends_with(
+            "libcuda.so.1 is of a driver for CUDA 11.8; 525.60.13, for CUDA 12.0, is the oldest that will do"
+        ),
         "{refused}"
     );
     stand_in.set_gpu(12_000, (8, 0), true);
@@ -340,5 +356,8 @@ fn a_driver_that_will_not_do_is_refused_in_a_sentence() {
     let gpus = driver.gpus().expect("one");
     assert_eq!((gpus.len(), &*gpus[0].name, gpus[0].capability), (1, "Stand-in", (8, 0)));
     let error = Context::open(driver, 1).err().expect("there is one alone").to_string();
-    assert_eq!(error, "NVIDIA's driver: the NVIDIA driver answers CUDA error 101. Look at `nvidia-smi`, or use --device cpu");
+    assert_eq!(
+        error,
+        "NVIDIA's driver: the NVIDIA driver answers CUDA error 101. Look at `nvidia-smi`, or use --device cpu"
+    );
 }
