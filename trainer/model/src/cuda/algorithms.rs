@@ -51,6 +51,8 @@ pub(super) struct Candidate {
     pub(super) splits: Option<u32>,
     /// How they are added up, 0 for not at all.
     pub(super) reduction: Option<u32>,
+    /// The tile that a block computes, 0 where the library chooses it anew each time.
+    pub(super) tile: Option<u32>,
     /// Memory that it needs [bytes].
     pub(super) workspace: usize,
 }
@@ -59,7 +61,8 @@ impl Candidate {
     /// Whether a value is one sum in a fixed order.
     fn sums_in_order(&self) -> bool {
         // Zero splits, in some versions, are one.
-        self.splits.is_some_and(|splits| splits <= 1) && self.reduction == Some(0)
+        let in_one = self.splits.is_some_and(|splits| splits <= 1) && self.reduction == Some(0);
+        in_one && self.tile.is_some_and(|tile| tile != 0)
     }
 }
 
@@ -100,7 +103,7 @@ mod tests {
     }
 
     fn plain() -> Candidate {
-        Candidate { splits: Some(1), reduction: Some(0), workspace: 0 }
+        Candidate { splits: Some(1), reduction: Some(0), tile: Some(20), workspace: 0 }
     }
 
     const STRICT: Terms = Terms { fast: false, workspace: 0 };
@@ -145,15 +148,16 @@ mod tests {
             Candidate { splits: None, ..plain() },
             Candidate { reduction: Some(2), ..plain() },
             Candidate { reduction: None, ..plain() },
+            Candidate { tile: Some(0), ..plain() },
             Candidate { workspace: 1, ..plain() },
         ];
         let candidates: Vec<_> = odd.into_iter().chain([plain()]).enumerate().collect();
         let chosen =
             |terms, count: usize| choose(candidates[..count].to_vec(), terms, &class(), |_, _| Some(plain()));
-        assert_eq!(chosen(STRICT, 7), Some(6));
-        assert_eq!(chosen(STRICT, 6), None);
-        assert_eq!(chosen(Terms { workspace: 1, ..STRICT }, 6), Some(5));
-        assert_eq!(chosen(Terms { fast: true, ..STRICT }, 7), Some(0));
+        assert_eq!(chosen(STRICT, 8), Some(7));
+        assert_eq!(chosen(STRICT, 7), None);
+        assert_eq!(chosen(Terms { workspace: 1, ..STRICT }, 7), Some(6));
+        assert_eq!(chosen(Terms { fast: true, ..STRICT }, 8), Some(0));
     }
 
     #[test]

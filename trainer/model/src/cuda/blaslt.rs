@@ -333,6 +333,7 @@ impl Products {
         Candidate {
             splits: self.setting(algorithm, Attribute::CUBLASLT_ALGO_CONFIG_SPLITK_NUM),
             reduction: self.setting(algorithm, Attribute::CUBLASLT_ALGO_CONFIG_REDUCTION_SCHEME),
+            tile: self.setting(algorithm, Attribute::CUBLASLT_ALGO_CONFIG_TILE_ID),
             workspace,
         }
     }
