@@ -5,6 +5,7 @@
 //! ([`ops`]) are the definition every other device's kernels are held against.
 
 pub mod backend;
+pub mod cuda;
 pub mod device;
 mod error;
 mod families;

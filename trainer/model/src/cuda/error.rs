@@ -38,7 +38,9 @@ pub enum CudaError {
         log: String,
     },
     /// The driver or a library answers an error. After some of them the GPU is lost for this process.
-    #[error("{device} failed at {what}: {reason}. What was finished is kept; start again, and look at `nvidia-smi` and `dmesg` if it comes back.")]
+    #[error(
+        "{device} failed at {what}: {reason}. What was finished is kept; start again, and look at `nvidia-smi` and `dmesg` if it comes back."
+    )]
     Failed {
         /// The GPU.
         device: String,
@@ -48,7 +50,9 @@ pub enum CudaError {
         reason: String,
     },
     /// A value that is no number, or an infinite one.
-    #[error("{place} of the model gives values that are not finite. Look at the checkpoint with `sekisho checkpoint check`; with --dtype f16, try bf16 or f32.")]
+    #[error(
+        "{place} of the model gives values that are not finite. Look at the checkpoint with `sekisho checkpoint check`; with --dtype f16, try bf16 or f32."
+    )]
     NotFinite {
         /// The layer, or the end.
         place: String,

@@ -103,4 +103,14 @@ macro_rules! sources {
     };
 }
 
-sources!["attention_decode", "attention_plain", "attention_prefill", "embedding", "matmul", "rms_norm", "rope", "summary", "swiglu"];
+sources![
+    "attention_decode",
+    "attention_plain",
+    "attention_prefill",
+    "embedding",
+    "matmul",
+    "rms_norm",
+    "rope",
+    "summary",
+    "swiglu"
+];

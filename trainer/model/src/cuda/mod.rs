@@ -6,6 +6,10 @@
 mod error;
 pub(crate) mod kernels;
 pub(crate) mod machine;
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+pub(crate) mod twin;
 
 pub use error::CudaError;
 pub use machine::Dtype;
