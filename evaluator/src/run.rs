@@ -19,9 +19,6 @@ use crate::remote::{Remote, RemoteOptions, RemoteWalk};
 use crate::timing::{Phase, Timing};
 use crate::walk::{Pace, Walk};
 
-/// Memory for keys and values unless the user says otherwise; a single longer sequence is given what it needs.
-const KV_BYTES: usize = 1 << 30;
-
 /// Who computes.
 pub enum Engine {
     /// Weights in this process.
@@ -104,7 +101,7 @@ pub struct Settings {
     /// Share prefixes and run in batches. Without it every sequence is run by itself, from its first token on: the reference,
     /// and bit-equal.
     pub sharing: bool,
-    /// Most memory for keys and values, in bytes; 1 GiB or what the longest sequence needs when absent.
+    /// Most memory for keys and values, in bytes; [`Inference::kv_budget`] or what the longest sequence needs when absent.
     pub kv_bytes: Option<usize>,
     /// Most tokens of a sequence, where the profile cuts prompts, and of a window of a rolling text; as many as the model takes
     /// ([`sekisho_weights::ModelConfig::longest`]) when absent. Cut prompts are counted; the windows change bits per byte, as in
@@ -221,9 +218,7 @@ fn kv_bytes(
         |node: &Node<'_>| node.reads.iter().flat_map(|read| &read.asks).map(generated).max().unwrap_or(0);
     let below = plan.weights_below(&own, &end);
     let need = plan.roots.iter().map(|root| own(&plan.nodes[*root]) + below[*root]).max().unwrap_or(0);
-    match settings.kv_bytes {
-        Some(have) if have < need => Err(EvalError::KvBudget { have, need }),
-        Some(have) => Ok((have, below)),
-        None => Ok((KV_BYTES.max(need), below)),
-    }
+    let most = inference.kv_most();
+    let have = settings.kv_bytes.unwrap_or_else(|| inference.kv_budget().max(need)).min(most);
+    if have < need { Err(EvalError::KvBudget { have, need }) } else { Ok((have, below)) }
 }

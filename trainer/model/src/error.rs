@@ -1,5 +1,7 @@
 use sekisho_weights::Refusal;
 
+use crate::cuda::CudaError;
+
 /// A model that cannot be loaded, or tokens it cannot take.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
@@ -42,4 +44,7 @@ pub enum ModelError {
         /// Candle's words.
         reason: String,
     },
+    /// A GPU refused or failed.
+    #[error(transparent)]
+    Cuda(#[from] CudaError),
 }

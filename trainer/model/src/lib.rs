@@ -5,9 +5,11 @@
 //! ([`ops`]) are the definition every other device's kernels are held against.
 
 pub mod backend;
+pub mod cuda;
 pub mod device;
 mod error;
 mod families;
+mod inference;
 mod kv;
 mod llama;
 mod load;
@@ -20,7 +22,8 @@ mod tokenizer;
 pub mod train;
 
 pub use error::ModelError;
+pub use inference::{Ask, AtOnce, Hidden, Inference, Place, Seen, likeliest};
 pub use kv::{DecodeRow, Edge, Extended, Kv, Tail};
-pub use llama::{Inference, Llama};
+pub use llama::Llama;
 pub use load::load;
 pub use tokenizer::{Tokenizer, TokenizerError};

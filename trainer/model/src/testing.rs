@@ -1,6 +1,9 @@
 //! What tests share: the folders of real data, and numbers that look random but are not.
 
+use std::ops::Range;
 use std::path::PathBuf;
+
+use crate::{Hidden, Inference};
 
 /// A folder or file of the data pack; `None`, said on stderr, where the pack is missing.
 ///
@@ -59,4 +62,14 @@ pub(crate) fn on_threads<R: Send>(count: usize, run: impl FnOnce() -> R + Send) 
 /// The bits of floats: equality that tells -0 from 0 and knows NaN.
 pub(crate) fn bits(values: &[f32]) -> Vec<u32> {
     values.iter().map(|value| value.to_bits()).collect()
+}
+
+/// Logits at some of these hidden states.
+pub(crate) fn logits(model: &dyn Inference, hidden: &Hidden, rows: Range<usize>) -> Vec<f32> {
+    model.logits(&hidden.places(rows).collect::<Vec<_>>()).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Logits at all of them.
+pub(crate) fn all_logits(model: &dyn Inference, hidden: &Hidden) -> Vec<f32> {
+    logits(model, hidden, 0..hidden.rows())
 }

@@ -1,3 +1,6 @@
+/// Bytes of a GiB.
+pub(crate) const GIB: f64 = 1_073_741_824.0;
+
 /// What a GPU, its driver or its libraries refuse.
 #[derive(Debug, thiserror::Error)]
 pub enum CudaError {

@@ -153,6 +153,15 @@ pub(crate) trait Machine: Send + Sync {
     /// Computes a product. A row's values depend on that row and on `w` alone, whatever `m` is.
     fn multiply(&self, product: &Product) -> Result<(), CudaError>;
 
+    /// Runs launches and products that are always the same under one key, and perhaps keeps them to be run again as one.
+    fn captured(
+        &self,
+        _key: u64,
+        run: &mut dyn FnMut() -> Result<(), CudaError>,
+    ) -> Result<(), CudaError> {
+        run()
+    }
+
     /// What it is, in words.
     fn name(&self) -> String;
 }
