@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use sekisho_bench::{SourceRef, TaskDefinition, load};
 use sekisho_domain::Sha256;
 use sekisho_domain::wire::{Claim, ClaimedItems, ItemFailure, SourceFile, WorkItem};
-use sekisho_model::ModelError;
+use sekisho_model::{Compute, ModelError};
 use sekisho_weights::{Refusal, write_atomic};
 
 use crate::client::{self, Client, ClientError};
@@ -40,6 +40,8 @@ pub struct WorkerOptions {
     pub cache: PathBuf,
     /// Threads; all cores when absent.
     pub threads: Option<usize>,
+    /// What computes.
+    pub compute: Compute,
     /// Set to drain: what is answered is handed over, the rest of the item goes back to the queue.
     pub stop: Arc<AtomicBool>,
 }
@@ -113,10 +115,10 @@ impl Worker {
         }
         Ok(Self {
             client: Client::new(server, token)?,
-            options,
             pool: pool.build()?,
-            models: Models::default(),
+            models: Models::new(options.compute.clone()),
             prompts: Prompts::new(),
+            options,
         })
     }
 

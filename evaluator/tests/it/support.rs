@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use sekisho_bench::{Catalog, Record, SourceRef, TaskData, TaskDefinition, load};
 use sekisho_domain::evaluation::{Bos, TaskRun};
 use sekisho_evaluator::{Engine, EvalError, Model, Prompts, Settings, Spent, Task, Watch, run_tasks};
-use sekisho_model::{DecodeRow, Edge, Extended, Inference, ModelError, Place};
+use sekisho_model::{Compute, DecodeRow, Edge, Extended, Inference, ModelError, Place};
 use sekisho_weights::ModelConfig;
 
 /// The data pack (`SEKISHO_TEST_DATA`, relative to the workspace), or none with a line on stderr.
@@ -51,7 +51,7 @@ pub(crate) fn read(source: &SourceRef) -> Result<Vec<u8>, String> {
 }
 
 pub(crate) fn load_model(dir: &Path) -> Model {
-    Model::load(dir).expect("a good model")
+    Model::load(dir, &Compute::cpu()).expect("a good model")
 }
 
 /// The built-in tasks, and the oracle's own ones in our format.

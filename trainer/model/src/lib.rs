@@ -25,5 +25,5 @@ pub use error::ModelError;
 pub use inference::{Ask, AtOnce, Hidden, Inference, Place, Seen, likeliest};
 pub use kv::{DecodeRow, Edge, Extended, Kv, Tail};
 pub use llama::Llama;
-pub use load::load;
+pub use load::{Compute, load};
 pub use tokenizer::{Tokenizer, TokenizerError};

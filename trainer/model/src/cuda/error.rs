@@ -6,7 +6,7 @@ pub(crate) const GIB: f64 = 1_073_741_824.0;
 pub enum CudaError {
     /// More memory is asked for than there is.
     #[error(
-        "{device} has {free:.1} GiB free and {needed:.1} GiB are needed for {what}. Use a smaller --kv-memory, --dtype bf16, or another GPU (--device cuda:N)."
+        "{device} has {free:.1} GiB free and {needed:.1} GiB are needed for {what}. Use a smaller --kv-budget, --dtype bf16, or another GPU (--device cuda:N)."
     )]
     OutOfMemory {
         /// The GPU.

@@ -3,6 +3,8 @@
 mod decode;
 mod extend;
 mod look;
+#[cfg(test)]
+mod tests;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::testing::{Random, all_logits, bits};
-use crate::{DecodeRow, Edge, Inference, Kv, Llama, ModelError, load, reference};
+use crate::{Compute, DecodeRow, Edge, Inference, Kv, Llama, ModelError, load, reference};
 
 /// What ours and candle's programs compute.
 const OWN: [&str; 3] = ["mistral", "qwen2", "qwen3"];
@@ -47,7 +47,7 @@ impl Golden {
         fs_err::write(folder.path().join("config.json"), config.to_string()).expect("written");
         let read = ModelConfig::from_json("config.json", &config.to_string());
         write_weights(&folder, family, &read.map_err(|error| ModelError::Checkpoint(error.into()))?);
-        let model = load(folder.path())?;
+        let model = load(folder.path(), &Compute::cpu())?;
         let read = |key: &str| golden[key].clone();
         Ok(Self {
             family,
