@@ -19,6 +19,11 @@ pub(crate) struct ComputeArgs {
 }
 
 impl ComputeArgs {
+    /// As it was asked for.
+    pub(crate) fn device(&self) -> &str {
+        &self.device
+    }
+
     /// The device, and how it computes.
     ///
     /// # Errors

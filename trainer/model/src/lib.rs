@@ -14,6 +14,7 @@ mod kv;
 mod llama;
 mod load;
 pub mod ops;
+mod random;
 #[cfg(test)]
 mod reference;
 #[cfg(test)]

@@ -6,6 +6,7 @@
 mod angles;
 mod arena;
 mod batch;
+pub(crate) mod bench;
 mod error;
 pub(crate) mod kernels;
 mod lanes;
@@ -17,6 +18,7 @@ mod program;
 mod rows;
 mod weights;
 
+pub use bench::{Row, Scale, throughput};
 pub use error::CudaError;
 pub(crate) use lanes::Lane;
 pub(crate) use llama::CudaLlama;
