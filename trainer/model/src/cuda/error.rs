@@ -40,8 +40,10 @@ pub enum CudaError {
         /// What the compiler says.
         log: String,
     },
-    /// The driver or a library answers an error. After some of them the GPU is lost for this process.
-    #[error("{device} failed at {what}: {reason}. What was finished is kept; start again, and look at `nvidia-smi` and `dmesg` if it comes back.")]
+    /// The driver or a library answers an error.
+    #[error(
+        "{device} failed at {what}: {reason}. What was finished is kept; start again, and look at `nvidia-smi` and `dmesg` if it comes back."
+    )]
     Failed {
         /// The GPU.
         device: String,
@@ -50,8 +52,23 @@ pub enum CudaError {
         /// The driver's name for it.
         reason: String,
     },
+    /// An error after which the driver answers nothing else to this process: a GPU that fell off the bus, a fault in its memory, a
+    /// kernel that reached beyond its memory.
+    #[error(
+        "{device} was lost to this process at {what}: {reason}. What was finished is kept; start again, and look at `nvidia-smi` and `dmesg` if it comes back."
+    )]
+    Lost {
+        /// The GPU.
+        device: String,
+        /// The call.
+        what: &'static str,
+        /// The driver's name for it.
+        reason: String,
+    },
     /// A value that is no number, or an infinite one.
-    #[error("{place} of the model gives values that are not finite. Look at the checkpoint with `sekisho checkpoint check`; with --dtype f16, try bf16 or f32.")]
+    #[error(
+        "{place} of the model gives values that are not finite. Look at the checkpoint with `sekisho checkpoint check`; with --dtype f16, try bf16 or f32."
+    )]
     NotFinite {
         /// The layer, or the end.
         place: String,
