@@ -1,10 +1,10 @@
 //! Which device computes, and what a machine has to offer.
 
 use std::fmt;
-use std::panic::catch_unwind;
 
-use cudarc::driver::{result, sys};
 use pulp::Arch;
+
+use crate::cuda;
 
 /// What computes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,6 +12,17 @@ use pulp::Arch;
 pub enum Device {
     /// The operations of [`crate::ops`].
     Cpu,
+    /// The NVIDIA GPU with this number, as the driver counts.
+    Cuda(usize),
+}
+
+/// What a device is to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// Scores and texts of a model that is there.
+    Inference,
+    /// Updates of weights, for which there are no operations on GPUs yet.
+    Training,
 }
 
 /// A device and why it was taken.
@@ -29,16 +40,22 @@ pub enum DeviceError {
     /// Neither `auto`, `cpu` nor `cuda:N`.
     #[error("device \"{0}\" is not known. Use auto, cpu or cuda:N, for example cuda:0.")]
     Unknown(String),
-    /// No such GPU.
+    /// A type of weights that the CPU does not compute in.
+    #[error("the CPU computes in f32 alone ({reason}). Leave --dtype out, or name a GPU with --device cuda:N.")]
+    Dtype {
+        /// Why it is the CPU.
+        reason: String,
+    },
+    /// No such GPU, or one that cannot be used.
     #[error("{request} cannot be used: {reason}. Use auto or cpu.")]
     Missing {
         /// The request.
         request: String,
-        /// What the driver says.
+        /// What the driver says, or what is missing.
         reason: String,
     },
     /// There is such a GPU, but no operations for it.
-    #[error("{request} is {name}, but this build has no GPU operations yet. Use auto or cpu.")]
+    #[error("{request} is {name}, but training does not use GPUs yet. Use auto or cpu.")]
     NoOperations {
         /// The request.
         request: String,
@@ -51,40 +68,72 @@ impl fmt::Display for Device {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Cpu => f.write_str("cpu"),
+            Self::Cuda(number) => write!(f, "cuda:{number}"),
         }
     }
 }
 
-/// Resolves `auto`, `cpu` or `cuda:N`.
+/// Resolves `auto`, `cpu` or `cuda:N`. `auto` is the GPU that has the most free memory of those that can be used, else the CPU.
 ///
 /// # Errors
-/// [`DeviceError`] for any other request and for a GPU that is not there or that this build cannot use.
-pub fn choose(request: &str) -> Result<Chosen, DeviceError> {
-    choose_among(request, gpus)
+/// [`DeviceError`] for any other request and for a GPU that is not there or that cannot be used for this work.
+pub fn choose(request: &str, work: Work) -> Result<Chosen, DeviceError> {
+    choose_among(request, work, || Gpus { all: cuda::gpus(), free: cuda::free_bytes })
 }
 
-fn choose_among(request: &str, gpus: fn() -> Result<Driver, String>) -> Result<Chosen, DeviceError> {
-    let cpu = |reason| Ok(Chosen { device: Device::Cpu, reason });
+fn choose_among(request: &str, work: Work, gpus: impl FnOnce() -> Gpus) -> Result<Chosen, DeviceError> {
     match request {
-        "cpu" => return cpu("CPU, as asked".to_owned()),
-        "auto" => {
-            return cpu(match gpus() {
-                Ok(Driver { gpus, .. }) => {
-                    format!("CPU: {} was found, but this build has no GPU operations yet", gpus[0])
-                }
-                Err(reason) => format!("CPU: {reason}"),
-            });
-        }
+        "cpu" => return Ok(cpu("CPU, as asked".to_owned())),
+        "auto" => return Ok(automatic(work, &gpus())),
         _ => {}
     }
     let number: Option<usize> = request.strip_prefix("cuda:").and_then(|n| n.parse().ok());
     let number = number.ok_or_else(|| DeviceError::Unknown(request.to_owned()))?;
     let missing = |reason| DeviceError::Missing { request: request.to_owned(), reason };
-    let Driver { gpus, .. } = gpus().map_err(missing)?;
-    match gpus.get(number) {
-        Some(gpu) => Err(DeviceError::NoOperations { request: request.to_owned(), name: gpu.name.clone() }),
-        None => Err(missing(format!("this machine's last GPU is cuda:{}", gpus.len() - 1))),
+    let all = gpus().all.map_err(missing)?;
+    let gpu = all
+        .get(number)
+        .ok_or_else(|| missing(format!("this machine's last GPU is cuda:{}", all.len().saturating_sub(1))))?;
+    gpu.usable().map_err(missing)?;
+    match work {
+        Work::Inference => Ok(Chosen { device: Device::Cuda(number), reason: format!("{gpu}, as asked") }),
+        Work::Training => {
+            Err(DeviceError::NoOperations { request: request.to_owned(), name: gpu.name.clone() })
+        }
     }
+}
+
+fn cpu(reason: String) -> Chosen {
+    Chosen { device: Device::Cpu, reason }
+}
+
+fn automatic(work: Work, gpus: &Gpus) -> Chosen {
+    let all = match &gpus.all {
+        Ok(all) => all,
+        Err(reason) => return cpu(format!("CPU: {reason}")),
+    };
+    let usable: Vec<(usize, &Gpu)> = all.iter().enumerate().filter(|(_, gpu)| gpu.usable().is_ok()).collect();
+    let Some(&(first, gpu)) = usable.first() else {
+        let reason = all.first().map_or_else(|| Err("no GPU".to_owned()), Gpu::usable);
+        return cpu(format!("CPU: {}", reason.err().unwrap_or_default()));
+    };
+    if work == Work::Training {
+        return cpu(format!("CPU: {gpu} was found, but training does not use GPUs yet"));
+    }
+    if usable.len() == 1 {
+        let only = if all.len() == 1 { "the only GPU" } else { "the only GPU that can be used" };
+        let device = Device::Cuda(first);
+        return Chosen { device, reason: format!("{device}: {gpu}, {only}") };
+    }
+    // One that another process has for itself does not tell.
+    let free = |number: usize| (gpus.free)(number).unwrap_or(0);
+    let most = usable.iter().map(|&(number, gpu)| (free(number), number, gpu));
+    // Of equals the first.
+    let (free, number, gpu) =
+        most.reduce(|most, next| if next.0 > most.0 { next } else { most }).expect("there are two");
+    let device = Device::Cuda(number);
+    let reason = format!("{device}: {gpu}, with {} free the most of {} GPUs", gib(free), usable.len());
+    Chosen { device, reason }
 }
 
 /// The machine in a few lines, for `sekisho doctor`.
@@ -100,84 +149,80 @@ pub fn report() -> Vec<String> {
         _ => "no vector instructions that are used: slow",
     };
     let mut lines = vec![format!("CPU: {} threads, {vectors}", rayon::current_num_threads())];
-    match gpus() {
-        Ok(Driver { version, gpus }) => {
-            lines.push(format!("GPU driver: CUDA {}.{}", version / 1000, version % 1000 / 10));
-            lines.extend(gpus.iter().enumerate().map(|(i, gpu)| format!("cuda:{i}: {gpu}")));
-            lines.push("GPU operations: not in this build yet; the CPU computes".to_owned());
-        }
-        Err(reason) => lines.push(format!("GPU: {reason}")),
-    }
+    lines.extend(cuda::report());
     lines
 }
 
-/// A driver with at least one GPU.
-struct Driver {
-    /// 13000 for CUDA 13.0.
-    version: i32,
-    gpus: Vec<Gpu>,
+/// The GPUs of a machine.
+struct Gpus {
+    /// In the driver's order, or why there are none.
+    all: Result<Vec<Gpu>, String>,
+    /// Free memory of one [bytes], asked for where it matters: it takes a while.
+    free: fn(usize) -> Option<usize>,
 }
 
-struct Gpu {
-    name: String,
+/// A GPU that the driver sees.
+#[derive(Clone, Debug)]
+pub(crate) struct Gpu {
+    pub(crate) name: String,
     /// Bytes.
-    memory: usize,
+    pub(crate) memory: usize,
+    /// Compute capability, (9, 0) for Hopper.
+    pub(crate) capability: (u32, u32),
+    /// Whether there is machine code for it, or why not.
+    pub(crate) code: Result<(), String>,
+}
+
+/// The oldest GPUs whose instructions the kernels use: Ampere.
+const OLDEST: (u32, u32) = (8, 0);
+
+impl Gpu {
+    /// Whether it can be used, or why not.
+    pub(crate) fn usable(&self) -> Result<(), String> {
+        let (major, minor) = self.capability;
+        if self.capability < OLDEST {
+            let (oldest, zero) = OLDEST;
+            return Err(format!(
+                "{self} has compute capability {major}.{minor}, and {oldest}.{zero} is the oldest that will do"
+            ));
+        }
+        self.code.clone()
+    }
 }
 
 impl fmt::Display for Gpu {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let memory = self.memory as f64 / f64::from(1 << 30);
-        write!(f, "{} ({memory:.1} GiB)", self.name)
+        write!(f, "{} ({})", self.name, gib(self.memory))
     }
 }
 
-/// Asks the driver, which may be missing, broken or older than the bindings. The last two end in a panic inside the
-/// bindings, which is caught here.
-fn gpus() -> Result<Driver, String> {
-    #[expect(unsafe_code, reason = "the only question that may be asked of a driver that may be missing")]
-    // SAFETY: tries to open the library, whose initialisers run, and closes it again; nothing of it is called.
-    let present = unsafe { sys::is_culib_present() };
-    if !present {
-        return Err("no NVIDIA driver (libcuda is not there)".to_owned());
-    }
-    catch_unwind(ask).unwrap_or_else(|_| Err("the NVIDIA driver lacks a function that is needed".to_owned()))
-}
-
-fn ask() -> Result<Driver, String> {
-    let failed = |error: cudarc::driver::DriverError| format!("the NVIDIA driver answers {error:?}");
-    result::init().map_err(failed)?;
-    let mut version = 0;
-    #[expect(unsafe_code, reason = "no safe wrapper")]
-    // SAFETY: the library is present and initialised; the pointer is to a local of the right type.
-    unsafe { sys::cuDriverGetVersion(&raw mut version) }.result().map_err(failed)?;
-    let gpus: Vec<Gpu> = (0..result::device::get_count().map_err(failed)?)
-        .map(|ordinal| {
-            let device = result::device::get(ordinal)?;
-            #[expect(unsafe_code, reason = "no safe wrapper")]
-            // SAFETY: the device comes from `get`.
-            let memory = unsafe { result::device::total_mem(device) }?;
-            Ok(Gpu { name: result::device::get_name(device)?, memory })
-        })
-        .collect::<Result<_, _>>()
-        .map_err(failed)?;
-    if gpus.is_empty() {
-        return Err("the NVIDIA driver sees no GPU".to_owned());
-    }
-    Ok(Driver { version, gpus })
+fn gib(bytes: usize) -> String {
+    format!("{:.1} GiB", bytes as f64 / f64::from(1 << 30))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Device, Driver, Gpu, choose, choose_among, report};
+    use super::{Device, Gpu, Gpus, Work, choose, choose_among, report};
 
-    fn one_gpu() -> Result<Driver, String> {
-        let gpu = Gpu { name: "NVIDIA H200".to_owned(), memory: 150_109_880_320 };
-        Ok(Driver { version: 13_000, gpus: vec![gpu] })
+    fn gpu(name: &str, gib: usize, capability: (u32, u32)) -> Gpu {
+        Gpu { name: name.to_owned(), memory: gib << 30, capability, code: Ok(()) }
     }
 
-    fn check(request: &str, gpus: fn() -> Result<Driver, String>, expected: &str) {
-        let said = match choose_among(request, gpus) {
-            Ok(chosen) => format!("{}: {}", chosen.device, chosen.reason),
+    fn h200() -> Gpu {
+        Gpu { memory: 150_109_880_320, ..gpu("NVIDIA H200", 0, (9, 0)) }
+    }
+
+    fn none() -> Gpus {
+        Gpus { all: Err("no NVIDIA driver (libcuda is not there)".to_owned()), free: |_| None }
+    }
+
+    fn these(all: Vec<Gpu>) -> Gpus {
+        Gpus { all: Ok(all), free: |number| [Some(3 << 30), Some(70 << 30), None, Some(70 << 30)][number] }
+    }
+
+    fn check(request: &str, work: Work, gpus: Gpus, expected: &str) {
+        let said = match choose_among(request, work, || gpus) {
+            Ok(chosen) => format!("{} because {}", chosen.device, chosen.reason),
             Err(error) => error.to_string(),
         };
         assert_eq!(said, expected);
@@ -185,39 +230,96 @@ mod tests {
 
     #[test]
     fn requests_are_met_or_refused_in_a_sentence() {
-        let none = || Err("no NVIDIA driver (libcuda is not there)".to_owned());
-        check("cpu", one_gpu, "cpu: CPU, as asked");
-        check("auto", none, "cpu: CPU: no NVIDIA driver (libcuda is not there)");
+        use Work::{Inference, Training};
+        for work in [Inference, Training] {
+            check("cpu", work, these(vec![h200()]), "cpu because CPU, as asked");
+            check("auto", work, none(), "cpu because CPU: no NVIDIA driver (libcuda is not there)");
+            check(
+                "cuda:0",
+                work,
+                none(),
+                "cuda:0 cannot be used: no NVIDIA driver (libcuda is not there). Use auto or cpu.",
+            );
+            check(
+                "cuda:1",
+                work,
+                these(vec![h200()]),
+                "cuda:1 cannot be used: this machine's last GPU is cuda:0. Use auto or cpu.",
+            );
+            for odd in ["gpu", "cuda", "cuda:", "cuda:-1", "CPU", ""] {
+                let expected =
+                    format!("device \"{odd}\" is not known. Use auto, cpu or cuda:N, for example cuda:0.");
+                check(odd, work, these(vec![h200()]), &expected);
+            }
+        }
+        check("cuda:0", Inference, these(vec![h200()]), "cuda:0 because NVIDIA H200 (139.8 GiB), as asked");
         check(
             "auto",
-            one_gpu,
-            "cpu: CPU: NVIDIA H200 (139.8 GiB) was found, but this build has no GPU operations yet",
+            Inference,
+            these(vec![h200()]),
+            "cuda:0 because cuda:0: NVIDIA H200 (139.8 GiB), the only GPU",
+        );
+    }
+
+    #[test]
+    fn training_does_not_use_gpus_yet() {
+        check(
+            "auto",
+            Work::Training,
+            these(vec![h200()]),
+            "cpu because CPU: NVIDIA H200 (139.8 GiB) was found, but training does not use GPUs yet",
         );
         check(
             "cuda:0",
-            one_gpu,
-            "cuda:0 is NVIDIA H200, but this build has no GPU operations yet. Use auto or cpu.",
+            Work::Training,
+            these(vec![h200()]),
+            "cuda:0 is NVIDIA H200, but training does not use GPUs yet. Use auto or cpu.",
         );
-        check(
-            "cuda:1",
-            one_gpu,
-            "cuda:1 cannot be used: this machine's last GPU is cuda:0. Use auto or cpu.",
-        );
+    }
+
+    #[test]
+    fn a_gpu_that_cannot_be_used_says_why() {
+        let old = || gpu("NVIDIA V100", 32, (7, 0));
+        let reason = "NVIDIA V100 (32.0 GiB) has compute capability 7.0, and 8.0 is the oldest that will do";
+        check("auto", Work::Inference, these(vec![old()]), &format!("cpu because CPU: {reason}"));
         check(
             "cuda:0",
-            none,
-            "cuda:0 cannot be used: no NVIDIA driver (libcuda is not there). Use auto or cpu.",
+            Work::Inference,
+            these(vec![old()]),
+            &format!("cuda:0 cannot be used: {reason}. Use auto or cpu."),
         );
-        for odd in ["gpu", "cuda", "cuda:", "cuda:-1", "CPU", ""] {
-            let expected =
-                format!("device \"{odd}\" is not known. Use auto, cpu or cuda:N, for example cuda:0.");
-            check(odd, one_gpu, &expected);
-        }
+        let bare = Gpu { code: Err("there is no code for it".to_owned()), ..h200() };
+        check("auto", Work::Inference, these(vec![bare.clone()]), "cpu because CPU: there is no code for it");
+        check(
+            "auto",
+            Work::Inference,
+            these(vec![bare, old(), gpu("NVIDIA A100", 80, (8, 0))]),
+            "cuda:2 because cuda:2: NVIDIA A100 (80.0 GiB), the only GPU that can be used",
+        );
+    }
+
+    #[test]
+    fn of_several_the_one_with_the_most_free_memory_is_taken() {
+        let a100 = || gpu("NVIDIA A100", 80, (8, 0));
+        check(
+            "auto",
+            Work::Inference,
+            these(vec![h200(), a100(), h200(), a100()]),
+            "cuda:1 because cuda:1: NVIDIA A100 (80.0 GiB), with 70.0 GiB free the most of 4 GPUs",
+        );
+        // One of which is too old for its free memory to count.
+        check(
+            "auto",
+            Work::Inference,
+            these(vec![a100(), gpu("NVIDIA V100", 80, (7, 0)), a100()]),
+            "cuda:0 because cuda:0: NVIDIA A100 (80.0 GiB), with 3.0 GiB free the most of 2 GPUs",
+        );
     }
 
     #[test]
     fn any_machine_has_a_device_and_a_report() {
-        assert_eq!(choose("auto").expect("auto never fails").device, Device::Cpu);
+        assert_eq!(choose("auto", Work::Training).expect("auto never fails").device, Device::Cpu);
+        choose("auto", Work::Inference).expect("auto never fails");
         let lines = report();
         assert!(lines.len() >= 2 && lines[0].starts_with("CPU: "), "{lines:?}");
     }

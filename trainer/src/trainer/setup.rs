@@ -3,7 +3,7 @@ use sekisho_domain::wire::RegisterRun;
 use sekisho_domain::{Step, Tokens};
 use sekisho_model::Tokenizer;
 use sekisho_model::backend::Array;
-use sekisho_model::device::{self, Device};
+use sekisho_model::device::{self, Device, Work};
 use sekisho_model::train::{self, Layout};
 
 use super::{Run, Start};
@@ -26,7 +26,7 @@ impl Run {
         options: &TrainOptions,
         progress: &mut dyn Progress,
     ) -> Result<Self, TrainError> {
-        let device = device::choose(&options.device)?;
+        let device = device::choose(&options.device, Work::Training)?;
         progress.note(&device.reason);
         let (folder, lock, beginning) = RunFolder::begin(&options.out)?;
         let (spec, last, parent) = agree(spec, &folder, options.resume)?;

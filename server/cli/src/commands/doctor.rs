@@ -1,5 +1,7 @@
 use std::path::PathBuf;
 
+use sekisho_model::device::{self, Work};
+
 use crate::exit::ExitStatus;
 use crate::printer::Printer;
 
@@ -17,12 +19,14 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> anyhow::Result<ExitStatus> 
         row("threads", &threads.to_string()),
         row("disk", &disk(&args.dir)),
     ];
-    rows.extend(sekisho_model::device::report().iter().map(|line| row("device", line)));
-    let chosen = match sekisho_model::device::choose("auto") {
-        Ok(chosen) => chosen.reason,
-        Err(error) => error.to_string(),
-    };
-    rows.push(row("auto", &chosen));
+    rows.extend(device::report().iter().map(|line| row("device", line)));
+    for (name, work) in [("auto (eval)", Work::Inference), ("auto (train)", Work::Training)] {
+        let chosen = match device::choose("auto", work) {
+            Ok(chosen) => chosen.reason,
+            Err(error) => error.to_string(),
+        };
+        rows.push(row(name, &chosen));
+    }
     printer.table(&["what", "found"], &rows)?;
     Ok(ExitStatus::Ok)
 }

@@ -106,7 +106,7 @@ pub(crate) struct Launch<'a> {
     pub(crate) args: &'a [Arg],
 }
 
-/// `out [m, n] = x [m, k] · wᵀ` for `w [n, k]`, row-major all; `x` and `w` of `dtype`, sums in f32.
+/// `out [m, n] = x [m, k] · wᵀ` for `w [n, k]`, row-major all; `x` and `w` of `dtype`, sums in f32. Addresses are multiples of 16.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Product {
     pub(crate) x: Ptr,
@@ -152,6 +152,18 @@ pub(crate) trait Machine: Send + Sync {
 
     /// Computes a product. A row's values depend on that row and on `w` alone, whatever `m` is.
     fn multiply(&self, product: &Product) -> Result<(), CudaError>;
+
+    /// Runs a sequence of launches and products that will be asked for again and again under the same `key`. A GPU writes it down the
+    /// second time, and from then on does what is written without running `run`: so with one key it must be the same kernels in the
+    /// same order on the same addresses and shapes, whose contents alone may differ. `run` only launches and multiplies, may be run
+    /// twice in a call, and nothing else is asked of the machine meanwhile.
+    ///
+    /// # Errors
+    /// What `run` returns.
+    fn captured(&self, key: u64, run: &mut dyn FnMut() -> Result<(), CudaError>) -> Result<(), CudaError> {
+        let _ = key;
+        run()
+    }
 
     /// What it is, in words.
     fn name(&self) -> String;

@@ -73,7 +73,8 @@ pub struct Settings {
 /// The training step of a device; `parameters` are laid out as [`Layout::new`] says.
 ///
 /// # Panics
-/// When the parameters do not fit the configuration, or it [is not trained](is_trained).
+/// When the parameters do not fit the configuration, or it [is not trained](is_trained); on a GPU, which is not
+/// [chosen for training](crate::device::choose).
 #[must_use]
 pub fn program(
     device: Device,
@@ -83,6 +84,7 @@ pub fn program(
 ) -> Box<dyn TrainingStep> {
     match device {
         Device::Cpu => Box::new(Program::<CpuOps>::on_cpu(config, settings, parameters)),
+        Device::Cuda(number) => panic!("cuda:{number} has no operations for training"),
     }
 }
 
