@@ -22,8 +22,6 @@ pub fn environment(
     let mut environment: BTreeMap<&str, Value> = [
         ("tokenizer", Value::from(model.tokenizer.digest().to_string())),
         ("bos", Value::from(bos)),
-        ("dtype", Value::from("f32")),
-        ("device", Value::from("cpu")),
         ("version", Value::from(env!("CARGO_PKG_VERSION"))),
         ("threads", Value::from(threads)),
         ("max_length", Value::from(longest)),
@@ -33,6 +31,8 @@ pub fn environment(
     match &model.engine {
         Engine::Local(inference) => {
             environment.insert("engine", Value::from(inference.engine()));
+            environment.insert("device", Value::from(inference.device()));
+            environment.insert("dtype", Value::from(inference.dtype()));
             // An engine whose last digits may change with batches says so.
             if !inference.is_invariant() {
                 environment.insert("invariant", Value::from(false));

@@ -80,12 +80,11 @@ impl<'a> Generator<'a> {
 
     /// One token for every row. The inner error is the question whose logits hold no numbers.
     pub(crate) fn step(&mut self) -> Result<Result<Vec<Generated>, usize>, EvalError> {
-        let logits = self.model.decode(&mut self.rows)?;
-        let width = self.model.config().vocab_size;
+        let tokens = self.model.decode_likeliest(&mut self.rows)?;
         let mut finished = Vec::new();
         // From the back, so that a removed row moves none that is still to come.
         for i in (0..self.rows.len()).rev() {
-            let Some(token) = likeliest(&logits[i * width..][..width]) else {
+            let Some(token) = tokens[i] else {
                 return Ok(Err(self.texts[i].wish.questions[0]));
             };
             self.rows[i].token = token;
@@ -132,18 +131,4 @@ impl Text<'_> {
         }
         Ok(Generated { questions: self.wish.questions, output, stop: stop.map(|(_, stop)| stop) })
     }
-}
-
-/// The first of the largest logits; none when one is not a number.
-pub(crate) fn likeliest(logits: &[f32]) -> Option<u32> {
-    let mut best = (0, f32::NEG_INFINITY);
-    for (id, logit) in (0..).zip(logits) {
-        if logit.is_nan() {
-            return None;
-        }
-        if *logit > best.1 {
-            best = (id, *logit);
-        }
-    }
-    best.1.is_finite().then_some(best.0)
 }

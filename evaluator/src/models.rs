@@ -5,6 +5,7 @@ use std::thread::JoinHandle;
 
 use sekisho_domain::Sha256;
 use sekisho_domain::wire::NextCheckpoint;
+use sekisho_model::Compute;
 
 use crate::{EvalError, Model};
 
@@ -13,8 +14,8 @@ use crate::{EvalError, Model};
 const ROOM: u64 = 3;
 
 /// One loaded model, and one being loaded beside it.
-#[derive(Default)]
 pub(crate) struct Models {
+    compute: Compute,
     loaded: Option<Loaded>,
     next: Option<Next>,
 }
@@ -31,6 +32,11 @@ struct Next {
 }
 
 impl Models {
+    /// None yet; computed so.
+    pub(crate) fn new(compute: Compute) -> Self {
+        Self { compute, loaded: None, next: None }
+    }
+
     /// Identity of the loaded model.
     pub(crate) fn digest(&self) -> Option<Sha256> {
         self.loaded.as_ref().map(|loaded| loaded.model.digest)
@@ -44,8 +50,8 @@ impl Models {
         if here || begun || !has_room(Path::new(&checkpoint.path)) {
             return;
         }
-        let path = checkpoint.path.clone();
-        let loading = std::thread::spawn(move || Model::load(Path::new(&path)));
+        let (path, compute) = (checkpoint.path.clone(), self.compute.clone());
+        let loading = std::thread::spawn(move || Model::load(Path::new(&path), &compute));
         self.next = Some(Next { checkpoint, loading });
     }
 
@@ -72,9 +78,9 @@ impl Models {
         let next = self.next.take();
         let wanted = next.filter(|next| next.checkpoint.path == path && next.checkpoint.digest == digest);
         match wanted.map(|next| next.loading.join()) {
-            // The folder may have changed since; then it is read again.
+            // The folder may have changed since, or a GPU have had no room for two; then it is read again.
             Some(Ok(Ok(model))) if model.digest == digest => Ok(model),
-            _ => Model::load(Path::new(path)),
+            _ => Model::load(Path::new(path), &self.compute),
         }
     }
 }
@@ -118,9 +124,9 @@ mod tests {
     fn the_next_model_is_there_before_it_is_asked_for() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let Some(dir) = copy(folder.path()) else { return };
-        let digest = Model::load(&dir).expect("a model").digest;
+        let digest = Model::load(&dir, &Compute::cpu()).expect("a model").digest;
         let next = NextCheckpoint { digest, path: dir.display().to_string() };
-        let mut models = Models::default();
+        let mut models = Models::new(Compute::cpu());
         models.prepare(Some(next.clone()));
         let loading = &models.next.as_ref().expect("there is memory for a tiny model").loading;
         while !loading.is_finished() {
@@ -139,9 +145,9 @@ mod tests {
     fn a_guess_that_was_wrong_costs_nothing_but_time() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let Some(dir) = copy(folder.path()) else { return };
-        let digest = Model::load(&dir).expect("a model").digest;
+        let digest = Model::load(&dir, &Compute::cpu()).expect("a model").digest;
         let path = dir.display().to_string();
-        let mut models = Models::default();
+        let mut models = Models::new(Compute::cpu());
         for (wrong, path_of_it) in [(Sha256::of("another"), path.clone()), (digest, "nowhere".to_owned())] {
             models.prepare(Some(NextCheckpoint { digest: wrong, path: path_of_it }));
             assert_eq!(models.of(&path, digest).expect("there").digest, digest);

@@ -10,6 +10,7 @@ use sekisho_domain::evaluation::TaskRun;
 use sekisho_weights::write_atomic;
 use serde::{Deserialize, Serialize};
 
+use crate::run::Numerics;
 use crate::{EvalError, Model, Settings};
 
 /// What the records of a file depend on, kept beside it in `FILE.jsonl.key`: content, so that a renamed folder goes on and
@@ -22,6 +23,9 @@ pub(crate) struct Identity {
     #[serde(default)]
     special: [Option<u32>; 2],
     max_length: Option<usize>,
+    /// What computes, as far as it may move the last digits: the type of the weights on another device than the CPU.
+    #[serde(default = "on_the_cpu")]
+    numerics: String,
     /// Task and split → fingerprint.
     tasks: BTreeMap<String, Sha256>,
 }
@@ -42,14 +46,21 @@ impl Identity {
         let max_length = settings.max_length;
         let tokenizer = &model.tokenizer;
         let special = [tokenizer.bos(), tokenizer.eos()];
-        Ok(Self { model: model.digest, tokenizer: tokenizer.digest(), special, max_length, tasks })
+        Ok(Self {
+            model: model.digest,
+            tokenizer: tokenizer.digest(),
+            special,
+            max_length,
+            numerics: model.numerics(),
+            tasks,
+        })
     }
 
     /// Takes the tasks of an earlier start over; says whether none of them is the same task in other settings.
     fn takes(&mut self, earlier: Self) -> bool {
         let of =
             |identity: &Self| (identity.model, identity.tokenizer, identity.special, identity.max_length);
-        let same = of(self) == of(&earlier);
+        let same = of(self) == of(&earlier) && self.numerics == earlier.numerics;
         let fits = |(name, print): (&String, &Sha256)| self.tasks.get(name).is_none_or(|ours| ours == print);
         if !same || !earlier.tasks.iter().all(fits) {
             return false;
@@ -57,6 +68,11 @@ impl Identity {
         self.tasks.extend(earlier.tasks);
         true
     }
+}
+
+/// Of files that were written before there was another device.
+fn on_the_cpu() -> String {
+    Numerics::CPU.to_owned()
 }
 
 /// The file, and the records that were in it.
@@ -82,7 +98,7 @@ impl OutFile {
         let present = length > 0;
         if present && !earlier(&key).is_some_and(|earlier| identity.takes(earlier)) {
             return Err(EvalError::Sink(format!(
-                "{} holds answers of another model, or of a task in other settings; give another --out, or remove it with {}",
+                "{} holds answers of another model, of another kind of device or type of weights, or of a task in other settings; give another --out, or remove it with {}",
                 path.display(),
                 key.display()
             )));

@@ -8,7 +8,7 @@ use sekisho_bench::{Record, Request, RequestKind, TaskData, TaskDefinition};
 use sekisho_domain::Sha256;
 use sekisho_domain::evaluation::{Bos, TaskRun};
 use sekisho_domain::score::TokenCounts;
-use sekisho_model::{Inference, Tokenizer};
+use sekisho_model::{Compute, Inference, Tokenizer};
 
 use crate::EvalError;
 use crate::ledger::Ledger;
@@ -18,9 +18,6 @@ use crate::questions::Question;
 use crate::remote::{Remote, RemoteOptions, RemoteWalk};
 use crate::timing::{Phase, Timing};
 use crate::walk::{Pace, Walk};
-
-/// Memory for keys and values unless the user says otherwise; a single longer sequence is given what it needs.
-const KV_BYTES: usize = 1 << 30;
 
 /// Who computes.
 pub enum Engine {
@@ -46,10 +43,10 @@ impl Model {
     /// Examines the folder as the server does, then loads it. A hostile or broken checkpoint never reaches the engine.
     ///
     /// # Errors
-    /// A refusal, or a tokenizer that is missing or larger than the model.
-    pub fn load(dir: &Path) -> Result<Self, EvalError> {
+    /// A refusal, a tokenizer that is missing or larger than the model, or a device that cannot compute it.
+    pub fn load(dir: &Path, compute: &Compute) -> Result<Self, EvalError> {
         let examined = sekisho_weights::inspect(dir).map_err(sekisho_model::ModelError::from)?;
-        let inference = sekisho_model::load(dir)?;
+        let inference = sekisho_model::load(dir, compute)?;
         let tokenizer = Tokenizer::load(dir)?;
         let need = inference.config().vocab_size;
         if tokenizer.vocab_size() > need {
@@ -74,12 +71,36 @@ impl Model {
         Ok(Self { engine: Engine::Remote(Box::new(remote)), tokenizer, digest, parameters })
     }
 
+    /// What may move the last digits of an answer, besides the weights: answers of two of them are not mixed in one task.
+    pub(crate) fn numerics(&self) -> String {
+        match &self.engine {
+            Engine::Local(inference) => Numerics::of(&**inference),
+            Engine::Remote(_) => Numerics::CPU.to_owned(),
+        }
+    }
+
     /// Most tokens of a sequence's input, where the profile cuts, for tasks of this kind.
     pub(crate) fn longest(&self, settings: Settings, kind: RequestKind) -> usize {
         match &self.engine {
             Engine::Local(inference) => settings.max_length.unwrap_or(inference.config().longest()),
             Engine::Remote(remote) => remote.longest(settings.max_length, kind),
         }
+    }
+}
+
+/// Names of the ways in which the same weights are computed.
+pub(crate) struct Numerics;
+
+impl Numerics {
+    /// Ours on the CPU, candle, and servers, which are told apart by the model's identity.
+    pub(crate) const CPU: &str = "f32";
+
+    fn of(inference: &dyn Inference) -> String {
+        if inference.device() == "cpu" {
+            return Self::CPU.to_owned();
+        }
+        let fast = if inference.is_invariant() { "" } else { " fast" };
+        format!("cuda {}{fast}", inference.dtype())
     }
 }
 
@@ -104,7 +125,7 @@ pub struct Settings {
     /// Share prefixes and run in batches. Without it every sequence is run by itself, from its first token on: the reference,
     /// and bit-equal.
     pub sharing: bool,
-    /// Most memory for keys and values, in bytes; 1 GiB or what the longest sequence needs when absent.
+    /// Most memory for keys and values, in bytes; [`Inference::kv_budget`] or what the longest sequence needs when absent.
     pub kv_bytes: Option<usize>,
     /// Most tokens of a sequence, where the profile cuts prompts, and of a window of a rolling text; as many as the model takes
     /// ([`sekisho_weights::ModelConfig::longest`]) when absent. Cut prompts are counted; the windows change bits per byte, as in
@@ -221,9 +242,7 @@ fn kv_bytes(
         |node: &Node<'_>| node.reads.iter().flat_map(|read| &read.asks).map(generated).max().unwrap_or(0);
     let below = plan.weights_below(&own, &end);
     let need = plan.roots.iter().map(|root| own(&plan.nodes[*root]) + below[*root]).max().unwrap_or(0);
-    match settings.kv_bytes {
-        Some(have) if have < need => Err(EvalError::KvBudget { have, need }),
-        Some(have) => Ok((have, below)),
-        None => Ok((KV_BYTES.max(need), below)),
-    }
+    let most = inference.kv_most();
+    let have = settings.kv_bytes.unwrap_or_else(|| inference.kv_budget().max(need)).min(most);
+    if have < need { Err(EvalError::KvBudget { have, need }) } else { Ok((have, below)) }
 }

@@ -4,24 +4,18 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use rayon::prelude::*;
 use sekisho_bench::{Answer, Request};
-use sekisho_model::ops::softmax::log_sum_exp;
-use sekisho_model::{Edge, Extended, Inference, Kv, Tokenizer};
+use sekisho_model::{Ask, AtOnce, Edge, Extended, Inference, Kv, Place, Seen, Tokenizer};
 
 use crate::EvalError;
-use crate::generate::{Generated, Generator, Wish, likeliest};
+use crate::generate::{Generated, Generator, Wish};
 use crate::ledger::Ledger;
 use crate::plan::{Plan, Read};
 use crate::questions::{Question, Tally, Target};
 use crate::timing::Phase;
 
-/// Tokens of a batch of edges.
-const BATCH_TOKENS: usize = 1024;
-/// Rows generated at once.
-const BATCH_ROWS: usize = 64;
-/// Logits rows held at once.
-const LOGIT_ROWS: usize = 64;
+/// Places that are looked at together.
+const PLACES: usize = 512;
 
 /// How a plan is run.
 pub(crate) struct Pace {
@@ -38,6 +32,7 @@ pub(crate) struct Walk<'a, 'w> {
     inference: &'a dyn Inference,
     plan: &'a Plan<'a>,
     pace: Pace,
+    at_once: AtOnce,
     pub(crate) ledger: Ledger<'a, 'w>,
     generator: Generator<'a>,
     tally: Tally,
@@ -45,34 +40,6 @@ pub(crate) struct Walk<'a, 'w> {
     ready: Vec<(usize, Option<Arc<Kv>>)>,
     /// Seconds spent generating so far, which tasks have paid for already.
     generating: f64,
-}
-
-/// What one row of logits says.
-struct Row {
-    /// Logarithm of the softmax denominator, where a target is asked for.
-    normaliser: f64,
-    /// The likeliest token, where a generation begins or a target must be it.
-    likeliest: Option<u32>,
-    finite: bool,
-}
-
-impl Row {
-    fn of(read: &Read, logits: &[f32], questions: &[Question<'_>]) -> Self {
-        // A sum over the vocabulary may step over a NaN; the logits themselves are looked at.
-        let finite = logits.iter().all(|logit| logit.is_finite());
-        let any = |wanted: &dyn Fn(&Question<'_>) -> bool| {
-            read.asks.iter().any(|(ask, _)| wanted(&questions[ask.question]))
-        };
-        Self {
-            normaliser: if any(&|question| !question.generates()) { log_sum_exp(logits) } else { 0.0 },
-            likeliest: if any(&|question| question.generates() || question.wants_greedy()) {
-                likeliest(logits)
-            } else {
-                None
-            },
-            finite,
-        }
-    }
 }
 
 impl<'a, 'w> Walk<'a, 'w> {
@@ -86,6 +53,7 @@ impl<'a, 'w> Walk<'a, 'w> {
             inference,
             plan,
             pace,
+            at_once: inference.at_once(),
             generator: Generator::new(inference, tokenizer),
             tally: Tally::new(ledger.questions),
             ledger,
@@ -125,7 +93,7 @@ impl<'a, 'w> Walk<'a, 'w> {
             let length = self.plan.nodes[*node].tokens.len();
             let needs = self.inference.kv_bytes(length);
             let deepest = self.pace.below[*node].max(below);
-            let full = tokens + length > BATCH_TOKENS || self.pace.alone;
+            let full = tokens + length > self.at_once.tokens || self.pace.alone;
             let fits = bytes + needs + deepest <= self.pace.kv_bytes;
             let must = batch.is_empty() && self.generator.len() == 0;
             if !batch.is_empty() && full || !fits && !must {
@@ -168,39 +136,37 @@ impl<'a, 'w> Walk<'a, 'w> {
 
     /// Reads the logits of a batch, some rows at a time.
     fn read(&mut self, batch: &[(usize, Option<Arc<Kv>>)], extended: &[Extended]) -> Result<(), EvalError> {
-        let (plan, questions) = (self.plan, self.ledger.questions);
-        let width = self.inference.hidden_width();
-        let mut reads: Vec<(&'a Read, &[f32], &Arc<Kv>)> = Vec::new();
+        let plan = self.plan;
+        let mut places = Vec::new();
         for ((node, _), extended) in batch.iter().zip(extended) {
             let node = &plan.nodes[*node];
             let Some(first) = node.reads.first().map(|read| read.position) else { continue };
-            reads.extend(node.reads.iter().map(|read| {
-                (read, &extended.hidden[(read.position - first) * width..][..width], &extended.kv)
-            }));
+            let place = |read: &Read| extended.hidden.place(read.position - first);
+            places.extend(node.reads.iter().map(|read| (read, place(read), &extended.kv)));
         }
-        for some in reads.chunks(if self.pace.alone { 1 } else { LOGIT_ROWS }) {
+        for some in places.chunks(if self.pace.alone { 1 } else { PLACES }) {
             let begun = Instant::now();
-            let hidden: Vec<f32> = some.iter().flat_map(|(_, row, _)| *row).copied().collect();
-            let logits = self.inference.logits(&hidden);
-            let rows: Vec<(Row, &[f32])> = some
-                .par_iter()
-                .zip(logits.par_chunks_exact(self.inference.config().vocab_size))
-                .map(|((read, _, _), logits)| (Row::of(read, logits, questions), logits))
-                .collect();
+            let questions = self.ledger.questions;
+            let targets: Vec<Vec<u32>> = some.iter().map(|(read, ..)| targets(read, questions)).collect();
+            let asked = some.iter().zip(&targets);
+            let asks: Vec<Ask<'_>> =
+                asked.map(|((read, place, _), tokens)| ask(read, *place, tokens, questions)).collect();
+            let seen = self.inference.look(&asks)?;
             self.ledger.timing.add(Phase::Logits, begun);
-            for ((read, _, kv), (row, logits)) in some.iter().zip(&rows) {
-                self.take(read, row, logits, kv)?;
+            for ((read, _, kv), seen) in some.iter().zip(&seen) {
+                self.take(read, seen, kv)?;
             }
         }
         Ok(())
     }
 
     /// Adds the log-probability of each target, or starts a generation.
-    fn take(&mut self, read: &Read, row: &Row, logits: &[f32], kv: &Arc<Kv>) -> Result<(), EvalError> {
+    fn take(&mut self, read: &Read, seen: &Seen, kv: &Arc<Kv>) -> Result<(), EvalError> {
         let mut wishes: Vec<Wish<'a>> = Vec::new();
+        let mut logits = seen.logits.iter();
         for (ask, target) in &read.asks {
             let question = &self.ledger.questions[ask.question];
-            if !row.finite {
+            if !seen.finite {
                 return Err(self.not_finite(ask.question));
             }
             if let Request::Generate { stop, max_new_tokens, .. } = &question.item.request {
@@ -211,18 +177,19 @@ impl<'a, 'w> Walk<'a, 'w> {
                 }
                 continue;
             }
-            let token = question.encoded.sequences[ask.sequence].targets[*target];
-            let value = f64::from(logits[token as usize]) - row.normaliser;
+            let logit = logits.next().copied().unwrap_or(f32::NAN);
+            let value = f64::from(logit) - seen.normaliser;
             if !value.is_finite() {
                 return Err(self.not_finite(ask.question));
             }
-            let target = Target { value, likeliest: row.likeliest == Some(token) };
+            let token = question.encoded.sequences[ask.sequence].targets[*target];
+            let target = Target { value, likeliest: seen.likeliest == Some(token) };
             if let Some(answer) = self.tally.add(*ask, target, question) {
                 self.ledger.keep(ask.question, answer)?;
             }
         }
         for wish in wishes {
-            let token = row.likeliest.ok_or_else(|| self.not_finite(wish.questions[0]))?;
+            let token = seen.likeliest.ok_or_else(|| self.not_finite(wish.questions[0]))?;
             self.begin(wish, kv, token)?;
         }
         Ok(())
@@ -231,7 +198,7 @@ impl<'a, 'w> Walk<'a, 'w> {
     /// Starts a generation once there is room for its row.
     fn begin(&mut self, wish: Wish<'a>, kv: &Arc<Kv>, token: u32) -> Result<(), EvalError> {
         let needs = self.inference.kv_bytes(wish.limit as usize);
-        self.generate(BATCH_ROWS.min(self.inference.rows_at_once()) - 1)?;
+        self.generate(self.at_once.rows - 1)?;
         while self.generator.len() > 0
             && self.inference.kv_live() + self.generator.reserved() + needs > self.pace.kv_bytes
         {
@@ -286,4 +253,20 @@ impl<'a, 'w> Walk<'a, 'w> {
         let (task, item) = self.ledger.name(question);
         EvalError::NotFinite { task, item }
     }
+}
+
+/// The tokens that are scored at a place, in the order of its asks.
+fn targets(read: &Read, questions: &[Question<'_>]) -> Vec<u32> {
+    let scored = read.asks.iter().filter(|(ask, _)| !questions[ask.question].generates());
+    let token = |(ask, target): &(crate::plan::Ask, usize)| {
+        questions[ask.question].encoded.sequences[ask.sequence].targets[*target]
+    };
+    scored.map(token).collect()
+}
+
+/// What is asked of the model at a place. The likeliest token is, where a generation begins or a target must be it.
+fn ask<'a>(read: &Read, place: Place<'a>, tokens: &'a [u32], questions: &[Question<'_>]) -> Ask<'a> {
+    let greedy = |question: &Question<'_>| question.generates() || question.wants_greedy();
+    let likeliest = read.asks.iter().any(|(ask, _)| greedy(&questions[ask.question]));
+    Ask { place, tokens, normaliser: !tokens.is_empty(), likeliest }
 }

@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 use sekisho_bench::{SourceRef, TaskDefinition, load};
 use sekisho_domain::Sha256;
 use sekisho_domain::wire::{Claim, ClaimedItems, ItemFailure, SourceFile, WorkItem};
-use sekisho_model::ModelError;
+use sekisho_model::cuda::CudaError;
+use sekisho_model::{Compute, ModelError};
 use sekisho_weights::{Refusal, write_atomic};
 
 use crate::client::{self, Client, ClientError};
@@ -40,6 +41,8 @@ pub struct WorkerOptions {
     pub cache: PathBuf,
     /// Threads; all cores when absent.
     pub threads: Option<usize>,
+    /// What computes.
+    pub compute: Compute,
     /// Set to drain: what is answered is handed over, the rest of the item goes back to the queue.
     pub stop: Arc<AtomicBool>,
 }
@@ -62,6 +65,9 @@ pub enum WorkerError {
     /// The thread pool could not be made.
     #[error("{0}")]
     Threads(#[from] rayon::ThreadPoolBuildError),
+    /// The GPU answers nothing more to this process. The item went back to the queue.
+    #[error("{0} The worker ends, since a process cannot use a GPU again that it has lost.")]
+    GpuLost(String),
 }
 
 /// Why an item could not be finished.
@@ -86,9 +92,18 @@ impl ItemError {
             Self::Eval(EvalError::Model(ModelError::Checkpoint(refusal))) => {
                 matches!(refusal, Refusal::Unreadable { .. } | Refusal::Changed { .. })
             }
+            // Another worker's GPU may have more memory, or be in a better state.
+            Self::Eval(EvalError::Model(ModelError::Cuda(error))) => {
+                !matches!(error, CudaError::NotFinite { .. })
+            }
             Self::Eval(EvalError::Io(_)) | Self::Client(_) | Self::Panic(_) => true,
             Self::Eval(_) | Self::OtherCheckpoint { .. } => false,
         }
+    }
+
+    /// Whether the GPU is lost to this process.
+    fn is_gpu_lost(&self) -> bool {
+        matches!(self, Self::Eval(EvalError::Model(ModelError::Cuda(CudaError::Failed { .. }))))
     }
 }
 
@@ -113,10 +128,10 @@ impl Worker {
         }
         Ok(Self {
             client: Client::new(server, token)?,
-            options,
             pool: pool.build()?,
-            models: Models::default(),
+            models: Models::new(options.compute.clone()),
             prompts: Prompts::new(),
+            options,
         })
     }
 
@@ -134,7 +149,7 @@ impl Worker {
                     (reached, pause) = (true, POLL);
                     if !claimed.items.is_empty() {
                         self.models.prepare(claimed.next);
-                        claimed.items.iter().for_each(|item| self.work(item));
+                        claimed.items.iter().try_for_each(|item| self.work(item))?;
                         idle_since = Instant::now();
                         continue;
                     }
@@ -165,8 +180,8 @@ impl Worker {
         self.client.claim(&claim)
     }
 
-    /// Runs an item under heartbeats. Whatever happens to it, the loop goes on.
-    fn work(&mut self, item: &WorkItem) {
+    /// Runs an item under heartbeats. Whatever happens to it, the loop goes on, unless the GPU is lost.
+    fn work(&mut self, item: &WorkItem) -> Result<(), WorkerError> {
         let name = format!("{}/{}", item.run.profile, item.run.task);
         tracing::info!(item = %item.id, checkpoint = %item.checkpoint, "{name}: begun");
         let Self { client, options, pool, models, prompts } = self;
@@ -194,8 +209,12 @@ impl Worker {
                 if let Err(error) = lease.fail(failure) {
                     tracing::error!(item = %item.id, %error, "the failure could not be reported");
                 }
+                if error.is_gpu_lost() {
+                    return Err(WorkerError::GpuLost(error.to_string()));
+                }
             }
         }
+        Ok(())
     }
 }
 
@@ -282,4 +301,27 @@ fn source_bytes(lease: &Lease<'_>, cache: &Path, sha256: Sha256) -> Result<Vec<u
 fn words(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no words".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{CudaError, EvalError, ItemError, ModelError};
+
+    fn check(error: CudaError, may_pass: bool, is_lost: bool) {
+        let error = ItemError::from(EvalError::from(ModelError::from(error)));
+        assert_eq!((error.may_pass(), error.is_gpu_lost()), (may_pass, is_lost), "{error}");
+    }
+
+    #[test]
+    fn what_a_gpu_could_not_do_is_tried_elsewhere_unless_the_weights_are_at_fault() {
+        let device = || "NVIDIA H200".to_owned();
+        check(
+            CudaError::Failed { device: device(), what: "a launch", reason: "ILLEGAL_ADDRESS".to_owned() },
+            true,
+            true,
+        );
+        let memory = CudaError::OutOfMemory { device: device(), what: "weights", needed: 30.0, free: 20.0 };
+        check(memory, true, false);
+        check(CudaError::NotFinite { place: "the embedding".to_owned() }, false, false);
+    }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use sekisho_evaluator::{Engine, Model, RemoteOptions};
 use sekisho_model::ops::softmax::log_sum_exp;
-use sekisho_model::{DecodeRow, Inference, Tokenizer};
+use sekisho_model::{DecodeRow, Inference, Place, Tokenizer};
 use serde_json::{Value, json};
 
 use crate::http;
@@ -292,8 +292,7 @@ impl Answers {
         let decode = |ids: &[u32]| self.tokenizer.decode(ids, true).expect("decodes");
         let before = decode(ids).len();
         let prompt = self.inference.extend(None, ids).expect("known tokens");
-        let width = self.inference.config().hidden_size;
-        let logits = self.inference.logits(&prompt.hidden[(ids.len() - 1) * width..]);
+        let logits = self.inference.logits(&[prompt.hidden.place(ids.len() - 1)]).expect("logits");
         let mut row = DecodeRow::new(prompt.kv, forced.unwrap_or_else(|| likeliest(&logits)), 64);
         let (mut written, mut text, mut ended) = (Vec::new(), String::new(), None);
         while (written.len() as u64) < limit && ended.is_none() {
@@ -318,14 +317,13 @@ impl Answers {
     /// For every token but the first: its log-probability, the likeliest token and that one's.
     fn places(&self, ids: &[u32]) -> Vec<(f64, u32, f64)> {
         let hidden = self.inference.extend(None, ids).expect("known tokens").hidden;
-        let width = self.inference.config().hidden_size;
-        let place = |(hidden, token): (&[f32], &u32)| {
-            let logits = self.inference.logits(hidden);
+        let place = |(place, token): (Place<'_>, &u32)| {
+            let logits = self.inference.logits(&[place]).expect("logits");
             let (sum, top) = (log_sum_exp(&logits), likeliest(&logits));
             let value = |token: u32| f64::from(logits[token as usize]) - sum;
             (value(*token), top, value(top))
         };
-        hidden.chunks_exact(width).zip(&ids[1..]).map(place).collect()
+        hidden.places(0..hidden.rows()).zip(&ids[1..]).map(place).collect()
     }
 
     fn ranked(&self, ids: &[u32]) -> Value {

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use sekisho_bench::{Catalog, Record, SourceRef, TaskData, TaskDefinition, load};
 use sekisho_domain::evaluation::{Bos, TaskRun};
 use sekisho_evaluator::{Engine, EvalError, Model, Prompts, Settings, Spent, Task, Watch, run_tasks};
-use sekisho_model::{DecodeRow, Edge, Extended, Inference, ModelError};
+use sekisho_model::{Compute, DecodeRow, Edge, Extended, Inference, ModelError, Place};
 use sekisho_weights::ModelConfig;
 
 /// The data pack (`SEKISHO_TEST_DATA`, relative to the workspace), or none with a line on stderr.
@@ -51,7 +51,7 @@ pub(crate) fn read(source: &SourceRef) -> Result<Vec<u8>, String> {
 }
 
 pub(crate) fn load_model(dir: &Path) -> Model {
-    Model::load(dir).expect("a good model")
+    Model::load(dir, &Compute::cpu()).expect("a good model")
 }
 
 /// The built-in tasks, and the oracle's own ones in our format.
@@ -220,7 +220,7 @@ impl Inference for Altered {
         let mut all = self.inner.extend_all(edges)?;
         let width = self.config.hidden_size;
         for (extended, edge) in all.iter_mut().zip(edges) {
-            for (row, token) in extended.hidden.chunks_exact_mut(width).zip(&edge.tokens[edge.read..]) {
+            for (row, token) in extended.hidden.values_mut().chunks_exact_mut(width).zip(&edge.tokens[edge.read..]) {
                 if Some(*token) == self.broken {
                     row.fill(f32::NAN);
                 }
@@ -237,8 +237,8 @@ impl Inference for Altered {
         self.inner.kv_live()
     }
 
-    fn logits(&self, hidden: &[f32]) -> Vec<f32> {
-        self.inner.logits(hidden)
+    fn logits(&self, places: &[Place<'_>]) -> Result<Vec<f32>, ModelError> {
+        self.inner.logits(places)
     }
 
     fn decode(&self, rows: &mut [DecodeRow]) -> Result<Vec<f32>, ModelError> {
@@ -280,8 +280,8 @@ impl Inference for Weighed {
         self.inner.kv_live()
     }
 
-    fn logits(&self, hidden: &[f32]) -> Vec<f32> {
-        self.inner.logits(hidden)
+    fn logits(&self, places: &[Place<'_>]) -> Result<Vec<f32>, ModelError> {
+        self.inner.logits(places)
     }
 
     fn decode(&self, rows: &mut [DecodeRow]) -> Result<Vec<f32>, ModelError> {

@@ -11,6 +11,7 @@ use sekisho_domain::Sha256;
 use sekisho_domain::evaluation::Bos;
 use sekisho_domain::wire::{ResultsBatch, SourceFile, WorkItem};
 use sekisho_evaluator::{ClientError, Ended, Model, Worker, WorkerError, WorkerOptions};
+use sekisho_model::Compute;
 use tempfile::TempDir;
 
 use crate::service::{Service, State};
@@ -72,6 +73,7 @@ impl Scene {
             max_idle: Some(Duration::ZERO),
             cache: self.cache.path().join("sources"),
             threads: Some(2),
+            compute: Compute::cpu(),
             stop: self.stop.clone(),
         };
         Worker::new(&service.url, Some("secret".to_owned()), options).and_then(Worker::run)

@@ -2,7 +2,7 @@ use clap::{Parser, Subcommand};
 
 use crate::commands::{
     audit, channel, checkpoint, compare, completions, contamination, convert, corpus, data, demo, doctor,
-    eval, export, grid, import, ingest, login, logout, policy, presets, project, release, replay, run, serve,
+    eval, export, gpu, grid, import, ingest, login, logout, policy, presets, project, release, replay, run, serve,
     surgery, tasks, token, train, user, verify, watch, webhook, worker,
 };
 
@@ -107,6 +107,8 @@ pub(crate) enum Command {
     Webhook(webhook::Command),
     /// What this machine offers and what is missing
     Doctor(doctor::Args),
+    /// Measure a GPU: its kernels beside what it can reach, or a model on it
+    Gpu(gpu::Args),
     /// Shell completions
     Completions(completions::Args),
 }

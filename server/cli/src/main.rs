@@ -4,6 +4,7 @@ mod args;
 mod cache;
 mod client;
 mod commands;
+mod compute;
 mod demo;
 mod engine;
 mod exit;

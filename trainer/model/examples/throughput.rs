@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use sekisho_model::{DecodeRow, Inference, Llama, ModelError};
+use sekisho_model::{DecodeRow, Inference, Llama, Place};
 
 /// Repetitions; the fastest counts, the others had company on the machine.
 const TIMES: usize = 5;
@@ -24,10 +24,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         println!("prefill of {length} tokens: {:.0} tokens/s", length as f64 / seconds);
     }
     let hidden = model.extend(None, &tokens[..512])?.hidden;
-    let seconds = fastest(|| {
-        model.logits(&hidden);
-        Ok::<_, ModelError>(())
-    })?;
+    let places: Vec<Place<'_>> = hidden.places(0..512).collect();
+    let seconds = fastest(|| model.logits(&places).map(drop))?;
     println!("logits of 512 positions: {:.0} positions/s", 512.0 / seconds);
     let prompt = model.extend(None, &tokens[..256])?.kv;
     for batch in [1, 8, 32] {

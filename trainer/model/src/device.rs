@@ -40,6 +40,12 @@ pub enum DeviceError {
     /// Neither `auto`, `cpu` nor `cuda:N`.
     #[error("device \"{0}\" is not known. Use auto, cpu or cuda:N, for example cuda:0.")]
     Unknown(String),
+    /// A type of weights that the CPU does not compute in.
+    #[error("the CPU computes in f32 alone ({reason}). Leave --dtype out, or name a GPU with --device cuda:N.")]
+    Dtype {
+        /// Why it is the CPU.
+        reason: String,
+    },
     /// No such GPU, or one that cannot be used.
     #[error("{request} cannot be used: {reason}. Use auto or cpu.")]
     Missing {

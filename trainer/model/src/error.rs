@@ -1,5 +1,7 @@
 use sekisho_weights::Refusal;
 
+use crate::cuda::CudaError;
+
 /// A model that cannot be loaded, or tokens it cannot take.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
@@ -42,4 +44,15 @@ pub enum ModelError {
         /// Candle's words.
         reason: String,
     },
+    /// A GPU was named for what only the CPU computes.
+    #[error(
+        "{model_type} is computed on the CPU alone (by candle). Use --device cpu, or score the model through `--engine URL`."
+    )]
+    CpuOnly {
+        /// The family.
+        model_type: &'static str,
+    },
+    /// A GPU refused or failed.
+    #[error(transparent)]
+    Cuda(#[from] CudaError),
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::{Hidden, cuda};
 use crate::families::{Reading, Snapshot};
 use crate::ops::attention::{Heads, KeyValues, Segment};
 
@@ -10,10 +11,20 @@ use crate::ops::attention::{Heads, KeyValues, Segment};
 pub struct Kv {
     parent: Option<Arc<Kv>>,
     len: usize,
-    layers: Vec<KeyValues>,
-    /// In place of the layers, of everything from the root on: what candle's programs have read.
-    snapshot: Option<Snapshot>,
+    kept: KeptKv,
+    /// Memory of this edge alone.
+    bytes: usize,
     meter: Meter,
+}
+
+/// Where keys and values are.
+pub(crate) enum KeptKv {
+    /// Of each layer.
+    Layers(Vec<KeyValues>),
+    /// Of everything from the root on: what candle's programs have read.
+    Snapshot(Snapshot),
+    /// In the cache of a GPU.
+    Slots(cuda::Slots),
 }
 
 /// Bytes of the edges of one model that are alive.
@@ -48,8 +59,8 @@ impl Edge<'_> {
 pub struct Extended {
     /// The new edge.
     pub kv: Arc<Kv>,
-    /// `[tokens from Edge::read on, Inference::hidden_width]`, after the final norm.
-    pub hidden: Vec<f32>,
+    /// Of the tokens from [`Edge::read`] on.
+    pub hidden: Hidden,
 }
 
 /// One sequence of a generating batch.
@@ -64,32 +75,65 @@ pub struct DecodeRow {
 
 /// Keys and values of a sequence that grows token by token.
 pub struct Tail {
-    layers: Vec<KeyValues>,
+    pub(crate) grown: Grown,
     /// Tokens that room is made for.
-    limit: usize,
-    /// In place of the layers: candle's program.
-    pub(crate) reading: Option<Reading>,
+    pub(crate) limit: usize,
+}
+
+/// Where they are.
+pub(crate) enum Grown {
+    /// Of each layer; of none before the first token.
+    Layers(Vec<KeyValues>),
+    /// Candle's program.
+    Reading(Reading),
+    /// In the cache of a GPU.
+    Lane(cuda::Lane),
 }
 
 impl Kv {
+    /// Behind `parent`.
     pub(crate) fn new(parent: Option<Arc<Self>>, layers: Vec<KeyValues>, meter: Meter) -> Self {
-        let len = parent.as_ref().map_or(0, |parent| parent.len) + stored(&layers);
-        Self { parent, len, layers, snapshot: None, meter }.metered()
+        let bytes = layers.iter().map(KeyValues::bytes).sum();
+        let own = stored(&layers);
+        Self::metered(parent, own, KeptKv::Layers(layers), bytes, meter)
     }
 
     /// What a program of candle's has read, from the root on.
     pub(crate) fn of_snapshot(snapshot: Snapshot, meter: Meter) -> Self {
-        Self { parent: None, len: snapshot.len(), layers: Vec::new(), snapshot: Some(snapshot), meter }
-            .metered()
+        let (len, bytes) = (snapshot.len(), snapshot.bytes);
+        Self::metered(None, len, KeptKv::Snapshot(snapshot), bytes, meter)
     }
 
-    fn metered(self) -> Self {
-        self.meter.0.fetch_add(self.bytes(), Ordering::Relaxed);
-        self
+    /// Slots of a cache that take so much of it.
+    pub(crate) fn of_slots(
+        parent: Option<Arc<Self>>,
+        slots: cuda::Slots,
+        bytes: usize,
+        meter: Meter,
+    ) -> Self {
+        Self::metered(parent, slots.len(), KeptKv::Slots(slots), bytes, meter)
+    }
+
+    fn metered(parent: Option<Arc<Self>>, own: usize, kept: KeptKv, bytes: usize, meter: Meter) -> Self {
+        meter.0.fetch_add(bytes, Ordering::Relaxed);
+        let len = parent.as_ref().map_or(0, |parent| parent.len) + own;
+        Self { parent, len, kept, bytes, meter }
     }
 
     pub(crate) fn snapshot(&self) -> Option<&Snapshot> {
-        self.snapshot.as_ref()
+        match &self.kept {
+            KeptKv::Snapshot(snapshot) => Some(snapshot),
+            _ => None,
+        }
+    }
+
+    /// The slots of all tokens from the root on.
+    pub(crate) fn slots(&self) -> Vec<i32> {
+        let own = |kv: &Self| match &kv.kept {
+            KeptKv::Slots(slots) => slots.all().collect(),
+            _ => Vec::new(),
+        };
+        self.chain().into_iter().flat_map(own).collect()
     }
 
     /// Tokens from the root to the end of this edge.
@@ -107,8 +151,7 @@ impl Kv {
     /// Memory of this edge alone; of a snapshot, of everything before it too.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        let snapshot = self.snapshot.as_ref().map_or(0, |snapshot| snapshot.bytes);
-        self.layers.iter().map(KeyValues::bytes).sum::<usize>() + snapshot
+        self.bytes
     }
 
     /// The edges from the root to this one.
@@ -118,15 +161,19 @@ impl Kv {
         chain
     }
 
+    /// Of one layer, in this process's memory.
     pub(crate) fn segment(&self, layer: usize) -> Segment<'_> {
-        self.layers[layer].segment()
+        match &self.kept {
+            KeptKv::Layers(layers) => layers[layer].segment(),
+            _ => unreachable!("an edge of another program"),
+        }
     }
 }
 
 impl Drop for Kv {
     /// A sequence extended token by token is a long chain; dropping it recursively would use up the stack.
     fn drop(&mut self) {
-        self.meter.0.fetch_sub(self.bytes(), Ordering::Relaxed);
+        self.meter.0.fetch_sub(self.bytes, Ordering::Relaxed);
         let mut parent = self.parent.take();
         while let Some(kv) = parent {
             parent = Arc::into_inner(kv).and_then(|mut kv| kv.parent.take());
@@ -138,7 +185,7 @@ impl DecodeRow {
     /// A row that continues `kv` with `token`. Its keys and values are made for `limit` tokens at once; more make them grow.
     #[must_use]
     pub fn new(kv: Arc<Kv>, token: u32, limit: usize) -> Self {
-        Self { kv, tail: Tail { layers: Vec::new(), limit, reading: None }, token }
+        Self { kv, tail: Tail { grown: Grown::Layers(Vec::new()), limit }, token }
     }
 
     /// Tokens of the prompt and of what was generated, without [`Self::token`].
@@ -158,7 +205,11 @@ impl Tail {
     /// Tokens kept.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.reading.as_ref().map_or_else(|| stored(&self.layers), |reading| reading.generated)
+        match &self.grown {
+            Grown::Layers(layers) => stored(layers),
+            Grown::Reading(reading) => reading.generated,
+            Grown::Lane(lane) => lane.len(),
+        }
     }
 
     /// Whether there are none.
@@ -168,20 +219,36 @@ impl Tail {
     }
 
     pub(crate) fn append(&mut self, layer: usize, heads: Heads, keys: &[f32], values: &[f32]) {
-        if layer == self.layers.len() {
-            self.layers.push(KeyValues::with_capacity(heads, self.limit));
+        let limit = self.limit;
+        let layers = self.layers_mut();
+        if layer == layers.len() {
+            layers.push(KeyValues::with_capacity(heads, limit));
         }
-        self.layers[layer].append(keys, values);
+        layers[layer].append(keys, values);
     }
 
-    /// Memory taken.
+    fn layers_mut(&mut self) -> &mut Vec<KeyValues> {
+        match &mut self.grown {
+            Grown::Layers(layers) => layers,
+            _ => unreachable!("a row of another program"),
+        }
+    }
+
+    /// Memory taken in this process.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.layers.iter().map(KeyValues::bytes).sum()
+        match &self.grown {
+            Grown::Layers(layers) => layers.iter().map(KeyValues::bytes).sum(),
+            _ => 0,
+        }
     }
 
+    /// Of one layer, in this process's memory.
     pub(crate) fn segment(&self, layer: usize) -> Segment<'_> {
-        self.layers[layer].segment()
+        match &self.grown {
+            Grown::Layers(layers) => layers[layer].segment(),
+            _ => unreachable!("a row of another program"),
+        }
     }
 }
 

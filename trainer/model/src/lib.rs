@@ -9,10 +9,12 @@ pub mod cuda;
 pub mod device;
 mod error;
 mod families;
+mod inference;
 mod kv;
 mod llama;
 mod load;
 pub mod ops;
+mod random;
 #[cfg(test)]
 mod reference;
 #[cfg(test)]
@@ -21,7 +23,8 @@ mod tokenizer;
 pub mod train;
 
 pub use error::ModelError;
+pub use inference::{Ask, AtOnce, Hidden, Inference, Place, Seen, likeliest};
 pub use kv::{DecodeRow, Edge, Extended, Kv, Tail};
-pub use llama::{Inference, Llama};
-pub use load::load;
+pub use llama::Llama;
+pub use load::{Compute, load};
 pub use tokenizer::{Tokenizer, TokenizerError};

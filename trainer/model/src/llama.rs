@@ -1,5 +1,5 @@
 //! The Llama forward program (`LlamaForCausalLM` of transformers) for inference: pre-norm blocks of attention with rotary
-//! positions and SwiGLU, a final norm, an output layer that may be the embedding. Mistral and Qwen 2 are the same program.
+//! positions and SwiGLU, a final norm, an output layer that may be the embedding. Mistral, Qwen 2 and Qwen 3 are the same program.
 
 #[cfg(test)]
 mod tests;
@@ -8,77 +8,18 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-use sekisho_weights::{Checkpoint, ModelConfig};
+use sekisho_weights::{Checkpoint, Family, ModelConfig};
 
-use crate::ModelError;
+use crate::inference::{Hidden, Place};
 use crate::kv::{DecodeRow, Edge, Extended, Kv, Meter};
 use crate::ops::attention::{Group, Heads, KeyValues, Segment};
 use crate::ops::matmul::Packed;
 use crate::ops::rope::{Rope, Table};
 use crate::ops::{attention, embedding, matmul, rms_norm, rope, swiglu};
+use crate::{Inference, ModelError};
 
 /// Rows computed at a time when a long sequence is extended; bounds the memory of activations.
 const ROWS: usize = 512;
-
-/// What evaluation asks of a model, on whatever device it runs.
-///
-/// A token's hidden state and logits depend only on the tokens before it; where [`Self::is_invariant`], to the last bit: not on
-/// how those were cut into edges, on the other rows of a batch or on the number of threads.
-pub trait Inference: Send + Sync {
-    /// The model's dimensions.
-    fn config(&self) -> &ModelConfig;
-
-    /// What computes it, as results name it.
-    fn engine(&self) -> &'static str {
-        "sekisho"
-    }
-
-    /// Whether cuts, batches and threads never change a bit.
-    fn is_invariant(&self) -> bool {
-        true
-    }
-
-    /// Values of a row of hidden states.
-    fn hidden_width(&self) -> usize {
-        self.config().hidden_size
-    }
-
-    /// Most rows that are worth being decoded together.
-    fn rows_at_once(&self) -> usize {
-        usize::MAX
-    }
-
-    /// Computes some edges together. Without a window, our own program does not limit positions to `max_position_embeddings`:
-    /// where to cut is the profile's rule.
-    ///
-    /// # Errors
-    /// [`ModelError::TokenOutsideVocabulary`] and [`ModelError::TooLong`], then nothing was computed; [`ModelError::Candle`].
-    fn extend_all(&self, edges: &[Edge<'_>]) -> Result<Vec<Extended>, ModelError>;
-
-    /// Computes one edge and answers the hidden states of all its tokens.
-    ///
-    /// # Errors
-    /// As [`Self::extend_all`].
-    fn extend(&self, prefix: Option<&Arc<Kv>>, tokens: &[u32]) -> Result<Extended, ModelError> {
-        let mut extended = self.extend_all(&[Edge { prefix, tokens, read: 0 }])?;
-        Ok(extended.swap_remove(0))
-    }
-
-    /// Memory that the keys and values of an edge of so many tokens take.
-    fn kv_bytes(&self, tokens: usize) -> usize;
-
-    /// Memory that the keys and values of all living edges take; what rows have generated is not among them.
-    fn kv_live(&self) -> usize;
-
-    /// Logits `[rows, vocabulary]` of hidden states `[rows, hidden_width]` as [`Self::extend`] gives them.
-    fn logits(&self, hidden: &[f32]) -> Vec<f32>;
-
-    /// Takes each row's token, adds it to the row's tail and gives back the logits after it, `[rows, vocabulary]`.
-    ///
-    /// # Errors
-    /// [`ModelError::TokenOutsideVocabulary`] and [`ModelError::TooLong`], then no row has changed; [`ModelError::Candle`].
-    fn decode(&self, rows: &mut [DecodeRow]) -> Result<Vec<f32>, ModelError>;
-}
 
 /// A Llama on the CPU, in f32.
 pub struct Llama {
@@ -98,6 +39,8 @@ struct Layer {
     q: Linear,
     k: Linear,
     v: Linear,
+    /// Qwen 3's, of each head of q and of k.
+    head_norms: Option<[Vec<f32>; 2]>,
     o: Linear,
     mlp_norm: Vec<f32>,
     gate: Linear,
@@ -187,6 +130,10 @@ impl Llama {
         for (i, layer) in self.layers.iter().enumerate() {
             self.normalise(&x, &layer.attention_norm, &mut normed);
             let (mut q, mut k, v) = (layer.q.run(&normed), layer.k.run(&normed), layer.v.run(&normed));
+            if let Some([q_norm, k_norm]) = &layer.head_norms {
+                q = self.normalised(&q, q_norm);
+                k = self.normalised(&k, k_norm);
+            }
             rope::forward(&mut q, queries, positions);
             rope::forward(&mut k, keys, positions);
             let mut mixed = vec![0.0; q.len()];
@@ -206,6 +153,12 @@ impl Llama {
     fn normalise(&self, x: &[f32], weight: &[f32], out: &mut [f32]) {
         rms_norm::forward(x, weight, self.config.rms_norm_eps as f32, out);
     }
+
+    fn normalised(&self, x: &[f32], weight: &[f32]) -> Vec<f32> {
+        let mut out = vec![0.0; x.len()];
+        self.normalise(x, weight, &mut out);
+        out
+    }
 }
 
 impl Inference for Llama {
@@ -215,7 +168,7 @@ impl Inference for Llama {
 
     fn extend_all(&self, edges: &[Edge<'_>]) -> Result<Vec<Extended>, ModelError> {
         check_tokens(&self.config, edges.iter().flat_map(|edge| edge.tokens.iter().copied()))?;
-        check_lengths(&self.config, self.config.window, edges.iter().map(Edge::end))?;
+        check_lengths(&self.config, bound(&self.config), edges.iter().map(Edge::end))?;
         Ok(on_pool(|| self.extend_checked(edges)))
     }
 
@@ -223,11 +176,9 @@ impl Inference for Llama {
         self.layers.len() * KeyValues::bytes_of(self.heads, tokens)
     }
 
-    fn logits(&self, hidden: &[f32]) -> Vec<f32> {
-        let rows = hidden.len() / self.config.hidden_size;
-        let mut logits = vec![0.0; rows * self.config.vocab_size];
-        matmul::forward_packed(hidden, &self.output, &mut logits);
-        logits
+    fn logits(&self, places: &[Place<'_>]) -> Result<Vec<f32>, ModelError> {
+        let hidden: Vec<f32> = places.iter().flat_map(Place::values).copied().collect();
+        Ok(self.logits_of(&hidden))
     }
 
     fn kv_live(&self) -> usize {
@@ -236,7 +187,7 @@ impl Inference for Llama {
 
     fn decode(&self, rows: &mut [DecodeRow]) -> Result<Vec<f32>, ModelError> {
         check_tokens(&self.config, rows.iter().map(|row| row.token))?;
-        check_lengths(&self.config, self.config.window, rows.iter().map(|row| row.len() + 1))?;
+        check_lengths(&self.config, bound(&self.config), rows.iter().map(|row| row.len() + 1))?;
         Ok(on_pool(|| self.decode_checked(rows)))
     }
 }
@@ -244,7 +195,7 @@ impl Inference for Llama {
 impl Llama {
     fn extend_checked(&self, edges: &[Edge<'_>]) -> Vec<Extended> {
         let mut growing: Vec<Growing<'_>> = edges.iter().map(|edge| Growing::new(edge, self)).collect();
-        for pieces in pieces(edges) {
+        for pieces in pieces(edges, ROWS) {
             let tokens: Vec<u32> =
                 pieces.iter().flat_map(|(edge, part)| &edges[*edge].tokens[part.clone()]).copied().collect();
             let positions = pieces.iter().flat_map(|(edge, part)| {
@@ -297,6 +248,7 @@ impl Llama {
                 rows: part.len(),
                 segments,
                 visible: growing[*edge].start + part.start + 1,
+                window: self.config.window_of_all(),
             })
             .collect();
         attention::attend(q, &groups, self.heads, out, None);
@@ -307,6 +259,7 @@ impl Llama {
         let table = self.rope.table(rows.iter().map(DecodeRow::len));
         let width = self.heads.keys * self.heads.dim;
         let visible: Vec<usize> = rows.iter().map(|row| row.len() + 1).collect();
+        let window = self.config.window_of_all();
         let hidden = self.forward(&tokens, &table, |layer, q, k, v, out| {
             let added = k.chunks_exact(width).zip(v.chunks_exact(width));
             for (row, (k, v)) in rows.iter_mut().zip(added) {
@@ -322,11 +275,19 @@ impl Llama {
             let groups: Vec<Group<'_>> = segments
                 .iter()
                 .zip(&visible)
-                .map(|(segments, &visible)| Group { rows: 1, segments, visible })
+                .map(|(segments, &visible)| Group { rows: 1, segments, visible, window })
                 .collect();
             attention::attend(q, &groups, self.heads, out, None);
         });
-        self.logits(&hidden)
+        self.logits_of(&hidden)
+    }
+
+    /// `[rows, vocabulary]` of `[rows, hidden]`.
+    fn logits_of(&self, hidden: &[f32]) -> Vec<f32> {
+        let rows = hidden.len() / self.config.hidden_size;
+        let mut logits = vec![0.0; rows * self.config.vocab_size];
+        matmul::forward_packed(hidden, &self.output, &mut logits);
+        logits
     }
 }
 
@@ -340,6 +301,11 @@ pub(crate) fn check_tokens(
         Some(id) => Err(ModelError::TokenOutsideVocabulary { id, vocabulary }),
         None => Ok(()),
     }
+}
+
+/// The longest sequence that is computed: of a model with a window in some of its layers, as long as that.
+pub(crate) fn bound(config: &ModelConfig) -> Option<usize> {
+    config.window.filter(|_| config.window_of_all().is_none())
 }
 
 /// Refuses a sequence that is longer than `most`.
@@ -356,10 +322,10 @@ pub(crate) fn check_lengths(
 }
 
 /// Some tokens of an edge: its number, and which of its tokens.
-type Piece = (usize, Range<usize>);
+pub(crate) type Piece = (usize, Range<usize>);
 
-/// The tokens of all edges in groups of at most [`ROWS`], in order.
-fn pieces(edges: &[Edge<'_>]) -> Vec<Vec<Piece>> {
+/// The tokens of all edges in groups of at most `rows`, in order.
+pub(crate) fn pieces(edges: &[Edge<'_>], rows: usize) -> Vec<Vec<Piece>> {
     let mut groups: Vec<Vec<Piece>> = Vec::new();
     let mut room = 0;
     for (number, edge) in edges.iter().enumerate() {
@@ -367,7 +333,7 @@ fn pieces(edges: &[Edge<'_>]) -> Vec<Vec<Piece>> {
         while next < edge.tokens.len() {
             if room == 0 {
                 groups.push(Vec::new());
-                room = ROWS;
+                room = rows;
             }
             let end = edge.tokens.len().min(next + room);
             room -= end - next;
@@ -388,6 +354,7 @@ struct Growing<'a> {
     /// Of each layer.
     stored: Vec<KeyValues>,
     hidden: Vec<f32>,
+    width: usize,
 }
 
 impl<'a> Growing<'a> {
@@ -400,12 +367,13 @@ impl<'a> Growing<'a> {
             start: edge.prefix.map_or(0, |kv| kv.len()),
             stored: model.layers.iter().map(|_| keys()).collect(),
             hidden: Vec::with_capacity(read * model.config.hidden_size),
+            width: model.config.hidden_size,
         }
     }
 
     fn finish(self, meter: &Meter) -> Extended {
         let kv = Kv::new(self.prefix.cloned(), self.stored, meter.clone());
-        Extended { kv: Arc::new(kv), hidden: self.hidden }
+        Extended { kv: Arc::new(kv), hidden: Hidden::host(self.width, self.hidden) }
     }
 }
 
@@ -434,6 +402,9 @@ impl Layer {
             q: linear("self_attn.q_proj", queries, hidden, attention)?,
             k: linear("self_attn.k_proj", keys, hidden, attention)?,
             v: linear("self_attn.v_proj", keys, hidden, attention)?,
+            head_norms: (config.family == Family::Qwen3)
+                .then(|| Ok::<_, ModelError>([tensor("self_attn.q_norm.weight")?, tensor("self_attn.k_norm.weight")?]))
+                .transpose()?,
             o: linear("self_attn.o_proj", hidden, queries, config.output_bias())?,
             mlp_norm: tensor("post_attention_layernorm.weight")?,
             gate: linear("mlp.gate_proj", inner, hidden, mlp)?,

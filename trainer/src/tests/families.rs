@@ -27,9 +27,10 @@ fn losses(folder: &Path, length: usize) -> [f64; 2] {
     let mut program = CpuProgram::new(checkpoint.config().clone(), parameters);
     let batch = Batch { length, inputs, targets, starts: &vec![0; length] };
     program.accumulate(&batch, &Objective { targets: length as u64, z_loss: 0.0 });
-    let model = sekisho_model::load(folder).expect("a model");
+    let model = sekisho_model::load(folder, &sekisho_model::Compute::cpu()).expect("a model");
     let hidden = model.extend(None, inputs).expect("ids of its vocabulary").hidden;
-    let logits = model.logits(&hidden);
+    let places: Vec<_> = hidden.places(0..length).collect();
+    let logits = model.logits(&places).expect("logits");
     let log_p = logits.chunks_exact(32).zip(targets).map(|(logits, target)| {
         f64::from(logits[*target as usize]) - sekisho_model::ops::softmax::log_sum_exp(logits)
     });

@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::Path;
 
 use crate::folder::{CONFIG, Folder, Opened, Shard};
@@ -53,6 +54,12 @@ impl Checkpoint {
     pub fn tensor_f32(&self, name: &str) -> Result<Vec<f32>, Refusal> {
         self.weights.tensor_f32(name)
     }
+
+    /// All tensors.
+    #[must_use]
+    pub fn tensors(&self) -> &Safetensors {
+        &self.weights
+    }
 }
 
 /// Everything that can be checked without reading a tensor.
@@ -69,7 +76,7 @@ pub(crate) fn examine(dir: &Path) -> Result<(Folder, ModelConfig, Vec<String>), 
 /// A window that is shorter than the context is told, since only sequences within it are computed.
 fn shortened(config: &ModelConfig) -> Option<String> {
     let (window, context) = (config.window?, config.max_position_embeddings);
-    (window < context).then(|| {
+    (config.longest() < context).then(|| {
         format!(
             "{CONFIG}: \"sliding_window\" is {window}; sequences up to that length are computed, of {context}; longer ones need `--engine URL`"
         )
@@ -135,11 +142,22 @@ impl Safetensors {
     /// # Errors
     /// [`Refusal::TensorMissing`], or the file changed or cannot be read.
     pub fn bytes(&self, name: &str) -> Result<Vec<u8>, Refusal> {
+        self.bytes_of(name, 0..self.size(name)?)
+    }
+
+    /// The bytes of some of its values, which are counted in row-major order.
+    ///
+    /// # Errors
+    /// As [`Self::bytes`].
+    ///
+    /// # Panics
+    /// When the tensor has fewer values.
+    pub fn bytes_of(&self, name: &str, values: Range<usize>) -> Result<Vec<u8>, Refusal> {
         let (file, entry) = self.entry(name)?;
-        let too_large =
-            |_| Refusal::Unreadable { path: file.name.clone(), reason: format!("{name} is too large") };
-        let mut bytes = vec![0; usize::try_from(entry.size).map_err(too_large)?];
-        file.read_at(entry.begin, &mut bytes)?;
+        assert!(values.end <= self.size(name)?, "values {values:?} of {name}");
+        let width = entry.dtype.bytes();
+        let mut bytes = vec![0; values.len() * usize::try_from(width).unwrap_or(usize::MAX)];
+        file.read_at(entry.begin + values.start as u64 * width, &mut bytes)?;
         Ok(bytes)
     }
 
@@ -148,8 +166,19 @@ impl Safetensors {
     /// # Errors
     /// As [`Self::bytes`], and [`Refusal::Dtype`] for anything but F64, F32, F16 and BF16.
     pub fn tensor_f32(&self, name: &str) -> Result<Vec<f32>, Refusal> {
+        self.values_f32(name, 0..self.size(name)?)
+    }
+
+    /// Some of its values, as [`Self::tensor_f32`] gives them.
+    ///
+    /// # Errors
+    /// As [`Self::tensor_f32`].
+    ///
+    /// # Panics
+    /// As [`Self::bytes_of`].
+    pub fn values_f32(&self, name: &str, values: Range<usize>) -> Result<Vec<f32>, Refusal> {
         let (file, entry) = self.entry(name)?;
-        let bytes = self.bytes(name)?;
+        let bytes = self.bytes_of(name, values)?;
         let mut values = Vec::new();
         dtype::widen(entry.dtype, &bytes, &mut values).ok_or_else(|| Refusal::Dtype {
             file: file.name.clone(),
@@ -157,6 +186,14 @@ impl Safetensors {
             dtype: entry.dtype.to_string(),
         })?;
         Ok(values)
+    }
+
+    /// Values of a tensor.
+    fn size(&self, name: &str) -> Result<usize, Refusal> {
+        let (file, entry) = self.entry(name)?;
+        let too_large =
+            |_| Refusal::Unreadable { path: file.name.clone(), reason: format!("{name} is too large") };
+        usize::try_from(entry.size / entry.dtype.bytes()).map_err(too_large)
     }
 
     fn entry(&self, name: &str) -> Result<(&Opened, &TensorEntry), Refusal> {

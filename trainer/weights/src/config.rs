@@ -107,7 +107,7 @@ pub struct ModelConfig {
     pub intermediate_size: usize,
     /// Longest sequence.
     pub max_position_embeddings: usize,
-    /// Tokens that attention sees in the layers that have a window. Training computes one; inference does not, so what it scores is no longer.
+    /// Tokens that attention sees in the layers that have a window.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub window: Option<usize>,
     /// Base of the rotary frequencies.
@@ -178,10 +178,17 @@ impl ModelConfig {
         canonical
     }
 
-    /// The longest sequence that is computed as it was meant: the context, and no further than a window.
+    /// The window of every layer, which our program computes. Families that have one in some layers alone are computed up to it.
+    #[must_use]
+    pub fn window_of_all(&self) -> Option<usize> {
+        self.window.filter(|_| self.family == Family::Mistral)
+    }
+
+    /// The longest sequence that is computed as it was meant: the context, and no further than a window of some layers.
     #[must_use]
     pub fn longest(&self) -> usize {
-        self.window.map_or(self.max_position_embeddings, |window| window.min(self.max_position_embeddings))
+        let bound = self.window.filter(|_| self.window_of_all().is_none());
+        bound.map_or(self.max_position_embeddings, |window| window.min(self.max_position_embeddings))
     }
 
     /// Whether the matrix behind attention has a bias.

@@ -12,6 +12,7 @@ use sekisho_evaluator::{
 };
 
 use super::{data, tasks};
+use crate::compute::ComputeArgs;
 use crate::engine::EngineArgs;
 use crate::exit::{ExitStatus, Failed};
 use crate::printer::Printer;
@@ -31,16 +32,15 @@ pub(crate) struct Args {
     /// auto (the profile's rule), on or off
     #[arg(long, default_value = "auto", value_name = "BOS")]
     bos: Bos,
-    /// auto, cpu or cuda:N
-    #[arg(long, default_value = "auto", value_name = "D")]
-    device: String,
+    #[command(flatten)]
+    compute: ComputeArgs,
     /// Threads [default: all cores]
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
     /// Run every sequence by itself: the slow reference, equal bit for bit
     #[arg(long)]
     no_sharing: bool,
-    /// Most memory for keys and values, e.g. 512MiB or 2GiB [default: 1 GiB, or what the longest prompt needs]
+    /// Most memory for keys and values, e.g. 512MiB or 2GiB [default: 1 GiB, or what the longest prompt needs; on a GPU a share of its memory]
     #[arg(long, value_name = "SIZE", value_parser = size)]
     kv_budget: Option<usize>,
     /// Most tokens of a prompt where the profile cuts [default: the model's context]
@@ -113,10 +113,9 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> anyhow::Result<ExitStatus> 
 fn model(args: &Args, selected: &[(TaskDefinition, TaskRun)], printer: &Printer) -> anyhow::Result<Model> {
     let likelihoods = selected.iter().any(|(task, _)| task.request.kind() != RequestKind::Generate);
     let Some(options) = args.engine.options(args.max_length, likelihoods) else {
-        printer.say(
-            &sekisho_model::device::choose(&args.device, sekisho_model::device::Work::Inference)?.reason,
-        );
-        return Ok(Model::load(&args.model)?);
+        let compute = args.compute.choose()?.with_kv_bytes(args.kv_budget);
+        printer.say(compute.reason());
+        return Ok(Model::load(&args.model, &compute)?);
     };
     let model = Model::remote(&args.model, &options)?;
     if let Engine::Remote(remote) = &model.engine {

@@ -13,6 +13,7 @@ pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod eval;
 pub(crate) mod export;
+pub(crate) mod gpu;
 pub(crate) mod grid;
 pub(crate) mod import;
 pub(crate) mod ingest;
@@ -74,6 +75,7 @@ pub(crate) fn run(command: Command, printer: &Printer) -> anyhow::Result<ExitSta
         Command::Token(command) => token::run(&command, printer),
         Command::Webhook(command) => webhook::run(&command, printer),
         Command::Doctor(args) => doctor::run(&args, printer),
+        Command::Gpu(args) => gpu::run(&args, printer),
         Command::Completions(args) => completions::run(&args, printer),
     }
 }

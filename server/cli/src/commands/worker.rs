@@ -7,6 +7,7 @@ use sekisho_evaluator::{Ended, Worker, WorkerOptions};
 use sekisho_server::SystemEntropy;
 
 use crate::client::ServerArgs;
+use crate::compute::ComputeArgs;
 use crate::exit::{ExitStatus, Failed};
 use crate::printer::Printer;
 use crate::{cache, parent, signals};
@@ -27,6 +28,8 @@ pub(crate) struct Args {
     /// Threads [default: all cores]
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
+    #[command(flatten)]
+    compute: ComputeArgs,
 }
 
 pub(crate) fn run(args: &Args, printer: &Printer) -> anyhow::Result<ExitStatus> {
@@ -39,8 +42,10 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> anyhow::Result<ExitStatus> 
         max_idle: args.max_idle,
         cache: cache::default().join("sources"),
         threads: args.threads,
+        compute: args.compute.choose()?,
         stop,
     };
+    printer.say(options.compute.reason());
     printer.say(&format!("worker {} for {}", options.name, args.server.server));
     let worker = Worker::new(&args.server.server, args.server.token()?, options).map_err(Failed::user)?;
     match worker.run().map_err(Failed::user)? {

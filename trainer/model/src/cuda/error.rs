@@ -1,9 +1,12 @@
+/// Bytes of a GiB.
+pub(crate) const GIB: f64 = 1_073_741_824.0;
+
 /// What a GPU, its driver or its libraries refuse.
 #[derive(Debug, thiserror::Error)]
 pub enum CudaError {
     /// More memory is asked for than there is.
     #[error(
-        "{device} has {free:.1} GiB free and {needed:.1} GiB are needed for {what}. Use a smaller --kv-memory, --dtype bf16, or another GPU (--device cuda:N)."
+        "{device} has {free:.1} GiB free and {needed:.1} GiB are needed for {what}. Use a smaller --kv-budget, --dtype bf16, or another GPU (--device cuda:N)."
     )]
     OutOfMemory {
         /// The GPU.
@@ -37,7 +40,11 @@ pub enum CudaError {
         /// What the compiler says.
         log: String,
     },
+<<<<<<< HEAD
+    /// The driver or a library answers an error. After some of them the GPU is lost for this process.
+=======
     /// The driver or a library answers an error.
+>>>>>>> main
     #[error(
         "{device} failed at {what}: {reason}. What was finished is kept; start again, and look at `nvidia-smi` and `dmesg` if it comes back."
     )]

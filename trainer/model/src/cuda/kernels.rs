@@ -41,6 +41,8 @@ const PLAIN: &[Dtype] = &[Dtype::F32];
 pub(crate) const DECODE_PIECE: usize = 256;
 /// Rows that a tile of [`Kernel::AttentionPrefill`] holds, counted as queries that share a key head.
 pub(crate) const PREFILL_ROWS: usize = 64;
+/// Widths of a head that it computes.
+pub(crate) const PREFILL_DIMS: &[usize] = &[64, 128];
 /// Rows and columns of a tile of [`Kernel::Matmul`].
 pub(crate) const MATMUL_TILE: usize = 64;
 
@@ -103,4 +105,14 @@ macro_rules! sources {
     };
 }
 
-sources!["attention_decode", "attention_plain", "attention_prefill", "embedding", "matmul", "rms_norm", "rope", "summary", "swiglu"];
+sources![
+    "attention_decode",
+    "attention_plain",
+    "attention_prefill",
+    "embedding",
+    "matmul",
+    "rms_norm",
+    "rope",
+    "summary",
+    "swiglu"
+];

@@ -12,7 +12,8 @@ use std::sync::Arc;
 
 use sekisho_weights::{Checkpoint, ModelConfig};
 
-use crate::kv::{DecodeRow, Edge, Extended, Kv, Meter};
+use crate::inference::{AtOnce, Hidden, Place};
+use crate::kv::{DecodeRow, Edge, Extended, Grown, Kv, Meter};
 use crate::llama::{check_lengths, check_tokens};
 use crate::{Inference, ModelError};
 
@@ -107,7 +108,7 @@ impl Candle {
         }
         let snapshot = self.keep(edge, reading.program);
         let kv = Kv::of_snapshot(snapshot, self.meter.clone());
-        Ok(Extended { kv: Arc::new(kv), hidden })
+        Ok(Extended { kv: Arc::new(kv), hidden: Hidden::host(self.config.vocab_size, hidden) })
     }
 
     /// The snapshot behind an edge that `program` has read.
@@ -147,14 +148,9 @@ impl Inference for Candle {
         false
     }
 
-    /// Candle does not give its hidden states away: they are the logits.
-    fn hidden_width(&self) -> usize {
-        self.config.vocab_size
-    }
-
     /// A row takes a copy of its prompt's keys and values, and rows are computed one after another.
-    fn rows_at_once(&self) -> usize {
-        1
+    fn at_once(&self) -> AtOnce {
+        AtOnce { tokens: 1024, rows: 1 }
     }
 
     fn extend_all(&self, edges: &[Edge<'_>]) -> Result<Vec<Extended>, ModelError> {
@@ -177,8 +173,8 @@ impl Inference for Candle {
         self.meter.bytes()
     }
 
-    fn logits(&self, hidden: &[f32]) -> Vec<f32> {
-        hidden.to_vec()
+    fn logits(&self, places: &[Place<'_>]) -> Result<Vec<f32>, ModelError> {
+        Ok(places.iter().flat_map(Place::values).copied().collect())
     }
 
     fn decode(&self, rows: &mut [DecodeRow]) -> Result<Vec<f32>, ModelError> {
@@ -186,9 +182,11 @@ impl Inference for Candle {
         check_lengths(&self.config, Some(self.config.longest()), rows.iter().map(|row| row.len() + 1))?;
         let mut logits = Vec::with_capacity(rows.len() * self.config.vocab_size);
         for row in rows {
-            let reading = match &mut row.tail.reading {
-                Some(reading) => reading,
-                none => none.insert(self.resume(Some(&row.kv))?),
+            if let Grown::Layers(_) = &row.tail.grown {
+                row.tail.grown = Grown::Reading(self.resume(Some(&row.kv))?);
+            }
+            let Grown::Reading(reading) = &mut row.tail.grown else {
+                unreachable!("a row of another program");
             };
             logits.extend(self.read(reading, &[row.token])?);
             reading.generated += 1;

@@ -5,7 +5,7 @@ use std::error::Error;
 
 use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
-use candle_transformers::models::{gemma, gemma2, gemma3, phi, phi3, qwen3};
+use candle_transformers::models::{gemma, gemma2, gemma3, phi, phi3};
 use sekisho_weights::{Checkpoint, Family, ModelConfig};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -23,7 +23,6 @@ pub(super) enum Program {
     Gemma3(gemma3::Model),
     Phi(phi::Model),
     Phi3(phi3::Model),
-    Qwen3(qwen3::ModelForCausalLM),
 }
 
 impl Program {
@@ -51,8 +50,7 @@ impl Program {
             Family::Gemma3 { .. } => gemma3::Model::new(false, &settings(config)?, weights).map(Self::Gemma3),
             Family::Phi { .. } => phi::Model::new(&settings(config)?, weights).map(Self::Phi),
             Family::Phi3 { .. } => phi3::Model::new(&settings(config)?, weights).map(Self::Phi3),
-            Family::Qwen3 => qwen3::ModelForCausalLM::new(&settings(config)?, weights).map(Self::Qwen3),
-            Family::Llama | Family::Mistral | Family::Qwen2 => {
+            Family::Llama | Family::Mistral | Family::Qwen2 | Family::Qwen3 => {
                 return Err(ModelError::OtherEngine { model_type: config.family.model_type() });
             }
         })
@@ -71,7 +69,6 @@ impl Program {
             // It counts by itself.
             Self::Phi(model) => model.forward(&tokens),
             Self::Phi3(model) => model.forward(&tokens, start),
-            Self::Qwen3(model) => model.forward(&tokens, start),
         }?;
         logits.flatten_all()?.to_vec1()
     }
@@ -125,8 +122,6 @@ fn keys(config: &ModelConfig) -> Value {
         "tie_word_embeddings": config.tie_word_embeddings,
         "attention_bias": config.attention_bias,
         "qk_layernorm": false,
-        "use_sliding_window": false,
-        "max_window_layers": config.num_hidden_layers,
         "hidden_act": config.family.activation(),
     });
     if !matches!(config.family, Family::Gemma) {

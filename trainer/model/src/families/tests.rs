@@ -6,16 +6,16 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use sekisho_weights::{Dtype, ModelConfig, TensorData, inspect, to_f32_bytes, write_safetensors};
+use sekisho_weights::{Checkpoint, Dtype, ModelConfig, TensorData, inspect, to_f32_bytes, write_safetensors};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::testing::{Random, bits};
-use crate::{DecodeRow, Edge, Inference, Kv, Llama, ModelError, load};
+use crate::testing::{Random, all_logits, bits};
+use crate::{Compute, DecodeRow, Edge, Inference, Kv, Llama, ModelError, load, reference};
 
 /// What ours and candle's programs compute.
-const OWN: [&str; 2] = ["mistral", "qwen2"];
-const CANDLE: [&str; 7] = ["gemma", "gemma2", "gemma3", "gemma3-keys", "phi", "phi3", "qwen3"];
+const OWN: [&str; 3] = ["mistral", "qwen2", "qwen3"];
+const CANDLE: [&str; 6] = ["gemma", "gemma2", "gemma3", "gemma3-keys", "phi", "phi3"];
 
 /// A model of a family, and what transformers says of it.
 struct Golden {
@@ -47,7 +47,7 @@ impl Golden {
         fs_err::write(folder.path().join("config.json"), config.to_string()).expect("written");
         let read = ModelConfig::from_json("config.json", &config.to_string());
         write_weights(&folder, family, &read.map_err(|error| ModelError::Checkpoint(error.into()))?);
-        let model = load(folder.path())?;
+        let model = load(folder.path(), &Compute::cpu())?;
         let read = |key: &str| golden[key].clone();
         Ok(Self {
             family,
@@ -63,8 +63,8 @@ impl Golden {
     fn read(&self, prefix: Option<&Arc<Kv>>, tokens: &[u32]) -> (Arc<Kv>, Vec<f32>) {
         let extended =
             self.model.extend(prefix, tokens).unwrap_or_else(|error| panic!("{}: {error}", self.family));
-        assert_eq!(extended.hidden.len(), tokens.len() * self.model.hidden_width());
-        let logits = self.model.logits(&extended.hidden);
+        assert_eq!(extended.hidden.rows(), tokens.len());
+        let logits = all_logits(&*self.model, &extended.hidden);
         (extended.kv, logits)
     }
 
@@ -113,8 +113,8 @@ fn transformers_logits_are_met_at_every_position() {
             // Everything before it in one call.
             let edge = Edge { prefix: None, tokens: &golden.tokens[..=read], read };
             let extended = golden.model.extend_all(&[edge]).expect("tokens of the vocabulary");
-            assert_eq!(extended[0].hidden.len(), golden.model.hidden_width());
-            golden.expect(&golden.model.logits(&extended[0].hidden), read, "in one call");
+            assert_eq!(extended[0].hidden.rows(), 1);
+            golden.expect(&all_logits(&*golden.model, &extended[0].hidden), read, "in one call");
         }
     });
 }
@@ -139,7 +139,7 @@ fn a_checkpoint_of_each_family_passes_examination_with_its_parameters() {
         let found = inspect(golden.folder.path()).unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(found.parameters, golden.parameters, "{}", golden.family);
         let told = found.notes.iter().any(|note| note.contains("\"sliding_window\" is 16"));
-        assert_eq!(told, found.config.window.is_some(), "{}: {:?}", golden.family, found.notes);
+        assert_eq!(told, found.config.window.is_some() && golden.family != "mistral", "{}: {:?}", golden.family, found.notes);
     });
 }
 
@@ -153,7 +153,8 @@ fn a_prefix_and_the_rest_are_the_whole() {
             for read in cut..golden.tokens.len() {
                 let edge = Edge { prefix: Some(&kv), tokens: &golden.tokens[cut..=read], read: read - cut };
                 let extended = golden.model.extend_all(&[edge]).expect("tokens of the vocabulary");
-                golden.expect(&golden.model.logits(&extended[0].hidden), read, "below a prefix in one call");
+                let logits = all_logits(&*golden.model, &extended[0].hidden);
+                golden.expect(&logits, read, "below a prefix in one call");
             }
         }
         // Behind a short edge candle's keys and values are not kept, and behind two of them neither.
@@ -164,7 +165,7 @@ fn a_prefix_and_the_rest_are_the_whole() {
         golden.expect(&golden.read(Some(&kv), &golden.tokens[10..]).1, 10, "below short edges");
         let (kv, _) = golden.read(None, &golden.tokens[..3]);
         let empty = golden.model.extend(Some(&kv), &[]).expect("no tokens");
-        assert_eq!((empty.kv.len(), empty.hidden.len()), (3, 0));
+        assert_eq!((empty.kv.len(), empty.hidden.rows()), (3, 0));
         golden.expect(&golden.read(Some(&empty.kv), &golden.tokens[3..]).1, 3, "below an empty edge");
     });
 }
@@ -172,7 +173,7 @@ fn a_prefix_and_the_rest_are_the_whole() {
 /// Longer than a call may be.
 #[test]
 fn a_long_sequence_is_the_same_however_it_is_cut() {
-    for family in ["gemma", "phi", "phi3", "qwen3"] {
+    for family in ["gemma", "phi", "phi3"] {
         let longer = json!({"max_position_embeddings": 700, "sliding_window": null});
         let golden = Golden::with(family, &longer).unwrap_or_else(|error| panic!("{error}"));
         let mut random = Random(7);
@@ -182,7 +183,8 @@ fn a_long_sequence_is_the_same_however_it_is_cut() {
         let (kv, _) = golden.read(None, &tokens[..1]);
         let rest = golden.model.extend_all(&[Edge { prefix: Some(&kv), tokens: &tokens[1..], read: 648 }]);
         let rest = rest.unwrap_or_else(|error| panic!("{error}")).swap_remove(0).hidden;
-        let far = whole.iter().zip(&rest).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        let (whole, rest) = (whole.values(), rest.values());
+        let far = whole.iter().zip(rest).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
         assert!(whole.len() == 96 && far < 1e-4, "{family}: off by {far}");
     }
 }
@@ -236,9 +238,41 @@ fn living_snapshots_are_metered() {
     });
 }
 
+/// The plain program has a window too; transformers' goldens are no longer than one.
 #[test]
-fn a_sequence_beyond_the_window_is_refused() {
-    for family in ["mistral", "gemma2", "gemma3", "phi3"] {
+fn a_window_is_seen_and_nothing_before_it() {
+    let golden = Golden::of("mistral");
+    let mut random = Random(8);
+    let tokens: Vec<u32> = (0..70).map(|_| u32::try_from(random.below(96)).expect("an id")).collect();
+    let checkpoint = Checkpoint::open(golden.folder.path()).expect("a checkpoint");
+    let expected: Vec<f32> =
+        reference::logits(&checkpoint, &tokens).expect("tensors").concat().iter().map(|x| *x as f32).collect();
+    let whole = golden.read(None, &tokens).1;
+    let far = whole.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    assert!(far < 1e-4, "off by {far}");
+    let mut shifted = tokens.clone();
+    shifted[0] += 1;
+    let other = golden.read(None, &shifted).1;
+    assert_ne!(bits(&whole[..96]), bits(&other[..96]));
+    // In edges and token by token it is the same to the bit.
+    let (mut kv, mut pieces) = (None, Vec::new());
+    for edge in [&tokens[..5], &tokens[5..40], &tokens[40..41], &tokens[41..]] {
+        let (next, logits) = golden.read(kv.as_ref(), edge);
+        pieces.extend(logits);
+        kv = Some(next);
+    }
+    assert_eq!(bits(&pieces), bits(&whole));
+    let mut rows = [DecodeRow::new(golden.read(None, &tokens[..20]).0, 0, 8)];
+    for position in 20..70 {
+        rows[0].token = tokens[position];
+        let logits = golden.model.decode(&mut rows).expect("tokens of the vocabulary");
+        assert_eq!(bits(&logits), bits(&whole[position * 96..][..96]), "decoded at {position}");
+    }
+}
+
+#[test]
+fn a_sequence_beyond_the_window_of_some_layers_is_refused() {
+    for family in ["gemma2", "gemma3", "phi3"] {
         let golden = Golden::of(family);
         assert_eq!(golden.model.config().longest(), 16);
         let refused = golden.model.extend(None, &[&golden.tokens[..], &[1]].concat()).map(drop);

@@ -4,10 +4,9 @@ use std::sync::Arc;
 use sekisho_weights::{Checkpoint, Safetensors};
 use serde_json::Value;
 
-use super::{Inference, Llama};
 use crate::ops::softmax::log_sum_exp;
-use crate::testing::{Random, bits, data, on_threads, oracle};
-use crate::{DecodeRow, Kv, ModelError, reference};
+use crate::testing::{Random, all_logits, bits, data, logits, on_threads, oracle};
+use crate::{DecodeRow, Hidden, Inference, Kv, Llama, ModelError, reference};
 
 fn load(dir: &Path) -> Llama {
     Llama::load(dir).unwrap_or_else(|error| panic!("{}: {error}", dir.display()))
@@ -21,16 +20,16 @@ fn tokens(model: &Llama, seed: u64, count: usize) -> Vec<u32> {
 }
 
 /// Hidden states of a sequence that is extended in edges of these lengths.
-fn in_edges(model: &Llama, tokens: &[u32], lengths: &[usize]) -> (Arc<Kv>, Vec<f32>) {
+fn in_edges(model: &Llama, tokens: &[u32], lengths: &[usize]) -> (Arc<Kv>, Hidden) {
     let (mut kv, mut hidden, mut rest) = (None, Vec::new(), tokens);
     for &length in lengths {
         let (edge, after) = rest.split_at(length);
         let extended = model.extend(kv.as_ref(), edge).expect("ids are in the vocabulary");
-        hidden.extend(extended.hidden);
+        hidden.extend(extended.hidden.values());
         (kv, rest) = (Some(extended.kv), after);
     }
     assert!(rest.is_empty(), "the edges cover the sequence");
-    (kv.expect("at least one edge"), hidden)
+    (kv.expect("at least one edge"), Hidden::host(model.config().hidden_size, hidden))
 }
 
 fn argmax(row: &[f32]) -> u32 {
@@ -52,7 +51,7 @@ fn stories_reproduces_its_reference() {
         let tokens = ids(&case["ids"]);
         let expected: Vec<f64> = serde_json::from_value(case["token_logprobs"].clone()).expect("numbers");
         let hidden = model.extend(None, &tokens).expect("ids are in the vocabulary").hidden;
-        let logits = model.logits(&hidden);
+        let logits = all_logits(&model, &hidden);
         let rows = logits.chunks_exact(model.config().vocab_size);
         for (k, (row, expected)) in rows.zip(&expected).enumerate() {
             let found = f64::from(row[tokens[k + 1] as usize]) - log_sum_exp(row);
@@ -62,8 +61,8 @@ fn stories_reproduces_its_reference() {
     let greedy = &reference["greedy"];
     let (prompt, expected) = (ids(&greedy["prompt_ids"]), ids(&greedy["ids"]));
     let (kv, hidden) = in_edges(&model, &prompt, &[prompt.len()]);
-    let last = &hidden[hidden.len() - model.config().hidden_size..];
-    let mut row = [DecodeRow::new(kv, argmax(&model.logits(last)), 4)];
+    let first = argmax(&logits(&model, &hidden, prompt.len() - 1..prompt.len()));
+    let mut row = [DecodeRow::new(kv, first, 4)];
     let mut found = [prompt, vec![row[0].token]].concat();
     while found.len() < expected.len() {
         row[0].token = argmax(&model.decode(&mut row).expect("ids are in the vocabulary"));
@@ -95,7 +94,7 @@ fn pytorch_logits_of_a_fresh_model_are_met() {
     let mut found = Vec::new();
     for sequence in tokens.chunks_exact(65).take(4) {
         found.extend(
-            model.logits(&model.extend(None, &sequence[..64]).expect("ids are in the vocabulary").hidden),
+            all_logits(&model, &model.extend(None, &sequence[..64]).expect("ids are in the vocabulary").hidden),
         );
     }
     assert_eq!(found.len(), expected.len());
@@ -111,7 +110,7 @@ fn the_plain_program_says_the_same() {
     let model = Llama::from_checkpoint(&checkpoint).expect("a model");
     let tokens = tokens(&model, 1, 40);
     let expected = reference::logits(&checkpoint, &tokens).expect("readable tensors");
-    let logits = model.logits(&model.extend(None, &tokens).expect("ids are in the vocabulary").hidden);
+    let logits = all_logits(&model, &model.extend(None, &tokens).expect("ids are in the vocabulary").hidden);
     for (row, expected) in logits.chunks_exact(model.config().vocab_size).zip(&expected) {
         for target in [0, 1, 77, 7_999] {
             let found = f64::from(row[target as usize]) - log_sum_exp(row);
@@ -128,8 +127,8 @@ fn edges_batches_and_threads_never_change_a_bit() {
     // Longer than the block of rows in which a long edge is computed.
     let sequence = tokens(&model, 2, 600);
     let (_, whole) = in_edges(&model, &sequence, &[600]);
-    let whole = bits(&whole);
-    assert!(bits(&in_edges(&model, &sequence, &[1; 600]).1) == whole, "token by token");
+    let whole = bits(whole.values());
+    assert!(bits(in_edges(&model, &sequence, &[1; 600]).1.values()) == whole, "token by token");
     let mut random = Random(3);
     for _ in 0..4 {
         let (mut lengths, mut rest) = (Vec::new(), sequence.len());
@@ -137,17 +136,18 @@ fn edges_batches_and_threads_never_change_a_bit() {
             lengths.push(1 + random.below(rest.min(100)));
             rest -= lengths[lengths.len() - 1];
         }
-        assert!(bits(&in_edges(&model, &sequence, &lengths).1) == whole, "in edges of {lengths:?}");
+        assert!(bits(in_edges(&model, &sequence, &lengths).1.values()) == whole, "in edges of {lengths:?}");
     }
     for threads in [1, 2, 3] {
         let hidden = on_threads(threads, || in_edges(&model, &sequence, &[600]).1);
-        assert!(bits(&hidden) == whole, "on {threads} threads");
+        assert!(bits(hidden.values()) == whole, "on {threads} threads");
     }
-    let logits = model.logits(&in_edges(&model, &sequence, &[600]).1);
+    let together = all_logits(&model, &in_edges(&model, &sequence, &[600]).1);
     let vocabulary = model.config().vocab_size;
     for row in [0, 1, 299, 599] {
-        let alone = model.logits(&in_edges(&model, &sequence[..=row], &[row + 1]).1[row * 256..]);
-        assert!(bits(&alone) == bits(&logits[row * vocabulary..][..vocabulary]), "logits of row {row}");
+        let alone = in_edges(&model, &sequence[..=row], &[row + 1]).1;
+        let alone = logits(&model, &alone, row..row + 1);
+        assert!(bits(&alone) == bits(&together[row * vocabulary..][..vocabulary]), "logits of row {row}");
     }
 }
 
@@ -178,16 +178,16 @@ fn a_row_decodes_alone_as_in_a_batch() {
     // What was generated, read as a prompt, ends in the same hidden state.
     let mut row = start(&prompts[6]);
     let mut read = prompts[6].clone();
-    let mut logits = Vec::new();
+    let mut generated = Vec::new();
     for _ in 0..20 {
-        logits = model.decode(std::slice::from_mut(&mut row)).expect("ids are in the vocabulary");
-        row.token = argmax(&logits);
+        generated = model.decode(std::slice::from_mut(&mut row)).expect("ids are in the vocabulary");
+        row.token = argmax(&generated);
         read.push(row.token);
     }
     read.pop();
     let hidden = model.extend(Some(&shared), &read).expect("ids are in the vocabulary").hidden;
-    let last = model.logits(&hidden[hidden.len() - model.config().hidden_size..]);
-    assert!(bits(&last) == bits(&logits), "generated and read");
+    let last = logits(&model, &hidden, hidden.rows() - 1..hidden.rows());
+    assert!(bits(&last) == bits(&generated), "generated and read");
 }
 
 #[test]
@@ -212,10 +212,10 @@ fn nothing_added_is_an_empty_edge() {
     let model = load(&dir);
     let kv = model.extend(None, &[1, 2, 3]).expect("ids are in the vocabulary").kv;
     let extended = model.extend(Some(&kv), &[]).expect("no ids");
-    assert_eq!((extended.kv.len(), extended.hidden.len()), (3, 0));
+    assert_eq!((extended.kv.len(), extended.hidden.rows()), (3, 0));
     let whole = model.extend(None, &[1, 2, 3, 4]).expect("ids are in the vocabulary").hidden;
     let after = model.extend(Some(&extended.kv), &[4]).expect("ids are in the vocabulary").hidden;
-    assert_eq!(bits(&after), bits(&whole[3 * 64..]));
+    assert_eq!(bits(after.values()), bits(&whole.values()[3 * 64..]));
     assert!(model.decode(&mut []).expect("no rows").is_empty());
 }
 

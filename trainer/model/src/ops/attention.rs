@@ -43,6 +43,8 @@ pub struct Group<'a> {
     pub segments: &'a [Segment<'a>],
     /// Positions that the first row sees, its own included.
     pub visible: usize,
+    /// The last so many of them are seen (Mistral, arXiv 2310.06825); all where there is none.
+    pub window: Option<usize>,
 }
 
 /// Attention of whole sequences, as in training. `q` and `out` are `[rows, queries · dim]`, `k` and `v` are
@@ -70,7 +72,7 @@ pub fn forward(
     let groups: Vec<Group<'_>> = segments
         .iter()
         .zip(&documents)
-        .map(|(segments, rows)| Group { rows: rows.len(), segments, visible: 1 })
+        .map(|(segments, rows)| Group { rows: rows.len(), segments, visible: 1, window: None })
         .collect();
     attend(q, &groups, heads, out, Some(lse));
 }
@@ -109,6 +111,7 @@ pub fn attend(q: &[f32], groups: &[Group<'_>], heads: Heads, out: &mut [f32], ls
                     rows,
                     segments: group.segments,
                     visible: group.visible + first,
+                    window: group.window.unwrap_or(usize::MAX),
                     keys: part * width..(part + 1) * width,
                     heads,
                 };

@@ -95,7 +95,7 @@ impl Family {
     /// Whether our Llama program computes it; all others go through candle.
     #[must_use]
     pub fn is_own(&self) -> bool {
-        matches!(self, Self::Llama | Self::Mistral | Self::Qwen2)
+        matches!(self, Self::Llama | Self::Mistral | Self::Qwen2 | Self::Qwen3)
     }
 
     pub(super) fn is_gemma(&self) -> bool {

@@ -146,8 +146,10 @@ impl<'a> Segment<'a> {
 pub(super) struct Part<'a> {
     pub(super) rows: usize,
     pub(super) segments: &'a [Segment<'a>],
-    /// Positions that the first row sees; each further row sees one more.
+    /// The position behind the last one that the first row sees; each further row sees one more.
     pub(super) visible: usize,
+    /// How many positions before that are seen at most.
+    pub(super) window: usize,
     pub(super) keys: Range<usize>,
     pub(super) heads: Heads,
 }
@@ -211,7 +213,7 @@ impl WithSimd for Run<'_> {
 struct Query {
     /// Its number among the head vectors of `q` and `out`.
     index: usize,
-    /// Positions it sees.
+    /// The position behind the last one it sees.
     visible: usize,
 }
 
@@ -261,7 +263,10 @@ fn tile<S: Simd, const H: usize>(
     }
     let most = queries.iter().map(|query| query.visible).max().unwrap_or(0);
     let common = queries.iter().map(|query| query.visible).min().unwrap_or(0);
-    for (offset, segment) in placed(part.segments, most) {
+    let seen = |query: &Query| query.visible.saturating_sub(part.window);
+    // What no query sees any more is left out; what some see has a weight of zero for the others.
+    let begin = queries.iter().map(seen).min().unwrap_or(0);
+    for (offset, segment) in placed(part.segments, begin, most) {
         let count = segment.len.min(most - offset);
         scores::<S, H>(simd, &packed[..dim * H], segment.keys(key), count, |h, p, values| {
             simd.partial_store_f32s(&mut weights[h * *stride + offset + p..], values);
@@ -270,6 +275,7 @@ fn tile<S: Simd, const H: usize>(
     let mut totals = [0.0; H];
     for ((query, weights), total) in queries.iter().zip(weights.chunks_exact_mut(*stride)).zip(&mut totals) {
         let padded = query.visible.next_multiple_of(lanes::LANES);
+        weights[..seen(query)].fill(f32::NEG_INFINITY);
         weights[query.visible..padded].fill(f32::NEG_INFINITY);
         let (max, sum) = softmax::exponentials(&mut weights[..padded]);
         *total = sum;
@@ -278,13 +284,13 @@ fn tile<S: Simd, const H: usize>(
         }
     }
     sums[..H * dim].fill(0.0);
-    for (offset, segment) in placed(part.segments, common) {
+    for (offset, segment) in placed(part.segments, begin, common) {
         let count = segment.len.min(common - offset);
         let weights = Weights { rows: weights, stride: *stride, first: offset };
         add_values::<S, H>(simd, weights, &segment.values(key)[..count * dim], dim, sums);
     }
     for (h, query) in queries.iter().enumerate().filter(|(_, query)| query.visible > common) {
-        for (offset, segment) in placed(part.segments, query.visible) {
+        for (offset, segment) in placed(part.segments, begin, query.visible) {
             let start = common.saturating_sub(offset).min(segment.len);
             let end = segment.len.min(query.visible - offset);
             let weights = Weights { rows: &weights[h * *stride..], stride: 0, first: offset + start };
@@ -299,9 +305,13 @@ fn tile<S: Simd, const H: usize>(
     }
 }
 
-/// The segments that begin before position `end`, each with its first position.
+/// The segments that begin before position `end` and end behind `begin`, each with its first position.
 #[inline(always)]
-fn placed<'a>(segments: &'a [Segment<'a>], end: usize) -> impl Iterator<Item = (usize, Segment<'a>)> {
+fn placed<'a>(
+    segments: &'a [Segment<'a>],
+    begin: usize,
+    end: usize,
+) -> impl Iterator<Item = (usize, Segment<'a>)> {
     segments
         .iter()
         .scan(0, |next, segment| {
@@ -310,6 +320,7 @@ fn placed<'a>(segments: &'a [Segment<'a>], end: usize) -> impl Iterator<Item = (
             Some((offset, *segment))
         })
         .take_while(move |(offset, _)| *offset < end)
+        .filter(move |(offset, segment)| offset + segment.len > begin)
 }
 
 /// Products of `H` queries (`q [dim, H]`) with the first `count` keys of a head; `store(h, position, vector)` gets them.

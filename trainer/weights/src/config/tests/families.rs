@@ -83,7 +83,7 @@ fn parameters_of_published_models() {
         (phi3(), 3_821_079_552, 2047),
         (qwen2(), 494_032_768, 8192),
         (qwen3(), 596_049_920, 8192),
-        (mistral(), 7_241_732_096, 4096),
+        (mistral(), 7_241_732_096, 8192),
     ] {
         let read = read(&config).unwrap_or_else(|error| panic!("{error}"));
         assert_eq!((read.parameters(), read.longest()), (parameters, longest), "{}", config["model_type"]);

@@ -1,0 +1,83 @@
+//! Matrix products.
+
+use super::{Bench, EVERY, assert_close, assert_same, rounded};
+use crate::cuda::machine::{Dtype, Into, Machine, Product};
+use crate::ops;
+use crate::testing::Random;
+
+/// `x [m, k] · w [n, k]ᵀ`, where it is added to `out`.
+fn product(
+    bench: &Bench,
+    (x, w): (&[f32], &[f32]),
+    [m, k, n]: [usize; 3],
+    dtype: Dtype,
+    into: Into,
+    out: &[f32],
+) -> Vec<f32> {
+    let kept = if into == Into::Same { dtype } else { Dtype::F32 };
+    let (x, w) = (bench.values(x, dtype), bench.values(w, dtype));
+    let to = if into == Into::Added { bench.values(out, Dtype::F32) } else { bench.blank(m * n, kept) };
+    let product = Product { x: x.start(), w: w.start(), out: to.start(), m, n, k, dtype, into };
+    bench.twin.multiply(&product).expect("a product");
+    bench.read(&to, kept)
+}
+
+/// Whole tiles and none, depths that tensor cores take and not.
+const SHAPES: [[usize; 3]; 9] = [
+    [1, 8, 1],
+    [1, 1, 1],
+    [3, 40, 17],
+    [64, 64, 64],
+    [65, 200, 70],
+    [5, 77, 66],
+    [70, 130, 3],
+    [2, 328, 129],
+    [17, 16, 64],
+];
+
+#[test]
+fn every_result_is_the_chain_of_the_cpu() {
+    let Some(bench) = Bench::new() else { return };
+    for dtype in EVERY {
+        for shape @ [m, k, n] in SHAPES {
+            let mut random = Random((m * k + n) as u64);
+            let x = rounded(&random.values(m * k), dtype);
+            let w = rounded(&random.values(n * k), dtype);
+            let before = random.values(m * n);
+            let mut expected = vec![0.0; m * n];
+            ops::matmul::forward(&x, &w, m, k, n, &mut expected);
+            let case = format!("{shape:?}, {dtype:?}");
+
+            let wide = product(&bench, (&x, &w), shape, dtype, Into::F32, &[]);
+            // What tensor cores do in between is theirs; the twin, too, only promises the sum.
+            if dtype == Dtype::F32 || k % 8 != 0 {
+                assert_same(&wide, &expected, &case);
+            } else {
+                assert_close(&wide, &expected, Dtype::F32, 1e-5, &case);
+            }
+            let same = product(&bench, (&x, &w), shape, dtype, Into::Same, &[]);
+            assert_same(&same, &rounded(&wide, dtype), &case);
+            let added = product(&bench, (&x, &w), shape, dtype, Into::Added, &before);
+            let sums: Vec<f32> = before.iter().zip(&wide).map(|(a, b)| a + b).collect();
+            assert_same(&added, &sums, &case);
+        }
+    }
+}
+
+#[test]
+fn a_row_has_the_same_bits_alone_and_anywhere_in_a_batch() {
+    let Some(bench) = Bench::new() else { return };
+    for dtype in EVERY {
+        for (k, n) in [(136, 70), (75, 40)] {
+            let mut random = Random(k as u64);
+            let (row, w) = (random.values(k), random.values(n * k));
+            let alone = product(&bench, (&row, &w), [1, k, n], dtype, Into::F32, &[]);
+            for (m, at) in [(2, 1), (70, 5), (70, 66)] {
+                let mut x: Vec<f32> = random.values(m * k).into_iter().map(|x| 100.0 * x).collect();
+                x[at * k..][..k].copy_from_slice(&row);
+                let all = product(&bench, (&x, &w), [m, k, n], dtype, Into::F32, &[]);
+                assert_same(&all[at * n..][..n], &alone, &format!("row {at} of {m}, {dtype:?}"));
+            }
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! The kernels, run by their twin, against the operations on the CPU: the same numbers to what rounding explains, and the same bits
+//! for a row alone, elsewhere in a batch, and among others.
+
+mod attention;
+mod matmul;
+mod norm;
+mod rope;
+mod small;
+mod summary;
+mod twin;
+
+use super::kernels::Kernel;
+use super::machine::{Arg, Dtype, Launch, Machine, Memory, Ptr};
+use super::twin::Twin;
+
+const EVERY: [Dtype; 3] = [Dtype::F32, Dtype::Bf16, Dtype::F16];
+
+/// A twin to put operands on; `None` where there is none.
+struct Bench {
+    twin: Twin,
+}
+
+impl Bench {
+    fn new() -> Option<Self> {
+        Some(Self { twin: Twin::new()? })
+    }
+
+    /// Values, rounded to a type.
+    fn values(&self, values: &[f32], dtype: Dtype) -> Memory {
+        self.bytes(&values.iter().flat_map(|value| bytes(*value, dtype)).collect::<Vec<u8>>())
+    }
+
+    fn ints(&self, values: &[i32]) -> Memory {
+        self.bytes(&values.iter().flat_map(|value| value.to_ne_bytes()).collect::<Vec<u8>>())
+    }
+
+    fn bytes(&self, bytes: &[u8]) -> Memory {
+        let memory = self.twin.reserve(bytes.len()).expect("memory");
+        self.twin.write(memory.start(), bytes).expect("a copy");
+        memory
+    }
+
+    /// Memory for so many values, none of them a number yet.
+    fn blank(&self, count: usize, dtype: Dtype) -> Memory {
+        self.twin.reserve(count * dtype.size()).expect("memory")
+    }
+
+    fn read_bytes(&self, memory: &Memory) -> Vec<u8> {
+        let mut bytes = vec![0; memory.bytes()];
+        self.twin.read(memory.start(), &mut bytes).expect("a copy");
+        bytes
+    }
+
+    fn read(&self, memory: &Memory, dtype: Dtype) -> Vec<f32> {
+        self.read_bytes(memory).chunks_exact(dtype.size()).map(|bytes| value(bytes, dtype)).collect()
+    }
+
+    fn read_ints(&self, memory: &Memory) -> Vec<i32> {
+        self.read_bytes(memory).as_chunks().0.iter().map(|bytes| i32::from_ne_bytes(*bytes)).collect()
+    }
+
+    fn run(&self, kernel: Kernel, dtype: Dtype, blocks: [usize; 3], args: &[Arg]) {
+        let blocks = blocks.map(|count| count as u32);
+        self.twin.launch(&Launch { kernel, dtype, blocks, args }).expect("a launch");
+    }
+}
+
+fn bytes(value: f32, dtype: Dtype) -> Vec<u8> {
+    match dtype {
+        Dtype::F32 => value.to_ne_bytes().to_vec(),
+        Dtype::Bf16 => half::bf16::from_f32(value).to_ne_bytes().to_vec(),
+        Dtype::F16 => half::f16::from_f32(value).to_ne_bytes().to_vec(),
+    }
+}
+
+fn value(bytes: &[u8], dtype: Dtype) -> f32 {
+    match dtype {
+        Dtype::F32 => f32::from_ne_bytes(bytes.try_into().expect("4 bytes")),
+        Dtype::Bf16 => half::bf16::from_ne_bytes(bytes.try_into().expect("2 bytes")).to_f32(),
+        Dtype::F16 => half::f16::from_ne_bytes(bytes.try_into().expect("2 bytes")).to_f32(),
+    }
+}
+
+/// The values as a type keeps them.
+fn rounded(values: &[f32], dtype: Dtype) -> Vec<f32> {
+    values.iter().map(|v| value(&bytes(*v, dtype), dtype)).collect()
+}
+
+fn ptr(memory: &Memory) -> Arg {
+    Arg::Ptr(memory.start())
+}
+
+fn int(value: usize) -> Arg {
+    Arg::Int(value as i32)
+}
+
+const NULL: Arg = Arg::Ptr(Ptr::NULL);
+
+/// Asserts that values of a type are those expected: but for being rounded to it, within `slack`.
+fn assert_close(found: &[f32], expected: &[f32], dtype: Dtype, slack: f32, case: &str) {
+    let unit = match dtype {
+        Dtype::F32 => f32::EPSILON / 2.0,
+        Dtype::Bf16 => 1.0 / 256.0,
+        Dtype::F16 => 1.0 / 2048.0,
+    };
+    assert_eq!(found.len(), expected.len(), "{case}");
+    for (i, (found, expected)) in found.iter().zip(expected).enumerate() {
+        let allowed = unit * expected.abs() + slack;
+        assert!(
+            (found - expected).abs() <= allowed,
+            "{case}, {dtype:?}: value {i} is {found}, not {expected}"
+        );
+    }
+}
+
+/// Asserts that two have the same bits.
+fn assert_same(found: &[f32], expected: &[f32], case: &str) {
+    let differ = found.iter().zip(expected).position(|(a, b)| a.to_bits() != b.to_bits());
+    assert_eq!(found.len(), expected.len(), "{case}");
+    if let Some(i) = differ {
+        panic!("{case}: value {i} is {} and {}", found[i], expected[i]);
+    }
+}
