@@ -40,11 +40,7 @@ pub enum CudaError {
         /// What the compiler says.
         log: String,
     },
-<<<<<<< HEAD
-    /// The driver or a library answers an error. After some of them the GPU is lost for this process.
-=======
     /// The driver or a library answers an error.
->>>>>>> main
     #[error(
         "{device} failed at {what}: {reason}. What was finished is kept; start again, and look at `nvidia-smi` and `dmesg` if it comes back."
     )]
