@@ -41,7 +41,9 @@ pub enum DeviceError {
     #[error("device \"{0}\" is not known. Use auto, cpu or cuda:N, for example cuda:0.")]
     Unknown(String),
     /// A type of weights that the CPU does not compute in.
-    #[error("the CPU computes in f32 alone ({reason}). Leave --dtype out, or name a GPU with --device cuda:N.")]
+    #[error(
+        "the CPU computes in f32 alone ({reason}). Leave --dtype out, or name a GPU with --device cuda:N."
+    )]
     Dtype {
         /// Why it is the CPU.
         reason: String,

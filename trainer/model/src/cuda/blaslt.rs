@@ -1,11 +1,15 @@
 //! Products of matrices by cuBLASLt. It counts by columns, so `out [m, n] = x [m, k] · wᵀ` is there `outᵀ = w · xᵀ`: the first
 //! matrix is `w`, transposed, and the number of columns is `m`.
 
+mod description;
+
 use std::collections::HashMap;
 use std::ffi::{c_int, c_void};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use cudarc::cublaslt::sys as lt;
+
+use description::Description;
 
 use super::CudaError;
 use super::algorithms::{Candidate, Class, Terms, choose};
@@ -13,7 +17,7 @@ use super::context::Context;
 use super::driver::Driver;
 use super::functions::BlasLtFunctions;
 use super::libraries::{self, Absent, Found, Kind, Places, Version};
-use super::machine::{Dtype, Into, Product, Ptr};
+use super::machine::{Into, Product, Ptr};
 
 /// Algorithms that the heuristics are asked for.
 const CANDIDATES: usize = 64;
@@ -368,83 +372,6 @@ impl Drop for Products {
         if self.context.stream().is_ok() {
             // SAFETY: made by `with` and given back once.
             unsafe { (self.functions().cublasLtDestroy)(self.handle()) };
-        }
-    }
-}
-
-/// A product as the library describes it.
-struct Description<'a> {
-    functions: &'a BlasLtFunctions,
-    operation: lt::cublasLtMatmulDesc_t,
-    w: lt::cublasLtMatrixLayout_t,
-    x: lt::cublasLtMatrixLayout_t,
-    out: lt::cublasLtMatrixLayout_t,
-}
-
-#[expect(unsafe_code, reason = "functions of cuBLASLt")]
-impl<'a> Description<'a> {
-    /// Of `m` rows.
-    fn of(products: &'a Products, class: &Class, m: usize) -> Result<Self, CudaError> {
-        let functions = products.functions();
-        let null = std::ptr::null_mut();
-        let mut it = Self { functions, operation: null, w: null.cast(), x: null.cast(), out: null.cast() };
-        let stored = match class.dtype {
-            Dtype::F32 => lt::cudaDataType::CUDA_R_32F,
-            Dtype::Bf16 => lt::cudaDataType::CUDA_R_16BF,
-            Dtype::F16 => lt::cudaDataType::CUDA_R_16F,
-        };
-        let written = if class.into == Into::Same { stored } else { lt::cudaDataType::CUDA_R_32F };
-        // Of f32 no other type takes part, whatever the environment allows.
-        let compute = match class.dtype {
-            Dtype::F32 => lt::cublasComputeType_t::CUBLAS_COMPUTE_32F_PEDANTIC,
-            Dtype::Bf16 | Dtype::F16 => lt::cublasComputeType_t::CUBLAS_COMPUTE_32F,
-        };
-        let transposed: i32 = 1;
-        let attribute = lt::cublasLtMatmulDescAttributes_t::CUBLASLT_MATMUL_DESC_TRANSA;
-        // SAFETY: handles are written to fields, from which `drop` gives them back; the attribute is 32 bits.
-        unsafe {
-            let scale = lt::cudaDataType::CUDA_R_32F;
-            let answer = (functions.cublasLtMatmulDescCreate)(&raw mut it.operation, compute, scale);
-            check(&products.context, "cublasLtMatmulDescCreate", answer)?;
-            let answer = (functions.cublasLtMatmulDescSetAttribute)(
-                it.operation,
-                attribute,
-                (&raw const transposed).cast(),
-                4,
-            );
-            check(&products.context, "cublasLtMatmulDescSetAttribute", answer)?;
-            for (layout, dtype, rows, columns) in [
-                (&raw mut it.w, stored, class.k, class.n),
-                (&raw mut it.x, stored, class.k, m),
-                (&raw mut it.out, written, class.n, m),
-            ] {
-                let answer = (functions.cublasLtMatrixLayoutCreate)(
-                    layout,
-                    dtype,
-                    rows as u64,
-                    columns as u64,
-                    i64::try_from(rows).unwrap_or(i64::MAX),
-                );
-                check(&products.context, "cublasLtMatrixLayoutCreate", answer)?;
-            }
-        }
-        Ok(it)
-    }
-}
-
-#[expect(unsafe_code, reason = "functions of cuBLASLt")]
-impl Drop for Description<'_> {
-    fn drop(&mut self) {
-        // SAFETY: each was made by `of`, or is null.
-        unsafe {
-            for layout in [self.w, self.x, self.out] {
-                if !layout.is_null() {
-                    (self.functions.cublasLtMatrixLayoutDestroy)(layout);
-                }
-            }
-            if !self.operation.is_null() {
-                (self.functions.cublasLtMatmulDescDestroy)(self.operation);
-            }
         }
     }
 }

@@ -13,7 +13,7 @@ use rayon::prelude::*;
 use sekisho_domain::Sha256;
 
 use super::CudaError;
-use super::compile::{Architecture, Nvrtc, OPTIONS};
+use super::compile::{Architecture, Compiled, Nvrtc, OPTIONS};
 use super::kernels::{HEADER, SOURCES, Source};
 use super::libraries::{Absent, Kind, Version};
 use super::prebuilt;
@@ -158,7 +158,10 @@ impl Shelf<'_> {
         if let Some(code) = place.as_deref().and_then(kept) {
             return Ok(Cubin { file: source.file, code: Cow::Owned(code), origin: Origin::Cache });
         }
-        let cubin = nvrtc.compile(source, architecture, &[])?.cubin;
+        let Compiled { cubin, log } = nvrtc.compile(source, architecture, &[])?;
+        if !log.is_empty() {
+            tracing::debug!("{}.cu: {log}", source.file);
+        }
         if let Some(place) = place
             && let Err(error) = keep(&place, &cubin)
         {

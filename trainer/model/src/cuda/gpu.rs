@@ -66,7 +66,9 @@ impl Gpu {
             tracing::debug!("{absent}: the product of matrices is our own kernel");
         });
         let cubins = Shelf::of_system().all(context.properties.capability)?;
-        Self::with(context, &cubins, products.ok())
+        let gpu = Self::with(context, &cubins, products.ok())?;
+        tracing::debug!("cuda:{ordinal} is {}", gpu.about());
+        Ok(gpu)
     }
 
     /// With this code.

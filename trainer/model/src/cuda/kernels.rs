@@ -27,7 +27,8 @@ pub(crate) struct About {
     pub(crate) name: &'static str,
     /// Threads of a block.
     pub(crate) threads: u32,
-    /// Most registers of a thread, held by the gate in the tests.
+    /// Most registers of a thread.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the gate in the tests holds it"))]
     pub(crate) registers: u32,
     /// The types it is instantiated for.
     pub(crate) dtypes: &'static [Dtype],

@@ -28,6 +28,7 @@ macro_rules! prebuilt {
 prebuilt![];
 
 /// For which architectures there is some: the lowest of Ampere's, whose code Ada runs too, and Hopper's.
+#[cfg(test)]
 pub(super) const ARCHITECTURES: [(u32, u32); 2] = [(8, 0), (9, 0)];
 
 /// The machine code of a source that a GPU with this compute capability runs.
