@@ -3,8 +3,6 @@
 
 use std::sync::Arc;
 
-use rayon::prelude::*;
-
 use super::CudaError;
 use super::context::{Context, Event, Pinned};
 use super::machine::Ptr;
@@ -12,11 +10,13 @@ use super::machine::Ptr;
 /// Bytes of a buffer; there are two.
 const BUFFER: usize = 16 << 20;
 /// Most bytes that are copied before the GPU may begin with them.
-const PIECE: usize = 4 << 20;
+const PIECE: usize = 8 << 20;
 /// Copies begin at multiples of it, a line of the cache.
 const ALIGNMENT: usize = 64;
-/// Bytes from which on several threads copy.
-const SHARED: usize = 1 << 20;
+/// Bytes that are worth a thread of their own.
+const SHARE: usize = 1 << 20;
+/// Most threads that copy; more are not faster than the memory.
+const THREADS: usize = 4;
 
 /// Where the next bytes go. Both buffers are filled in turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,13 +80,21 @@ impl Staging {
     }
 }
 
+/// Copies with several threads, and not with rayon's: one of those that waits takes up other work, which may want to write too, while the
+/// buffers are locked by itself.
 fn copy(from: &[u8], to: &mut [u8]) {
-    if from.len() < SHARED {
-        to.copy_from_slice(from);
-        return;
-    }
-    let part = from.len().div_ceil(rayon::current_num_threads()).max(SHARED / 4);
-    to.par_chunks_mut(part).zip(from.par_chunks(part)).for_each(|(to, from)| to.copy_from_slice(from));
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(THREADS);
+    let share = from.len().div_ceil(threads).max(SHARE);
+    let mut shares = to.chunks_mut(share).zip(from.chunks(share));
+    let first = shares.next();
+    std::thread::scope(|scope| {
+        for (to, from) in shares {
+            scope.spawn(move || to.copy_from_slice(from));
+        }
+        if let Some((to, from)) = first {
+            to.copy_from_slice(from);
+        }
+    });
 }
 
 #[cfg(test)]
