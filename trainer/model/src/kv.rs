@@ -22,7 +22,7 @@ pub(crate) enum KeptKv {
     /// Of each layer.
     Layers(Vec<KeyValues>),
     /// Of everything from the root on: what candle's programs have read.
-    Snapshot(Snapshot),
+    Snapshot(Box<Snapshot>),
     /// In the cache of a GPU.
     Slots(cuda::Slots),
 }
@@ -101,7 +101,7 @@ impl Kv {
     /// What a program of candle's has read, from the root on.
     pub(crate) fn of_snapshot(snapshot: Snapshot, meter: Meter) -> Self {
         let (len, bytes) = (snapshot.len(), snapshot.bytes);
-        Self::metered(None, len, KeptKv::Snapshot(snapshot), bytes, meter)
+        Self::metered(None, len, KeptKv::Snapshot(Box::new(snapshot)), bytes, meter)
     }
 
     /// Slots of a cache that take so much of it.

@@ -243,12 +243,13 @@ impl Bench<'_> {
         let positions = self.numbers(std::iter::repeat_n(length as i32 - 1, rows))?;
         let pieces = length.div_ceil(super::kernels::DECODE_PIECE);
         let partial = self.machine.reserve(rows * heads.queries * pieces * (heads.dim + 2) * 4)?;
-        let context = Context { table: table.start(), starts: starts.start(), positions: positions.start() };
+        let (starts, positions) = (starts.start(), positions.start());
+        let context = Context { rows, table: table.start(), starts, positions };
         let cache = Cache { keys: keys.start(), values: values.start() };
         let run = || {
             let attention = Attention { heads, window: 0 };
             let q_out = (q.start(), out.start());
-            self.ops().attention_decode(rows, q_out, cache, context, attention, (partial.start(), pieces))
+            self.ops().attention_decode(q_out, cache, context, attention, (partial.start(), pieces))
         };
         Ok(Row {
             name: "attention_decode",

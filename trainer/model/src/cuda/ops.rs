@@ -19,9 +19,10 @@ pub(crate) struct Cache {
     pub(crate) values: Ptr,
 }
 
-/// Which slots the rows of a batch see: row `r`'s position `p` is in slot `table[starts[r] + p]`.
+/// Some rows of a batch, and which slots they see: row `r`'s position `p` is in slot `table[starts[r] + p]`.
 #[derive(Clone, Copy)]
 pub(crate) struct Context {
+    pub(crate) rows: usize,
     pub(crate) table: Ptr,
     pub(crate) starts: Ptr,
     pub(crate) positions: Ptr,
@@ -148,7 +149,6 @@ impl Ops<'_> {
     /// do not.
     pub(crate) fn attention_plain(
         &self,
-        rows: usize,
         (q, out): (Ptr, Ptr),
         cache: Cache,
         context: Context,
@@ -157,7 +157,7 @@ impl Ops<'_> {
         let head = [Arg::Ptr(q), Arg::Ptr(cache.keys), Arg::Ptr(cache.values)];
         let seen = [Arg::Ptr(context.table), Arg::Ptr(context.starts), Arg::Ptr(context.positions)];
         let args = [&head[..], &seen[..], &[Arg::Ptr(out)], &attention.args()[..]].concat();
-        let grid = [blocks(rows), blocks(attention.heads.queries), 1];
+        let grid = [blocks(context.rows), blocks(attention.heads.queries), 1];
         self.launch(Kernel::AttentionPlain, self.dtype, grid, &args)
     }
 
@@ -181,7 +181,6 @@ impl Ops<'_> {
     /// `partial` is f32 `[rows, queries, pieces, dim + 2]`.
     pub(crate) fn attention_decode(
         &self,
-        rows: usize,
         (q, out): (Ptr, Ptr),
         cache: Cache,
         context: Context,
@@ -193,7 +192,7 @@ impl Ops<'_> {
         let seen = [Arg::Ptr(context.table), Arg::Ptr(context.starts), Arg::Ptr(context.positions)];
         let args =
             [&head[..], &seen[..], &[Arg::Ptr(partial)], &attention.args()[..], &[int(pieces)]].concat();
-        let grid = [blocks(rows), blocks(keys), blocks(pieces)];
+        let grid = [blocks(context.rows), blocks(keys), blocks(pieces)];
         self.launch(Kernel::AttentionDecode, self.dtype, grid, &args)?;
         let args = [
             Arg::Ptr(partial),
@@ -204,7 +203,7 @@ impl Ops<'_> {
             int(attention.window),
             int(pieces),
         ];
-        self.launch(Kernel::AttentionCombine, self.dtype, [blocks(rows), blocks(queries), 1], &args)
+        self.launch(Kernel::AttentionCombine, self.dtype, [blocks(context.rows), blocks(queries), 1], &args)
     }
 
     /// [`crate::ops::swiglu`] of `gate_up [rows, 2 · inner]`, after a bias where there is one.
@@ -256,10 +255,11 @@ impl Ops<'_> {
 }
 
 impl Context {
-    /// Of the rows from `first` on.
-    pub(crate) fn from(self, first: usize) -> Self {
+    /// So many of its rows from `first` on.
+    pub(crate) fn part(self, first: usize, rows: usize) -> Self {
         let bytes = first * size_of::<i32>();
-        Self { starts: self.starts.plus(bytes), positions: self.positions.plus(bytes), ..self }
+        let (starts, positions) = (self.starts.plus(bytes), self.positions.plus(bytes));
+        Self { rows, starts, positions, ..self }
     }
 }
 

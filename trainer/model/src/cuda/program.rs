@@ -22,7 +22,6 @@ pub(crate) struct Program {
 
 /// Operands of a pass that are the same in all layers.
 pub(crate) struct Pass {
-    pub(crate) rows: usize,
     pub(crate) ids: Ptr,
     pub(crate) slots: Ptr,
     pub(crate) angles: Ptr,
@@ -78,7 +77,7 @@ impl Program {
         attend: &dyn Fn(&Ops<'_>, Cache) -> Result<(), CudaError>,
     ) -> Result<(), CudaError> {
         let ops = self.ops(machine);
-        let (rows, hidden) = (pass.rows, self.config.hidden_size);
+        let (rows, hidden) = (pass.context.rows, self.config.hidden_size);
         let Heads { queries, keys, dim } = self.attention.heads;
         let inner = self.config.intermediate_size;
         let scale = if self.config.scaled_embedding { (hidden as f32).sqrt() } else { 1.0 };

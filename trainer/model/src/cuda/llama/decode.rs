@@ -61,8 +61,9 @@ impl CudaLlama {
         machine.write(step.start, &self.told(state, rows, size.rows))?;
         let angles = state.angles.of(longest, machine)?;
         self.make_partial(state, size)?;
-        let context = Context { table, starts: step.array(3), positions: step.array(1) };
-        let pass = Pass { rows: size.rows, ids: step.array(0), slots: step.array(2), angles, context };
+        let (starts, positions) = (step.array(3), step.array(1));
+        let context = Context { rows: size.rows, table, starts, positions };
+        let pass = Pass { ids: step.array(0), slots: step.array(2), angles, context };
         let mut run = || self.step_pass(&state.arena, &pass, state.partial.start(), size, step);
         // A captured pass is told of no other addresses.
         let mut key = DefaultHasher::new();
@@ -87,8 +88,8 @@ impl CudaLlama {
             for first in (0..size.rows).step_by(most) {
                 let rows = most.min(size.rows - first);
                 let (q, out) = (arena.q.plus(first * width), arena.mixed.plus(first * width));
-                let context = pass.context.from(first);
-                ops.attention_decode(rows, (q, out), cache, context, attention, (partial, size.pieces))?;
+                let context = pass.context.part(first, rows);
+                ops.attention_decode((q, out), cache, context, attention, (partial, size.pieces))?;
             }
             Ok(())
         };

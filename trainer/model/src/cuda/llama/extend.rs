@@ -70,10 +70,9 @@ impl CudaLlama {
         machine.write(uploaded.start(), &bytes)?;
         let at = |array: At| uploaded.start().plus(array.0 * size_of::<i32>());
         let arrays = batch.at;
-        let context =
-            Context { table: at(arrays.table), starts: at(arrays.starts), positions: at(arrays.positions) };
+        let (starts, positions) = (at(arrays.starts), at(arrays.positions));
+        let context = Context { rows: batch.rows, table: at(arrays.table), starts, positions };
         let pass = Pass {
-            rows: batch.rows,
             ids: at(arrays.ids),
             slots: at(arrays.slots),
             angles: state.angles.of(batch.positions, machine)?,
@@ -86,7 +85,7 @@ impl CudaLlama {
             if attention.has_tiles(self.program.dtype) {
                 ops.attention_prefill(tiles, q_out, cache, context.table, attention)
             } else {
-                ops.attention_plain(batch.rows, q_out, cache, context, attention)
+                ops.attention_plain(q_out, cache, context, attention)
             }
         };
         self.program.forward(machine, arena, &pass, &attend)?;
