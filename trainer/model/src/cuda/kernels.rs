@@ -43,7 +43,7 @@ pub(crate) const DECODE_PIECE: usize = 256;
 /// Rows that a tile of [`Kernel::AttentionPrefill`] holds, counted as queries that share a key head.
 pub(crate) const PREFILL_ROWS: usize = 64;
 /// Widths of a head that it computes.
-pub(crate) const PREFILL_DIMS: &[usize] = &[64, 128];
+pub(crate) const PREFILL_DIMS: &[usize] = &[64, 96, 128];
 /// Rows and columns of a tile of [`Kernel::Matmul`].
 pub(crate) const MATMUL_TILE: usize = 64;
 
@@ -68,15 +68,15 @@ impl Kernel {
         let (file, name, threads, registers, dtypes) = match self {
             Self::Embedding => ("embedding", "embedding", 256, 32, EVERY),
             Self::RmsNorm => ("rms_norm", "rms_norm", 256, 40, EVERY),
-            Self::Rope => ("rope", "rope", 256, 64, EVERY),
-            Self::AttentionPlain => ("attention_plain", "attention_plain", 128, 64, EVERY),
-            Self::AttentionPrefill => ("attention_prefill", "attention_prefill", 128, 255, HALVES),
-            Self::AttentionDecode => ("attention_decode", "attention_decode", 128, 168, EVERY),
-            Self::AttentionCombine => ("attention_decode", "attention_combine", 128, 64, EVERY),
-            Self::Swiglu => ("swiglu", "swiglu", 256, 40, EVERY),
-            Self::AddBias => ("swiglu", "add_bias", 256, 32, PLAIN),
-            Self::Matmul => ("matmul", "matmul", 256, 128, EVERY),
-            Self::Summary => ("summary", "summary", 1024, 64, PLAIN),
+            Self::Rope => ("rope", "rope", 256, 80, EVERY),
+            Self::AttentionPlain => ("attention_plain", "attention_plain", 128, 32, EVERY),
+            Self::AttentionPrefill => ("attention_prefill", "attention_prefill", 128, 192, HALVES),
+            Self::AttentionDecode => ("attention_decode", "attention_decode", 128, 128, EVERY),
+            Self::AttentionCombine => ("attention_decode", "attention_combine", 128, 32, EVERY),
+            Self::Swiglu => ("swiglu", "swiglu", 256, 48, EVERY),
+            Self::AddBias => ("swiglu", "add_bias", 256, 40, PLAIN),
+            Self::Matmul => ("matmul", "matmul", 256, 80, EVERY),
+            Self::Summary => ("summary", "summary", 1024, 32, PLAIN),
         };
         About { file, name, threads, registers, dtypes }
     }

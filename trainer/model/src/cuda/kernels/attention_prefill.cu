@@ -7,6 +7,12 @@
 constexpr int KEYS = 64;
 constexpr int MOST_DIM = 128;
 constexpr int PREFILL_THREADS = 128;
+// Blocks that share a multiprocessor: what registers allow without spilling any.
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+constexpr int PREFILL_BLOCKS = 3;
+#else
+constexpr int PREFILL_BLOCKS = 2;
+#endif
 
 // A tile of rows, as the program lists them: consecutive rows of one sequence, of which the first is at `position`, and the
 // sequence's place in the table of slots.
@@ -21,20 +27,17 @@ struct Matrix {
     T values[64][DIM + 8];
 };
 
-// Begins to copy 64 rows that begin at `address(row)`, or zeros where that is null. `somewhere` is any address that can be read.
-// Four neighbouring threads copy 64 bytes of a row at a time, and a thread has to do with two rows only.
-template <typename T, int DIM, typename Address>
-__device__ __forceinline__ void copy_rows(Matrix<T, DIM>& to, const T* somewhere, Address address) {
+// Begins to copy 64 rows: row i is number `number(i)` of those that begin `offset` behind multiples of `stride` from `from` on, or
+// zeros where that is negative. Four neighbouring threads copy 64 bytes of a row at a time, and a thread has to do with two rows only.
+template <typename T, int DIM, typename Number>
+__device__ __forceinline__ void copy_rows(Matrix<T, DIM>& to, const T* from, int stride, int offset,
+                                          Number number) {
 #pragma unroll
     for (int row = threadIdx.x / 4; row < 64; row += PREFILL_THREADS / 4) {
-        const T* from = address(row);
-        int bytes = from == nullptr ? 0 : 16;
-        if (from == nullptr) from = somewhere;
+        int at = number(row), bytes = at < 0 ? 0 : 16, column = threadIdx.x % 4 * 8;
+        const T* values = from + size_t(max(at, 0)) * stride + offset + column;
 #pragma unroll
-        for (int i = 0; i < DIM; i += 32) {
-            int column = i + threadIdx.x % 4 * 8;
-            copy_async(&to.values[row][column], from + column, bytes);
-        }
+        for (int i = 0; i < DIM; i += 32) copy_async(&to.values[row][column + i], values + i, bytes);
     }
 }
 
@@ -90,15 +93,14 @@ __device__ __forceinline__ void add_values(float (&sums)[DIM / 8][4], const floa
     }
 }
 
-// Masks the scores of keys from `first` on, of which row i of the two sees those of `seen[i]`, a window behind it; `window` is 0 for
-// none.
-__device__ __forceinline__ void mask(float (&scores)[KEYS / 8][4], int first, const int (&seen)[2], int window) {
+// Masks the scores of keys from `first` on. `positions` are those of the warp's queries; `window` is 0 for none.
+__device__ __forceinline__ void mask(float (&scores)[KEYS / 8][4], int first, const int* positions, int window) {
     int lane = threadIdx.x % 32;
 #pragma unroll
     for (int i = 0; i < KEYS / 8; i++) {
 #pragma unroll
         for (int j = 0; j < 4; j++) {
-            int key = first + i * 8 + lane % 4 * 2 + j % 2, last = seen[j / 2];
+            int key = first + i * 8 + lane % 4 * 2 + j % 2, last = positions[lane / 4 + j / 2 * 8];
             bool visible = key <= last && (window <= 0 || key > last - window);
             if (!visible) scores[i][j] = -infinity();
         }
@@ -138,9 +140,10 @@ __device__ __forceinline__ void weigh(Running<DIM>& running, float (&scores)[KEY
     }
 }
 
-// The sums over the totals, through the warp's own 16 rows of `rows`, to `address(row)`, unless that is null.
-template <typename T, int DIM, typename Address>
-__device__ __forceinline__ void write_rows(Running<DIM>& running, Matrix<T, DIM>& rows, Address address) {
+// The sums over the totals, through the warp's own 16 rows of `rows`. Row i is number `number(i)` of `out`, or goes nowhere where
+// that is negative.
+template <typename T, int DIM, typename Number>
+__device__ __forceinline__ void write_rows(Running<DIM>& running, Matrix<T, DIM>& rows, T* out, Number number) {
     constexpr int WORDS = DIM / 8;
     int lane = threadIdx.x % 32, first = threadIdx.x / 32 * 16;
 #pragma unroll
@@ -161,15 +164,15 @@ __device__ __forceinline__ void write_rows(Running<DIM>& running, Matrix<T, DIM>
 #pragma unroll
     for (int i = 0; i < 16 * WORDS / 32; i++) {
         int word = lane + i * 32, row = first + word / WORDS, column = word % WORDS * 8;
-        T* to = address(row);
-        if (to != nullptr) store_word(to + column, load_word(&rows.values[row][column]));
+        int to = number(row);
+        if (to >= 0) store_word(out + size_t(to) * DIM + column, load_word(&rows.values[row][column]));
     }
 }
 
 // One tile and key head. While the queries are multiplied by keys, the values of those are copied; while weights are multiplied by
 // values, the next keys.
 template <typename T, int DIM>
-__device__ __forceinline__ void attend(uint4* room, int (&slots)[2][KEYS], const T* q, const T* keys, const T* values,
+__device__ __forceinline__ void attend(uint4* room, int (&slots)[2][KEYS], int* positions, const T* q, const T* keys, const T* values,
                                        const int* table, Tile tile, T* out, int queries, int key_heads, int window,
                                        float scale) {
     Matrix<T, DIM>& key_part = *reinterpret_cast<Matrix<T, DIM>*>(room);
@@ -177,23 +180,25 @@ __device__ __forceinline__ void attend(uint4* room, int (&slots)[2][KEYS], const
     int thread = threadIdx.x, lane = thread % 32, key_head = blockIdx.y, sharing = queries / key_heads;
     int count = tile.rows * sharing, last = tile.position + tile.rows - 1;
     int first = window > 0 ? max(0, tile.position - window + 1) : 0;
-    auto query_at = [&](int row) { return (size_t(tile.first + row / sharing) * queries + key_head * sharing + row % sharing) * DIM; };
-    auto slot_of = [&](int key) { return key >= first && key <= last ? table[tile.start + key] : -1; };
-    auto in_cache = [&](const T* cache, int slot) {
-        return slot < 0 ? nullptr : cache + (size_t(slot) * key_heads + key_head) * DIM;
-    };
-    // The positions of the warp's queries, and of a lane's two.
+    // Where the tile's queries, and the head's keys and values, begin.
+    size_t first_query = (size_t(tile.first) * queries + key_head * sharing) * DIM;
+    auto query_at = [&](int row) { return row < count ? row / sharing * queries + row % sharing : -1; };
+    int stride = key_heads * DIM, offset = key_head * DIM;
+    auto slot_of = [&](int key) { return key <= last ? table[tile.start + key] : -1; };
+    // The positions of the warp's queries.
     int warp_row = warp_of(thread) * 16;
     bool active = warp_row < count;
     int nearest = tile.position + warp_row / sharing, farthest = tile.position + (min(warp_row + 16, count) - 1) / sharing;
-    int seen[2] = {tile.position + (warp_row + lane / 4) / sharing, tile.position + (warp_row + lane / 4 + 8) / sharing};
 
     int begin = first / KEYS * KEYS;
-    if (thread < KEYS) slots[0][thread] = slot_of(begin + thread);
+    if (thread < KEYS) {
+        slots[0][thread] = begin + thread < first ? -1 : slot_of(begin + thread);
+        positions[thread] = tile.position + thread / sharing;
+    }
     __syncthreads();
-    copy_rows(value_part, q, [&](int row) { return row < count ? q + query_at(row) : nullptr; });
+    copy_rows(value_part, q + first_query, DIM, 0, query_at);
     commit_copies();
-    copy_rows(key_part, keys, [&](int row) { return in_cache(keys, slots[0][row]); });
+    copy_rows(key_part, keys, stride, offset, [&](int row) { return slots[0][row]; });
     commit_copies();
     wait_for_copies<1>();
     __syncthreads();
@@ -214,24 +219,24 @@ __device__ __forceinline__ void attend(uint4* room, int (&slots)[2][KEYS], const
         wait_for_copies<0>();
         // The keys are there for all, and nobody reads the last values, or the queries, any more.
         __syncthreads();
-        copy_rows(value_part, values, [&](int row) { return in_cache(values, slots[stage][row]); });
+        copy_rows(value_part, values, stride, offset, [&](int row) { return slots[stage][row]; });
         commit_copies();
         if (sees) multiply_keys(scores, query, key_part);
         wait_for_copies<0>();
         // The values are there for all, and nobody reads these keys any more.
         __syncthreads();
         if (more) {
-            copy_rows(key_part, keys, [&](int row) { return in_cache(keys, slots[stage ^ 1][row]); });
+            copy_rows(key_part, keys, stride, offset, [&](int row) { return slots[stage ^ 1][row]; });
             commit_copies();
         }
         if (sees) {
             bool whole = start + KEYS - 1 <= nearest && (window <= 0 || start > farthest - window);
-            if (!whole) mask(scores, start, seen, window);
+            if (!whole) mask(scores, start, positions + warp_row, window);
             weigh(running, scores, scale);
             add_values(running.sums, scores, value_part);
         }
     }
-    if (active) write_rows(running, key_part, [&](int row) { return row < count ? out + query_at(row) : nullptr; });
+    if (active) write_rows(running, key_part, out + first_query, query_at);
 }
 
 // Grid (tiles, key_heads). `tiles` are four numbers each, as `Tile` has them; a tile's rows times the heads that share a key head are
@@ -243,18 +248,20 @@ __device__ __forceinline__ void attention_prefill(const T* q, const T* keys, con
     // Shared by the widths: the compiler would add up what each of them declares.
     SHARED(uint4, room, [2 * sizeof(Matrix<T, MOST_DIM>) / sizeof(uint4)]);
     SHARED(int, slots, [2][KEYS]);
-    const int* tile = tiles + size_t(blockIdx.x) * 4;
+    SHARED(int, positions, [64]);
+    // The last first: within a sequence those see the most keys, and a block that is long should not begin at the end.
+    const int* tile = tiles + size_t(gridDim.x - 1 - blockIdx.x) * 4;
     Tile of{tile[0], tile[1], tile[2], tile[3]};
     // 2^(x · log2(e)) = e^x.
     scale *= 1.44269504f;
-    if (dim == 64) attend<T, 64>(room, slots, q, keys, values, table, of, out, queries, key_heads, window, scale);
-    if (dim == 96) attend<T, 96>(room, slots, q, keys, values, table, of, out, queries, key_heads, window, scale);
-    if (dim == 128) attend<T, 128>(room, slots, q, keys, values, table, of, out, queries, key_heads, window, scale);
+    if (dim == 64) attend<T, 64>(room, slots, positions, q, keys, values, table, of, out, queries, key_heads, window, scale);
+    if (dim == 96) attend<T, 96>(room, slots, positions, q, keys, values, table, of, out, queries, key_heads, window, scale);
+    if (dim == 128) attend<T, 128>(room, slots, positions, q, keys, values, table, of, out, queries, key_heads, window, scale);
 }
 
 #define PARAMETERS(T)                                                                                           \
     (const T* __restrict__ q, const T* __restrict__ keys, const T* __restrict__ values, const int* __restrict__ table, \
      const int* __restrict__ tiles, T* __restrict__ out, int queries, int key_heads, int dim, int window, float scale)
-HALF_INSTANCES(attention_prefill, (PREFILL_THREADS), PARAMETERS,
+HALF_INSTANCES(attention_prefill, (PREFILL_THREADS, PREFILL_BLOCKS), PARAMETERS,
                (q, keys, values, table, tiles, out, queries, key_heads, dim, window, scale))
 #undef PARAMETERS

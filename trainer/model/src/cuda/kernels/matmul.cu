@@ -16,14 +16,14 @@ __device__ __forceinline__ void put(void* out, size_t at, float value, int into)
     }
 }
 
-// Every result is one chain of fused multiply-adds in order of k. A thread has 4 rows and 4 columns, 16 apart.
+// Every result is one chain of fused multiply-adds in order of k. A thread has 4 rows and 4 columns.
 template <typename T>
 __device__ __forceinline__ void chains(const T* x, const T* w, void* out, int m, int n, int k, int into) {
     constexpr int DEPTH = 16;
-    // One more column than needed, so that a column's values lie in different banks.
-    SHARED(float, left, [DEPTH][TILE + 1]);
-    SHARED(float, right, [DEPTH][TILE + 1]);
-    int row = threadIdx.x / 16, column = threadIdx.x % 16;
+    // A word more than needed, so that a column's values lie in different banks.
+    SHARED(float, left, [DEPTH][TILE + 4]);
+    SHARED(float, right, [DEPTH][TILE + 4]);
+    int row = threadIdx.x / 16 * 4, column = threadIdx.x % 16 * 4;
     int first_row = blockIdx.y * TILE, first_column = blockIdx.x * TILE;
     float sums[4][4] = {};
     for (int start = 0; start < k; start += DEPTH) {
@@ -38,12 +38,13 @@ __device__ __forceinline__ void chains(const T* x, const T* w, void* out, int m,
         __syncthreads();
         // Not beyond the end: adding a zero would turn -0 into 0.
         for (int p = 0; p < depth; p++) {
+            float a[4], b[4];
+            unpack<float>(load_word(&left[p][row]), a);
+            unpack<float>(load_word(&right[p][column]), b);
 #pragma unroll
             for (int i = 0; i < 4; i++) {
 #pragma unroll
-                for (int j = 0; j < 4; j++) {
-                    sums[i][j] = fmaf(left[p][row + 16 * i], right[p][column + 16 * j], sums[i][j]);
-                }
+                for (int j = 0; j < 4; j++) sums[i][j] = fmaf(a[i], b[j], sums[i][j]);
             }
         }
         __syncthreads();
@@ -52,7 +53,7 @@ __device__ __forceinline__ void chains(const T* x, const T* w, void* out, int m,
     for (int i = 0; i < 4; i++) {
 #pragma unroll
         for (int j = 0; j < 4; j++) {
-            int r = first_row + row + 16 * i, c = first_column + column + 16 * j;
+            int r = first_row + row + i, c = first_column + column + j;
             if (r < m && c < n) put<T>(out, size_t(r) * n + c, sums[i][j], into);
         }
     }
