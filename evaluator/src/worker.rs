@@ -103,7 +103,7 @@ impl ItemError {
 
     /// Whether the GPU is lost to this process.
     fn is_gpu_lost(&self) -> bool {
-        matches!(self, Self::Eval(EvalError::Model(ModelError::Cuda(CudaError::Failed { .. }))))
+        matches!(self, Self::Eval(EvalError::Model(ModelError::Cuda(CudaError::Lost { .. }))))
     }
 }
 
@@ -315,11 +315,9 @@ mod tests {
     #[test]
     fn what_a_gpu_could_not_do_is_tried_elsewhere_unless_the_weights_are_at_fault() {
         let device = || "NVIDIA H200".to_owned();
-        check(
-            CudaError::Failed { device: device(), what: "a launch", reason: "ILLEGAL_ADDRESS".to_owned() },
-            true,
-            true,
-        );
+        let reason = || "ILLEGAL_ADDRESS".to_owned();
+        check(CudaError::Lost { device: device(), what: "a launch", reason: reason() }, true, true);
+        check(CudaError::Failed { device: device(), what: "a launch", reason: reason() }, true, false);
         let memory = CudaError::OutOfMemory { device: device(), what: "weights", needed: 30.0, free: 20.0 };
         check(memory, true, false);
         check(CudaError::NotFinite { place: "the embedding".to_owned() }, false, false);

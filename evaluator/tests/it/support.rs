@@ -220,7 +220,9 @@ impl Inference for Altered {
         let mut all = self.inner.extend_all(edges)?;
         let width = self.config.hidden_size;
         for (extended, edge) in all.iter_mut().zip(edges) {
-            for (row, token) in extended.hidden.values_mut().chunks_exact_mut(width).zip(&edge.tokens[edge.read..]) {
+            for (row, token) in
+                extended.hidden.values_mut().chunks_exact_mut(width).zip(&edge.tokens[edge.read..])
+            {
                 if Some(*token) == self.broken {
                     row.fill(f32::NAN);
                 }

@@ -2,8 +2,8 @@ use clap::{Parser, Subcommand};
 
 use crate::commands::{
     audit, channel, checkpoint, compare, completions, contamination, convert, corpus, data, demo, doctor,
-    eval, export, gpu, grid, import, ingest, login, logout, policy, presets, project, release, replay, run, serve,
-    surgery, tasks, token, train, user, verify, watch, webhook, worker,
+    eval, export, gpu, grid, import, ingest, login, logout, policy, presets, project, release, replay, run,
+    serve, surgery, tasks, token, train, user, verify, watch, webhook, worker,
 };
 
 /// The checkpoint that model checkpoints must pass: verify, evaluate, watch, judge, approve, publish.

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::{Hidden, cuda};
 use crate::families::{Reading, Snapshot};
 use crate::ops::attention::{Heads, KeyValues, Segment};
+use crate::{Hidden, cuda};
 
 /// Keys and values of one edge, chained to those of the tokens before it.
 pub struct Kv {

@@ -403,7 +403,12 @@ impl Layer {
             k: linear("self_attn.k_proj", keys, hidden, attention)?,
             v: linear("self_attn.v_proj", keys, hidden, attention)?,
             head_norms: (config.family == Family::Qwen3)
-                .then(|| Ok::<_, ModelError>([tensor("self_attn.q_norm.weight")?, tensor("self_attn.k_norm.weight")?]))
+                .then(|| {
+                    Ok::<_, ModelError>([
+                        tensor("self_attn.q_norm.weight")?,
+                        tensor("self_attn.k_norm.weight")?,
+                    ])
+                })
                 .transpose()?,
             o: linear("self_attn.o_proj", hidden, queries, config.output_bias())?,
             mlp_norm: tensor("post_attention_layernorm.weight")?,

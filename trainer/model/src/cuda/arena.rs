@@ -27,10 +27,8 @@ pub(crate) struct Arena {
     pub(crate) gate_up: Ptr,
     /// `[rows, inner]`.
     pub(crate) activated: Ptr,
-    /// Logits of [`Self::looks`] rows, f32 `[looks, vocabulary]`.
+    /// Of as many rows as logits are looked at together, f32 `[looks, vocabulary]`.
     pub(crate) logits: Ptr,
-    /// Rows of logits there is room for.
-    pub(crate) looks: usize,
     /// The smallest place whose values are not finite, an int.
     pub(crate) bad: Ptr,
 }
@@ -93,6 +91,6 @@ impl Arena {
         let [x, normed, qkv, q, mixed, gate_up, activated, logits, bad] =
             offsets.map(|offset| memory.start().plus(offset));
         machine.write(bad, &i32::MAX.to_le_bytes())?;
-        Ok(Self { _memory: memory, rows, x, normed, qkv, q, mixed, gate_up, activated, logits, looks, bad })
+        Ok(Self { _memory: memory, rows, x, normed, qkv, q, mixed, gate_up, activated, logits, bad })
     }
 }

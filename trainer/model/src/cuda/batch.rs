@@ -81,13 +81,15 @@ impl Batch {
             lengths += part.slots.len();
         }
         let ids = upload.push(parts.iter().flat_map(|part| part.tokens).map(|id| id.cast_signed()));
-        let positions = upload.push(parts.iter().flat_map(|part| {
-            (part.position..part.position + part.tokens.len()).map(int)
-        }));
+        let positions = upload
+            .push(parts.iter().flat_map(|part| (part.position..part.position + part.tokens.len()).map(int)));
         let own = |part: &Part<'_>| part.slots[part.position..][..part.tokens.len()].to_vec();
         let slots = upload.push(parts.iter().flat_map(own));
         let starts = upload.push(
-            parts.iter().zip(&firsts).flat_map(|(part, first)| std::iter::repeat_n(*first, part.tokens.len())),
+            parts
+                .iter()
+                .zip(&firsts)
+                .flat_map(|(part, first)| std::iter::repeat_n(*first, part.tokens.len())),
         );
         let read: Vec<i32> = read_rows(parts).collect();
         let reads = read.len();

@@ -7,7 +7,7 @@ use std::time::Instant;
 pub use model::throughput;
 
 use super::CudaError;
-use super::batch::{Batch, Part, At};
+use super::batch::{At, Batch, Part};
 use super::machine::{Dtype, Into, Machine, Memory, Ptr};
 use super::ops::{Attention, Cache, Context, Ops};
 use super::weights::to_bytes;
@@ -121,7 +121,8 @@ impl Bench<'_> {
         run()?;
         wait()?;
         let once = seconds(1)?.max(1e-6);
-        let times = if self.scale == Scale::Full { (0.02 / once).ceil().clamp(1.0, 2000.0) as usize } else { 1 };
+        let times =
+            if self.scale == Scale::Full { (0.02 / once).ceil().clamp(1.0, 2000.0) as usize } else { 1 };
         let mut all = (0..RUNS).map(|_| seconds(times)).collect::<Result<Vec<f64>, _>>()?;
         all.sort_by(f64::total_cmp);
         Ok(all[RUNS / 2] / times as f64)
@@ -213,7 +214,13 @@ impl Bench<'_> {
         let run = || {
             let tiles = (at(batch.at.tiles), batch.tiles);
             let attention = Attention { heads, window: 0 };
-            self.ops().attention_prefill(tiles, (q.start(), out.start()), cache, at(batch.at.table), attention)
+            self.ops().attention_prefill(
+                tiles,
+                (q.start(), out.start()),
+                cache,
+                at(batch.at.table),
+                attention,
+            )
         };
         let pairs = sequences as f64 * (length * (length + 1) / 2) as f64;
         Ok(Row {
@@ -236,8 +243,7 @@ impl Bench<'_> {
         let positions = self.numbers(std::iter::repeat_n(length as i32 - 1, rows))?;
         let pieces = length.div_ceil(super::kernels::DECODE_PIECE);
         let partial = self.machine.reserve(rows * heads.queries * pieces * (heads.dim + 2) * 4)?;
-        let context =
-            Context { table: table.start(), starts: starts.start(), positions: positions.start() };
+        let context = Context { table: table.start(), starts: starts.start(), positions: positions.start() };
         let cache = Cache { keys: keys.start(), values: values.start() };
         let run = || {
             let attention = Attention { heads, window: 0 };

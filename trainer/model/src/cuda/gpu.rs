@@ -11,9 +11,10 @@ use super::context::{Context, Function, Graph, MOST_PARAMETERS, Module};
 use super::cubins::{Cubin, Origin, Shelf};
 use super::driver::Driver;
 use super::graphs::{Graphs, Step};
-use super::kernels::{Kernel, MATMUL_TILE};
+use super::kernels::Kernel;
 use super::libraries::Kind;
-use super::machine::{Arg, Dtype, Into, Launch, Machine, Memory, Product, Ptr, Release};
+use super::machine::{Arg, Dtype, Launch, Machine, Memory, Product, Ptr, Release};
+use super::ops::plain_product;
 use super::staging::Staging;
 
 /// A GPU that this process computes on, with a stream of its own: two of them on the same GPU work side by side.
@@ -244,31 +245,7 @@ impl Machine for Gpu {
             self.note([product.x, product.w, product.out].into_iter());
             return Ok(());
         }
-        let int = |size: usize| {
-            i32::try_from(size).map_err(|_| CudaError::Failed {
-                device: self.name(),
-                what: "a product of matrices",
-                reason: format!("{size} is more than a kernel counts"),
-            })
-        };
-        let into = match product.into {
-            Into::Same => 0,
-            Into::F32 => 1,
-            Into::Added => 2,
-        };
-        let (m, n, k) = (int(product.m)?, int(product.n)?, int(product.k)?);
-        let tiles = |size: usize| u32::try_from(size.div_ceil(MATMUL_TILE)).unwrap_or(u32::MAX);
-        let args = [
-            Arg::Ptr(product.x),
-            Arg::Ptr(product.w),
-            Arg::Ptr(product.out),
-            Arg::Int(m),
-            Arg::Int(n),
-            Arg::Int(k),
-            Arg::Int(into),
-        ];
-        let blocks = [tiles(product.n), tiles(product.m), 1];
-        self.launch(&Launch { kernel: Kernel::Matmul, dtype: product.dtype, blocks, args: &args })
+        plain_product(self, product)
     }
 
     fn captured(&self, key: u64, run: &mut dyn FnMut() -> Result<(), CudaError>) -> Result<(), CudaError> {

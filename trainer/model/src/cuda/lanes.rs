@@ -44,11 +44,6 @@ impl Lane {
         self.len
     }
 
-    /// Pages held.
-    pub(crate) const fn pages(&self) -> usize {
-        self.slots.pages()
-    }
-
     /// Makes room for one more token; says whether there is.
     pub(crate) fn reserve(&mut self) -> bool {
         self.len < self.slots.len() || self.slots.grow(PAGE)

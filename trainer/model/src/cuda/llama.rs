@@ -23,12 +23,12 @@ use super::pages::{PAGE, Pool, Slots};
 use super::program::{Pass, Program, slot_bytes};
 use super::weights::{self, Weights};
 use super::{CudaError, Rows};
-use decode::{Answer, Wanted};
+use crate::ModelError;
 use crate::inference::{Ask, AtOnce, Hidden, Inference, Kept, Place, Seen};
 use crate::kv::{DecodeRow, Edge, Extended, Grown, Kv, Meter};
 use crate::llama::{bound, check_lengths, check_tokens, pieces};
-use crate::ModelError;
 use crate::ops::rope::Rope;
+use decode::{Answer, Wanted};
 
 /// Rows that are computed together, most of them first; the memory decides.
 const ROWS: [usize; 6] = [8192, 4096, 2048, 1024, 512, 256];

@@ -171,7 +171,8 @@ impl Ops<'_> {
         attention: Attention,
     ) -> Result<(), CudaError> {
         let head = [Arg::Ptr(q), Arg::Ptr(cache.keys), Arg::Ptr(cache.values)];
-        let args = [&head[..], &[Arg::Ptr(table), Arg::Ptr(tiles), Arg::Ptr(out)], &attention.args()[..]].concat();
+        let args =
+            [&head[..], &[Arg::Ptr(table), Arg::Ptr(tiles), Arg::Ptr(out)], &attention.args()[..]].concat();
         let grid = [blocks(count), blocks(attention.heads.keys), 1];
         self.launch(Kernel::AttentionPrefill, self.dtype, grid, &args)
     }

@@ -72,13 +72,6 @@ impl Slots {
         true
     }
 
-    /// Gives up the slots of the last tokens again.
-    pub(crate) fn shrink(&mut self, tokens: usize) {
-        self.len -= tokens;
-        let mut rest = self.pages.split_off(self.len.div_ceil(PAGE));
-        self.pool.give_back(&mut rest);
-    }
-
     /// The slot of a token.
     pub(crate) fn slot(&self, token: usize) -> i32 {
         let slot = self.pages[token / PAGE] as usize * PAGE + token % PAGE;
@@ -111,14 +104,9 @@ mod tests {
         let mut random = Random(1);
         let mut held: Vec<Slots> = Vec::new();
         for _ in 0..2_000 {
-            match random.below(4) {
+            match random.below(3) {
                 0 => held.push(Slots::none(Arc::clone(&pool))),
                 1 if !held.is_empty() => drop(held.swap_remove(random.below(held.len()))),
-                2 if !held.is_empty() => {
-                    let chosen = random.below(held.len());
-                    let less = random.below(held[chosen].len() + 1);
-                    held[chosen].shrink(less);
-                }
                 _ if !held.is_empty() => {
                     let chosen = random.below(held.len());
                     let (more, before) = (random.below(70), held[chosen].len());

@@ -103,9 +103,8 @@ fn place_layer(config: &ModelConfig, layer: usize, dtype: Dtype, plan: &mut Plan
         ["gate", "up"].map(|part| tensor(&format!("mlp.{part}_proj.{end}"), inner * width))
     };
     let has_norms = config.family == Family::Qwen3;
-    let mut place = |is_there: bool, tensors: &[(String, usize)], dtype| {
-        is_there.then(|| plan.place(tensors, dtype))
-    };
+    let mut place =
+        |is_there: bool, tensors: &[(String, usize)], dtype| is_there.then(|| plan.place(tensors, dtype));
     let f32 = Dtype::F32;
     [
         place(true, &[tensor("input_layernorm.weight", hidden)], f32),
@@ -141,8 +140,20 @@ impl Weights {
         pieces.par_iter().try_for_each(|piece| piece.copy(checkpoint, machine, start))?;
         let at = |offset: Option<usize>| offset.map_or(Ptr::NULL, |offset| start.plus(offset));
         let layer = |offsets: Offsets| {
-            let [attention_norm, qkv, qkv_bias, q_norm, k_norm, o, o_bias, mlp_norm, gate_up, gate_up_bias, down, down_bias] =
-                offsets.map(at);
+            let [
+                attention_norm,
+                qkv,
+                qkv_bias,
+                q_norm,
+                k_norm,
+                o,
+                o_bias,
+                mlp_norm,
+                gate_up,
+                gate_up_bias,
+                down,
+                down_bias,
+            ] = offsets.map(at);
             let head_norms = [q_norm, k_norm];
             Layer {
                 attention_norm,

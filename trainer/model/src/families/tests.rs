@@ -139,7 +139,13 @@ fn a_checkpoint_of_each_family_passes_examination_with_its_parameters() {
         let found = inspect(golden.folder.path()).unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(found.parameters, golden.parameters, "{}", golden.family);
         let told = found.notes.iter().any(|note| note.contains("\"sliding_window\" is 16"));
-        assert_eq!(told, found.config.window.is_some() && golden.family != "mistral", "{}: {:?}", golden.family, found.notes);
+        assert_eq!(
+            told,
+            found.config.window.is_some() && golden.family != "mistral",
+            "{}: {:?}",
+            golden.family,
+            found.notes
+        );
     });
 }
 
@@ -245,8 +251,12 @@ fn a_window_is_seen_and_nothing_before_it() {
     let mut random = Random(8);
     let tokens: Vec<u32> = (0..70).map(|_| u32::try_from(random.below(96)).expect("an id")).collect();
     let checkpoint = Checkpoint::open(golden.folder.path()).expect("a checkpoint");
-    let expected: Vec<f32> =
-        reference::logits(&checkpoint, &tokens).expect("tensors").concat().iter().map(|x| *x as f32).collect();
+    let expected: Vec<f32> = reference::logits(&checkpoint, &tokens)
+        .expect("tensors")
+        .concat()
+        .iter()
+        .map(|x| *x as f32)
+        .collect();
     let whole = golden.read(None, &tokens).1;
     let far = whole.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
     assert!(far < 1e-4, "off by {far}");

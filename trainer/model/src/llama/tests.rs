@@ -93,9 +93,10 @@ fn pytorch_logits_of_a_fresh_model_are_met() {
     let expected = expected.tensor_f32("logits").expect("logits");
     let mut found = Vec::new();
     for sequence in tokens.chunks_exact(65).take(4) {
-        found.extend(
-            all_logits(&model, &model.extend(None, &sequence[..64]).expect("ids are in the vocabulary").hidden),
-        );
+        found.extend(all_logits(
+            &model,
+            &model.extend(None, &sequence[..64]).expect("ids are in the vocabulary").hidden,
+        ));
     }
     assert_eq!(found.len(), expected.len());
     let distance: f64 = found.iter().zip(&expected).map(|(a, b)| f64::from(a - b).powi(2)).sum();

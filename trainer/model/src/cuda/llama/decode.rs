@@ -20,11 +20,7 @@ pub(super) struct Answer {
 
 impl CudaLlama {
     /// One token for every row; tokens were checked.
-    pub(super) fn decode_checked(
-        &self,
-        rows: &mut [DecodeRow],
-        wanted: Wanted,
-    ) -> Result<Answer, CudaError> {
+    pub(super) fn decode_checked(&self, rows: &mut [DecodeRow], wanted: Wanted) -> Result<Answer, CudaError> {
         let mut state = self.state();
         for row in rows.iter_mut() {
             self.make_room(row, &state.lanes)?;
@@ -153,13 +149,7 @@ impl CudaLlama {
         Ok(())
     }
 
-    fn answer(
-        &self,
-        arena: &Arena,
-        step: Step,
-        rows: usize,
-        wanted: Wanted,
-    ) -> Result<Answer, CudaError> {
+    fn answer(&self, arena: &Arena, step: Step, rows: usize, wanted: Wanted) -> Result<Answer, CudaError> {
         let (from, width) = match wanted {
             Wanted::Logits => (arena.logits, self.program.config.vocab_size),
             Wanted::Likeliest => (step.likeliest(), 1),
@@ -168,10 +158,9 @@ impl CudaLlama {
         self.read_back(arena, &mut [(from, &mut bytes)])?;
         let words = bytes.as_chunks().0.iter();
         Ok(match wanted {
-            Wanted::Logits => Answer {
-                logits: words.map(|word| f32::from_le_bytes(*word)).collect(),
-                ..Answer::default()
-            },
+            Wanted::Logits => {
+                Answer { logits: words.map(|word| f32::from_le_bytes(*word)).collect(), ..Answer::default() }
+            }
             Wanted::Likeliest => Answer {
                 likeliest: words.map(|word| i32::from_le_bytes(*word)).collect(),
                 ..Answer::default()
@@ -215,7 +204,8 @@ mod tests {
                 assert!(size.rows >= rows && size.rows <= LOOKS && size.pieces * DECODE_PIECE >= longest);
             }
         }
-        let sizes: std::collections::HashSet<usize> = (1..=LOOKS).map(|rows| Size::of(rows, 1).rows).collect();
+        let sizes: std::collections::HashSet<usize> =
+            (1..=LOOKS).map(|rows| Size::of(rows, 1).rows).collect();
         assert_eq!(sizes.len(), 3 + LOOKS / 8);
     }
 }

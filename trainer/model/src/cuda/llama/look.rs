@@ -65,8 +65,7 @@ impl CudaLlama {
         let wanted = ends[asks.len()];
         let number = |end: &usize| i32::try_from(*end).expect("a batch asks for fewer than 2^31 tokens");
         let firsts = upload.push(ends.iter().map(number));
-        let tokens =
-            upload.push(asks.iter().flat_map(|ask| ask.tokens).map(|token| token.cast_signed()));
+        let tokens = upload.push(asks.iter().flat_map(|ask| ask.tokens).map(|token| token.cast_signed()));
         let picked = upload.push(std::iter::repeat_n(0, wanted));
         let bytes = upload.bytes();
         let uploaded = machine.reserve(bytes.len())?;
@@ -82,11 +81,7 @@ impl CudaLlama {
         let (mut normalisers, mut likeliest) = (vec![0; asks.len() * 8], vec![0; asks.len() * 4]);
         self.read_back(
             &state.arena,
-            &mut [
-                (made[0], &mut values),
-                (made[1], &mut normalisers),
-                (made[2], &mut likeliest),
-            ],
+            &mut [(made[0], &mut values), (made[1], &mut normalisers), (made[2], &mut likeliest)],
         )?;
         let values: Vec<f32> = values.as_chunks().0.iter().map(|word| f32::from_le_bytes(*word)).collect();
         let normalisers = normalisers.as_chunks().0.iter().map(|word| f64::from_le_bytes(*word));

@@ -1,4 +1,4 @@
-//! The whole program on the kernels' twin, held against the program on the CPU.
+//! The whole program on the kernels' twin, or on the GPU that `SEKISHO_TEST_GPU` names, held against the program on the CPU.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -7,14 +7,19 @@ use sekisho_weights::{Checkpoint, TensorData, to_f32_bytes, write_safetensors};
 
 use super::{CudaLlama, Options};
 use crate::cuda::Dtype;
+use crate::cuda::machine::Machine;
+use crate::cuda::tests::machine;
 use crate::cuda::twin::Twin;
 use crate::testing::{Random, all_logits, bits, data, oracle};
 use crate::{Ask, DecodeRow, Edge, Hidden, Inference, Kv, Llama, ModelError};
 
-/// The model of a folder on a twin with a GiB.
+/// The model of a folder on a machine. A twin runs each kernel once here: the order of threads is the kernels' own tests' matter.
 fn on_twin(dir: &Path, dtype: Dtype) -> Option<CudaLlama> {
     let options = Options { dtype: Some(dtype), kv_bytes: Some(8 << 20), fast: false };
-    let twin = Arc::new(Twin::new()?.running_once());
+    let twin: Arc<dyn Machine> = match std::env::var_os("SEKISHO_TEST_GPU") {
+        Some(_) => machine()?,
+        None => Arc::new(Twin::new()?.running_once()),
+    };
     let checkpoint = Checkpoint::open(dir).expect("a checkpoint");
     Some(CudaLlama::load(&checkpoint, twin, options).unwrap_or_else(|error| panic!("{error}")))
 }
@@ -177,7 +182,10 @@ fn a_cache_that_is_full_says_so_and_loses_nothing() {
     let checkpoint = Checkpoint::open(&dir).expect("a checkpoint");
     let options = Options { dtype: None, kv_bytes: Some(1), fast: true };
     let model = CudaLlama::load(&checkpoint, Arc::new(twin.running_once()), options).expect("loaded");
-    assert_eq!((model.pool.pages(), model.kv_most(), model.kv_bytes(1)), (1, model.kv_budget(), model.kv_budget()));
+    assert_eq!(
+        (model.pool.pages(), model.kv_most(), model.kv_bytes(1)),
+        (1, model.kv_budget(), model.kv_budget())
+    );
     assert!(!model.is_invariant());
     let refused = model.extend(None, &[1; 17]).map(drop).expect_err("no room for 17 tokens").to_string();
     assert!(refused.contains("keys and values") && refused.contains("GiB free"), "{refused}");

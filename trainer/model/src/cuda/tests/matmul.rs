@@ -1,7 +1,8 @@
 //! Matrix products.
 
 use super::{Bench, EVERY, assert_close, assert_same, rounded};
-use crate::cuda::machine::{Dtype, Into, Machine, Product};
+use crate::cuda::machine::{Dtype, Into, Product};
+use crate::cuda::ops::plain_product;
 use crate::ops;
 use crate::testing::Random;
 
@@ -18,7 +19,7 @@ fn product(
     let (x, w) = (bench.values(x, dtype), bench.values(w, dtype));
     let to = if into == Into::Added { bench.values(out, Dtype::F32) } else { bench.blank(m * n, kept) };
     let product = Product { x: x.start(), w: w.start(), out: to.start(), m, n, k, dtype, into };
-    bench.twin.multiply(&product).expect("a product");
+    plain_product(&*bench.machine, &product).expect("a product");
     bench.read(&to, kept)
 }
 
@@ -78,6 +79,35 @@ fn a_row_has_the_same_bits_alone_and_anywhere_in_a_batch() {
                 let all = product(&bench, (&x, &w), [m, k, n], dtype, Into::F32, &[]);
                 assert_same(&all[at * n..][..n], &alone, &format!("row {at} of {m}, {dtype:?}"));
             }
+        }
+    }
+}
+
+/// Whatever the machine has for products: on a GPU cuBLASLt, by the one algorithm that was chosen for a weight.
+#[test]
+fn the_number_of_rows_never_changes_a_bit_of_a_row() {
+    let Some(bench) = Bench::new() else { return };
+    for (dtype, into) in [(Dtype::Bf16, Into::Same), (Dtype::F16, Into::F32), (Dtype::F32, Into::F32)] {
+        let [k, n] = [256, 192];
+        let mut random = Random(9);
+        let (x, w) = (random.values(300 * k), random.values(n * k));
+        let (x, w) = (rounded(&x, dtype), rounded(&w, dtype));
+        let multiplied = |rows: usize| {
+            let (x, w) = (bench.values(&x[..rows * k], dtype), bench.values(&w, dtype));
+            let kept = if into == Into::Same { dtype } else { Dtype::F32 };
+            let out = bench.blank(rows * n, kept);
+            let product =
+                Product { x: x.start(), w: w.start(), out: out.start(), m: rows, n, k, dtype, into };
+            bench.machine.multiply(&product).expect("a product");
+            bench.read(&out, kept)
+        };
+        let all = multiplied(300);
+        let mut expected = vec![0.0; 300 * n];
+        ops::matmul::forward(&x, &w, 300, k, n, &mut expected);
+        let rounding = if into == Into::Same { dtype } else { Dtype::F32 };
+        assert_close(&all, &expected, rounding, 2e-4, &format!("{dtype:?}"));
+        for rows in [1, 2, 5, 16, 17, 64, 100, 129, 257] {
+            assert_same(&multiplied(rows), &all[..rows * n], &format!("{rows} rows, {dtype:?}"));
         }
     }
 }

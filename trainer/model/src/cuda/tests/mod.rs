@@ -1,5 +1,5 @@
 //! The kernels, run by their twin, against the operations on the CPU: the same numbers to what rounding explains, and the same bits
-//! for a row alone, elsewhere in a batch, and among others.
+//! for a row alone, elsewhere in a batch, and among others. With `SEKISHO_TEST_GPU=N` the same tests run on that GPU.
 
 mod attention;
 mod matmul;
@@ -9,22 +9,40 @@ mod small;
 mod summary;
 mod twin;
 
+use std::sync::Arc;
+
 use super::kernels::Kernel;
 use super::machine::{Arg, Dtype, Launch, Machine, Memory, Ptr};
 use super::twin::Twin;
 
 const EVERY: [Dtype; 3] = [Dtype::F32, Dtype::Bf16, Dtype::F16];
 
-/// A twin to put operands on; `None` where there is none.
-struct Bench {
-    twin: Twin,
+/// The GPU that `SEKISHO_TEST_GPU` names, else a twin; `None` where there is none.
+pub(super) fn machine() -> Option<Arc<dyn Machine>> {
+    let Ok(number) = std::env::var("SEKISHO_TEST_GPU") else { return Some(Arc::new(Twin::new()?)) };
+    let number = number.parse().expect("SEKISHO_TEST_GPU is the number of a GPU");
+    Some(super::open(number, false).unwrap_or_else(|error| panic!("{error}")))
+}
+
+/// A machine to put operands on; `None` where there is none.
+struct Bench<M: Machine + ?Sized = dyn Machine> {
+    machine: Arc<M>,
 }
 
 impl Bench {
     fn new() -> Option<Self> {
-        Some(Self { twin: Twin::new()? })
+        Some(Self { machine: machine()? })
     }
+}
 
+impl Bench<Twin> {
+    /// Also where there is a GPU: for what is about the twin.
+    fn on_twin() -> Option<Self> {
+        Some(Self { machine: Arc::new(Twin::new()?) })
+    }
+}
+
+impl<M: Machine + ?Sized> Bench<M> {
     /// Values, rounded to a type.
     fn values(&self, values: &[f32], dtype: Dtype) -> Memory {
         self.bytes(&values.iter().flat_map(|value| bytes(*value, dtype)).collect::<Vec<u8>>())
@@ -35,19 +53,19 @@ impl Bench {
     }
 
     fn bytes(&self, bytes: &[u8]) -> Memory {
-        let memory = self.twin.reserve(bytes.len()).expect("memory");
-        self.twin.write(memory.start(), bytes).expect("a copy");
+        let memory = self.machine.reserve(bytes.len()).expect("memory");
+        self.machine.write(memory.start(), bytes).expect("a copy");
         memory
     }
 
     /// Memory for so many values, none of them a number yet.
     fn blank(&self, count: usize, dtype: Dtype) -> Memory {
-        self.twin.reserve(count * dtype.size()).expect("memory")
+        self.bytes(&vec![0xFF; count * dtype.size()])
     }
 
     fn read_bytes(&self, memory: &Memory) -> Vec<u8> {
         let mut bytes = vec![0; memory.bytes()];
-        self.twin.read(memory.start(), &mut bytes).expect("a copy");
+        self.machine.read(memory.start(), &mut bytes).expect("a copy");
         bytes
     }
 
@@ -61,7 +79,7 @@ impl Bench {
 
     fn run(&self, kernel: Kernel, dtype: Dtype, blocks: [usize; 3], args: &[Arg]) {
         let blocks = blocks.map(|count| count as u32);
-        self.twin.launch(&Launch { kernel, dtype, blocks, args }).expect("a launch");
+        self.machine.launch(&Launch { kernel, dtype, blocks, args }).expect("a launch");
     }
 }
 

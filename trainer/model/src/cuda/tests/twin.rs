@@ -5,13 +5,13 @@ use crate::cuda::machine::{Arg, Dtype, Machine};
 use crate::cuda::twin::Twin;
 
 /// What the twin says of a kernel of `faults.cu` that runs on 64 threads.
-fn said(bench: &Bench, name: &'static str, args: &[Arg]) -> String {
-    bench.twin.launch_fault(name, args).map_or_else(|error| error.to_string(), |()| "fine".to_owned())
+fn said(bench: &Bench<Twin>, name: &'static str, args: &[Arg]) -> String {
+    bench.machine.launch_fault(name, args).map_or_else(|error| error.to_string(), |()| "fine".to_owned())
 }
 
 #[test]
 fn what_a_kernel_does_wrong_is_found() {
-    let Some(bench) = Bench::new() else { return };
+    let Some(bench) = Bench::on_twin() else { return };
     let out = bench.ints(&[0; 64]);
     let check = |name, arg, expected: &str| {
         let said = said(&bench, name, &[ptr(&out), Arg::Int(arg)]);
@@ -36,7 +36,7 @@ fn what_a_kernel_does_wrong_is_found() {
 
 #[test]
 fn copies_arrive_when_they_are_waited_for() {
-    let Some(bench) = Bench::new() else { return };
+    let Some(bench) = Bench::on_twin() else { return };
     let from = bench.ints(&(0..256).collect::<Vec<_>>());
     let out = bench.ints(&[0; 512]);
     let run = |name, args: &[Arg]| {
@@ -52,7 +52,7 @@ fn copies_arrive_when_they_are_waited_for() {
 
 #[test]
 fn words_lie_at_multiples_of_their_size() {
-    let Some(bench) = Bench::new() else { return };
+    let Some(bench) = Bench::on_twin() else { return };
     let (from, out) = (bench.ints(&[1, 2, 3, 4, 5, 6, 7, 8]), bench.ints(&[0]));
     let run = |first| said(&bench, "load_from", &[ptr(&from), ptr(&out), Arg::Int(first)]);
     assert_eq!(run(4), "fine");
@@ -62,7 +62,7 @@ fn words_lie_at_multiples_of_their_size() {
 
 #[test]
 fn a_warp_does_together_what_cuda_says() {
-    let Some(bench) = Bench::new() else { return };
+    let Some(bench) = Bench::on_twin() else { return };
     let out = bench.ints(&[0; 64 * 8]);
     assert_eq!(said(&bench, "warp_operations", &[ptr(&out)]), "fine");
     let found = bench.read_ints(&out);

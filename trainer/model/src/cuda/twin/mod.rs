@@ -9,8 +9,8 @@ use std::sync::Arc;
 use self::library::{Library, Order};
 use self::memory::Pieces;
 use super::CudaError;
-use super::kernels::{Kernel, MATMUL_TILE};
-use super::machine::{Arg, Into, Launch, Machine, Memory, Product, Ptr};
+use super::machine::{Arg, Launch, Machine, Memory, Product, Ptr};
+use super::ops::plain_product;
 
 /// The machine. Every launch runs twice, the second time with threads and blocks in the opposite order, and fails unless both
 /// leave the same bits behind.
@@ -139,16 +139,7 @@ impl Machine for Twin {
     }
 
     fn multiply(&self, product: &Product) -> Result<(), CudaError> {
-        let Product { x, w, out, m, n, k, dtype, into } = *product;
-        let int = |value: usize| Arg::Int(i32::try_from(value).expect("a dimension"));
-        let into = match into {
-            Into::Same => 0,
-            Into::F32 => 1,
-            Into::Added => 2,
-        };
-        let args = [Arg::Ptr(x), Arg::Ptr(w), Arg::Ptr(out), int(m), int(n), int(k), Arg::Int(into)];
-        let blocks = [n.div_ceil(MATMUL_TILE) as u32, m.div_ceil(MATMUL_TILE) as u32, 1];
-        self.launch(&Launch { kernel: Kernel::Matmul, dtype, blocks, args: &args })
+        plain_product(self, product)
     }
 
     fn name(&self) -> String {

@@ -53,7 +53,8 @@ impl Example {
         let segments: Vec<Segment<'_>> = stored.iter().map(KeyValues::segment).collect();
         let mut out = vec![f32::NAN; self.q.len()];
         for (i, (q, out)) in self.q.chunks(step * wide).zip(out.chunks_mut(step * wide)).enumerate() {
-            let group = Group { rows: q.len() / wide, segments: &segments, visible: i * step + 1, window: None };
+            let group =
+                Group { rows: q.len() / wide, segments: &segments, visible: i * step + 1, window: None };
             attend(q, &[group], self.heads, out, None);
         }
         out
