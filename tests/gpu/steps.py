@@ -87,7 +87,7 @@ class Run:
         A command that is cut off by the piece's time is for the next call; one that takes longer than it may is `too_long`. An exit
         status other than 0 is wrong, unless the command may fail."""
         allowed = min(at_most, self.remaining())
-        # A group of its own, so that what it starts ends with it; no session of its own, which would outlive this one.
+        # A process group of its own, so that what it starts ends with it, and no more than that: whoever ends this call ends it too.
         process = subprocess.Popen([str(part) for part in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                                    errors="replace", env=self.environment | (environment or {}), process_group=0)
         try:
