@@ -85,6 +85,8 @@ stage "lints" cargo clippy --release --workspace --all-targets --quiet -- -D war
 stage "build" cargo build --release --workspace --all-targets --quiet
 stage "tests" rust_tests 'not test(/^browser/)'
 stage "browser tests" rust_tests 'test(/^browser/)'
+# What judges on a GPU is itself judged without one.
+stage "acceptance scripts" python3 -B -m unittest discover --start-directory tests/gpu
 
 passed=$(sed -nE 's/.*Summary.* ([0-9]+) passed.*/\1/p' "$log" | awk '{n += $1} END {print n + 0}')
 skipped=$(grep -c '^ *skipped: ' "$log" || true)
