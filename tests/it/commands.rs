@@ -169,3 +169,12 @@ fn completions_are_a_script() {
     let script = cli::run(&mut cli::command(["completions", "bash"])).exits(0);
     assert!(script.stdout.contains("_sekisho") && script.stderr.is_empty());
 }
+
+#[test]
+fn a_one_in_the_environment_hides_the_bars() {
+    for said in ["1", "true", "0", ""] {
+        let mut command = cli::command(["presets"]);
+        let ended = cli::run(command.env("SEKISHO_NO_PROGRESS", said)).exits(0);
+        assert!(ended.stdout.contains("llm-jp-3-1.8b"), "{said}");
+    }
+}

@@ -16,7 +16,7 @@ pub(crate) struct Cli {
     #[arg(long, short, global = true)]
     pub(crate) quiet: bool,
     /// No progress bars
-    #[arg(long, global = true, env = "SEKISHO_NO_PROGRESS", hide_env_values = true)]
+    #[arg(long, global = true, env = "SEKISHO_NO_PROGRESS", hide_env_values = true, value_parser = clap::builder::FalseyValueParser::new())]
     pub(crate) no_progress: bool,
 }
 

@@ -41,6 +41,18 @@ impl Compute {
         &self.chosen.reason
     }
 
+    /// What was chosen.
+    #[must_use]
+    pub fn device(&self) -> Device {
+        self.chosen.device
+    }
+
+    /// How it computes there.
+    #[must_use]
+    pub fn options(&self) -> cuda::Options {
+        self.options
+    }
+
     /// With so much memory for keys and values.
     #[must_use]
     pub fn with_kv_bytes(mut self, bytes: Option<usize>) -> Self {

@@ -30,9 +30,11 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> anyhow::Result<ExitStatus> 
         Some(model) => {
             let compute = args.compute.choose()?;
             printer.say(compute.reason());
-            let model = Model::load(model, &compute).map_err(Failed::user)?;
-            let Engine::Local(inference) = &model.engine else { unreachable!("weights were loaded") };
-            cuda::throughput(&**inference, scale).map_err(Failed::user)?.to_vec()
+            let loaded = Model::load(model, &compute).map_err(Failed::user)?;
+            let Engine::Local(inference) = &loaded.engine else { unreachable!("weights were loaded") };
+            let mut rows = cuda::throughput(&**inference, scale).map_err(Failed::user)?.to_vec();
+            rows.extend(cuda::loading(model, &compute).map_err(Failed::user)?);
+            rows
         }
         None => {
             let mut rows = Vec::new();

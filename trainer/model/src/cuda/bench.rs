@@ -4,7 +4,7 @@ mod model;
 
 use std::time::Instant;
 
-pub use model::throughput;
+pub use model::{loading, throughput};
 
 use super::CudaError;
 use super::batch::{At, Batch, Part};

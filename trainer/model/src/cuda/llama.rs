@@ -211,7 +211,7 @@ impl Room {
 }
 
 /// The type in which a checkpoint's weights are.
-fn dtype_of(checkpoint: &Checkpoint) -> Dtype {
+pub(super) fn dtype_of(checkpoint: &Checkpoint) -> Dtype {
     match checkpoint.dtype("model.embed_tokens.weight") {
         Some(sekisho_weights::Dtype::F32) => Dtype::F32,
         Some(sekisho_weights::Dtype::F16) => Dtype::F16,

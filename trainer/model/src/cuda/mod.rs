@@ -41,7 +41,7 @@ mod weights;
 
 use std::sync::Arc;
 
-pub use bench::{Row, Scale, throughput};
+pub use bench::{Row, Scale, loading, throughput};
 pub use error::CudaError;
 use gpu::Gpu;
 pub(crate) use lanes::Lane;

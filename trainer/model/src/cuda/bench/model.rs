@@ -1,10 +1,16 @@
 //! How fast a whole model reads and generates.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
+use sekisho_weights::Checkpoint;
+
 use super::{Row, Scale};
-use crate::{Ask, DecodeRow, Edge, Inference, Kv, ModelError};
+use crate::cuda::llama::dtype_of;
+use crate::cuda::weights::{self, Weights};
+use crate::device::Device;
+use crate::{Ask, Compute, DecodeRow, Edge, Inference, Kv, ModelError, cuda};
 
 /// Timed runs of each row; the median counts.
 const RUNS: usize = 5;
@@ -18,7 +24,31 @@ pub fn throughput(model: &dyn Inference, scale: Scale) -> Result<[Row; 2], Model
     let pick = |full: usize, tiny: usize| if scale == Scale::Full { full } else { tiny };
     let shape = Shape { prompt: pick(512, 8), questions: pick(128, 3), length: pick(64, 4) };
     let prompt = model.extend(None, &tokens(model, shape.prompt, 0))?.kv;
-    Ok([prefill(model, &prompt, shape)?, decode(model, &prompt, pick(256, 3), pick(32, 2))?])
+    let prefill = prefill(model, &prompt, shape)?;
+    drop(prompt);
+    Ok([prefill, decode(model, pick(256, 3), pick(256, 8), pick(32, 2))?])
+}
+
+/// The weights of a folder on their way to a GPU, once; files that were read before come from the system's cache.
+///
+/// # Errors
+/// [`ModelError`].
+pub fn loading(dir: &Path, compute: &Compute) -> Result<Option<Row>, ModelError> {
+    let Device::Cuda(number) = compute.device() else { return Ok(None) };
+    let checkpoint = Checkpoint::open(dir)?;
+    let machine = cuda::open(number, false)?;
+    let dtype = compute.options().dtype.unwrap_or_else(|| dtype_of(&checkpoint));
+    let begun = Instant::now();
+    let weights = Weights::load(&checkpoint, &*machine, dtype)?;
+    // Copies are done when one after them has come back.
+    machine.read(weights.norm, &mut [0; 4])?;
+    Ok(Some(Row {
+        name: "load",
+        shape: dtype.as_str().to_owned(),
+        seconds: begun.elapsed().as_secs_f64(),
+        operations: 0.0,
+        bytes: weights::bytes(checkpoint.config(), dtype) as f64,
+    }))
 }
 
 #[derive(Clone, Copy)]
@@ -64,18 +94,25 @@ fn place(extended: &crate::Extended) -> crate::Place<'_> {
     extended.hidden.place(0)
 }
 
-fn decode(model: &dyn Inference, prompt: &Arc<Kv>, rows: usize, steps: usize) -> Result<Row, ModelError> {
-    let start = |token: u32| DecodeRow::new(prompt.clone(), token, (RUNS + 2) * steps);
-    let mut all: Vec<DecodeRow> = tokens(model, rows, 5).into_iter().map(start).collect();
+/// Every row behind a prompt of its own: keys that are shared would be read from a cache of the GPU's.
+fn decode(model: &dyn Inference, rows: usize, prompt: usize, steps: usize) -> Result<Row, ModelError> {
+    let mut all = Vec::with_capacity(rows);
+    for row in 0..rows as u32 {
+        let read = tokens(model, prompt, 1 + row * 977);
+        let kv = model.extend_all(&[Edge { prefix: None, tokens: &read, read: prompt }])?.swap_remove(0).kv;
+        all.push(DecodeRow::new(kv, read[0], (RUNS + 1) * steps));
+    }
     let run = || (0..steps).try_for_each(|_| model.decode_likeliest(&mut all).map(drop));
     let seconds = median(run)? / steps as f64;
     let slot = model.kv_bytes(1 << 16) as f64 / f64::from(1 << 16);
+    // The run in the middle, after the one that warms up, and half of its own steps.
+    let length = prompt + steps * (RUNS / 2 + 1) + steps / 2;
     Ok(Row {
         name: "decode",
-        shape: format!("{rows} rows behind {}", prompt.len()),
+        shape: format!("{rows} rows behind {length}"),
         seconds,
         operations: rows as f64 * (layers(model) + output(model)),
-        bytes: weight_bytes(model) + (rows * prompt.len()) as f64 * slot,
+        bytes: weight_bytes(model) + (rows * length) as f64 * slot,
     })
 }
 

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use sekisho_weights::{Checkpoint, TensorData, to_f32_bytes, write_safetensors};
 
 use super::{CudaLlama, Options};
-use crate::cuda::Dtype;
 use crate::cuda::machine::Machine;
 use crate::cuda::tests::machine;
 use crate::cuda::twin::Twin;
+use crate::cuda::{Dtype, Scale, throughput};
 use crate::testing::{Random, all_logits, bits, data, oracle};
 use crate::{Ask, DecodeRow, Edge, Hidden, Inference, Kv, Llama, ModelError};
 
@@ -232,4 +232,14 @@ fn a_value_that_is_no_number_names_its_place() {
         // It is told again by what is computed again.
         drop(twin.extend(None, &[1, 2, 3]).expect("computed"));
     }
+}
+
+#[test]
+fn a_model_is_measured() {
+    let Some(dir) = data("models/stories260K/hf") else { return };
+    let Some(twin) = on_twin(&dir, Dtype::Bf16) else { return };
+    let rows = throughput(&twin, Scale::Tiny).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(rows.each_ref().map(|row| row.name), ["prefill", "decode"]);
+    assert!(rows.iter().all(|row| row.seconds > 0.0 && row.operations > 1e6 && row.bytes > 1e5), "{rows:?}");
+    assert_eq!(twin.kv_live(), 0, "nothing is left in the cache");
 }
