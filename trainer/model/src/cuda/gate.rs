@@ -194,7 +194,7 @@ fn shipped_code_is_of_these_sources() {
     let mut there: Vec<_> = PREBUILT.iter().map(|code| (code.architecture, code.file)).collect();
     expected.sort_unstable();
     there.sort_unstable();
-    assert_eq!(there, expected, "prebuilt.rs does not name all of it");
+    assert_eq!(there, expected, "the list of the shipped code is another one");
     for code in PREBUILT {
         let symbols = elf::functions(code.cubin).expect("an ELF file");
         let kernels = Kernel::ALL.into_iter().filter(|kernel| kernel.about().file == code.file);
@@ -218,6 +218,14 @@ fn prebuild() {
         });
     }
     fs_err::write(folder().join("SOURCES.sha256"), made_from()).expect("written");
+    let names = ARCHITECTURES.map(|capability| Architecture::of(capability).name());
+    let line = |name: &str, file: &str| {
+        let code = format!("include_bytes!(\"{name}/{file}.cubin\")");
+        format!("    Prebuilt {{ architecture: \"{name}\", file: \"{file}\", cubin: {code} }},\n")
+    };
+    let lines = names.iter().flat_map(|name| SOURCES.iter().map(move |source| line(name, source.file)));
+    let table = format!("// The gate writes this: see prebuilt.rs.\n&[\n{}]\n", lines.collect::<String>());
+    fs_err::write(folder().join("table.rs"), table).expect("written");
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! Machine code that is shipped, for machines that have a driver and no NVRTC.
 //!
-//! NVRTC 12.0 makes it, so that every driver that will do takes it. `SEKISHO_PREBUILD=1 tests/run.sh cuda::gate` renews the files and
-//! `SOURCES.sha256`, which says what they were made from; without the variable the same tests say whether they are current.
+//! NVRTC 12.0 makes it, so that every driver that will do takes it. `SEKISHO_PREBUILD=1 tests/run.sh cuda::gate` renews the files, the
+//! list of them and `SOURCES.sha256`, which says what they were made from; without the variable the same tests say whether they are
+//! current.
 
 /// A file of machine code.
 pub(super) struct Prebuilt {
@@ -12,20 +13,8 @@ pub(super) struct Prebuilt {
     pub(super) cubin: &'static [u8],
 }
 
-macro_rules! prebuilt {
-    ($($architecture:literal: [$($file:literal),* $(,)?]),* $(,)?) => {
-        /// All of it.
-        pub(super) const PREBUILT: &[Prebuilt] = &[
-            $($(Prebuilt {
-                architecture: $architecture,
-                file: $file,
-                cubin: include_bytes!(concat!("prebuilt/", $architecture, "/", $file, ".cubin")),
-            },)*)*
-        ];
-    };
-}
-
-prebuilt![];
+/// All of it, as the gate writes the list.
+pub(super) const PREBUILT: &[Prebuilt] = include!("prebuilt/table.rs");
 
 /// For which architectures there is some: the lowest of Ampere's, whose code Ada runs too, and Hopper's.
 #[cfg(test)]

@@ -1,0 +1,2 @@
+// The gate writes this: see prebuilt.rs.
+&[]
