@@ -174,14 +174,14 @@ __device__ __forceinline__ uint4 pack_word<float>(const float* from) {
 template <typename T>
 __device__ __forceinline__ uint4 load_word(const T* from) {
 #ifdef SEKISHO_TWIN
-    twin::aligned(from, 16, "a load of 16 bytes");
+    twin::check_access(from, 16, false, "a load of 16 bytes");
 #endif
     return *reinterpret_cast<const uint4*>(from);
 }
 template <typename T>
 __device__ __forceinline__ void store_word(T* to, uint4 word) {
 #ifdef SEKISHO_TWIN
-    twin::aligned(to, 16, "a store of 16 bytes");
+    twin::check_access(to, 16, false, "a store of 16 bytes");
 #endif
     *reinterpret_cast<uint4*>(to) = word;
 }
@@ -214,6 +214,9 @@ __device__ __forceinline__ void store_group(T* row, int first, int width, bool w
 // `N` values, one or two; two begin at a multiple of their size.
 template <int N, typename T>
 __device__ __forceinline__ void load_few(const T* from, float (&to)[N]) {
+#ifdef SEKISHO_TWIN
+    twin::check_access(from, N * sizeof(T), false, "a load");
+#endif
     if (N == 1) {
         to[0] = widen(*from);
     } else if (sizeof(T) == 4) {
@@ -228,6 +231,9 @@ __device__ __forceinline__ void load_few(const T* from, float (&to)[N]) {
 }
 template <int N, typename T>
 __device__ __forceinline__ void store_few(T* to, const float (&from)[N]) {
+#ifdef SEKISHO_TWIN
+    twin::check_access(to, N * sizeof(T), false, "a store");
+#endif
     if (N == 1) {
         *to = narrow<T>(from[0]);
     } else if (sizeof(T) == 4) {

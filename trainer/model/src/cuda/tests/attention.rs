@@ -2,7 +2,7 @@
 
 use super::{Bench, EVERY, assert_close, assert_same, int, ptr, rounded};
 use crate::cuda::kernels::{DECODE_PIECE, Kernel, PREFILL_ROWS};
-use crate::cuda::machine::{Arg, Dtype};
+use crate::cuda::machine::{Arg, Dtype, Memory};
 use crate::ops::attention::Heads;
 use crate::ops::{attention, windowed_attention};
 use crate::testing::Random;
@@ -87,8 +87,19 @@ impl Case {
         queries.iter().flat_map(of).collect()
     }
 
-    /// Keys and values in shuffled slots, more of them than tokens, and the table. In unused slots are no numbers.
-    fn cache(&self, bench: &Bench, dtype: Dtype, seed: u64) -> Cache {
+    /// Positions of a sequence that some of the queries see.
+    fn needed(&self, sequence: usize, queries: &[Query]) -> std::ops::Range<usize> {
+        let positions = || queries.iter().flatten().filter(|query| query.0 == sequence).map(|query| query.1);
+        let end = positions().max().map_or(0, |last| last + 1);
+        match self.window {
+            0 => 0..end,
+            window => (positions().min().unwrap_or(0) + 1).saturating_sub(window)..end,
+        }
+    }
+
+    /// Keys and values in shuffled slots, more of them than tokens, and the table. In unused slots are no numbers, and what lies in
+    /// the table beside `needed` positions of a sequence names such a slot.
+    fn cache(&self, bench: &Bench, dtype: Dtype, (seed, queries): (u64, &[Query])) -> Cache {
         let narrow = self.heads.keys * self.heads.dim;
         let slots = self.tokens() + 5;
         let mut free: Vec<usize> = (0..slots).collect();
@@ -101,19 +112,22 @@ impl Case {
             keys[slot * narrow..][..narrow].copy_from_slice(&self.k[token * narrow..][..narrow]);
             values[slot * narrow..][..narrow].copy_from_slice(&self.v[token * narrow..][..narrow]);
         }
-        let (mut table, mut starts) = (vec![-1; 3], Vec::new());
-        for tokens in &self.sequences {
+        let unused = free[self.tokens()] as i32;
+        let (mut table, mut starts) = (vec![unused; 3], Vec::new());
+        for (sequence, tokens) in self.sequences.iter().enumerate() {
+            let needed = self.needed(sequence, queries);
             starts.push(table.len() as i32);
-            table.extend(tokens.iter().map(|token| free[*token] as i32));
-            // What lies behind a sequence is nobody's.
-            table.push(-1);
+            let slots = tokens.iter().map(|token| free[*token] as i32).enumerate();
+            table
+                .extend(slots.map(|(position, slot)| if needed.contains(&position) { slot } else { unused }));
+            table.push(unused);
         }
         let table = bench.ints(&table);
         let [keys, values] = [keys, values].map(|x| bench.values(&x, dtype));
         Cache { keys, values, table, starts }
     }
 
-    fn queries(&self, bench: &Bench, dtype: Dtype, queries: &[Query]) -> crate::cuda::machine::Memory {
+    fn queries(&self, bench: &Bench, dtype: Dtype, queries: &[Query]) -> Memory {
         let wide = self.heads.queries * self.heads.dim;
         let of = |query: &Query| match query {
             Some((sequence, position)) => {
@@ -131,15 +145,15 @@ impl Case {
 
 /// A layer's cache on the bench.
 struct Cache {
-    keys: crate::cuda::machine::Memory,
-    values: crate::cuda::machine::Memory,
-    table: crate::cuda::machine::Memory,
+    keys: Memory,
+    values: Memory,
+    table: Memory,
     /// Of each sequence.
     starts: Vec<i32>,
 }
 
 impl Cache {
-    fn lists(&self, bench: &Bench, queries: &[Query]) -> [crate::cuda::machine::Memory; 2] {
+    fn lists(&self, bench: &Bench, queries: &[Query]) -> [Memory; 2] {
         let start = |query: &Query| query.map_or(0, |(sequence, _)| self.starts[sequence]);
         let position = |query: &Query| query.map_or(-1, |(_, position)| position as i32);
         [queries.iter().map(start).collect::<Vec<_>>(), queries.iter().map(position).collect()]
@@ -148,7 +162,7 @@ impl Cache {
 }
 
 fn plain(bench: &Bench, case: &Case, queries: &[Query], dtype: Dtype, seed: u64) -> Vec<f32> {
-    let cache = case.cache(bench, dtype, seed);
+    let cache = case.cache(bench, dtype, (seed, queries));
     let [starts, positions] = cache.lists(bench, queries);
     let q = case.queries(bench, dtype, queries);
     let out = bench.blank(queries.len() * case.heads.queries * case.heads.dim, dtype);
@@ -180,7 +194,7 @@ fn decode(
     (seed, more): (u64, usize),
 ) -> Vec<f32> {
     let Heads { queries: heads, keys, dim } = case.heads;
-    let cache = case.cache(bench, dtype, seed);
+    let cache = case.cache(bench, dtype, (seed, queries));
     let [starts, positions] = cache.lists(bench, queries);
     let q = case.queries(bench, dtype, queries);
     let longest = queries.iter().flatten().map(|(_, position)| position + 1).max().unwrap_or(1);
@@ -232,7 +246,7 @@ fn prefill(
     dtype: Dtype,
     (seed, most): (u64, usize),
 ) -> Vec<f32> {
-    let cache = case.cache(bench, dtype, seed);
+    let cache = case.cache(bench, dtype, (seed, queries));
     let q = case.queries(bench, dtype, queries);
     let out = bench.blank(queries.len() * case.heads.queries * case.heads.dim, dtype);
     let tiles = tiles(case, queries, most);
@@ -273,6 +287,9 @@ fn some(case: &Case, count: usize) -> Vec<Query> {
     for (sequence, tokens) in case.sequences.iter().enumerate() {
         queries.extend([Some((sequence, tokens.len() - 1)), Some((sequence, 0))]);
         queries.extend((0..count).map(|_| Some((sequence, random.below(tokens.len())))));
+        // Where a tile or a piece, or what a window leaves of them, begins and ends.
+        let edges = [127, 128, 255, 256, case.window + 255, case.window + 256];
+        queries.extend(edges.into_iter().filter(|at| *at < tokens.len()).map(|at| Some((sequence, at))));
     }
     for i in (1..queries.len()).rev() {
         queries.swap(i, random.below(i + 1));
@@ -289,7 +306,8 @@ fn cases(dtype: Dtype) -> Vec<Case> {
         (heads(1, 4, 128), 0, &[(0, 300), (256, 300)]),
         (heads(1, 8, 256), 129, &[(0, 260), (255, 15)]),
         (heads(1, 5, 18), 300, &[(0, 90), (40, 580)]),
-        (heads(1, 20, 33), 0, &[(0, 270)]),
+        (heads(1, 22, 33), 0, &[(0, 270)]),
+        (heads(1, 16, 64), 100, &[(0, 258)]),
         (heads(3, 1, 200), 256, &[(0, 40), (40, 530)]),
     ]
     .into_iter()
@@ -340,7 +358,7 @@ fn a_query_has_the_same_bits_alone_in_other_slots_and_with_other_pieces() {
 /// The same for attention of tiles.
 fn tile_cases(dtype: Dtype) -> Vec<Case> {
     [
-        (heads(1, 1, 64), 0, &[(0, 1), (1, 70), (65, 3)][..]),
+        (heads(1, 1, 64), 0, &[(0, 1), (1, 150), (65, 3)][..]),
         (heads(2, 2, 96), 0, &[(0, 66), (64, 5)]),
         (heads(1, 3, 128), 50, &[(0, 90), (70, 130)]),
         (heads(1, 4, 128), 0, &[(0, 200), (129, 20)]),
@@ -392,7 +410,7 @@ fn a_query_of_a_tile_has_the_same_bits_alone_in_other_slots_and_in_other_tiles()
                 &among[5 * wide..],
                 &name(&case),
             );
-            for i in [0, all.len() / 2, all.len() - 1] {
+            for i in [0, 60, all.len() / 2, all.len() - 1] {
                 let alone = prefill(&bench, &case, &all[i..=i], dtype, (5, PREFILL_ROWS));
                 assert_same(&alone, &among[i * wide..][..wide], &name(&case));
             }

@@ -115,7 +115,7 @@ fn layers() -> Vec<Layer> {
 fn queries_keys_and_values_are_those_of_the_operations() {
     let Some(bench) = Bench::new() else { return };
     let rows =
-        Rows { positions: vec![0, 39, 7, 8, 2], slots: vec![3, 0, 12, 5, -1], starts: vec![0, 40, 0, 0, 40] };
+        Rows { positions: vec![0, 39, 7, 8, 2], slots: vec![3, 0, 12, 5, -7], starts: vec![0, 40, 0, 0, 40] };
     for dtype in EVERY {
         for layer in layers() {
             let count = rows.slots.len();

@@ -19,6 +19,8 @@ fn what_a_kernel_does_wrong_is_found() {
     };
     check("turned_around", 1, "fine");
     check("turned_around", 0, "the result depends on the order of the threads");
+    check("written_again", 1, "fine");
+    check("written_again", 0, "the result depends on the order of the threads");
     check("barrier_for_some", 64, "fine");
     check("barrier_for_some", 0, "fine");
     check("barrier_for_some", 40, "waits for ever at __syncthreads of line");
@@ -51,13 +53,15 @@ fn copies_arrive_when_they_are_waited_for() {
 }
 
 #[test]
-fn words_lie_at_multiples_of_their_size() {
+fn words_lie_in_memory_at_multiples_of_their_size() {
     let Some(bench) = Bench::on_twin() else { return };
     let (from, out) = (bench.ints(&[1, 2, 3, 4, 5, 6, 7, 8]), bench.ints(&[0]));
     let run = |first| said(&bench, "load_from", &[ptr(&from), ptr(&out), Arg::Int(first)]);
     assert_eq!(run(4), "fine");
     assert_eq!(bench.read_ints(&out), [5]);
-    assert!(run(2).contains("a load of 16 bytes at an address that is no multiple of 16"), "{}", run(2));
+    assert!(run(2).contains("a load of 16 bytes at no multiple of 16"), "{}", run(2));
+    assert!(run(8).contains("a load of 16 bytes outside of memory"), "{}", run(8));
+    assert!(run(-4).contains("a load of 16 bytes outside of memory"), "{}", run(-4));
 }
 
 #[test]

@@ -10,6 +10,19 @@ extern "C" __global__ void turned_around(int* out, int barrier) {
     out[i] = numbers[63 - i];
 }
 
+// Reads the other warp's number and then writes its own anew, without waiting for the other warp to have read.
+extern "C" __global__ void written_again(int* out, int barrier) {
+    SHARED(int, numbers, [2]);
+    int warp = threadIdx.x / 32;
+    if (threadIdx.x % 32 == 0) numbers[warp] = warp;
+    __syncthreads();
+    int other = numbers[1 - warp];
+    if (barrier != 0) __syncthreads();
+    __syncwarp();
+    if (threadIdx.x % 32 == 0) numbers[warp] = 7;
+    out[threadIdx.x] = other;
+}
+
 // A barrier that only some threads come to; they must come from both warps, or end.
 extern "C" __global__ void barrier_for_some(int* out, int threads) {
     if (int(threadIdx.x) < threads) __syncthreads();

@@ -55,11 +55,17 @@ struct Fibre {
 // An operation of a whole warp: what the lanes give, and what came of the last two, since a lane may still have to read
 // the one while others complete the other.
 struct Warp {
-    int arrived;
+    // Lanes that could go on, and that have come to the operation.
+    int ready, arrived;
     const char* what;
     int line;
     alignas(16) unsigned char given[32 * 48];
     alignas(16) unsigned char taken[2][1024];
+};
+
+// A piece of the machine's memory.
+struct Piece {
+    uint64_t start, bytes;
 };
 
 // An array in shared memory, known by the place that declares it.
@@ -75,6 +81,8 @@ struct Block {
     int count, arrived, ended, line;
     // What came of the last two barriers.
     bool all[2];
+    const Piece* pieces;
+    size_t piece_count;
     Array arrays[32];
     int array_count;
     size_t shared_end, shared_bytes;
@@ -187,6 +195,14 @@ static inline void check_mask(unsigned mask) {
     if (mask != 0xFFFFFFFFu) fail("a mask that leaves lanes of the warp out");
 }
 
+// Lets threads that waited go on; the one that calls this never stopped.
+static inline void release(int first, int count) {
+    for (int i = first; i < first + count; i++) {
+        if (fibres[i].state != State::ready) warps[i / 32].ready++;
+        fibres[i].state = State::ready;
+    }
+}
+
 // Whether `predicate` held for all of the block's threads.
 static inline bool wait_for_block(int line, bool predicate) {
     if (block.arrived > 0 && block.line != line) {
@@ -203,37 +219,39 @@ static inline bool wait_for_block(int line, bool predicate) {
         return block.all[turn];
     }
     block.arrived = 0;
-    for (int i = 0; i < block.count; i++) fibres[i].state = State::ready;
+    release(0, block.count);
     return block.all[turn];
 }
 
-// Every lane gives `bytes`, the last to come works out of all of them what all take; without `compute` that is what was given.
-static inline void together(const char* what, int line, size_t bytes, const void* given, size_t result_bytes,
-                            void* result, void (*compute)(const void*, void*) = nullptr) {
+// Every lane gives `bytes`, and the last to come works out of all of them what all take; without `compute` that is what was
+// given. It stays until the lane's operation after the next.
+static inline const void* together(const char* what, int line, size_t bytes, const void* given,
+                                   void (*compute)(const void*, void*) = nullptr) {
     int first = int(self - fibres) / 32 * 32;
     Warp& warp = warps[first / 32];
-    if (warp.arrived > 0 && (std::strcmp(warp.what, what) != 0 || warp.line != line)) {
+    bool other = warp.what != what && std::strcmp(warp.what, what) != 0;
+    if (warp.arrived > 0 && (other || warp.line != line)) {
         fail("at %s of line %d, others of its warp at %s of line %d", what, line, warp.what, warp.line);
     }
     warp.what = what;
     warp.line = line;
-    if (bytes > 0) std::memcpy(warp.given + size_t(self->lane) * bytes, given, bytes);
+    std::memcpy(warp.given + size_t(self->lane) * bytes, given, bytes);
     unsigned turn = self->together++ % 2;
     if (++warp.arrived == 32) {
         warp.arrived = 0;
         if (compute != nullptr) {
             compute(warp.given, warp.taken[turn]);
         } else {
-            std::memcpy(warp.taken[turn], warp.given, result_bytes);
+            std::memcpy(warp.taken[turn], warp.given, 32 * bytes);
         }
-        for (int i = first; i < first + 32; i++) fibres[i].state = State::ready;
+        release(first, 32);
     } else {
         self->what = what;
         self->line = line;
         self->state = State::with_warp;
         stop();
     }
-    if (result_bytes > 0) std::memcpy(result, warp.taken[turn], result_bytes);
+    return warp.taken[turn];
 }
 
 // The array that is declared at `site`, the same for all threads of the block.
@@ -251,15 +269,36 @@ static inline void* shared(const void* site, size_t bytes, const char* name) {
     return arena + start;
 }
 
-// Fails unless the bytes lie in one shared array.
-static inline void shared_only(const void* address, size_t bytes, const char* what) {
+static inline bool in_shared(const void* address, size_t bytes) {
     size_t offset = size_t(static_cast<const unsigned char*>(address) - arena);
     for (int i = 0; i < block.array_count; i++) {
         const Array& array = block.arrays[i];
         size_t end = array.start + array.bytes;
-        if (offset >= array.start && offset < end && end - offset >= bytes) return;
+        if (offset >= array.start && offset < end && end - offset >= bytes) return true;
     }
-    fail("%s beyond a shared array", what);
+    return false;
+}
+
+// Whether the bytes lie in one piece of the machine's memory; most often in the one that the last ones were in.
+static inline bool in_memory(const void* address, size_t bytes) {
+    static size_t last = 0;
+    uint64_t start = reinterpret_cast<uint64_t>(address);
+    for (size_t i = 0; i < block.piece_count; i++) {
+        size_t at = (last + i) % block.piece_count;
+        const Piece& piece = block.pieces[at];
+        if (start >= piece.start && start < piece.start + piece.bytes && piece.start + piece.bytes - start >= bytes) {
+            last = at;
+            return true;
+        }
+    }
+    return false;
+}
+
+// Fails unless the bytes lie in one shared array, or in a piece of memory, at a multiple of `bytes`.
+static inline void check_access(const void* address, size_t bytes, bool shared_only, const char* what) {
+    if (reinterpret_cast<uintptr_t>(address) % bytes != 0) fail("%s at no multiple of %zu", what, bytes);
+    if (in_shared(address, bytes) || (!shared_only && in_memory(address, bytes))) return;
+    fail("%s outside of memory", what);
 }
 
 static inline void check_gaps() {
@@ -297,7 +336,17 @@ static inline void explain() {
             self->line, counts[int(State::at_barrier)], counts[int(State::with_warp)], counts[int(State::ended)]);
 }
 
-// One block; `backwards` starts with the last thread.
+// Runs the ready lanes of a warp, each until it has to wait.
+static inline void run_warp(int warp, bool backwards) {
+    for (int turn = 0; turn < 32 && !block.failed; turn++) {
+        Fibre& fibre = fibres[warp * 32 + (backwards ? 31 - turn : turn)];
+        if (fibre.state != State::ready) continue;
+        resume(&fibre);
+        warps[warp].ready--;
+    }
+}
+
+// One block. The first warp, or `backwards` the last, goes as far as it can before the next one begins.
 static inline void run_block(bool backwards) {
     std::memset(arena, 0xFF, sizeof(arena));
     block.arrived = block.ended = block.array_count = 0;
@@ -311,25 +360,26 @@ static inline void run_block(bool backwards) {
         fibre.together = fibre.barriers = fibre.issued = fibre.landed = fibre.group = 0;
         prepare(&fibre, stacks() + size_t(i) * (STACK + PAGE) + PAGE);
         warps[i / 32].arrived = 0;
+        warps[i / 32].ready = 32;
+        warps[i / 32].what = "";
     }
+    int count = block.count / 32;
     while (block.ended < block.count && !block.failed) {
-        bool any = false;
-        for (int turn = 0; turn < block.count && !block.failed; turn++) {
-            Fibre& fibre = fibres[backwards ? block.count - 1 - turn : turn];
-            if (fibre.state != State::ready) continue;
-            any = true;
-            resume(&fibre);
-        }
-        if (!any) return explain();
+        int turn = 0;
+        while (turn < count && warps[backwards ? count - 1 - turn : turn].ready == 0) turn++;
+        if (turn == count) return explain();
+        run_warp(backwards ? count - 1 - turn : turn, backwards);
     }
 }
 
 // Runs a kernel; 0, or 1 and the reason in `message`.
-static inline int launch(void (*run)(void**), void** arguments, const unsigned* blocks,
-                         unsigned threads, int backwards, char* message, size_t room) {
+static inline int launch(void (*run)(void**), void** arguments, const unsigned* blocks, unsigned threads,
+                         const Piece* pieces, size_t piece_count, int backwards, char* message, size_t room) {
     block = Block{};
     block.run = run;
     block.arguments = arguments;
+    block.pieces = pieces;
+    block.piece_count = piece_count;
     block.threads = Triple{threads, 1, 1};
     block.blocks = Triple{blocks[0], blocks[1], blocks[2]};
     block.count = int(threads);

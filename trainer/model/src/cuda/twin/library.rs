@@ -23,6 +23,8 @@ type Run = unsafe extern "C" fn(
     arguments: *const *const c_void,
     blocks: *const u32,
     threads: u32,
+    pieces: *const [u64; 2],
+    piece_count: usize,
     backwards: c_int,
     message: *mut c_char,
     room: usize,
@@ -61,7 +63,8 @@ impl Library {
         }
     }
 
-    /// Runs an entry by the name it has in its source, on blocks of so many threads.
+    /// Runs an entry by the name it has in its source, on blocks of so many threads. `pieces` are the first address and the bytes of all
+    /// memory there is.
     ///
     /// # Errors
     /// What the kernel did wrong.
@@ -71,7 +74,7 @@ impl Library {
         blocks: [u32; 3],
         threads: u32,
         args: &[Arg],
-        order: Order,
+        (pieces, order): (&[[u64; 2]], Order),
     ) -> Result<(), String> {
         let entry = entries().iter().position(|(_, entry)| entry == name);
         let entry = entry.ok_or_else(|| format!("there is no {name}"))? as u32;
@@ -90,7 +93,10 @@ impl Library {
             let (arguments, room) = (arguments.as_ptr(), message.len());
             let message = message.as_mut_ptr().cast();
             let backwards = c_int::from(order == Order::Backwards);
-            if (self.run)(entry, arguments, blocks.as_ptr(), threads, backwards, message, room) == 0 {
+            let (first, count) = (pieces.as_ptr(), pieces.len());
+            if (self.run)(entry, arguments, blocks.as_ptr(), threads, first, count, backwards, message, room)
+                == 0
+            {
                 return Ok(());
             }
         }
@@ -141,8 +147,10 @@ fn whole() -> String {
     text + "};\n\
         extern \"C\" const char* twin_kinds(unsigned entry) { return ENTRIES[entry].kinds; }\n\
         extern \"C\" int twin_run(unsigned entry, void** arguments, const unsigned* blocks, unsigned threads,\n\
-        \x20                       int backwards, char* message, size_t room) {\n\
-        \x20   return twin::launch(ENTRIES[entry].run, arguments, blocks, threads, backwards, message, room);\n\
+        \x20                       const twin::Piece* pieces, size_t piece_count, int backwards, char* message,\n\
+        \x20                       size_t room) {\n\
+        \x20   return twin::launch(ENTRIES[entry].run, arguments, blocks, threads, pieces, piece_count, backwards,\n\
+        \x20                       message, room);\n\
         }\n"
 }
 

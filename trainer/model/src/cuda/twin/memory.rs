@@ -31,6 +31,11 @@ impl Pieces {
         self.lock().values().sum()
     }
 
+    /// The first address and the bytes of every piece.
+    pub(super) fn list(&self) -> Vec<[u64; 2]> {
+        self.lock().iter().map(|(start, bytes)| [*start, *bytes as u64]).collect()
+    }
+
     /// A new piece, filled with what is no number.
     pub(super) fn take(&self, bytes: usize) -> Ptr {
         let layout = layout(bytes);

@@ -74,8 +74,9 @@ impl Twin {
                 self.check(what, *ptr, 0)?;
             }
         }
+        let pieces = self.pieces.list();
         let run = |order| {
-            let ran = self.library.run(entry, blocks, threads, args, order);
+            let ran = self.library.run(entry, blocks, threads, args, (&pieces, order));
             ran.map_err(|reason| Self::failed(what, reason))?;
             if self.pieces.overwritten() {
                 self.pieces.mend();

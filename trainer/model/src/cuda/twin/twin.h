@@ -50,7 +50,7 @@ static inline int __syncthreads_and(int predicate, int line = __builtin_LINE()) 
 }
 static inline void __syncwarp(unsigned mask = 0xFFFFFFFFu, int line = __builtin_LINE()) {
     twin::check_mask(mask);
-    twin::together("__syncwarp", line, 0, nullptr, 0, nullptr);
+    twin::together("__syncwarp", line, sizeof(mask), &mask);
 }
 
 namespace twin {
@@ -59,9 +59,7 @@ namespace twin {
 template <typename V>
 V of_lane(unsigned mask, V value, int source, const char* what, int line) {
     check_mask(mask);
-    V given[32];
-    together(what, line, sizeof(V), &value, sizeof(given), given);
-    return given[source & 31];
+    return static_cast<const V*>(together(what, line, sizeof(V), &value))[source & 31];
 }
 
 }  // namespace twin
@@ -82,8 +80,7 @@ V __shfl_down_sync(unsigned mask, V value, int down, int line = __builtin_LINE()
 }
 static inline unsigned __ballot_sync(unsigned mask, int predicate, int line = __builtin_LINE()) {
     twin::check_mask(mask);
-    int given[32];
-    twin::together("__ballot_sync", line, sizeof(int), &predicate, sizeof(given), given);
+    const int* given = static_cast<const int*>(twin::together("__ballot_sync", line, sizeof(int), &predicate));
     unsigned bits = 0;
     for (int lane = 0; lane < 32; lane++) bits |= (given[lane] != 0 ? 1u : 0u) << lane;
     return bits;
@@ -115,11 +112,6 @@ static inline int min(int a, int b) { return a < b ? a : b; }
 static inline int max(int a, int b) { return a > b ? a : b; }
 
 namespace twin {
-
-// Fails the launch where an address is not a multiple of what the instruction asks.
-static inline void aligned(const void* address, size_t to, const char* what) {
-    if (reinterpret_cast<uintptr_t>(address) % to != 0) fail("%s at an address that is no multiple of %zu", what, to);
-}
 
 // Formats of 16 bits, by their bits.
 struct Bf16 {
@@ -171,7 +163,7 @@ void mma(float (&c)[4], const unsigned (&a)[4], const unsigned (&b)[2], int line
     std::memcpy(given.c, c, sizeof(c));
     auto compute = [](const void* all, void* result) {
         const Given* lanes = static_cast<const Given*>(all);
-        float left[16][16], right[16][8];
+        float left[16][16], right[16][8], sums[16][8];
         for (int lane = 0; lane < 32; lane++) {
             int g = lane / 4, t = lane % 4;
             for (int r = 0; r < 4; r++) {
@@ -185,18 +177,18 @@ void mma(float (&c)[4], const unsigned (&a)[4], const unsigned (&b)[2], int line
                 right[2 * t + 8 * r + 1][g] = Format::widen(lanes[lane].b[r] >> 16);
             }
         }
-        for (int lane = 0; lane < 32; lane++) {
-            for (int r = 0; r < 4; r++) {
-                int row = lane / 4 + r / 2 * 8, column = 2 * (lane % 4) + r % 2;
-                float sum = lanes[lane].c[r];
-                for (int k = 0; k < 16; k++) sum = fmaf(left[row][k], right[k][column], sum);
-                static_cast<Taken*>(result)->c[lane][r] = sum;
+        // Where value r of a lane's part of c stands.
+        auto of = [&sums](int lane, int r) -> float& { return sums[lane / 4 + r / 2 * 8][2 * (lane % 4) + r % 2]; };
+        for (int i = 0; i < 128; i++) of(i / 4, i % 4) = lanes[i / 4].c[i % 4];
+        for (int row = 0; row < 16; row++) {
+            for (int k = 0; k < 16; k++) {
+                for (int n = 0; n < 8; n++) sums[row][n] = fmaf(left[row][k], right[k][n], sums[row][n]);
             }
         }
+        for (int i = 0; i < 128; i++) static_cast<Taken*>(result)->c[i / 4][i % 4] = of(i / 4, i % 4);
     };
-    Taken taken;
-    together("mma", line, sizeof(given), &given, sizeof(taken), &taken, compute);
-    std::memcpy(c, taken.c[self->lane], sizeof(c));
+    const Taken* taken = static_cast<const Taken*>(together("mma", line, sizeof(given), &given, compute));
+    std::memcpy(c, taken->c[self->lane], sizeof(c));
 }
 
 // `ldmatrix.x1/.x2/.x4`: lane 8i + r names row r of matrix i, 8 values of 16 bits; each lane gets two neighbours of every
@@ -209,16 +201,14 @@ void ldmatrix(unsigned (&to)[COUNT], const void* row, int line) {
     auto load = [](const void* all, void* result) {
         const void* const* rows = static_cast<const void* const*>(all);
         for (int lane = 0; lane < 8 * COUNT; lane++) {
-            aligned(rows[lane], 16, "ldmatrix");
-            shared_only(rows[lane], 16, "ldmatrix");
+            check_access(rows[lane], 16, true, "ldmatrix");
             std::memcpy(static_cast<Taken*>(result)->matrices[lane / 8][lane % 8], rows[lane], 16);
         }
     };
-    Taken taken;
-    together("ldmatrix", line, sizeof(row), &row, sizeof(taken), &taken, load);
+    const Taken* taken = static_cast<const Taken*>(together("ldmatrix", line, sizeof(row), &row, load));
     int g = self->lane / 4, t = self->lane % 4;
     for (int i = 0; i < COUNT; i++) {
-        auto& m = taken.matrices[i];
+        auto& m = taken->matrices[i];
         unsigned low = TRANSPOSED ? m[2 * t][g] : m[g][2 * t];
         unsigned high = TRANSPOSED ? m[2 * t + 1][g] : m[g][2 * t + 1];
         to[i] = low | high << 16;
@@ -227,9 +217,8 @@ void ldmatrix(unsigned (&to)[COUNT], const void* row, int line) {
 
 // `cp.async.cg.shared.global`: 16 bytes, of which those beyond `bytes` become zero. See the head of this file.
 static inline void copy_later(void* to, const void* from, int bytes) {
-    aligned(to, 16, "cp.async");
-    if (bytes > 0) aligned(from, 16, "cp.async");
-    shared_only(to, 16, "cp.async");
+    check_access(to, 16, true, "cp.async");
+    if (bytes > 0) check_access(from, 16, false, "cp.async");
     if (bytes < 0 || bytes > 16) fail("cp.async of %d bytes", bytes);
     std::memset(to, 0xFF, 16);
     self->pending[self->issued++ % PENDING] = Copy{to, from, bytes, self->group};
