@@ -50,11 +50,11 @@ fn every_result_is_the_chain_of_the_cpu() {
             let case = format!("{shape:?}, {dtype:?}");
 
             let wide = product(&bench, (&x, &w), shape, dtype, Into::F32, &[]);
-            // What tensor cores do in between is theirs; the twin, too, only promises the sum.
+            // How tensor cores round in between is theirs, and they cut off what others round.
             if dtype == Dtype::F32 || k % 8 != 0 {
                 assert_same(&wide, &expected, &case);
             } else {
-                assert_close(&wide, &expected, Dtype::F32, 1e-5, &case);
+                assert_close(&wide, &expected, Dtype::F32, 1e-5 + 4e-7 * k as f32, &case);
             }
             let same = product(&bench, (&x, &w), shape, dtype, Into::Same, &[]);
             assert_same(&same, &rounded(&wide, dtype), &case);
