@@ -304,7 +304,8 @@ INSTANCES(attention_decode, (DECODE_THREADS), PARAMETERS,
           (q, keys, values, table, starts, positions, partial, queries, key_heads, dim, window, scale, pieces))
 #undef PARAMETERS
 
-#define PARAMETERS(T) \
-    (const float* __restrict__ partial, const int* __restrict__ positions, T* __restrict__ out, int queries, int dim, int window, int pieces)
+#define PARAMETERS(T)                                                                                                \
+    (const float* __restrict__ partial, const int* __restrict__ positions, T* __restrict__ out, int queries, int dim, \
+     int window, int pieces)
 INSTANCES(attention_combine, (DECODE_THREADS), PARAMETERS, (partial, positions, out, queries, dim, window, pieces))
 #undef PARAMETERS

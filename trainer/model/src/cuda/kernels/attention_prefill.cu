@@ -8,7 +8,7 @@ constexpr int KEYS = 64;
 constexpr int MOST_DIM = 128;
 constexpr int PREFILL_THREADS = 128;
 // Blocks that share a multiprocessor: what registers allow without spilling any.
-#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900 && __CUDA_ARCH__ < 1200
 constexpr int PREFILL_BLOCKS = 3;
 #else
 constexpr int PREFILL_BLOCKS = 2;
@@ -27,8 +27,9 @@ struct Matrix {
     T values[64][DIM + 8];
 };
 
-// Begins to copy 64 rows: row i is number `number(i)` of those that begin `offset` behind multiples of `stride` from `from` on, or
-// zeros where that is negative. Four neighbouring threads copy 64 bytes of a row at a time, and a thread has to do with two rows only.
+// Begins to copy 64 rows: row i is number `number(i)` of those that begin `offset` behind multiples of `stride` from `from` on,
+// or zeros where that is negative. Four neighbouring threads copy 64 bytes of a row at a time, and a thread has to do with two
+// rows only.
 template <typename T, int DIM, typename Number>
 __device__ __forceinline__ void copy_rows(Matrix<T, DIM>& to, const T* from, int stride, int offset,
                                           Number number) {
@@ -172,9 +173,9 @@ __device__ __forceinline__ void write_rows(Running<DIM>& running, Matrix<T, DIM>
 // One tile and key head. While the queries are multiplied by keys, the values of those are copied; while weights are multiplied by
 // values, the next keys.
 template <typename T, int DIM>
-__device__ __forceinline__ void attend(uint4* room, int (&slots)[2][KEYS], int* positions, const T* q, const T* keys, const T* values,
-                                       const int* table, Tile tile, T* out, int queries, int key_heads, int window,
-                                       float scale) {
+__device__ __forceinline__ void attend(uint4* room, int (&slots)[2][KEYS], int* positions, const T* q, const T* keys,
+                                       const T* values, const int* table, Tile tile, T* out, int queries, int key_heads,
+                                       int window, float scale) {
     Matrix<T, DIM>& key_part = *reinterpret_cast<Matrix<T, DIM>*>(room);
     Matrix<T, DIM>& value_part = *(&key_part + 1);
     int thread = threadIdx.x, lane = thread % 32, key_head = blockIdx.y, sharing = queries / key_heads;
@@ -239,8 +240,8 @@ __device__ __forceinline__ void attend(uint4* room, int (&slots)[2][KEYS], int* 
     if (active) write_rows(running, key_part, out + first_query, query_at);
 }
 
-// Grid (tiles, key_heads). `tiles` are four numbers each, as `Tile` has them; a tile's rows times the heads that share a key head are
-// at most 64. The rest is as in `attention_plain`, for a `dim` of 64, 96 or 128.
+// Grid (tiles, key_heads). `tiles` are four numbers each, as `Tile` has them; a tile's rows times the heads that share a key head
+// are at most 64. The rest is as in `attention_plain`, for a `dim` of 64, 96 or 128.
 template <typename T>
 __device__ __forceinline__ void attention_prefill(const T* q, const T* keys, const T* values, const int* table,
                                                   const int* tiles, T* out, int queries, int key_heads, int dim,
@@ -254,9 +255,13 @@ __device__ __forceinline__ void attention_prefill(const T* q, const T* keys, con
     Tile of{tile[0], tile[1], tile[2], tile[3]};
     // 2^(x · log2(e)) = e^x.
     scale *= 1.44269504f;
-    if (dim == 64) attend<T, 64>(room, slots, positions, q, keys, values, table, of, out, queries, key_heads, window, scale);
-    if (dim == 96) attend<T, 96>(room, slots, positions, q, keys, values, table, of, out, queries, key_heads, window, scale);
-    if (dim == 128) attend<T, 128>(room, slots, positions, q, keys, values, table, of, out, queries, key_heads, window, scale);
+    if (dim == 64) {
+        attend<T, 64>(room, slots, positions, q, keys, values, table, of, out, queries, key_heads, window, scale);
+    } else if (dim == 96) {
+        attend<T, 96>(room, slots, positions, q, keys, values, table, of, out, queries, key_heads, window, scale);
+    } else if (dim == 128) {
+        attend<T, 128>(room, slots, positions, q, keys, values, table, of, out, queries, key_heads, window, scale);
+    }
 }
 
 #define PARAMETERS(T)                                                                                           \

@@ -13,8 +13,8 @@ __device__ __forceinline__ void load_projected(const T* head, const float* bias,
     for (int j = 0; j < N; j++) to[j] += added[j];
 }
 
-// One warp turns a head's pairs i, i + dim / 2, after its RMSNorm if there is a `norm`, and a lane `N` neighbours at a time; `N` must
-// divide dim / 2. A lane takes the same values of every head, whatever the row.
+// One warp turns a head's pairs i, i + dim / 2, after its RMSNorm if there is a `norm`, and a lane `N` neighbours at a time; `N`
+// must divide dim / 2. A lane takes the same values of every head, whatever the row.
 template <int N, typename T>
 __device__ __forceinline__ void turn(const T* from, const float* bias, const float* norm, const float2* angles, T* to,
                                      int dim, float eps) {
@@ -88,11 +88,11 @@ __device__ __forceinline__ void rope(const T* qkv, const float* bias, const floa
     }
 }
 
-#define PARAMETERS(T)                                                                                          \
-    (const T* __restrict__ qkv, const float* __restrict__ bias, const float* __restrict__ q_norm, const float* __restrict__ k_norm, \
-     const float* __restrict__ angles, const int* __restrict__ positions, const int* __restrict__ slots, T* __restrict__ q,         \
-     T* __restrict__ keys, T* __restrict__ values, int* __restrict__ table, const int* __restrict__ starts, int queries,           \
-     int key_heads, int dim, float eps)
+#define PARAMETERS(T)                                                                                                   \
+    (const T* __restrict__ qkv, const float* __restrict__ bias, const float* __restrict__ q_norm,                        \
+     const float* __restrict__ k_norm, const float* __restrict__ angles, const int* __restrict__ positions,              \
+     const int* __restrict__ slots, T* __restrict__ q, T* __restrict__ keys, T* __restrict__ values,                     \
+     int* __restrict__ table, const int* __restrict__ starts, int queries, int key_heads, int dim, float eps)
 INSTANCES(rope, (256), PARAMETERS,
           (qkv, bias, q_norm, k_norm, angles, positions, slots, q, keys, values, table, starts, queries, key_heads, dim, eps))
 #undef PARAMETERS

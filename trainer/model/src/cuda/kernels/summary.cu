@@ -23,8 +23,8 @@ __device__ __forceinline__ Best warp_best(Best best) {
     return best;
 }
 
-// Grid (rows). For i in first[row]..first[row + 1], picked[i] = logits[row][wanted[i]]. `normaliser[row]` = ln Σ e^logit, summed in
-// f64. `likeliest[row]` is the index of the first largest logit, or -1 if one is infinite or no number.
+// Grid (rows). For i in first[row]..first[row + 1], picked[i] = logits[row][wanted[i]]. `normaliser[row]` = ln Σ e^logit, summed
+// in f64. `likeliest[row]` is the index of the first largest logit, or -1 if one is infinite or no number.
 template <typename T>
 __device__ __forceinline__ void summary(const T* logits, const int* first, const int* wanted, float* picked,
                                         double* normaliser, int* likeliest, int vocabulary) {
