@@ -213,9 +213,10 @@ impl Ops<'_> {
         out: Ptr,
         [rows, inner]: [usize; 2],
     ) -> Result<(), CudaError> {
-        let threads = Kernel::Swiglu.about().threads as usize;
+        // A block takes eight values a thread.
+        let values = 8 * Kernel::Swiglu.about().threads as usize;
         let args = [Arg::Ptr(gate_up), Arg::Ptr(bias), Arg::Ptr(out), int(inner)];
-        self.launch(Kernel::Swiglu, self.dtype, [blocks(rows), blocks(inner.div_ceil(threads)), 1], &args)
+        self.launch(Kernel::Swiglu, self.dtype, [blocks(rows), blocks(inner.div_ceil(values)), 1], &args)
     }
 
     /// Adds a bias to every row of f32, where there is one.
