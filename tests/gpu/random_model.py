@@ -13,7 +13,7 @@ import shutil
 import struct
 import sys
 
-from steps import NOT_HERE
+from steps import NOT_HERE, pytorch
 
 STD = 0.02
 SEED = 1
@@ -84,10 +84,8 @@ def main():
     parser.add_argument("--out", type=pathlib.Path, required=True)
     parser.add_argument("--device", default="cuda:0")
     args = parser.parse_args()
-    try:
-        import torch
-    except ImportError:
-        print(f"no PyTorch for {sys.executable}", file=sys.stderr)
+    torch = pytorch(gpu=False)
+    if torch is None:
         return NOT_HERE
     config = json.loads((args.pack / "shape.json").read_text())
     shapes = dict(tensors(config))

@@ -16,6 +16,19 @@ from records import Wrong
 NOT_HERE = 77
 
 
+def pytorch(gpu=True):
+    """PyTorch, where it is there and finds a GPU, if one is needed; else nothing, and why on stderr."""
+    try:
+        import torch
+    except ImportError:
+        print(f"no PyTorch for {sys.executable}", file=sys.stderr)
+        return None
+    if gpu and not torch.cuda.is_available():
+        print(f"PyTorch {torch.__version__} finds no GPU", file=sys.stderr)
+        return None
+    return torch
+
+
 class Skip(Exception):
     """Why a step cannot be done on this machine, in a sentence."""
 

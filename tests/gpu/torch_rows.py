@@ -15,7 +15,7 @@ import re
 import statistics
 import sys
 
-from steps import NOT_HERE
+from steps import NOT_HERE, pytorch
 
 RUNS = 9
 # What the machine reaches at most: a copy, the largest product, and a copy from pinned memory of the host.
@@ -144,13 +144,8 @@ def main():
     parser.add_argument("--ceilings", action="store_true")
     parser.add_argument("--device", default="cuda:0")
     args = parser.parse_args()
-    try:
-        import torch
-    except ImportError:
-        print(f"no PyTorch for {sys.executable}", file=sys.stderr)
-        return NOT_HERE
-    if not torch.cuda.is_available():
-        print(f"PyTorch {torch.__version__} finds no GPU", file=sys.stderr)
+    torch = pytorch()
+    if torch is None:
         return NOT_HERE
     bench = Bench(torch, args.device)
     rows = CEILINGS if args.ceilings else json.loads(args.rows.read_text())

@@ -18,7 +18,7 @@ import pathlib
 import sys
 import time
 
-from steps import NOT_HERE
+from steps import NOT_HERE, pytorch
 
 BEGUN = time.perf_counter()
 
@@ -105,13 +105,8 @@ def main():
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--device", default="cuda:0")
     args = parser.parse_args()
-    try:
-        import torch
-    except ImportError:
-        print(f"no PyTorch for {sys.executable}", file=sys.stderr)
-        return NOT_HERE
-    if not torch.cuda.is_available():
-        print(f"PyTorch {torch.__version__} finds no GPU", file=sys.stderr)
+    torch = pytorch()
+    if torch is None:
         return NOT_HERE
     torch.cuda.set_device(args.device)
     asked = [json.loads(line) for line in args.prompts.read_text(encoding="utf-8").splitlines()]
