@@ -38,6 +38,7 @@ pub(super) fn open_to_all(stage: &Stage, release: &str) -> Pages {
         ("schedule", "/?tab=schedule".to_owned()),
         ("runs", "/runs".to_owned()),
         ("run", format!("/runs/{RUN}")),
+        ("run-curves", format!("/runs/{RUN}?tab=curves")),
         ("run-metrics", format!("/runs/{RUN}?tab=metrics")),
         ("run-settings", format!("/runs/{RUN}?tab=settings")),
         ("run-new", "/runs/new".to_owned()),

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use sekisho_domain::EvaluationId;
 use sekisho_domain::audit::ChainedEntry;
-use sekisho_store::sqlite::SqliteStore;
+use sekisho_store::SqlStore;
 use sekisho_store::{
     AuditEntry, AuditRepository as _, EvaluationRepository as _, QueueRepository as _, WorkRow,
 };
@@ -15,7 +15,7 @@ use tokio::runtime::Runtime;
 
 /// A database, opened as a second process would.
 pub struct Database {
-    store: SqliteStore,
+    store: SqlStore,
     file: PathBuf,
     runtime: Runtime,
 }
@@ -28,7 +28,7 @@ impl Database {
     #[must_use]
     pub fn open(dir: &Path) -> Self {
         let (runtime, file) = (Runtime::new().expect("a runtime"), dir.join("sekisho.db"));
-        let store = runtime.block_on(SqliteStore::open(&file.display().to_string())).expect("a database");
+        let store = runtime.block_on(SqlStore::open(&file.display().to_string())).expect("a database");
         Self { store, file, runtime }
     }
 

@@ -1,4 +1,4 @@
-//! Where the service keeps what it knows: repository traits, their SQLite implementation, the work queue and the blob store.
+//! Where the service keeps what it knows: repository traits, their implementation in SQL, the work queue and the blob store.
 //!
 //! Architecture invariants: only this crate holds SQL; lookups answer `Result<Option<T>>`, because what "not there" means is the
 //! caller's decision; time comes in as an argument; every change of state and its audit entry commit together.
@@ -30,7 +30,7 @@ mod uploads;
 mod webhooks;
 
 pub mod blobs;
-pub mod sqlite;
+mod sql;
 
 pub use audit::{AuditEntry, AuditFilter, AuditRepository};
 pub use board::{BoardRepository, Candidates, Reported, Standing, StandingWork};
@@ -54,11 +54,12 @@ pub use releases::{
 pub use reports::{Appended, EventDecision, ReportRepository};
 pub use runs::{Run, RunRepository};
 pub use sign_in::{LoginRequest, Password, SignInRepository};
+pub use sql::SqlStore;
 pub use standing::StandingRepository;
 pub use uploads::{Upload, UploadFile, UploadRepository};
 pub use webhooks::{Attempt, Circuit, Endpoint, Happening, Message, Outcome, Resend, WebhookRepository};
 
-/// Everything the service keeps. `sqlite::SqliteStore` implements it; PostgreSQL will by the same story tests.
+/// Everything the service keeps. [`SqlStore`] implements it, on SQLite and on PostgreSQL; one story is told on both by the tests.
 pub trait Store:
     RunRepository
     + ReportRepository

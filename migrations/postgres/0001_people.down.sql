@@ -1,0 +1,10 @@
+DROP TABLE sessions;
+DROP TABLE login_links;
+DROP TABLE api_tokens;
+DROP TABLE users;
+DROP FUNCTION max(BIGINT, BIGINT);
+DROP FUNCTION instr(TEXT, TEXT);
+DROP FUNCTION json_array_length(TEXT, TEXT);
+DROP FUNCTION json_extract(TEXT, TEXT);
+DROP FUNCTION json_each(TEXT, TEXT);
+DROP FUNCTION json_each(TEXT);

@@ -1,0 +1,4 @@
+DROP TABLE publish_steps;
+DROP TABLE comments;
+DROP TABLE approvals;
+DROP TABLE releases;

@@ -1,0 +1,2 @@
+DROP TABLE subset_changes;
+DROP TABLE subsets;

@@ -1,0 +1,2 @@
+DROP TABLE policies_in_force;
+DROP TABLE policy_sets;

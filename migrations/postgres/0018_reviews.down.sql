@@ -1,0 +1,10 @@
+CREATE UNIQUE INDEX approvals_that_count ON approvals (release_id, user_id, digest) WHERE NOT void;
+DROP INDEX approvals_that_count_by_kind;
+ALTER TABLE releases DROP COLUMN publish_at;
+ALTER TABLE releases DROP COLUMN yank;
+ALTER TABLE releases DROP COLUMN successor;
+ALTER TABLE releases DROP COLUMN prepared;
+ALTER TABLE releases DROP COLUMN generated;
+ALTER TABLE releases DROP COLUMN card_edits;
+ALTER TABLE releases DROP COLUMN project;
+ALTER TABLE approvals DROP COLUMN kind;

@@ -1,0 +1,2 @@
+DROP INDEX evaluations_by_suite;
+DROP TABLE reported;

@@ -1,0 +1,2 @@
+DROP INDEX subsets_by_corpus;
+DROP TABLE keyed_requests;
