@@ -139,7 +139,7 @@ impl ListRepository for SqlStore {
     async fn open_work(&self, limit: u32) -> Result<Vec<(WorkRow, String)>, StoreError> {
         let query = database::query(
             "SELECT work_items.*, evaluations.suite FROM work_items JOIN evaluations ON evaluations.id = evaluation_id
-             WHERE work_items.state IN ('failed', 'running', 'waiting')
+             WHERE work_items.state <> 'finished'
              ORDER BY CASE work_items.state WHEN 'failed' THEN 0 WHEN 'running' THEN 1 ELSE 2 END,
                  work_items.priority DESC, work_items.queued, work_items.evaluation_id, work_items.position
              LIMIT $1",
@@ -157,7 +157,7 @@ impl ListRepository for SqlStore {
                     MIN(updated) FILTER (WHERE state = 'waiting' AND not_before <= $1 AND checkpoint_id NOT IN (SELECT id FROM lost)) AS ready_since,
                     COUNT(*) FILTER (WHERE state = 'running' AND lease_until > $1) AS held,
                     MAX(lease_until) AS last_lease
-             FROM work_items WHERE state IN ('waiting', 'running')",
+             FROM work_items WHERE state <> 'finished'",
         );
         let row = query.bind(now.unix_ms()).fetch_one(&self.database.read).await?;
         let fields = Fields::of("work_items", &[], &row);

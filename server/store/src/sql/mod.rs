@@ -4,6 +4,7 @@ mod audit;
 mod board;
 mod channels;
 mod checkpoints;
+mod claims;
 mod contamination;
 mod corpora;
 mod database;
@@ -69,6 +70,11 @@ impl SqlStore {
     /// Begins to change something, as the only one who does.
     async fn begin(&self) -> Result<Transaction, StoreError> {
         Ok(self.database.begin(Writers::One).await?)
+    }
+
+    /// Begins to change something of the queue, beside others who do.
+    async fn beside(&self) -> Result<Transaction, StoreError> {
+        Ok(self.database.begin(Writers::Many).await?)
     }
 }
 

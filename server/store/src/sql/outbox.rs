@@ -6,7 +6,7 @@ use sekisho_domain::webhook::EventType;
 use sekisho_domain::{RunId, Timestamp};
 use serde_json::{Value, json};
 
-use super::database::{self, Transaction};
+use super::database::{self, Lock, Transaction};
 use super::fields::Fields;
 use super::int;
 use crate::{AuditEntry, Release, StoreError};
@@ -19,6 +19,7 @@ pub(super) async fn note(
     detail: &Value,
     now: Timestamp,
 ) -> Result<(), StoreError> {
+    connection.lock(Lock::Outbox).await?;
     database::query("INSERT INTO outbox (kind, subject, detail, at) VALUES ($1, $2, $3, $4)")
         .bind(kind.as_str())
         .bind(subject)

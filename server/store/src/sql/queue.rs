@@ -1,4 +1,3 @@
-use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
@@ -9,7 +8,8 @@ use sekisho_domain::wire::{HeldItem, ItemFailure};
 use sekisho_domain::{CheckpointId, EvaluationId, Sha256, Timestamp, WorkItemId};
 use serde_json::json;
 
-use super::database::{self, On, Row, Transaction};
+use super::claims::{self, Claim};
+use super::database::{self, Lock, Row, Transaction};
 use super::fields::Fields;
 use super::{SqlStore, evaluations, int, outbox, tries};
 use crate::queue::{MAX_ATTEMPTS, retry_after};
@@ -22,6 +22,7 @@ macro_rules! again {
              || (SELECT suite FROM evaluations WHERE id = evaluation_id) || '`.'"
     };
 }
+pub(super) use again;
 
 #[async_trait]
 impl QueueRepository for SqlStore {
@@ -34,44 +35,17 @@ impl QueueRepository for SqlStore {
         lease_seconds: i64,
         now: Timestamp,
     ) -> Result<Vec<WorkRow>, StoreError> {
-        let mut transaction = self.begin().await?;
-        give_up(&mut transaction, now).await?;
-        let mut leased = Vec::new();
-        if let Some(checkpoint) = next_checkpoint(&mut transaction, pool, loaded, now).await? {
-            let rows = database::query(
-                "UPDATE work_items
-                 SET state = 'running', attempt = attempt + 1, fence = fence + 1, batch = 0, worker = $1, lease_until = $2, updated = $3,
-                     error = CASE WHEN state = 'running' THEN worker || ' stopped answering' ELSE error END
-                 WHERE id IN (
-                     SELECT id FROM work_items
-                     WHERE checkpoint_id = $4 AND (pool = '' OR pool = $5)
-                         AND (state = 'waiting' AND not_before <= $3 OR state = 'running' AND lease_until <= $3)
-                     ORDER BY priority DESC, queued, evaluation_id, position LIMIT $6)
-                 RETURNING *",
-            )
-            .bind(worker)
-            .bind(now.plus_seconds(lease_seconds).unix_ms())
-            .bind(now.unix_ms())
-            .bind(checkpoint.to_string())
-            .bind(pool)
-            .bind(i64::from(max))
-            .fetch_all(&mut transaction)
-            .await?;
-            leased = rows.iter().map(work).collect::<Result<Vec<_>, _>>()?;
-            leased.sort_by_key(|row| (Reverse(row.work.priority), row.evaluation, row.work.position));
-        }
-        for row in &leased {
-            tries::begin(&mut transaction, row, now).await?;
-        }
-        for evaluation in leased.iter().map(|row| row.evaluation).collect::<BTreeSet<_>>() {
-            settle(&mut transaction, evaluation, now).await?;
-        }
+        self.sweep(now).await?;
+        let mut transaction = self.beside().await?;
+        let lease_until = now.plus_seconds(lease_seconds);
+        let claim = Claim { worker, pool, loaded, max, lease_until, now };
+        let leased = claim.take(&mut transaction).await?;
         transaction.commit().await?;
         Ok(leased)
     }
 
     async fn next_checkpoint(&self, pool: &str, now: Timestamp) -> Result<Option<CheckpointId>, StoreError> {
-        next_checkpoint(&self.database.read, pool, None, now).await
+        Ok(claims::next(&self.database.read, pool, now).await?.map(|next| next.checkpoint))
     }
 
     async fn heartbeat(
@@ -81,8 +55,11 @@ impl QueueRepository for SqlStore {
         lease_seconds: i64,
         now: Timestamp,
     ) -> Result<Vec<WorkItemId>, StoreError> {
-        let mut transaction = self.begin().await?;
+        let mut transaction = self.beside().await?;
         let mut lost = Vec::new();
+        // In one order, so that nobody waits in a circle.
+        let mut items: Vec<&HeldItem> = items.iter().collect();
+        items.sort_by_key(|item| item.id);
         for item in items {
             // A fence that the database cannot hold is none that it gave out.
             let prolonged = database::query(
@@ -109,7 +86,7 @@ impl QueueRepository for SqlStore {
         progress: Progress<'_>,
         now: Timestamp,
     ) -> Result<u64, StoreError> {
-        let mut transaction = self.begin().await?;
+        let mut transaction = self.beside().await?;
         let row = under_fence(&mut transaction, held).await?;
         if progress.batch > 0 && progress.batch <= last_batch(&mut transaction, held).await? {
             return Ok(row.finished);
@@ -147,7 +124,7 @@ impl QueueRepository for SqlStore {
         scores: &[(ResultEntry, bool)],
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let mut transaction = self.begin().await?;
+        let mut transaction = self.beside().await?;
         let row = under_fence(&mut transaction, held).await?;
         if row.state == WorkState::Finished {
             return Ok(());
@@ -166,7 +143,7 @@ impl QueueRepository for SqlStore {
     }
 
     async fn fail(&self, held: HeldItem, failure: &ItemFailure, now: Timestamp) -> Result<(), StoreError> {
-        let mut transaction = self.begin().await?;
+        let mut transaction = self.beside().await?;
         let row = running(&mut transaction, held).await?;
         let state =
             if failure.retry && row.attempt < MAX_ATTEMPTS { WorkState::Waiting } else { WorkState::Failed };
@@ -224,7 +201,7 @@ impl QueueRepository for SqlStore {
     }
 
     async fn give_back(&self, held: HeldItem, now: Timestamp) -> Result<(), StoreError> {
-        let mut transaction = self.begin().await?;
+        let mut transaction = self.beside().await?;
         let row = running(&mut transaction, held).await?;
         tries::end(&mut transaction, held.id, Some(Try::GIVEN_BACK), now).await?;
         database::query(
@@ -257,7 +234,7 @@ impl QueueRepository for SqlStore {
             "SELECT COUNT(*) FILTER (WHERE state = 'waiting') AS waiting,
                     COUNT(*) FILTER (WHERE state = 'running') AS running,
                     COUNT(*) FILTER (WHERE state = 'failed') AS failed
-             FROM work_items WHERE state IN ('waiting', 'running', 'failed')",
+             FROM work_items WHERE state <> 'finished'",
         );
         let row = query.fetch_one(&self.database.read).await?;
         let fields = Fields::of("work_items", &[], &row);
@@ -292,50 +269,9 @@ pub(super) async fn add(
     Ok(())
 }
 
-/// Fails the items whose lease ran out on the last try.
-async fn give_up(connection: &mut Transaction, now: Timestamp) -> Result<(), StoreError> {
-    let rows = database::query(concat!(
-        "UPDATE work_items
-         SET state = 'failed', lease_until = NULL, updated = $1,
-             error = 'gave up after ' || attempt || ' tries: ' || worker || ' stopped answering.' || ",
-        again!(),
-        " WHERE state = 'running' AND lease_until <= $1 AND attempt >= $2 RETURNING *",
-    ))
-    .bind(now.unix_ms())
-    .bind(i64::from(MAX_ATTEMPTS))
-    .fetch_all(&mut *connection)
-    .await?;
-    let failed = rows.iter().map(work).collect::<Result<Vec<_>, _>>()?;
-    for row in &failed {
-        tries::end(connection, row.work.id, Some(Try::SILENT), now).await?;
-    }
-    for evaluation in failed.iter().map(|row| row.evaluation).collect::<BTreeSet<_>>() {
-        settle(connection, evaluation, now).await?;
-    }
-    Ok(())
-}
-
-/// The checkpoint of the item that is next for this pool.
-async fn next_checkpoint(
-    connection: impl Into<On<'_>>,
-    pool: &str,
-    loaded: Option<Sha256>,
-    now: Timestamp,
-) -> Result<Option<CheckpointId>, StoreError> {
-    let next = database::query(
-        "SELECT id, checkpoint_id FROM work_items
-         WHERE (state = 'waiting' AND not_before <= $1 OR state = 'running' AND lease_until <= $1) AND (pool = '' OR pool = $2)
-             AND NOT EXISTS (SELECT 1 FROM checkpoints WHERE checkpoints.id = checkpoint_id AND checkpoints.state IN ('changed', 'gone'))
-         ORDER BY priority DESC, CASE WHEN digest = $3 THEN 0 ELSE 1 END, queued, evaluation_id, position LIMIT 1",
-    );
-    let next = next.bind(now.unix_ms()).bind(pool).bind(loaded.map(|digest| digest.hex()));
-    let row = next.fetch_optional(connection).await?;
-    row.map(|row| Fields::of("work_items", &["id"], &row).parse("checkpoint_id")).transpose()
-}
-
 /// The item, if nothing was claimed or given up since that lease began.
 async fn under_fence(connection: &mut Transaction, held: HeldItem) -> Result<WorkRow, StoreError> {
-    let query = database::query("SELECT * FROM work_items WHERE id = $1").bind(held.id.to_string());
+    let query = database::query("SELECT * FROM work_items WHERE id = $1").bind(held.id.to_string()).locking();
     let row = query.fetch_optional(connection).await?.as_ref().map(work).transpose()?;
     row.filter(|row| row.fence == held.fence && matches!(row.state, WorkState::Running | WorkState::Finished))
         .ok_or(StoreError::LeaseLost(held.id))
@@ -354,7 +290,12 @@ async fn running(connection: &mut Transaction, held: HeldItem) -> Result<WorkRow
 }
 
 /// Lets the state of an evaluation follow its items: failed if one failed, finished if all have, running once one has begun.
-async fn settle(connection: &mut Transaction, id: EvaluationId, now: Timestamp) -> Result<(), StoreError> {
+pub(super) async fn settle(
+    connection: &mut Transaction,
+    id: EvaluationId,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    connection.lock(Lock::Evaluation(&id.to_string())).await?;
     let before = database::query_scalar("SELECT state FROM evaluations WHERE id = $1").bind(id.to_string());
     let before: Option<String> = before.fetch_optional(&mut *connection).await?;
     let after = database::query_scalar(

@@ -34,7 +34,32 @@ pub(in crate::sql) enum Transaction {
     Postgres(sqlx::Transaction<'static, Postgres>),
 }
 
+/// What transactions beside each other ([`Writers::Many`]) agree on; the schema is part of it. On SQLite there are none.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::sql) enum Lock<'a> {
+    /// The state of an evaluation, which follows its items. Whoever leases an item shares it, whoever counts items has it alone.
+    Evaluation(&'a str),
+    /// The numbers of the outbox, so that they are in the order of commits.
+    Outbox,
+}
+
 impl Transaction {
+    /// Waits for a lock; it ends with the transaction.
+    pub(in crate::sql) async fn lock(&mut self, lock: Lock<'_>) -> Result<(), sqlx::Error> {
+        match self {
+            Self::Sqlite(_) => Ok(()),
+            Self::Postgres(transaction) => postgres::lock(transaction, lock).await,
+        }
+    }
+
+    /// Likewise, beside others who share it.
+    pub(in crate::sql) async fn share(&mut self, lock: Lock<'_>) -> Result<(), sqlx::Error> {
+        match self {
+            Self::Sqlite(_) => Ok(()),
+            Self::Postgres(transaction) => postgres::share(transaction, lock).await,
+        }
+    }
+
     pub(in crate::sql) async fn commit(self) -> Result<(), sqlx::Error> {
         match self {
             Self::Sqlite(transaction) => transaction.commit().await,

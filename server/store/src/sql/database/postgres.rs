@@ -3,8 +3,8 @@
 //! - **One writer at a time, as on SQLite**, for everything but the queue and what is reported to it: a transaction begins by taking
 //!   an advisory lock ([`WRITER`]) that goes with it. So what a transaction has read stays true until it commits, the audit log and
 //!   the outbox are numbered in the order of their commits, and one text of the repositories is right on both databases.
-//! - **The queue locks rows** ([`Writers::Many`]): items first, then their evaluation, the lock of the outbox last. Claims skip what
-//!   another one holds. That order is kept everywhere, so nobody waits in a circle.
+//! - **The queue locks what it relies on** ([`Writers::Many`]): items, then one evaluation ([`Lock::Evaluation`]), then the outbox
+//!   ([`Lock::Outbox`]). That order is kept by all, so nobody waits in a circle; claims skip items that another one holds.
 //! - `READ COMMITTED`: a statement behind a lock sees what was committed before the lock was given.
 
 use std::str::FromStr as _;
@@ -15,13 +15,15 @@ use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::{Connection as _, Postgres};
 use tokio::time::timeout;
 
-use super::{Database, Found, Pool, Writers, cannot_open};
+use super::{Database, Found, Lock, Pool, Writers, cannot_open};
 use crate::StoreError;
 
 pub(in crate::sql) static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/postgres");
 
-/// First half of the advisory lock of whoever writes, `seki` in ASCII; the schema is the other one.
-const WRITER: i32 = 0x73_65_6b_69;
+/// First halves of advisory locks, `sek` in ASCII and a number; the schema is in the other one, with what else there is.
+const WRITER: i32 = 0x73_65_6b_00;
+const EVALUATION: i32 = 0x73_65_6b_01;
+const OUTBOX: i32 = 0x73_65_6b_02;
 
 /// The oldest version that is served, as `server_version_num` counts.
 const OLDEST: i32 = 130_000;
@@ -78,7 +80,7 @@ pub(super) async fn begin(
 ) -> Result<sqlx::Transaction<'static, Postgres>, sqlx::Error> {
     let mut transaction = pool.begin().await?;
     if writers == Writers::One {
-        lock(&mut transaction).await?;
+        advise(&mut transaction, EXCLUSIVE, WRITER, "").await?;
     }
     Ok(transaction)
 }
@@ -87,11 +89,33 @@ pub(super) async fn snapshot(pool: &PgPool) -> Result<sqlx::Transaction<'static,
     pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await
 }
 
-async fn lock(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-    sqlx::query("SELECT pg_advisory_xact_lock($1, hashtext(current_schema()))")
-        .bind(WRITER)
-        .execute(connection)
-        .await?;
+const EXCLUSIVE: &str = "SELECT pg_advisory_xact_lock($1, hashtext(current_schema() || $2))";
+const SHARED: &str = "SELECT pg_advisory_xact_lock_shared($1, hashtext(current_schema() || $2))";
+
+pub(super) async fn lock(connection: &mut PgConnection, lock: Lock<'_>) -> Result<(), sqlx::Error> {
+    let (class, object) = key(lock);
+    advise(connection, EXCLUSIVE, class, object).await
+}
+
+pub(super) async fn share(connection: &mut PgConnection, lock: Lock<'_>) -> Result<(), sqlx::Error> {
+    let (class, object) = key(lock);
+    advise(connection, SHARED, class, object).await
+}
+
+const fn key(lock: Lock<'_>) -> (i32, &str) {
+    match lock {
+        Lock::Evaluation(id) => (EVALUATION, id),
+        Lock::Outbox => (OUTBOX, ""),
+    }
+}
+
+async fn advise(
+    connection: &mut PgConnection,
+    how: &'static str,
+    class: i32,
+    object: &str,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(how).bind(class).bind(object).execute(connection).await?;
     Ok(())
 }
 
@@ -99,7 +123,7 @@ async fn lock(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
 async fn prepare(shown: &str, connection: &mut PgConnection) -> Result<(), StoreError> {
     let wrong = |e: sqlx::Error| cannot_open(shown, reason(&e));
     let mut transaction = connection.begin().await.map_err(wrong)?;
-    lock(&mut transaction).await.map_err(wrong)?;
+    advise(&mut transaction, EXCLUSIVE, WRITER, "").await.map_err(wrong)?;
     let known = MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or_default();
     usable(shown, &mut transaction).await?;
     let found = look(&mut transaction).await.map_err(wrong)?;

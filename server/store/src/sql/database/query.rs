@@ -4,7 +4,7 @@ use futures::stream::BoxStream;
 use futures::{StreamExt as _, TryStreamExt as _};
 use sqlx::postgres::PgArguments;
 use sqlx::sqlite::SqliteArguments;
-use sqlx::{Postgres, SqlSafeStr, SqlStr, Sqlite};
+use sqlx::{AssertSqlSafe, Postgres, SqlSafeStr, SqlStr, Sqlite};
 
 use super::value::Value;
 use super::{Column, Database, Pool, Row, Transaction, Writers};
@@ -13,11 +13,20 @@ use super::{Column, Database, Pool, Row, Transaction, Writers};
 pub(in crate::sql) struct Query<'q> {
     sql: SqlStr,
     values: Vec<Value<'q>>,
+    rows: Rows,
+}
+
+/// What becomes of the rows that a statement reads. SQLite, with its one writer, needs none of it.
+#[derive(Clone, Copy)]
+enum Rows {
+    Read,
+    Locked,
+    LockedWhereFree,
 }
 
 /// A statement in words that both databases understand.
 pub(in crate::sql) fn query<'q>(sql: impl SqlSafeStr) -> Query<'q> {
-    Query { sql: sql.into_sql_str(), values: Vec::new() }
+    Query { sql: sql.into_sql_str(), values: Vec::new(), rows: Rows::Read }
 }
 
 /// A statement whose answers have one column that matters, the first.
@@ -66,22 +75,22 @@ impl Done {
 /// Runs `$method` of sqlx on what `$on` is, with every row, or count of rows, put into the type for both databases.
 macro_rules! run {
     ($query:expr, $on:expr, $method:ident, |$found:ident| $sqlite:expr, $postgres:expr) => {{
-        let Query { sql, values } = $query;
+        let query = $query;
         match $on.into() {
             On::Pool(Pool::Sqlite(pool)) => {
-                let $found = sqlite(sql, values).$method(pool).await?;
+                let $found = sqlite(query).$method(pool).await?;
                 Ok($sqlite)
             }
             On::Pool(Pool::Postgres(pool)) => {
-                let $found = postgres(sql, values).$method(pool).await?;
+                let $found = postgres(query).$method(pool).await?;
                 Ok($postgres)
             }
             On::Transaction(transaction) => {
-                within!(transaction, sql, values, $method, |$found| $sqlite, $postgres)
+                within!(transaction, query, $method, |$found| $sqlite, $postgres)
             }
             On::Database(database) => {
                 let mut transaction = database.begin(Writers::One).await?;
-                let found = within!(&mut transaction, sql, values, $method, |$found| $sqlite, $postgres)?;
+                let found = within!(&mut transaction, query, $method, |$found| $sqlite, $postgres)?;
                 transaction.commit().await?;
                 Ok(found)
             }
@@ -90,14 +99,14 @@ macro_rules! run {
 }
 
 macro_rules! within {
-    ($transaction:expr, $sql:ident, $values:ident, $method:ident, |$found:ident| $sqlite:expr, $postgres:expr) => {
+    ($transaction:expr, $query:ident, $method:ident, |$found:ident| $sqlite:expr, $postgres:expr) => {
         match $transaction {
             Transaction::Sqlite(transaction) => {
-                let $found = sqlite($sql, $values).$method(&mut **transaction).await?;
+                let $found = sqlite($query).$method(&mut **transaction).await?;
                 Ok::<_, sqlx::Error>($sqlite)
             }
             Transaction::Postgres(transaction) => {
-                let $found = postgres($sql, $values).$method(&mut **transaction).await?;
+                let $found = postgres($query).$method(&mut **transaction).await?;
                 Ok($postgres)
             }
         }
@@ -109,6 +118,20 @@ impl<'q> Query<'q> {
     #[must_use]
     pub(in crate::sql) fn bind(mut self, value: impl Into<Value<'q>>) -> Self {
         self.values.push(value.into());
+        self
+    }
+
+    /// Its rows stay as they are until the transaction ends. Waits for whoever changes them.
+    #[must_use]
+    pub(in crate::sql) fn locking(mut self) -> Self {
+        self.rows = Rows::Locked;
+        self
+    }
+
+    /// Likewise, of those rows that nobody else has locked.
+    #[must_use]
+    pub(in crate::sql) fn locking_free(mut self) -> Self {
+        self.rows = Rows::LockedWhereFree;
         self
     }
 
@@ -148,10 +171,9 @@ impl<'q> Query<'q> {
     where
         'q: 'p,
     {
-        let Self { sql, values } = self;
         match pool {
-            Pool::Sqlite(pool) => sqlite(sql, values).fetch(pool).map_ok(Row::Sqlite).boxed(),
-            Pool::Postgres(pool) => postgres(sql, values).fetch(pool).map_ok(Row::Postgres).boxed(),
+            Pool::Sqlite(pool) => sqlite(self).fetch(pool).map_ok(Row::Sqlite).boxed(),
+            Pool::Postgres(pool) => postgres(self).fetch(pool).map_ok(Row::Postgres).boxed(),
         }
     }
 }
@@ -199,10 +221,16 @@ macro_rules! bound {
     };
 }
 
-fn sqlite(sql: SqlStr, values: Vec<Value<'_>>) -> sqlx::query::Query<'_, Sqlite, SqliteArguments> {
-    bound!(sqlx::query(sql), values)
+fn sqlite(query: Query<'_>) -> sqlx::query::Query<'_, Sqlite, SqliteArguments> {
+    bound!(sqlx::query(query.sql), query.values)
 }
 
-fn postgres(sql: SqlStr, values: Vec<Value<'_>>) -> sqlx::query::Query<'_, Postgres, PgArguments> {
-    bound!(sqlx::query(sql), values)
+fn postgres(query: Query<'_>) -> sqlx::query::Query<'_, Postgres, PgArguments> {
+    let locked = |how: &str| AssertSqlSafe(format!("{} {how}", query.sql.as_str())).into_sql_str();
+    let sql = match query.rows {
+        Rows::Read => query.sql,
+        Rows::Locked => locked("FOR UPDATE"),
+        Rows::LockedWhereFree => locked("FOR UPDATE SKIP LOCKED"),
+    };
+    bound!(sqlx::query(sql), query.values)
 }
