@@ -17,7 +17,8 @@ export SEKISHO_TEST_PYTHON=${SEKISHO_TEST_PYTHON:-$tools/venv/bin/python}
 export SEKISHO_TEST_NVRTC=${SEKISHO_TEST_NVRTC:-$tools/nvrtc-12.0/nvidia/cuda_nvrtc/lib:$tools/nvrtc-13.0/nvidia/cu13/lib}
 export SEKISHO_TEST_AXE=${SEKISHO_TEST_AXE:-$tools/npm/node_modules/axe-core/axe.min.js}
 log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+cluster=
+trap 'stop_postgres; rm -f "$log"' EXIT
 began=$SECONDS
 
 stage() { # name, command…
@@ -49,6 +50,7 @@ install_tools() {
     command -v pdftotext >/dev/null || packages+=(poppler-utils)
     python3 -c 'import ensurepip' 2>/dev/null || packages+=(python3-venv)
     command -v npm >/dev/null || packages+=(npm)
+    [ -d /usr/lib/postgresql ] || packages+=(postgresql)
     if [ ${#packages[@]} -gt 0 ]; then
         as_root apt-get update -qq
         as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}"
@@ -69,6 +71,36 @@ install_tools() {
     command -v cargo-nextest >/dev/null || cargo install --locked cargo-nextest
 }
 
+# A PostgreSQL of their own, on a socket alone. What the tests kill in it is a server process, never the machine: it need not
+# wait for the disk.
+start_postgres() {
+    local bin as=()
+    bin=$(find /usr/lib/postgresql -name bin | sort -V | tail -1)
+    cluster=$(mktemp -d)
+    mkdir "$cluster/socket"
+    if [ "$(id -u)" -eq 0 ]; then
+        chown -R postgres "$cluster"
+        as=(runuser -u postgres --)
+    fi
+    (
+        cd "$cluster"
+        "${as[@]}" "$bin/initdb" --pgdata data --username sekisho --auth trust --encoding UTF8 --locale C.UTF-8 >/dev/null
+        "${as[@]}" "$bin/pg_ctl" --pgdata data --wait --log log \
+            --options "-k $cluster/socket -c listen_addresses= -c fsync=off -c max_connections=400" start >/dev/null
+        "${as[@]}" "$bin/createdb" --host "$cluster/socket" --username sekisho sekisho
+    )
+    export SEKISHO_TEST_POSTGRES="postgres:///sekisho?host=$cluster/socket&user=sekisho"
+}
+
+stop_postgres() {
+    [ -n "$cluster" ] || return 0
+    local pid
+    if pid=$(head -1 "$cluster/data/postmaster.pid" 2>/dev/null) && kill -QUIT "$pid" 2>/dev/null; then
+        tail --pid "$pid" -f /dev/null
+    fi
+    rm -rf "$cluster"
+}
+
 rust_tests() { # nextest's filter
     cargo nextest run --release --workspace --no-tests=fail --success-output immediate -E "$1" 2>&1 | tee -a "$log"
 }
@@ -76,6 +108,7 @@ rust_tests() { # nextest's filter
 stage "tools" install_tools
 # From here on a missing tool is a failure and no skip.
 export SEKISHO_TOOLS_INSTALLED=1
+[ -n "${SEKISHO_TEST_POSTGRES:-}" ] || start_postgres
 if [ $# -gt 0 ]; then
     rust_tests "test($1)"
     exit

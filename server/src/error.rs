@@ -165,6 +165,14 @@ impl From<StoreError> for WebError {
                     "Not enough space on the server's disk; nothing of this was kept. Free some space there and send it again.",
                 )
             }
+            away if away.is_away() => {
+                tracing::warn!(error = %away, "the database does not answer");
+                Self::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "database-away",
+                    "The database does not answer at the moment; nothing of this was kept. Send it again in a few seconds.",
+                )
+            }
             other => Self::internal(other),
         }
     }

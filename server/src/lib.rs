@@ -30,4 +30,4 @@ pub use kept::Kept;
 pub use reader::{Answer, Reader};
 pub use serve::{ServeError, Server, bind, take};
 pub use state::App;
-pub use system::{SystemClock, SystemEntropy};
+pub use system::{SharedClock, SystemClock, SystemEntropy};

@@ -9,9 +9,8 @@ use axum::Router;
 use sekisho_bench::Catalog;
 use sekisho_domain::user::{Role, Scope};
 use sekisho_hub::signature::{SignatureError, SigningKey};
-use sekisho_store::SqlStore;
-use sekisho_store::StoreError;
 use sekisho_store::blobs::Blobs;
+use sekisho_store::{SqlStore, Store, StoreError};
 use sekisho_weights::{FolderLock, LockError};
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex, Notify, watch};
@@ -29,7 +28,7 @@ use crate::service::uploads::UploadLocks;
 use crate::service::webhooks::WebhookKey;
 use crate::service::{copies, people, policies, releases, uploads};
 use crate::state::Inner;
-use crate::{App, Config, Events, SystemClock, SystemEntropy, WebError, jobs, web};
+use crate::{App, Config, Events, SharedClock, SystemEntropy, WebError, jobs, web};
 
 /// How long open requests may go on after a stop was asked for.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -156,6 +155,7 @@ impl Server {
             tokio::spawn(jobs::standing::run(self.app.clone())),
             tokio::spawn(jobs::uploads::run(self.app.clone())),
             tokio::spawn(jobs::webhooks::run(self.app.clone())),
+            tokio::spawn(jobs::clock::run(self.app.clone(), self.queues.clock)),
         ];
         let worker = self.worker.map(|worker| tokio::spawn(worker.run(stop.clone())));
         let (mut stopped, mut deadline) = (stop.clone(), stop);
@@ -188,13 +188,16 @@ pub fn router(app: &App) -> Router {
 pub(crate) struct Queues {
     publications: Publications,
     preparations: Preparations,
+    clock: SharedClock,
 }
 
 pub(crate) async fn open_app(config: Config) -> Result<(App, Queues), ServeError> {
     let catalog = catalog(&config.tasks_dir)?;
     catalog.suite(&config.suite).map_err(ServeError::Suite)?;
     let policy = policies::load(&config.policy).map_err(ServeError::Policy)?;
-    let store = SqlStore::open(&config.database_url).await?;
+    let store: Arc<dyn Store> = Arc::new(SqlStore::open(&config.database_url).await?);
+    let clock = SharedClock::default();
+    jobs::clock::set(&*store, &clock).await?;
     let blobs = Blobs::open(&config.blobs_url)?;
     let signing = signing_key(&config)?;
     fs_err::create_dir_all(&config.dir)?;
@@ -202,14 +205,14 @@ pub(crate) async fn open_app(config: Config) -> Result<(App, Queues), ServeError
     let (publish, publications) = jobs::publish::channel();
     let (prepare, preparations) = jobs::prepare::channel();
     let app = App::new(Inner {
-        store: Arc::new(store),
+        store,
         blobs,
         sources: Sources::new(&config),
         config,
         catalog,
         policy,
         events: Events::new(&SystemEntropy),
-        clock: Arc::new(SystemClock),
+        clock: Arc::new(clock.clone()),
         entropy: Arc::new(SystemEntropy),
         uploads: UploadLocks::default(),
         keeping: Mutex::new(()),
@@ -226,7 +229,7 @@ pub(crate) async fn open_app(config: Config) -> Result<(App, Queues), ServeError
         prepare,
         publish,
     });
-    Ok((app, Queues { publications, preparations }))
+    Ok((app, Queues { publications, preparations, clock }))
 }
 
 /// The key that the configuration names; else the service's own, made at the first start.

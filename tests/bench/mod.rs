@@ -9,6 +9,7 @@
 mod ingest;
 mod inspection;
 mod pages;
+mod queue;
 mod stream;
 mod world;
 

@@ -1,6 +1,6 @@
 //! The service's database, seen from beside it.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use sekisho_domain::EvaluationId;
 use sekisho_domain::audit::ChainedEntry;
@@ -9,14 +9,16 @@ use sekisho_store::{
     AuditEntry, AuditRepository as _, EvaluationRepository as _, QueueRepository as _, WorkRow,
 };
 use serde_json::Value;
-use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions as _, Connection as _, Executor as _};
+use sqlx::{Connection as _, Executor as _, PgConnection, SqliteConnection};
 use tokio::runtime::Runtime;
+
+use crate::postgres;
 
 /// A database, opened as a second process would.
 pub struct Database {
     store: SqlStore,
-    file: PathBuf,
+    /// Its file, or its address.
+    url: String,
     runtime: Runtime,
 }
 
@@ -27,9 +29,11 @@ impl Database {
     /// When it cannot be opened.
     #[must_use]
     pub fn open(dir: &Path) -> Self {
-        let (runtime, file) = (Runtime::new().expect("a runtime"), dir.join("sekisho.db"));
-        let store = runtime.block_on(SqlStore::open(&file.display().to_string())).expect("a database");
-        Self { store, file, runtime }
+        let file = || format!("sqlite://{}", dir.join("sekisho.db").display());
+        let (runtime, url) =
+            (Runtime::new().expect("a runtime"), postgres::of_folder(dir).unwrap_or_else(file));
+        let store = runtime.block_on(SqlStore::open(&url)).expect("a database");
+        Self { store, url, runtime }
     }
 
     /// Changes it behind the service's back.
@@ -37,9 +41,12 @@ impl Database {
     /// # Panics
     /// When the statement fails.
     pub fn execute(&self, sql: &'static str) {
+        if self.url.starts_with("postgres") {
+            postgres::execute(&self.url, sql);
+            return;
+        }
         self.runtime.block_on(async {
-            let options = SqliteConnectOptions::new().filename(&self.file);
-            let mut connection = options.connect().await.expect("connected");
+            let mut connection = SqliteConnection::connect(&self.url).await.expect("connected");
             connection.execute(sql).await.expect("executed");
             connection.close().await.expect("closed");
         });
@@ -66,11 +73,14 @@ impl Database {
     /// When the database cannot be read.
     #[must_use]
     pub fn login_codes(&self) -> Vec<String> {
+        const CODES: &str = "SELECT code FROM login_requests";
         self.runtime.block_on(async {
-            let options = SqliteConnectOptions::new().filename(&self.file);
-            let mut connection = options.connect().await.expect("connected");
-            let codes =
-                sqlx::query_scalar("SELECT code FROM login_requests").fetch_all(&mut connection).await;
+            if self.url.starts_with("postgres") {
+                let mut connection = PgConnection::connect(&self.url).await.expect("connected");
+                return sqlx::query_scalar(CODES).fetch_all(&mut connection).await.expect("codes");
+            }
+            let mut connection = SqliteConnection::connect(&self.url).await.expect("connected");
+            let codes = sqlx::query_scalar(CODES).fetch_all(&mut connection).await;
             connection.close().await.expect("closed");
             codes.expect("codes")
         })

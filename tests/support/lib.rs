@@ -12,6 +12,7 @@ pub mod disk;
 pub mod http;
 pub mod hub_double;
 pub mod official_client;
+pub mod postgres;
 pub mod process;
 pub mod publication;
 pub mod receiver;

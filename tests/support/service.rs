@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::http::{Api, Session};
 use crate::process::Process;
 use crate::wait::until;
-use crate::{cli, data};
+use crate::{cli, data, postgres};
 
 /// How a service is started.
 #[derive(Clone, Debug, Default)]
@@ -114,6 +114,7 @@ impl Service {
         self.terminate();
         let moved = self.root.path().join("moved");
         fs_err::rename(self.dir(), &moved).expect("moved");
+        postgres::moved(&self.dir(), moved.clone());
         self.options.dir = Some(moved);
         self.restart();
     }
@@ -291,6 +292,9 @@ fn spawn(root: &Path, options: &Options, listen: &str) -> (Process, String) {
     };
     command.args(["--listen", listen]);
     command.arg("--config").arg(root.join("sekisho.toml")).arg("--dir").arg(dir(root, options));
+    if let Some(database) = postgres::of_folder(&dir(root, options)) {
+        command.args(["--database-url", &database]);
+    }
     if !options.local_worker {
         command.arg("--no-local-worker");
     }

@@ -97,8 +97,8 @@ impl From<Problem> for Failed {
             (404, _) => ExitStatus::NotFound,
             (409 | 412 | 428, _) => ExitStatus::Conflict,
             (_, code) if REFUSALS.contains(&code) => ExitStatus::Refused,
-            // A full disk there is for somebody to mend; any other failure of the server is a fault.
-            (500.., code) if code != "disk-full" => ExitStatus::Unexpected,
+            // A full disk there is for somebody to mend, and so is a database; any other failure of the server is a fault.
+            (500.., code) if !["disk-full", "database-away"].contains(&code) => ExitStatus::Unexpected,
             _ => ExitStatus::Failure,
         };
         Self { status, message: problem.to_string() }

@@ -2,6 +2,7 @@
 
 pub mod behind;
 pub mod channels;
+pub mod clock;
 pub mod ingest;
 pub mod prepare;
 pub mod publish;

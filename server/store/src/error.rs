@@ -104,6 +104,29 @@ impl StoreError {
     }
 }
 
+impl StoreError {
+    /// Whether the database was not there, or gave up on a transaction for the sake of another: the same may be asked again.
+    #[must_use]
+    pub fn is_away(&self) -> bool {
+        match self {
+            Self::Database(sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed) => true,
+            Self::Database(error) => {
+                let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+                code.is_some_and(|code| POSTGRES_AWAY.iter().any(|away| code.starts_with(away)))
+            }
+            _ => false,
+        }
+    }
+}
+
+/// Codes of PostgreSQL (<https://www.postgresql.org/docs/current/errcodes-appendix.html>) by how they begin: the connection broke, it
+/// has too many, it is stopping or starting; two transactions stood in each other's way, one waited too long for a lock.
+const POSTGRES_AWAY: [&str; 9] =
+    ["08", "53300", "57P01", "57P02", "57P03", "40001", "40P01", "55P03", "25P03"];
+
+/// PostgreSQL's code for a disk without room.
+const POSTGRES_FULL: &str = "53100";
+
 /// SQLite's result code for a disk, or a quota, without room (<https://sqlite.org/rescode.html#full>).
 const SQLITE_FULL: &str = "13";
 
@@ -113,12 +136,19 @@ const SQLITE_CUT_SHORT: [&str; 2] = ["4874", "778"];
 
 fn is_full(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
-    code.is_some_and(|code| code == SQLITE_FULL || SQLITE_CUT_SHORT.contains(&&*code))
+    code.is_some_and(|code| {
+        code == SQLITE_FULL || code == POSTGRES_FULL || SQLITE_CUT_SHORT.contains(&&*code)
+    })
 }
 
 fn database_sentence(error: &sqlx::Error) -> String {
     if is_full(error) {
         return "the disk that holds the database is full; nothing of this was written; make room and try again".to_owned();
     }
-    format!("the database failed: {error}")
+    match error {
+        sqlx::Error::PoolTimedOut => {
+            "the database gives no connection: it is down, or has too many".to_owned()
+        }
+        other => format!("the database failed: {other}"),
+    }
 }

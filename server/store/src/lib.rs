@@ -8,6 +8,7 @@ mod board;
 mod channels;
 mod checkpoints;
 mod chunk;
+mod cluster;
 mod contamination;
 mod corpora;
 mod error;
@@ -36,6 +37,7 @@ pub use audit::{AuditEntry, AuditFilter, AuditRepository};
 pub use board::{BoardRepository, Candidates, Reported, Standing, StandingWork};
 pub use channels::{Channel, ChannelRepository};
 pub use checkpoints::{Checkpoint, CheckpointRepository, Verification};
+pub use cluster::ClusterRepository;
 pub use contamination::ContaminationRepository;
 pub use corpora::{CorpusRepository, RegisteredSubset, SubsetChange};
 pub use error::StoreError;
@@ -82,6 +84,7 @@ pub trait Store:
     + BoardRepository
     + PartRepository
     + KeyedRepository
+    + ClusterRepository
 {
 }
 
@@ -107,7 +110,6 @@ impl<T> Store for T where
         + BoardRepository
         + PartRepository
         + KeyedRepository
-        + PartRepository
-        + KeyedRepository
+        + ClusterRepository
 {
 }

@@ -5,6 +5,7 @@ mod board;
 mod channels;
 mod checkpoints;
 mod claims;
+mod cluster;
 mod contamination;
 mod corpora;
 mod database;

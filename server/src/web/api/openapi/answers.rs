@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 /// Answers that refuse: status, its name, when, and the codes it comes with. More codes may come.
-const REFUSALS: [(u16, &str, &str, &[&str]); 12] = [
+const REFUSALS: [(u16, &str, &str, &[&str]); 13] = [
     (
         400,
         "BadRequest",
@@ -172,6 +172,7 @@ const REFUSALS: [(u16, &str, &str, &[&str]); 12] = [
     (428, "PreconditionRequired", "The version that the caller saw is not told.", &["version-missing"]),
     (429, "TooManyRequests", "Not so often.", &["too-many-requests", "too-many-tries"]),
     (500, "Internal", "A fault of the service; nothing was changed. Its log has the cause.", &["internal"]),
+    (503, "Unavailable", "The database does not answer; the same request is good later.", &["database-away"]),
     (
         507,
         "InsufficientStorage",
