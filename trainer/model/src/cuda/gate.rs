@@ -89,7 +89,7 @@ fn faults(source: &Source, compiled: &Compiled) -> Vec<String> {
     let symbols = elf::functions(&compiled.cubin).expect("an ELF file");
     let mut faults: Vec<String> =
         compiled.log.lines().filter(|line| line.contains("warning")).map(str::to_owned).collect();
-    for kernel in Kernel::ALL.into_iter().filter(|kernel| kernel.about().file == source.file) {
+    for kernel in Kernel::ALL.iter().copied().filter(|kernel| kernel.about().file == source.file) {
         let about = kernel.about();
         for symbol in about.dtypes.iter().map(|&dtype| kernel.symbol(dtype)) {
             if !symbols.contains(&symbol) {
@@ -197,7 +197,7 @@ fn shipped_code_is_of_these_sources() {
     assert_eq!(there, expected, "the list of the shipped code is another one");
     for code in PREBUILT {
         let symbols = elf::functions(code.cubin).expect("an ELF file");
-        let kernels = Kernel::ALL.into_iter().filter(|kernel| kernel.about().file == code.file);
+        let kernels = Kernel::ALL.iter().copied().filter(|kernel| kernel.about().file == code.file);
         for symbol in kernels.flat_map(|kernel| kernel.about().dtypes.iter().map(move |&d| kernel.symbol(d)))
         {
             assert!(symbols.contains(&symbol), "{symbol} is not in {}/{}", code.architecture, code.file);

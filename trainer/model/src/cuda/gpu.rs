@@ -82,7 +82,7 @@ impl Gpu {
         let mut modules = Vec::new();
         for cubin in cubins {
             let module = module(&context, cubin)?;
-            for kernel in Kernel::ALL.into_iter().filter(|kernel| kernel.about().file == cubin.file) {
+            for kernel in Kernel::ALL.iter().copied().filter(|kernel| kernel.about().file == cubin.file) {
                 let about = kernel.about();
                 for &dtype in about.dtypes {
                     let name = CString::new(kernel.symbol(dtype)).expect("a name of letters");

@@ -16,6 +16,28 @@ pub(crate) enum Kernel {
     AddBias,
     Matmul,
     Summary,
+    EmbeddingBackward,
+    EmbeddingJoin,
+    RmsNormBackward,
+    HeadNorm,
+    HeadNormBackward,
+    ColumnSums,
+    AddPartials,
+    Zero,
+    Add,
+    Multiply,
+    RoundTo,
+    Gated,
+    GatedBackward,
+    Rotate,
+    CrossEntropy,
+    LossSums,
+    Adamw,
+    SquareSums,
+    FoldSums,
+    MomentSums,
+    MatmulInput,
+    MatmulWeight,
 }
 
 /// What is known of a kernel before it is compiled.
@@ -37,6 +59,8 @@ pub(crate) struct About {
 const EVERY: &[Dtype] = &[Dtype::F32, Dtype::Bf16, Dtype::F16];
 const HALVES: &[Dtype] = &[Dtype::Bf16, Dtype::F16];
 const PLAIN: &[Dtype] = &[Dtype::F32];
+const BRAIN: &[Dtype] = &[Dtype::Bf16];
+const TRAINED: &[Dtype] = &[Dtype::F32, Dtype::Bf16];
 
 /// Keys of a piece of [`Kernel::AttentionDecode`], cut at multiples of it from position 0 on.
 pub(crate) const DECODE_PIECE: usize = 256;
@@ -49,7 +73,7 @@ pub(crate) const MATMUL_TILE: usize = 64;
 
 impl Kernel {
     /// All of them.
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: &[Self] = &[
         Self::Embedding,
         Self::RmsNorm,
         Self::Rope,
@@ -61,6 +85,28 @@ impl Kernel {
         Self::AddBias,
         Self::Matmul,
         Self::Summary,
+        Self::EmbeddingBackward,
+        Self::EmbeddingJoin,
+        Self::RmsNormBackward,
+        Self::HeadNorm,
+        Self::HeadNormBackward,
+        Self::ColumnSums,
+        Self::AddPartials,
+        Self::Zero,
+        Self::Add,
+        Self::Multiply,
+        Self::RoundTo,
+        Self::Gated,
+        Self::GatedBackward,
+        Self::Rotate,
+        Self::CrossEntropy,
+        Self::LossSums,
+        Self::Adamw,
+        Self::SquareSums,
+        Self::FoldSums,
+        Self::MomentSums,
+        Self::MatmulInput,
+        Self::MatmulWeight,
     ];
 
     /// What is known of it.
@@ -74,9 +120,31 @@ impl Kernel {
             Self::AttentionDecode => ("attention_decode", "attention_decode", 128, 128, EVERY),
             Self::AttentionCombine => ("attention_decode", "attention_combine", 128, 32, EVERY),
             Self::Swiglu => ("swiglu", "swiglu", 256, 48, EVERY),
-            Self::AddBias => ("swiglu", "add_bias", 256, 40, PLAIN),
+            Self::AddBias => ("swiglu", "add_bias", 256, 40, TRAINED),
             Self::Matmul => ("matmul", "matmul", 256, 80, EVERY),
             Self::Summary => ("summary", "summary", 1024, 32, PLAIN),
+            Self::EmbeddingBackward => ("embedding_backward", "embedding_backward", 256, 64, PLAIN),
+            Self::EmbeddingJoin => ("embedding_backward", "embedding_join", 256, 64, PLAIN),
+            Self::RmsNormBackward => ("rms_norm_backward", "rms_norm_backward", 256, 64, TRAINED),
+            Self::HeadNorm => ("rms_norm_backward", "head_norm", 256, 40, TRAINED),
+            Self::HeadNormBackward => ("rms_norm_backward", "head_norm_backward", 256, 80, TRAINED),
+            Self::ColumnSums => ("rms_norm_backward", "column_sums", 256, 40, TRAINED),
+            Self::AddPartials => ("rms_norm_backward", "add_partials", 256, 40, PLAIN),
+            Self::Zero => ("elementwise", "zero", 256, 32, PLAIN),
+            Self::Add => ("elementwise", "add", 256, 40, TRAINED),
+            Self::Multiply => ("elementwise", "multiply", 256, 32, PLAIN),
+            Self::RoundTo => ("elementwise", "round_to", 256, 32, BRAIN),
+            Self::Gated => ("elementwise", "gated", 256, 48, TRAINED),
+            Self::GatedBackward => ("elementwise", "gated_backward", 256, 64, TRAINED),
+            Self::Rotate => ("elementwise", "rotate", 256, 48, TRAINED),
+            Self::CrossEntropy => ("cross_entropy", "cross_entropy", 1024, 64, TRAINED),
+            Self::LossSums => ("cross_entropy", "loss_sums", 256, 40, PLAIN),
+            Self::Adamw => ("adamw", "adamw", 256, 80, PLAIN),
+            Self::SquareSums => ("adamw", "square_sums", 256, 48, PLAIN),
+            Self::FoldSums => ("adamw", "fold_sums", 256, 40, PLAIN),
+            Self::MomentSums => ("adamw", "moment_sums", 256, 64, PLAIN),
+            Self::MatmulInput => ("matmul_gradients", "matmul_input", 256, 96, TRAINED),
+            Self::MatmulWeight => ("matmul_gradients", "matmul_weight", 256, 96, TRAINED),
         };
         About { file, name, threads, registers, dtypes }
     }
@@ -107,12 +175,18 @@ macro_rules! sources {
 }
 
 sources![
+    "adamw",
     "attention_decode",
     "attention_plain",
     "attention_prefill",
+    "cross_entropy",
+    "elementwise",
     "embedding",
+    "embedding_backward",
     "matmul",
+    "matmul_gradients",
     "rms_norm",
+    "rms_norm_backward",
     "rope",
     "summary",
     "swiglu"

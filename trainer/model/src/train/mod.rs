@@ -15,6 +15,7 @@ mod program;
 use sekisho_weights::ModelConfig;
 
 use crate::backend::{Array, CpuOps};
+use crate::cuda::{self, CudaError};
 use crate::device::Device;
 use crate::ops::{adamw, moments};
 
@@ -38,7 +39,10 @@ pub trait TrainingStep {
     /// When the batch's slices do not fit its shape, or an input is outside the vocabulary; callers check ids first.
     fn accumulate(&mut self, batch: &Batch<'_>, objective: &Objective);
     /// What has been added up since [`Self::zero_gradients`]. The one value of an update that is waited for.
-    fn measure(&mut self) -> Measured;
+    ///
+    /// # Errors
+    /// What went wrong on a device since the last call that waited; nothing was done from then on. Never on the CPU.
+    fn measure(&mut self) -> Result<Measured, CudaError>;
     /// AdamW's update, with the constants of every tensor of the layout, in its order.
     ///
     /// # Panics
@@ -46,19 +50,31 @@ pub trait TrainingStep {
     fn update(&mut self, constants: &[adamw::Constants]);
     /// Moments, parameters and updates of every tensor of the layout after an update with these constants, in its order.
     ///
+    /// # Errors
+    /// As [`Self::measure`].
+    ///
     /// # Panics
     /// When there are not as many as tensors.
-    fn moment_statistics(&mut self, constants: &[adamw::Constants]) -> Vec<moments::Statistics>;
+    fn moment_statistics(
+        &mut self,
+        constants: &[adamw::Constants],
+    ) -> Result<Vec<moments::Statistics>, CudaError>;
     /// Replaces an array: a checkpoint is restored.
+    ///
+    /// # Errors
+    /// As [`Self::measure`].
     ///
     /// # Panics
     /// When it has another length than the layout.
-    fn upload(&mut self, array: Array, values: Vec<f32>);
+    fn upload(&mut self, array: Array, values: Vec<f32>) -> Result<(), CudaError>;
     /// Copies an array out: a checkpoint is written.
+    ///
+    /// # Errors
+    /// As [`Self::measure`].
     ///
     /// # Panics
     /// When `out` has another length than the layout.
-    fn download(&self, array: Array, out: &mut [f32]);
+    fn download(&self, array: Array, out: &mut [f32]) -> Result<(), CudaError>;
 }
 
 /// How a step is computed, the numbers' meaning apart.

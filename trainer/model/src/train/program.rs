@@ -1,9 +1,10 @@
 use sekisho_weights::config::ModelConfig;
 
-use super::forward::List;
+use super::forward::{List, Shape};
 use super::parts::Parts;
 use super::{Batch, Layout, Measured, Objective, Settings, TrainingStep};
 use crate::backend::{Arena, Array, CpuOps, Op, Ops};
+use crate::cuda::CudaError;
 use crate::ops::rope::Rope;
 use crate::ops::{adamw, moments};
 
@@ -83,9 +84,10 @@ impl<O: Ops> Program<O> {
         );
         let shape = (rows, batch.length);
         if self.shape != shape {
-            let list = List::new(&self.config, &self.parts, shape, self.settings.recompute);
-            let (list, lengths) = list.finish();
-            self.ops.reserve(&Arena::plan(&lengths, &list));
+            let (keeping, recompute) = (self.ops.keeping(), self.settings.recompute);
+            let of = Shape { rows, length: batch.length };
+            let (list, extents) = List::new(&self.config, &self.parts, of, recompute, keeping).finish();
+            self.ops.reserve(&Arena::plan(&extents, &list, keeping), &list);
             (self.shape, self.list) = (shape, list);
         }
     }
@@ -112,12 +114,10 @@ impl<O: Ops> TrainingStep for Program<O> {
     fn accumulate(&mut self, batch: &Batch<'_>, objective: &Objective) {
         self.prepare(batch);
         self.ops.load(batch, objective);
-        for op in &self.list {
-            self.ops.run(op);
-        }
+        self.ops.run_all(&self.list);
     }
 
-    fn measure(&mut self) -> Measured {
+    fn measure(&mut self) -> Result<Measured, CudaError> {
         self.ops.measure()
     }
 
@@ -127,15 +127,18 @@ impl<O: Ops> TrainingStep for Program<O> {
         }
     }
 
-    fn moment_statistics(&mut self, constants: &[adamw::Constants]) -> Vec<moments::Statistics> {
+    fn moment_statistics(
+        &mut self,
+        constants: &[adamw::Constants],
+    ) -> Result<Vec<moments::Statistics>, CudaError> {
         self.ops.moment_statistics(&Self::pieces(&self.layout, constants).collect::<Vec<_>>())
     }
 
-    fn upload(&mut self, array: Array, values: Vec<f32>) {
-        self.ops.upload(array, values);
+    fn upload(&mut self, array: Array, values: Vec<f32>) -> Result<(), CudaError> {
+        self.ops.upload(array, values)
     }
 
-    fn download(&self, array: Array, out: &mut [f32]) {
-        self.ops.download(array, out);
+    fn download(&self, array: Array, out: &mut [f32]) -> Result<(), CudaError> {
+        self.ops.download(array, out)
     }
 }

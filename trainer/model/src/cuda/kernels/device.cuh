@@ -36,6 +36,11 @@ struct f16 {
     INSTANCE(name, f32, float, threads, parameters, arguments) \
     HALF_INSTANCES(name, threads, parameters, arguments)
 
+// A kernel for the types that are trained in.
+#define TRAINING_INSTANCES(name, threads, parameters, arguments)  \
+    INSTANCE(name, f32, float, threads, parameters, arguments) \
+    INSTANCE(name, bf16, bf16, threads, parameters, arguments)
+
 // ---- Types ----
 
 // Two values of 16 bits from one register, the lower half first.

@@ -124,7 +124,7 @@ fn address(arg: &Arg) -> *const c_void {
 
 /// What can be called: its file, and its name there. Every instance of every kernel, then all of `faults.cu`.
 fn entries() -> Vec<(&'static str, String)> {
-    let instances = Kernel::ALL.into_iter().flat_map(|kernel| {
+    let instances = Kernel::ALL.iter().copied().flat_map(|kernel| {
         let about = kernel.about();
         about.dtypes.iter().map(move |dtype| (about.file, kernel.symbol(*dtype)))
     });
