@@ -16,6 +16,10 @@ pub(crate) enum Kernel {
     AddBias,
     Matmul,
     Summary,
+    AttentionTrain,
+    AttentionTrainDelta,
+    AttentionTrainKeys,
+    AttentionTrainQueries,
 }
 
 /// What is known of a kernel before it is compiled.
@@ -37,6 +41,9 @@ pub(crate) struct About {
 const EVERY: &[Dtype] = &[Dtype::F32, Dtype::Bf16, Dtype::F16];
 const HALVES: &[Dtype] = &[Dtype::Bf16, Dtype::F16];
 const PLAIN: &[Dtype] = &[Dtype::F32];
+const TRAINED: &[Dtype] = &[Dtype::F32, Dtype::Bf16];
+
+const BACKWARD: &str = "attention_train_backward";
 
 /// Keys of a piece of [`Kernel::AttentionDecode`], cut at multiples of it from position 0 on.
 pub(crate) const DECODE_PIECE: usize = 256;
@@ -49,7 +56,7 @@ pub(crate) const MATMUL_TILE: usize = 64;
 
 impl Kernel {
     /// All of them.
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 15] = [
         Self::Embedding,
         Self::RmsNorm,
         Self::Rope,
@@ -61,6 +68,10 @@ impl Kernel {
         Self::AddBias,
         Self::Matmul,
         Self::Summary,
+        Self::AttentionTrain,
+        Self::AttentionTrainDelta,
+        Self::AttentionTrainKeys,
+        Self::AttentionTrainQueries,
     ];
 
     /// What is known of it.
@@ -77,6 +88,10 @@ impl Kernel {
             Self::AddBias => ("swiglu", "add_bias", 256, 40, PLAIN),
             Self::Matmul => ("matmul", "matmul", 256, 80, EVERY),
             Self::Summary => ("summary", "summary", 1024, 32, PLAIN),
+            Self::AttentionTrain => ("attention_train", "attention_train", 128, 64, TRAINED),
+            Self::AttentionTrainDelta => (BACKWARD, "attention_train_delta", 128, 64, TRAINED),
+            Self::AttentionTrainKeys => (BACKWARD, "attention_train_keys", 128, 64, TRAINED),
+            Self::AttentionTrainQueries => (BACKWARD, "attention_train_queries", 128, 64, TRAINED),
         };
         About { file, name, threads, registers, dtypes }
     }
@@ -110,6 +125,8 @@ sources![
     "attention_decode",
     "attention_plain",
     "attention_prefill",
+    "attention_train",
+    "attention_train_backward",
     "embedding",
     "matmul",
     "rms_norm",

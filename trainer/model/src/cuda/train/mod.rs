@@ -1,0 +1,3 @@
+//! Training on a machine for CUDA: the operations of [`crate::backend`] by their kernels.
+
+pub(crate) mod attention;
