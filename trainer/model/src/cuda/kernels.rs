@@ -38,6 +38,10 @@ pub(crate) enum Kernel {
     MomentSums,
     MatmulInput,
     MatmulWeight,
+    AttentionTrain,
+    AttentionTrainDelta,
+    AttentionTrainKeys,
+    AttentionTrainQueries,
 }
 
 /// What is known of a kernel before it is compiled.
@@ -61,6 +65,8 @@ const HALVES: &[Dtype] = &[Dtype::Bf16, Dtype::F16];
 const PLAIN: &[Dtype] = &[Dtype::F32];
 const BRAIN: &[Dtype] = &[Dtype::Bf16];
 const TRAINED: &[Dtype] = &[Dtype::F32, Dtype::Bf16];
+
+const BACKWARD: &str = "attention_train_backward";
 
 /// Keys of a piece of [`Kernel::AttentionDecode`], cut at multiples of it from position 0 on.
 pub(crate) const DECODE_PIECE: usize = 256;
@@ -107,6 +113,10 @@ impl Kernel {
         Self::MomentSums,
         Self::MatmulInput,
         Self::MatmulWeight,
+        Self::AttentionTrain,
+        Self::AttentionTrainDelta,
+        Self::AttentionTrainKeys,
+        Self::AttentionTrainQueries,
     ];
 
     /// What is known of it.
@@ -123,28 +133,11 @@ impl Kernel {
             Self::AddBias => ("swiglu", "add_bias", 256, 40, TRAINED),
             Self::Matmul => ("matmul", "matmul", 256, 80, EVERY),
             Self::Summary => ("summary", "summary", 1024, 32, PLAIN),
-            Self::EmbeddingBackward => ("embedding_backward", "embedding_backward", 256, 64, PLAIN),
-            Self::EmbeddingJoin => ("embedding_backward", "embedding_join", 256, 64, PLAIN),
-            Self::RmsNormBackward => ("rms_norm_backward", "rms_norm_backward", 256, 64, TRAINED),
-            Self::HeadNorm => ("rms_norm_backward", "head_norm", 256, 40, TRAINED),
-            Self::HeadNormBackward => ("rms_norm_backward", "head_norm_backward", 256, 80, TRAINED),
-            Self::ColumnSums => ("rms_norm_backward", "column_sums", 256, 40, TRAINED),
-            Self::AddPartials => ("rms_norm_backward", "add_partials", 256, 40, PLAIN),
-            Self::Zero => ("elementwise", "zero", 256, 32, PLAIN),
-            Self::Add => ("elementwise", "add", 256, 40, TRAINED),
-            Self::Multiply => ("elementwise", "multiply", 256, 32, PLAIN),
-            Self::RoundTo => ("elementwise", "round_to", 256, 32, BRAIN),
-            Self::Gated => ("elementwise", "gated", 256, 48, TRAINED),
-            Self::GatedBackward => ("elementwise", "gated_backward", 256, 64, TRAINED),
-            Self::Rotate => ("elementwise", "rotate", 256, 48, TRAINED),
-            Self::CrossEntropy => ("cross_entropy", "cross_entropy", 1024, 64, TRAINED),
-            Self::LossSums => ("cross_entropy", "loss_sums", 256, 40, PLAIN),
-            Self::Adamw => ("adamw", "adamw", 256, 80, PLAIN),
-            Self::SquareSums => ("adamw", "square_sums", 256, 48, PLAIN),
-            Self::FoldSums => ("adamw", "fold_sums", 256, 40, PLAIN),
-            Self::MomentSums => ("adamw", "moment_sums", 256, 64, PLAIN),
-            Self::MatmulInput => ("matmul_gradients", "matmul_input", 256, 96, TRAINED),
-            Self::MatmulWeight => ("matmul_gradients", "matmul_weight", 256, 96, TRAINED),
+const BRAIN: &[Dtype] = &[Dtype::Bf16];
+            Self::AttentionTrain => ("attention_train", "attention_train", 128, 64, TRAINED),
+            Self::AttentionTrainDelta => (BACKWARD, "attention_train_delta", 128, 64, TRAINED),
+            Self::AttentionTrainKeys => (BACKWARD, "attention_train_keys", 128, 64, TRAINED),
+            Self::AttentionTrainQueries => (BACKWARD, "attention_train_queries", 128, 64, TRAINED),
         };
         About { file, name, threads, registers, dtypes }
     }
@@ -181,6 +174,8 @@ sources![
     "attention_prefill",
     "cross_entropy",
     "elementwise",
+    "attention_train",
+    "attention_train_backward",
     "embedding",
     "embedding_backward",
     "matmul",

@@ -2,6 +2,7 @@
 //! for a row alone, elsewhere in a batch, and among others. With `SEKISHO_TEST_GPU=N` the same tests run on that GPU.
 
 mod attention;
+mod attention_train;
 mod matmul;
 mod norm;
 mod rope;
