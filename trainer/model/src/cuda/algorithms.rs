@@ -150,8 +150,7 @@ mod tests {
 
     #[test]
     fn a_gradient_of_a_weight_has_an_algorithm_for_each_shape() {
-        let gradient =
-            |m, k| Product { form: Form::Weight, ..product(m, 64, k, Dtype::Bf16, Into::Added) };
+        let gradient = |m, k| Product { form: Form::Weight, ..product(m, 64, k, Dtype::Bf16, Into::Added) };
         let class = Class::of(&gradient(96, 4000), false);
         assert_ne!(class, Class::of(&gradient(96, 4001), false));
         assert_eq!(class.rows, 96);

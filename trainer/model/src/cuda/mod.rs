@@ -50,10 +50,12 @@ pub(crate) use lanes::Lane;
 pub(crate) use llama::CudaLlama;
 pub use llama::Options;
 pub use machine::Dtype;
-use machine::Machine;
+pub(crate) use machine::Machine;
 pub(crate) use pages::Slots;
 pub(crate) use rows::Rows;
 pub(crate) use survey::{free_bytes, gpus, report};
+pub(crate) use train::check as check_memory;
+pub use train::{CudaOps, Forecast, forecast};
 
 /// The GPU with this number, as a machine. `fast`: the last digits of a product may depend on how many rows it has.
 ///

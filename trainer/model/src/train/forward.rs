@@ -146,7 +146,8 @@ impl<'a> List<'a> {
     /// The lower half of a layer.
     pub(super) fn attention(&mut self, parts: &LayerParts, input: Slot) -> Attention {
         let normed = self.norm(input, parts.input_norm);
-        let [mut q, mut k, v] = [&parts.q, &parts.k, &parts.v].map(|part| self.linear(normed, part, Width::Narrow));
+        let [mut q, mut k, v] =
+            [&parts.q, &parts.k, &parts.v].map(|part| self.linear(normed, part, Width::Narrow));
         let raw = parts.head_norms.map(|[q_norm, k_norm]| {
             let raw = [q, k];
             (q, k) = (self.head_norm(q, &parts.q, q_norm), self.head_norm(k, &parts.k, k_norm));

@@ -21,6 +21,7 @@ use crate::ops::{adamw, moments};
 
 pub use layout::{Layout, Tensor};
 pub use plan::activation_bytes;
+pub(crate) use plan::planned;
 pub use program::{CpuProgram, Program, is_trained};
 
 pub use crate::backend::{Format, Recompute};
@@ -86,21 +87,35 @@ pub struct Settings {
     pub recompute: Recompute,
 }
 
-/// The training step of a device; `parameters` are laid out as [`Layout::new`] says.
+/// The shape of a micro-batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MicroBatch {
+    /// Sequences.
+    pub sequences: usize,
+    /// Positions in a sequence.
+    pub length: usize,
+}
+
+/// The training step of a device for micro-batches of this shape; `parameters` are laid out as [`Layout::new`] says.
+///
+/// # Errors
+/// [`CudaError`] when a GPU is not there, has not the memory, or has no kernels for the model. Never on the CPU.
 ///
 /// # Panics
-/// When the parameters do not fit the configuration, or it [is not trained](is_trained); on a GPU, which is not
-/// [chosen for training](crate::device::choose).
-#[must_use]
+/// When the parameters do not fit the configuration, or it [is not trained](is_trained).
 pub fn program(
     device: Device,
     config: ModelConfig,
     settings: Settings,
+    micro: MicroBatch,
     parameters: Vec<f32>,
-) -> Box<dyn TrainingStep> {
+) -> Result<Box<dyn TrainingStep>, CudaError> {
     match device {
-        Device::Cpu => Box::new(Program::<CpuOps>::on_cpu(config, settings, parameters)),
-        Device::Cuda(number) => panic!("cuda:{number} has no operations for training"),
+        Device::Cpu => Ok(Box::new(Program::<CpuOps>::on_cpu(config, settings, parameters))),
+        Device::Cuda(number) => {
+            let machine = cuda::open(number, false)?;
+            Ok(Box::new(Program::on_machine(machine, config, settings, micro, &parameters)?))
+        }
     }
 }
 
@@ -137,4 +152,4 @@ pub struct Measured {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

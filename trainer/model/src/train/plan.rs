@@ -2,9 +2,9 @@ use std::ops::Range;
 
 use sekisho_weights::ModelConfig;
 
-use super::Layout;
 use super::forward::{List, Shape};
 use super::parts::Parts;
+use super::{Layout, MicroBatch};
 use crate::backend::{Arena, CPU_KEEPING, Extent, Keeping, Op, Place, Recompute};
 
 /// Places begin at multiples of so many bytes, what devices ask of an array.
@@ -29,8 +29,7 @@ impl Arena {
             let together = |other: &&usize| {
                 lives[**other].start < lives[slot].end && lives[slot].start < lives[**other].end
             };
-            let mut taken: Vec<Place> =
-                placed.iter().filter(together).map(|other| slots[*other]).collect();
+            let mut taken: Vec<Place> = placed.iter().filter(together).map(|other| slots[*other]).collect();
             taken.sort_by_key(|place| place.start);
             let bytes = slots[slot].bytes;
             // Once a gap is wide enough, it ends before everything that follows.
@@ -63,13 +62,12 @@ fn lives(count: usize, list: &[Op]) -> Vec<Range<usize>> {
 /// The list of a step, and where its tensors lie.
 pub(crate) fn planned(
     config: &ModelConfig,
-    sequences: usize,
-    length: usize,
+    micro: MicroBatch,
     recompute: Recompute,
     keeping: Keeping,
 ) -> (Vec<Op>, Arena) {
     let parts = Parts::new(config, &Layout::new(config));
-    let shape = Shape { rows: sequences * length, length };
+    let shape = Shape { rows: micro.sequences * micro.length, length: micro.length };
     let (list, extents) = List::new(config, &parts, shape, recompute, keeping).finish();
     let arena = Arena::plan(&extents, &list, keeping);
     (list, arena)
@@ -83,7 +81,7 @@ pub(crate) fn planned(
 #[must_use]
 pub fn activation_bytes(config: &ModelConfig, rows: usize, length: usize, recompute: Recompute) -> u64 {
     assert!(super::is_trained(config), "a family that is trained");
-    let (_, arena) = planned(config, rows, length, recompute, CPU_KEEPING);
+    let (_, arena) = planned(config, MicroBatch { sequences: rows, length }, recompute, CPU_KEEPING);
     (arena.bytes + length * config.head_dim * size_of::<f32>()) as u64
 }
 

@@ -1,10 +1,12 @@
+use std::sync::Arc;
+
 use sekisho_weights::config::ModelConfig;
 
 use super::forward::{List, Shape};
 use super::parts::Parts;
-use super::{Batch, Layout, Measured, Objective, Settings, TrainingStep};
+use super::{Batch, Layout, Measured, MicroBatch, Objective, Settings, TrainingStep};
 use crate::backend::{Arena, Array, CpuOps, Op, Ops};
-use crate::cuda::CudaError;
+use crate::cuda::{self, CudaError, CudaOps, Machine};
 use crate::ops::rope::Rope;
 use crate::ops::{adamw, moments};
 
@@ -16,9 +18,9 @@ pub struct Program<O> {
     layout: Layout,
     parts: Parts,
     settings: Settings,
-    pub(super) ops: O,
-    /// Positions and positions of a sequence that the list is for.
-    shape: (usize, usize),
+    pub(crate) ops: O,
+    /// What the list is for.
+    shape: Option<MicroBatch>,
     pub(super) list: Vec<Op>,
 }
 
@@ -61,6 +63,39 @@ impl Program<CpuOps> {
     }
 }
 
+/// Widest head that GPUs train.
+const WIDEST_HEAD: usize = 256;
+
+impl Program<CudaOps> {
+    /// A program on a machine for CUDA, with all the memory that micro-batches of this shape need.
+    ///
+    /// # Errors
+    /// [`CudaError::TooLarge`], [`CudaError::WideHeads`], or what the machine refuses.
+    ///
+    /// # Panics
+    /// As [`Program::new`].
+    pub(crate) fn on_machine(
+        machine: Arc<dyn Machine>,
+        config: ModelConfig,
+        settings: Settings,
+        micro: MicroBatch,
+        parameters: &[f32],
+    ) -> Result<Self, CudaError> {
+        if config.head_dim > WIDEST_HEAD {
+            return Err(CudaError::WideHeads { dim: config.head_dim, most: WIDEST_HEAD });
+        }
+        assert!(is_trained(&config), "a family that is trained");
+        cuda::check_memory(&*machine, &config, settings, micro)?;
+        let rope = Rope::new(config.head_dim, config.rope_theta, config.rope_scaling.as_ref());
+        let ops = CudaOps::new(machine, &Layout::new(&config), parameters, rope, settings.format)?;
+        let mut program = Self::over(ops, config, settings);
+        program.reserve(micro);
+        // Where that failed, this says so.
+        program.ops.measure()?;
+        Ok(program)
+    }
+}
+
 impl<O: Ops> Program<O> {
     /// A program on a backend that has the parameters.
     ///
@@ -71,7 +106,7 @@ impl<O: Ops> Program<O> {
         assert!(is_trained(&config), "a family that is trained");
         let layout = Layout::new(&config);
         let parts = Parts::new(&config, &layout);
-        Self { config, layout, parts, settings, ops, shape: (0, 0), list: Vec::new() }
+        Self { config, layout, parts, settings, ops, shape: None, list: Vec::new() }
     }
 
     /// The list and its memory for batches of this shape, unless they are there already.
@@ -82,14 +117,18 @@ impl<O: Ops> Program<O> {
             batch.targets.len() == rows && batch.starts.len() == rows,
             "a target and a start for every input"
         );
-        let shape = (rows, batch.length);
-        if self.shape != shape {
-            let (keeping, recompute) = (self.ops.keeping(), self.settings.recompute);
-            let of = Shape { rows, length: batch.length };
-            let (list, extents) = List::new(&self.config, &self.parts, of, recompute, keeping).finish();
-            self.ops.reserve(&Arena::plan(&extents, &list, keeping), &list);
-            (self.shape, self.list) = (shape, list);
+        self.reserve(MicroBatch { sequences: rows / batch.length, length: batch.length });
+    }
+
+    fn reserve(&mut self, micro: MicroBatch) {
+        if self.shape == Some(micro) {
+            return;
         }
+        let (keeping, recompute) = (self.ops.keeping(), self.settings.recompute);
+        let of = Shape { rows: micro.sequences * micro.length, length: micro.length };
+        let (list, extents) = List::new(&self.config, &self.parts, of, recompute, keeping).finish();
+        self.ops.reserve(&Arena::plan(&extents, &list, keeping), &list);
+        (self.shape, self.list) = (Some(micro), list);
     }
 
     /// Every tensor's constants with its place.

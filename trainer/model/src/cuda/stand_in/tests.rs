@@ -317,7 +317,8 @@ fn gradients_are_laid_out_as_cublaslt_counts() {
     let stand_in = StandIn::new();
     let gpu = stand_in.gpu_with_blaslt(false);
     for dtype in [Dtype::F32, Dtype::Bf16] {
-        for (form, into) in [(Form::Input, Into::Same), (Form::Input, Into::F32), (Form::Weight, Into::Added)] {
+        for (form, into) in [(Form::Input, Into::Same), (Form::Input, Into::F32), (Form::Weight, Into::Added)]
+        {
             for [m, n, k] in [[24, 8, 16], [8, 40, 24]] {
                 let (computed, expected) = product_of(&gpu, form, [m, n, k], dtype, into);
                 assert_eq!(computed, expected, "{form:?} {dtype:?} {into:?}");

@@ -90,7 +90,12 @@ impl Flat {
     ///
     /// # Panics
     /// When it has another length.
-    pub(super) fn upload(&self, machine: &dyn Machine, array: Array, values: &[f32]) -> Result<(), CudaError> {
+    pub(super) fn upload(
+        &self,
+        machine: &dyn Machine,
+        array: Array,
+        values: &[f32],
+    ) -> Result<(), CudaError> {
         self.check(values.len());
         let start = self.start(array);
         // What lies between tensors is summed up with them.
@@ -108,7 +113,12 @@ impl Flat {
     ///
     /// # Panics
     /// When `out` has another length.
-    pub(super) fn download(&self, machine: &dyn Machine, array: Array, out: &mut [f32]) -> Result<(), CudaError> {
+    pub(super) fn download(
+        &self,
+        machine: &dyn Machine,
+        array: Array,
+        out: &mut [f32],
+    ) -> Result<(), CudaError> {
         self.check(out.len());
         let start = self.start(array);
         self.places.iter().try_for_each(|&(first, count, place)| {

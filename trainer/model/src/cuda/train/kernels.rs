@@ -238,19 +238,14 @@ impl Kernels<'_> {
     }
 
     /// The sum of the squares of `x [count]` becomes the last of `totals`; `blocks` gets what the blocks sum.
-    pub(super) fn square_sum(
-        &self,
-        x: Ptr,
-        count: usize,
-        blocks: Ptr,
-        totals: Ptr,
-    ) -> Result<(), CudaError> {
+    pub(super) fn square_sum(&self, x: Ptr, count: usize, blocks: Ptr, totals: Ptr) -> Result<(), CudaError> {
         let mut sums = 0;
         for (first, count) in portions(count) {
             let x = x.plus(first * size_of::<f32>());
             let args = [Arg::Ptr(x), Arg::Ptr(blocks.plus(sums * size_of::<f64>())), int(count)];
-            self.launch(Kernel::SquareSums, Dtype::F32, [SQUARE_BLOCKS, 1], &args)?;
-            sums += SQUARE_BLOCKS;
+            let own = count.div_ceil(EACH).min(SQUARE_BLOCKS);
+            self.launch(Kernel::SquareSums, Dtype::F32, [own, 1], &args)?;
+            sums += own;
         }
         let last = totals.plus((TOTALS - 1) * size_of::<f64>());
         let args = [Arg::Ptr(blocks), Arg::Ptr(last), int(sums)];

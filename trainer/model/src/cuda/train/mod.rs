@@ -38,7 +38,7 @@ const TILE: usize = 128;
 const TOTALS: usize = 4;
 /// Values that one launch takes of a flat array: their number must be an int.
 const PORTION: usize = 1 << 30;
-/// Blocks that sum a portion's squares.
+/// Most blocks that sum a portion's squares.
 const SQUARE_BLOCKS: usize = 1024;
 /// Most blocks that look at a tensor's moments, and the values that are worth one.
 const MOMENT_BLOCKS: usize = 64;
@@ -93,13 +93,6 @@ impl CudaOps {
         kernels.zero(it.sums.start(), 2 * TOTALS)?;
         it.put(Array::Parameters, parameters)?;
         Ok(it)
-    }
-
-    /// Keeps fewer logits at a time, so that a small batch is cut too.
-    #[cfg(test)]
-    pub(crate) fn with_logits(mut self, values: usize) -> Self {
-        self.keeping = Keeping { logits: values, tile: 1, ..self.keeping };
-        self
     }
 
     /// Bytes that were reserved for the present shape and for the flat arrays.

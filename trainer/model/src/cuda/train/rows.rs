@@ -139,7 +139,7 @@ mod tests {
                 let mut random = Random(seed + rows as u64);
                 let inputs: Vec<u32> = (0..rows).map(|_| random.below(vocabulary) as u32).collect();
                 let Pieces { order, pieces, joins: joined } = Pieces::of(&inputs);
-                let mut of_token = vec![Vec::new(); vocabulary];
+                let mut of_token: Vec<Vec<i32>> = vec![Vec::new(); vocabulary];
                 let mut place = 0;
                 for [first, count, token, to] in &pieces {
                     assert!(*count > 0 && *count <= PIECE as i32);

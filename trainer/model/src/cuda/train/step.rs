@@ -128,8 +128,7 @@ impl Step {
             return Ok(());
         }
         let table = rope.table(0..length);
-        let pairs: Vec<f32> =
-            table.cos.iter().zip(&table.sin).flat_map(|(cos, sin)| [*cos, *sin]).collect();
+        let pairs: Vec<f32> = table.cos.iter().zip(&table.sin).flat_map(|(cos, sin)| [*cos, *sin]).collect();
         self.angles = None;
         let memory = machine.reserve(size_of_val(&pairs[..]))?;
         machine.write(memory.start(), pulp::bytemuck::cast_slice(&pairs))?;
@@ -150,12 +149,19 @@ impl CudaOps {
         let (step, k) = (self.step(), self.kernels());
         let t = |slot: Slot| step.tensor(slot);
         match *op {
-            Op::Embedding { table, out } => {
-                k.embedding(self.parameter(table), step.rows.inputs, t(out).at, [step.rows.count, table.columns])
-            }
-            Op::EmbeddingBackward { dout, table } => {
-                k.embedding_backward(t(dout).at, &step.rows, step.scratch, self.gradient(table), table.columns)
-            }
+            Op::Embedding { table, out } => k.embedding(
+                self.parameter(table),
+                step.rows.inputs,
+                t(out).at,
+                [step.rows.count, table.columns],
+            ),
+            Op::EmbeddingBackward { dout, table } => k.embedding_backward(
+                t(dout).at,
+                &step.rows,
+                step.scratch,
+                self.gradient(table),
+                table.columns,
+            ),
             Op::Multiply { x, factor } => k.multiply(t(x), factor),
             Op::Add { into, from } => k.add(t(into), t(from)),
             Op::Zero { x } => k.zero_tensor(t(x)),
@@ -206,7 +212,9 @@ impl CudaOps {
     /// The weight as the operand of a product.
     fn factor(&self, weight: Weight) -> Ptr {
         let place = self.flat.place(weight.start);
-        self.flat.working().map_or_else(|| self.parameter(weight), |copy| copy.plus(place * self.dtype.size()))
+        self.flat
+            .working()
+            .map_or_else(|| self.parameter(weight), |copy| copy.plus(place * self.dtype.size()))
     }
 
     /// A tensor as the operand of a product; one that is not kept as such is rounded into scratch memory, behind `used` bytes of it.
@@ -282,7 +290,12 @@ impl CudaOps {
             let losses = step.losses.plus(3 * first * size_of::<f64>());
             let made = [dlogits, losses];
             kernels.cross_entropy(logits.at, made, targets, step.rows.objective, [rows, vocabulary])?;
-            kernels.product(Form::Weight, [dlogits, x, self.gradient(weight)], [vocabulary, d, rows], Into::Added)?;
+            kernels.product(
+                Form::Weight,
+                [dlogits, x, self.gradient(weight)],
+                [vocabulary, d, rows],
+                Into::Added,
+            )?;
             kernels.product(Form::Input, [dlogits, factor, dx], [rows, d, vocabulary], Into::Same)?;
         }
         kernels.loss_sums(step.losses, self.sums.start(), step.rows.count)
