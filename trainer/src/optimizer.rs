@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use sekisho_domain::fits_glob;
+use sekisho_model::cuda::CudaError;
 use sekisho_model::ops::adamw::Constants;
 use sekisho_model::ops::moments::Statistics;
 use sekisho_model::train::{Layout, TrainingStep};
@@ -51,8 +52,11 @@ impl AdamW {
 /// What `telemetry_every` adds to a row of the log, by [`AdamW::next`]'s constants for the update that was made: the share of
 /// values with `√v̂ < ε` and the L2 norms of moments, parameters and of the update without its decay, of the whole model, and
 /// that share of each kind of tensor, over all layers.
-pub(crate) fn telemetry(program: &mut dyn TrainingStep, constants: &[Constants]) -> BTreeMap<String, f64> {
-    let statistics = program.moment_statistics(constants);
+pub(crate) fn telemetry(
+    program: &mut dyn TrainingStep,
+    constants: &[Constants],
+) -> Result<BTreeMap<String, f64>, CudaError> {
+    let statistics = program.moment_statistics(constants)?;
     let mut all = Statistics::default();
     let mut kinds: BTreeMap<String, Statistics> = BTreeMap::new();
     for (tensor, statistics) in program.layout().tensors().iter().zip(statistics) {
@@ -68,7 +72,7 @@ pub(crate) fn telemetry(program: &mut dyn TrainingStep, constants: &[Constants])
         ("parameter_norm", all.parameters.sqrt()),
         ("update_norm", all.update.sqrt()),
     ];
-    kinds.chain(whole.map(|(name, value)| (name.to_owned(), value))).collect()
+    Ok(kinds.chain(whole.map(|(name, value)| (name.to_owned(), value))).collect())
 }
 
 /// `q_proj` of `model.layers.3.self_attn.q_proj.weight`; a bias is a kind of its own.

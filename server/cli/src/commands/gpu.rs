@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use sekisho_evaluator::{Engine, Model};
 use sekisho_model::cuda::{self, Row, Scale};
-use sekisho_model::device::{self, Device, Work};
+use sekisho_model::device::{self, Device};
 use serde_json::{Value, json};
 
 use crate::compute::ComputeArgs;
@@ -74,7 +74,7 @@ fn cells(row: &Row) -> Vec<String> {
 
 /// The number of a GPU that is there.
 fn number(request: &str) -> anyhow::Result<usize> {
-    let chosen = device::choose(request, Work::Inference).map_err(Failed::user)?;
+    let chosen = device::choose(request).map_err(Failed::user)?;
     match chosen.device {
         Device::Cuda(number) => Ok(number),
         _ => Err(Failed::user(format!("no GPU that could be measured: {}", chosen.reason))),

@@ -98,7 +98,7 @@ mod tests {
         let mut random = Random(seed);
         let extents: Vec<Extent> = (0..60)
             .map(|i| Extent {
-                values: 1 + random.below(500),
+                values: 1 + random.below(5_000),
                 width: if i % 3 == 0 { Width::Wide } else { Width::Narrow },
             })
             .collect();

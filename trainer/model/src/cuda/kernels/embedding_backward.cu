@@ -17,6 +17,7 @@ __device__ __forceinline__ void embedding_backward(const T* dout, const int* ord
     float* to = add ? dtable + size_t(token) * hidden : partials + size_t(place) * hidden;
     for (int first = threadIdx.x * GROUP; first < hidden; first += EMBEDDING_THREADS * GROUP) {
         float sums[GROUP] = {};
+#pragma unroll 1
         for (int i = begin; i < begin + rows; i++) {
             float values[GROUP];
             load_group(dout + size_t(order[i]) * hidden, first, hidden, whole, values);

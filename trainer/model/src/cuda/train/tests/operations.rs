@@ -245,10 +245,6 @@ fn biases_sums_factors_and_gates() {
                 pair.run(&op);
                 pair.gradients_are_close(2e-5 * (rows as f32).sqrt(), &said);
             }
-            for x in [0, 1] {
-                pair.run(&Op::Bias { x: Slot(x), bias });
-                pair.slot_is_close(x, 0.0, &said);
-            }
             let [gate, up, dout, dgate, dup] = [1, 2, 3, 4, 5].map(Slot);
             pair.run(&Op::SwigluBackward { gate, up, dout, dgate, dup });
             pair.slot_is_close(4, 1e-6, &said);
@@ -259,6 +255,11 @@ fn biases_sums_factors_and_gates() {
             pair.slot_is_close(2, 1e-6 + if format == Format::Bf16 { 1e-2 } else { 0.0 }, &said);
             pair.run(&Op::Multiply { x: Slot(0), factor: 3.3 });
             pair.slot_is_close(0, 0.0, &said);
+            // The CPU does not round its slots, so what is rounded comes last.
+            for x in [0, 1] {
+                pair.run(&Op::Bias { x: Slot(x), bias });
+                pair.slot_is_close(x, 0.0, &said);
+            }
         }
     }
 }
