@@ -20,6 +20,7 @@ pub(crate) enum Kernel {
     AttentionTrainDelta,
     AttentionTrainKeys,
     AttentionTrainQueries,
+    AttentionTrainMma,
 }
 
 /// What is known of a kernel before it is compiled.
@@ -42,6 +43,7 @@ const EVERY: &[Dtype] = &[Dtype::F32, Dtype::Bf16, Dtype::F16];
 const HALVES: &[Dtype] = &[Dtype::Bf16, Dtype::F16];
 const PLAIN: &[Dtype] = &[Dtype::F32];
 const TRAINED: &[Dtype] = &[Dtype::F32, Dtype::Bf16];
+const NARROW: &[Dtype] = &[Dtype::Bf16];
 
 const BACKWARD: &str = "attention_train_backward";
 
@@ -51,12 +53,16 @@ pub(crate) const DECODE_PIECE: usize = 256;
 pub(crate) const PREFILL_ROWS: usize = 64;
 /// Widths of a head that it computes.
 pub(crate) const PREFILL_DIMS: &[usize] = &[64, 96, 128];
+/// Queries of a block of [`Kernel::AttentionTrainMma`].
+pub(crate) const TRAIN_QUERIES: usize = 128;
+/// Widths of a head that it, and its gradients, compute.
+pub(crate) const TRAIN_DIMS: &[usize] = &[64, 96, 128];
 /// Rows and columns of a tile of [`Kernel::Matmul`].
 pub(crate) const MATMUL_TILE: usize = 64;
 
 impl Kernel {
     /// All of them.
-    pub(crate) const ALL: [Self; 15] = [
+    pub(crate) const ALL: [Self; 16] = [
         Self::Embedding,
         Self::RmsNorm,
         Self::Rope,
@@ -72,6 +78,7 @@ impl Kernel {
         Self::AttentionTrainDelta,
         Self::AttentionTrainKeys,
         Self::AttentionTrainQueries,
+        Self::AttentionTrainMma,
     ];
 
     /// What is known of it.
@@ -92,8 +99,21 @@ impl Kernel {
             Self::AttentionTrainDelta => (BACKWARD, "attention_train_delta", 128, 64, TRAINED),
             Self::AttentionTrainKeys => (BACKWARD, "attention_train_keys", 128, 64, TRAINED),
             Self::AttentionTrainQueries => (BACKWARD, "attention_train_queries", 128, 64, TRAINED),
+            Self::AttentionTrainMma => ("attention_train_mma", "attention_train_mma", 128, 255, NARROW),
         };
         About { file, name, threads, registers, dtypes }
+    }
+
+    /// Shared memory that a block gets beside what its source declares [bytes]. With that it is at most 99 KiB, which every GPU from
+    /// Ampere on gives.
+    pub(crate) const fn shared_bytes(self) -> u32 {
+        // A row of a tile of bf16, the widest.
+        const ROW: u32 = (128 + 8) * 2;
+        match self {
+            // Queries, and two stages of 32 keys and values.
+            Self::AttentionTrainMma => (128 + 4 * 32) * ROW,
+            _ => 0,
+        }
     }
 
     /// The name of an instance in the compiled code.
@@ -109,12 +129,13 @@ pub(crate) struct Source {
     pub(crate) text: &'static str,
 }
 
-/// What every source begins with; there is nothing else to include.
-pub(crate) const HEADER: &str = include_str!("kernels/device.cuh");
+/// What the sources include, by name; there is nothing else to include.
+pub(crate) const HEADERS: [(&str, &str); 2] =
+    [("device.cuh", include_str!("kernels/device.cuh")), ("tiles.cuh", include_str!("kernels/tiles.cuh"))];
 
 macro_rules! sources {
     ($($file:literal),+ $(,)?) => {
-        /// The sources, which `#include "device.cuh"`.
+        /// The sources, which `#include` the headers.
         pub(crate) const SOURCES: &[Source] = &[
             $(Source { file: $file, text: include_str!(concat!("kernels/", $file, ".cu")) }),+
         ];
@@ -127,6 +148,7 @@ sources![
     "attention_prefill",
     "attention_train",
     "attention_train_backward",
+    "attention_train_mma",
     "embedding",
     "matmul",
     "rms_norm",

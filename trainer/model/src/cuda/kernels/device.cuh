@@ -1,5 +1,5 @@
 // What the kernels share: types of 16 bits, whole 16-byte words, sums of a warp and of a block, and the instructions that CUDA's
-// own headers would wrap. There is nothing else to include.
+// own headers would wrap. Beside it there is only what includes it (`tiles.cuh`).
 //
 // Compiled with --fmad=false: only what is written as fmaf is fused, so a sum rounds the same way everywhere.
 #pragma once
@@ -8,6 +8,8 @@
 #include "twin.h"
 #else
 #define SHARED(type, name, shape) __shared__ __align__(16) type name shape
+// Bytes in shared memory, as many as the launch asks for (`Kernel::shared_bytes`).
+#define DYNAMIC_SHARED(name) extern __shared__ __align__(16) unsigned char name[]
 #endif
 
 // Values of a row that a thread takes at a time.

@@ -43,6 +43,9 @@ struct alignas(8) float2 {
     static const char name##_site = 0;      \
     name##_shape& name = *static_cast<name##_shape*>(twin::shared(&name##_site, sizeof(name##_shape), #name))
 
+// As many bytes as the launch says, one array.
+#define DYNAMIC_SHARED(name) unsigned char* name = static_cast<unsigned char*>(twin::dynamic_shared())
+
 // Barriers. The line tells one from another, so that threads that wait at different ones are found.
 static inline void __syncthreads(int line = __builtin_LINE()) { twin::wait_for_block(line, true); }
 static inline int __syncthreads_and(int predicate, int line = __builtin_LINE()) {
@@ -85,6 +88,7 @@ static inline unsigned __ballot_sync(unsigned mask, int predicate, int line = __
     for (int lane = 0; lane < 32; lane++) bits |= (given[lane] != 0 ? 1u : 0u) << lane;
     return bits;
 }
+static inline int __popc(unsigned bits) { return __builtin_popcount(bits); }
 static inline int __any_sync(unsigned mask, int predicate, int line = __builtin_LINE()) {
     return __ballot_sync(mask, predicate, line) != 0;
 }
