@@ -21,6 +21,8 @@ pub(crate) enum Kernel {
     AttentionTrainKeys,
     AttentionTrainQueries,
     AttentionTrainMma,
+    AttentionTrainKeysMma,
+    AttentionTrainQueriesMma,
 }
 
 /// What is known of a kernel before it is compiled.
@@ -46,6 +48,7 @@ const TRAINED: &[Dtype] = &[Dtype::F32, Dtype::Bf16];
 const NARROW: &[Dtype] = &[Dtype::Bf16];
 
 const BACKWARD: &str = "attention_train_backward";
+const BACKWARD_MMA: &str = "attention_train_backward_mma";
 
 /// Keys of a piece of [`Kernel::AttentionDecode`], cut at multiples of it from position 0 on.
 pub(crate) const DECODE_PIECE: usize = 256;
@@ -53,16 +56,18 @@ pub(crate) const DECODE_PIECE: usize = 256;
 pub(crate) const PREFILL_ROWS: usize = 64;
 /// Widths of a head that it computes.
 pub(crate) const PREFILL_DIMS: &[usize] = &[64, 96, 128];
-/// Queries of a block of [`Kernel::AttentionTrainMma`].
+/// Queries of a block of [`Kernel::AttentionTrainMma`] and [`Kernel::AttentionTrainQueriesMma`].
 pub(crate) const TRAIN_QUERIES: usize = 128;
-/// Widths of a head that it, and its gradients, compute.
+/// Keys of a block of [`Kernel::AttentionTrainKeysMma`].
+pub(crate) const TRAIN_KEYS: usize = 64;
+/// Widths of a head that these compute.
 pub(crate) const TRAIN_DIMS: &[usize] = &[64, 96, 128];
 /// Rows and columns of a tile of [`Kernel::Matmul`].
 pub(crate) const MATMUL_TILE: usize = 64;
 
 impl Kernel {
     /// All of them.
-    pub(crate) const ALL: [Self; 16] = [
+    pub(crate) const ALL: [Self; 18] = [
         Self::Embedding,
         Self::RmsNorm,
         Self::Rope,
@@ -79,6 +84,8 @@ impl Kernel {
         Self::AttentionTrainKeys,
         Self::AttentionTrainQueries,
         Self::AttentionTrainMma,
+        Self::AttentionTrainKeysMma,
+        Self::AttentionTrainQueriesMma,
     ];
 
     /// What is known of it.
@@ -100,6 +107,8 @@ impl Kernel {
             Self::AttentionTrainKeys => (BACKWARD, "attention_train_keys", 128, 64, TRAINED),
             Self::AttentionTrainQueries => (BACKWARD, "attention_train_queries", 128, 64, TRAINED),
             Self::AttentionTrainMma => ("attention_train_mma", "attention_train_mma", 128, 255, NARROW),
+            Self::AttentionTrainKeysMma => (BACKWARD_MMA, "attention_train_keys_mma", 128, 255, NARROW),
+            Self::AttentionTrainQueriesMma => (BACKWARD_MMA, "attention_train_queries_mma", 256, 255, NARROW),
         };
         About { file, name, threads, registers, dtypes }
     }
@@ -112,6 +121,10 @@ impl Kernel {
         match self {
             // Queries, and two stages of 32 keys and values.
             Self::AttentionTrainMma => (128 + 4 * 32) * ROW,
+            // Keys, values, gradients of results, and two stages of queries.
+            Self::AttentionTrainKeysMma => 5 * 64 * ROW,
+            // Two stages of keys and values.
+            Self::AttentionTrainQueriesMma => 4 * 64 * ROW,
             _ => 0,
         }
     }
@@ -148,6 +161,7 @@ sources![
     "attention_prefill",
     "attention_train",
     "attention_train_backward",
+    "attention_train_backward_mma",
     "attention_train_mma",
     "embedding",
     "matmul",

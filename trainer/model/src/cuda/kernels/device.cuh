@@ -330,6 +330,15 @@ __device__ __forceinline__ void copy_async(void* shared, const void* global, int
     asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(global), "r"(bytes) : "memory");
 #endif
 }
+// Copies 4 bytes, or fills them with zeros.
+__device__ __forceinline__ void copy_async_number(void* shared, const void* global, bool there) {
+#ifdef SEKISHO_TWIN
+    twin::copy_later(shared, global, there ? 4 : 0, 4);
+#else
+    unsigned to = static_cast<unsigned>(__cvta_generic_to_shared(shared));
+    asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" ::"r"(to), "l"(global), "r"(there ? 4 : 0) : "memory");
+#endif
+}
 // The copies since the last call are one group.
 __device__ __forceinline__ void commit_copies() {
 #ifdef SEKISHO_TWIN

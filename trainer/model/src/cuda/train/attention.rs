@@ -1,7 +1,7 @@
 //! Attention of whole sequences and its gradients, by the kernels that are best for their type and width of a head.
 
 use crate::cuda::CudaError;
-use crate::cuda::kernels::{Kernel, TRAIN_DIMS, TRAIN_QUERIES};
+use crate::cuda::kernels::{Kernel, TRAIN_DIMS, TRAIN_KEYS, TRAIN_QUERIES};
 use crate::cuda::machine::{Arg, Dtype, Launch, Machine, Ptr};
 use crate::ops::attention::Heads;
 
@@ -102,9 +102,13 @@ pub(crate) fn backward_by(
 
     let saved = [&of.seen()[..], &[dout, Arg::Ptr(of.lse), delta]].concat();
     let (keys, queries) = match tier {
-        Tier::Plain | Tier::Mma => (
+        Tier::Plain => (
             (Kernel::AttentionTrainKeys, [rows, heads.keys, 1]),
             (Kernel::AttentionTrainQueries, [rows, heads.queries, 1]),
+        ),
+        Tier::Mma => (
+            (Kernel::AttentionTrainKeysMma, [heads.keys, rows.div_ceil(TRAIN_KEYS), 1]),
+            (Kernel::AttentionTrainQueriesMma, [heads.queries, rows.div_ceil(TRAIN_QUERIES), 1]),
         ),
     };
     of.launch(machine, keys.0, keys.1, &[&saved[..], &[dk, dv], &of.shape()].concat())?;

@@ -30,7 +30,7 @@ enum class State { ready, at_barrier, with_warp, ended };
 struct Copy {
     void* to;
     const void* from;
-    int bytes;
+    int bytes, size;
     unsigned group;
 };
 

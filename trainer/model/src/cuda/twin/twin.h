@@ -219,13 +219,13 @@ void ldmatrix(unsigned (&to)[COUNT], const void* row, int line) {
     }
 }
 
-// `cp.async.cg.shared.global`: 16 bytes, of which those beyond `bytes` become zero. See the head of this file.
-static inline void copy_later(void* to, const void* from, int bytes) {
-    check_access(to, 16, true, "cp.async");
-    if (bytes > 0) check_access(from, 16, false, "cp.async");
-    if (bytes < 0 || bytes > 16) fail("cp.async of %d bytes", bytes);
-    std::memset(to, 0xFF, 16);
-    self->pending[self->issued++ % PENDING] = Copy{to, from, bytes, self->group};
+// `cp.async.shared.global` of `size` bytes, of which those beyond `bytes` become zero. See the head of this file.
+static inline void copy_later(void* to, const void* from, int bytes, int size = 16) {
+    check_access(to, size_t(size), true, "cp.async");
+    if (bytes > 0) check_access(from, size_t(size), false, "cp.async");
+    if (bytes < 0 || bytes > size) fail("cp.async of %d bytes", bytes);
+    std::memset(to, 0xFF, size_t(size));
+    self->pending[self->issued++ % PENDING] = Copy{to, from, bytes, size, self->group};
     if (self->issued - self->landed > PENDING) fail("more than %d copies of a thread are under way", PENDING);
 }
 static inline void commit_copies() { self->group++; }
@@ -233,7 +233,7 @@ static inline void wait_for_copies(int but) {
     for (; self->landed < self->issued; self->landed++) {
         const Copy& copy = self->pending[self->landed % PENDING];
         if (self->group - copy.group <= unsigned(but)) break;
-        std::memset(copy.to, 0, 16);
+        std::memset(copy.to, 0, size_t(copy.size));
         std::memcpy(copy.to, copy.from, size_t(copy.bytes));
     }
 }
