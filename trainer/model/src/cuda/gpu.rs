@@ -86,7 +86,10 @@ impl Gpu {
                 let about = kernel.about();
                 for &dtype in about.dtypes {
                     let name = CString::new(kernel.symbol(dtype)).expect("a name of letters");
-                    functions.insert((kernel, dtype), module.function(&name, about.threads, 0)?);
+                    functions.insert(
+                        (kernel, dtype),
+                        module.function(&name, about.threads, kernel.shared_bytes())?,
+                    );
                 }
             }
             modules.push(module);

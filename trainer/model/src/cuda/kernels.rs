@@ -42,6 +42,9 @@ pub(crate) enum Kernel {
     AttentionTrainDelta,
     AttentionTrainKeys,
     AttentionTrainQueries,
+    AttentionTrainMma,
+    AttentionTrainKeysMma,
+    AttentionTrainQueriesMma,
 }
 
 /// What is known of a kernel before it is compiled.
@@ -63,10 +66,11 @@ pub(crate) struct About {
 const EVERY: &[Dtype] = &[Dtype::F32, Dtype::Bf16, Dtype::F16];
 const HALVES: &[Dtype] = &[Dtype::Bf16, Dtype::F16];
 const PLAIN: &[Dtype] = &[Dtype::F32];
-const BRAIN: &[Dtype] = &[Dtype::Bf16];
 const TRAINED: &[Dtype] = &[Dtype::F32, Dtype::Bf16];
+const NARROW: &[Dtype] = &[Dtype::Bf16];
 
 const BACKWARD: &str = "attention_train_backward";
+const BACKWARD_MMA: &str = "attention_train_backward_mma";
 
 /// Keys of a piece of [`Kernel::AttentionDecode`], cut at multiples of it from position 0 on.
 pub(crate) const DECODE_PIECE: usize = 256;
@@ -74,6 +78,12 @@ pub(crate) const DECODE_PIECE: usize = 256;
 pub(crate) const PREFILL_ROWS: usize = 64;
 /// Widths of a head that it computes.
 pub(crate) const PREFILL_DIMS: &[usize] = &[64, 96, 128];
+/// Queries of a block of [`Kernel::AttentionTrainMma`] and [`Kernel::AttentionTrainQueriesMma`].
+pub(crate) const TRAIN_QUERIES: usize = 128;
+/// Keys of a block of [`Kernel::AttentionTrainKeysMma`].
+pub(crate) const TRAIN_KEYS: usize = 64;
+/// Widths of a head that these compute.
+pub(crate) const TRAIN_DIMS: &[usize] = &[64, 96, 128];
 /// Rows and columns of a tile of [`Kernel::Matmul`].
 pub(crate) const MATMUL_TILE: usize = 64;
 
@@ -117,6 +127,9 @@ impl Kernel {
         Self::AttentionTrainDelta,
         Self::AttentionTrainKeys,
         Self::AttentionTrainQueries,
+        Self::AttentionTrainMma,
+        Self::AttentionTrainKeysMma,
+        Self::AttentionTrainQueriesMma,
     ];
 
     /// What is known of it.
@@ -143,7 +156,7 @@ impl Kernel {
             Self::Zero => ("elementwise", "zero", 256, 32, PLAIN),
             Self::Add => ("elementwise", "add", 256, 40, TRAINED),
             Self::Multiply => ("elementwise", "multiply", 256, 32, PLAIN),
-            Self::RoundTo => ("elementwise", "round_to", 256, 32, BRAIN),
+            Self::RoundTo => ("elementwise", "round_to", 256, 32, NARROW),
             Self::Gated => ("elementwise", "gated", 256, 48, TRAINED),
             Self::GatedBackward => ("elementwise", "gated_backward", 256, 64, TRAINED),
             Self::Rotate => ("elementwise", "rotate", 256, 48, TRAINED),
@@ -159,8 +172,27 @@ impl Kernel {
             Self::AttentionTrainDelta => (BACKWARD, "attention_train_delta", 128, 64, TRAINED),
             Self::AttentionTrainKeys => (BACKWARD, "attention_train_keys", 128, 64, TRAINED),
             Self::AttentionTrainQueries => (BACKWARD, "attention_train_queries", 128, 64, TRAINED),
+            Self::AttentionTrainMma => ("attention_train_mma", "attention_train_mma", 128, 255, NARROW),
+            Self::AttentionTrainKeysMma => (BACKWARD_MMA, "attention_train_keys_mma", 128, 255, NARROW),
+            Self::AttentionTrainQueriesMma => (BACKWARD_MMA, "attention_train_queries_mma", 256, 255, NARROW),
         };
         About { file, name, threads, registers, dtypes }
+    }
+
+    /// Shared memory that a block gets beside what its source declares [bytes]. With that it is at most 99 KiB, which every GPU from
+    /// Ampere on gives.
+    pub(crate) const fn shared_bytes(self) -> u32 {
+        // A row of a tile of bf16, the widest.
+        const ROW: u32 = (128 + 8) * 2;
+        match self {
+            // Queries, and two stages of 32 keys and values.
+            Self::AttentionTrainMma => (128 + 4 * 32) * ROW,
+            // Keys, values, gradients of results, and two stages of queries.
+            Self::AttentionTrainKeysMma => 5 * 64 * ROW,
+            // Two stages of keys and values.
+            Self::AttentionTrainQueriesMma => 4 * 64 * ROW,
+            _ => 0,
+        }
     }
 
     /// The name of an instance in the compiled code.
@@ -176,12 +208,13 @@ pub(crate) struct Source {
     pub(crate) text: &'static str,
 }
 
-/// What every source begins with; there is nothing else to include.
-pub(crate) const HEADER: &str = include_str!("kernels/device.cuh");
+/// What the sources include, by name; there is nothing else to include.
+pub(crate) const HEADERS: [(&str, &str); 2] =
+    [("device.cuh", include_str!("kernels/device.cuh")), ("tiles.cuh", include_str!("kernels/tiles.cuh"))];
 
 macro_rules! sources {
     ($($file:literal),+ $(,)?) => {
-        /// The sources, which `#include "device.cuh"`.
+        /// The sources, which `#include` the headers.
         pub(crate) const SOURCES: &[Source] = &[
             $(Source { file: $file, text: include_str!(concat!("kernels/", $file, ".cu")) }),+
         ];
@@ -195,6 +228,8 @@ sources![
     "attention_prefill",
     "attention_train",
     "attention_train_backward",
+    "attention_train_backward_mma",
+    "attention_train_mma",
     "cross_entropy",
     "elementwise",
     "embedding",

@@ -259,6 +259,33 @@ fn the_plain_tier_is_that_of_the_cpu() {
     }
 }
 
+/// Documents that begin and end anywhere in tiles of 32, 64 and 128.
+fn tile_cases() -> Vec<Case> {
+    [
+        (heads(1, 1, 64), None, &[1, 150, 3][..]),
+        (heads(2, 3, 96), None, &[66, 5]),
+        (heads(1, 4, 128), None, &[200]),
+        (heads(1, 8, 64), Some(9), &[40, 38]),
+        (heads(1, 3, 128), Some(50), &[90, 70]),
+        (heads(1, 1, 128), Some(64), &[63, 1, 64, 1, 65, 128, 7]),
+        (heads(2, 1, 96), Some(1), &[75]),
+        (heads(1, 2, 64), Some(130), &[31, 290, 2]),
+        (heads(1, 1, 64), None, &[128]),
+        (heads(3, 1, 64), None, &[1]),
+    ]
+    .into_iter()
+    .map(|(heads, window, lengths)| Case::new(heads, window, lengths, Dtype::Bf16))
+    .collect()
+}
+
+#[test]
+fn the_tier_of_tiles_is_that_of_the_cpu() {
+    let Some(bench) = Bench::new() else { return };
+    for case in tile_cases() {
+        check(&bench, &case, Tier::Mma);
+    }
+}
+
 #[test]
 fn every_width_has_a_tier_and_the_bits_are_the_same_each_time() {
     let Some(bench) = Bench::new() else { return };

@@ -1,7 +1,7 @@
 //! Attention of whole sequences and its gradients, by the kernels that are best for their type and width of a head.
 
 use crate::cuda::CudaError;
-use crate::cuda::kernels::Kernel;
+use crate::cuda::kernels::{Kernel, TRAIN_DIMS, TRAIN_KEYS, TRAIN_QUERIES};
 use crate::cuda::machine::{Arg, Dtype, Launch, Machine, Ptr};
 use crate::ops::attention::Heads;
 
@@ -48,13 +48,15 @@ pub(crate) fn scratch_bytes(rows: usize, heads: Heads) -> usize {
 pub(crate) enum Tier {
     /// A query, or a key, of a block: any type and width.
     Plain,
+    /// Tiles on tensor cores: bf16, and [`TRAIN_DIMS`].
+    Mma,
 }
 
 impl Tier {
     /// The fastest that there is.
     pub(crate) fn of(attention: &Attention) -> Self {
-        let _ = attention;
-        Self::Plain
+        let tiles = attention.dtype == Dtype::Bf16 && TRAIN_DIMS.contains(&attention.heads.dim);
+        if tiles { Self::Mma } else { Self::Plain }
     }
 }
 
@@ -81,6 +83,7 @@ pub(crate) fn forward_by(machine: &dyn Machine, attention: &Attention, tier: Tie
     let Attention { rows, heads, .. } = *attention;
     let (kernel, grid) = match tier {
         Tier::Plain => (Kernel::AttentionTrain, [rows, heads.queries, 1]),
+        Tier::Mma => (Kernel::AttentionTrainMma, [heads.queries, rows.div_ceil(TRAIN_QUERIES), 1]),
     };
     attention.launch(machine, kernel, grid, &args)
 }
@@ -102,6 +105,10 @@ pub(crate) fn backward_by(
         Tier::Plain => (
             (Kernel::AttentionTrainKeys, [rows, heads.keys, 1]),
             (Kernel::AttentionTrainQueries, [rows, heads.queries, 1]),
+        ),
+        Tier::Mma => (
+            (Kernel::AttentionTrainKeysMma, [heads.keys, rows.div_ceil(TRAIN_KEYS), 1]),
+            (Kernel::AttentionTrainQueriesMma, [heads.queries, rows.div_ceil(TRAIN_QUERIES), 1]),
         ),
     };
     of.launch(machine, keys.0, keys.1, &[&saved[..], &[dk, dv], &of.shape()].concat())?;
