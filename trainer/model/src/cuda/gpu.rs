@@ -117,10 +117,7 @@ impl Gpu {
     }
 
     /// Does something with the pinned memory, which is taken the first time.
-    fn staged(
-        &self,
-        what: impl FnOnce(&mut Staging) -> Result<(), CudaError>,
-    ) -> Result<(), CudaError> {
+    fn staged(&self, what: impl FnOnce(&mut Staging) -> Result<(), CudaError>) -> Result<(), CudaError> {
         let mut staging = locked(&self.inner.staging);
         what(match &mut *staging {
             Some(staging) => staging,

@@ -43,7 +43,7 @@ mod weights;
 
 use std::sync::Arc;
 
-pub use bench::{Row, Scale, loading, throughput};
+pub use bench::{Row, Scale, Trained, bench_training, loading, throughput, training};
 pub use error::CudaError;
 use gpu::Gpu;
 pub(crate) use lanes::Lane;

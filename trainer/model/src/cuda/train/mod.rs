@@ -291,14 +291,15 @@ impl Ops for CudaOps {
 
 /// A tensor of the arena: where it is, how many values, and their type.
 #[derive(Clone, Copy)]
-struct Tensor {
-    at: Ptr,
-    values: usize,
-    dtype: Dtype,
+pub(crate) struct Tensor {
+    pub(crate) at: Ptr,
+    pub(crate) values: usize,
+    pub(crate) dtype: Dtype,
 }
 
 impl CudaOps {
-    fn tensor(&self, slot: Slot) -> Tensor {
+    /// Where a tensor of the arena is.
+    pub(crate) fn tensor(&self, slot: Slot) -> Tensor {
         self.step.as_ref().expect("memory is reserved before an operation is run").tensor(slot)
     }
 }

@@ -145,7 +145,10 @@ impl Step {
 
 impl CudaOps {
     /// One operation.
-    pub(super) fn try_run(&self, op: &Op) -> Result<(), CudaError> {
+    ///
+    /// # Errors
+    /// [`CudaError`] of a launch.
+    pub(crate) fn try_run(&self, op: &Op) -> Result<(), CudaError> {
         let (step, k) = (self.step(), self.kernels());
         let t = |slot: Slot| step.tensor(slot);
         match *op {
@@ -273,6 +276,25 @@ impl CudaOps {
         Attention { dtype: self.dtype, rows, heads, window, starts, qkv, out, lse }
     }
 
+    /// The loss of some rows from `first` on, and its gradient.
+    fn loss(&self, (logits, dlogits): (Ptr, Ptr), first: usize, shape: [usize; 2]) -> Result<(), CudaError> {
+        let rows = self.step().rows;
+        let targets = rows.targets.plus(first * size_of::<i32>());
+        let losses = self.step().losses.plus(3 * first * size_of::<f64>());
+        self.kernels().cross_entropy(logits, [dlogits, losses], targets, rows.objective, shape)
+    }
+
+    /// Of [`Op::Head`] the loss alone, of as many rows as there are logits: what is measured.
+    ///
+    /// # Errors
+    /// As [`Self::try_run`].
+    pub(crate) fn try_run_loss(&self, op: &Op) -> Result<(), CudaError> {
+        let Op::Head { logits, weight, .. } = *op else { return self.try_run(op) };
+        let logits = self.tensor(logits);
+        let rows = logits.values / weight.rows;
+        self.loss((logits.at, self.step().scratch), 0, [rows, weight.rows])
+    }
+
     /// The output layer and the loss, some rows after others.
     fn head(&self, [x, logits, dx]: [Tensor; 3], weight: Weight) -> Result<(), CudaError> {
         let (step, kernels) = (self.step(), self.kernels());
@@ -286,10 +308,7 @@ impl CudaOps {
             let of_rows = |tensor: Tensor| tensor.at.plus(first * d * tensor.dtype.size());
             let (x, dx) = (of_rows(x), of_rows(dx));
             kernels.product(Form::Forward, [x, factor, logits.at], [rows, vocabulary, d], Into::F32)?;
-            let targets = step.rows.targets.plus(first * size_of::<i32>());
-            let losses = step.losses.plus(3 * first * size_of::<f64>());
-            let made = [dlogits, losses];
-            kernels.cross_entropy(logits.at, made, targets, step.rows.objective, [rows, vocabulary])?;
+            self.loss((logits.at, dlogits), first, [rows, vocabulary])?;
             kernels.product(
                 Form::Weight,
                 [dlogits, x, self.gradient(weight)],
