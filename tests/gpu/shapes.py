@@ -1,4 +1,4 @@
-"""The models whose training is measured, as published: config.json by name, and what an update computes."""
+"""The models whose training is measured, as the trainer's presets have them: config.json by name, and what an update computes."""
 
 COMMON = {"model_type": "llama", "rms_norm_eps": 1e-5, "rope_theta": 10000.0, "tie_word_embeddings": False, "vocab_size": 99584}
 
@@ -12,7 +12,7 @@ def model(hidden, layers, heads, keys, inner, length, **more):
 SHAPES = {
     "1.8B": (model(2048, 24, 16, 16, 7168, 4096), 1, 4096, "light"),
     "152M": (model(512, 12, 8, 8, 2048, 4096), 8, 4096, "light"),
-    "1.3B": (model(2048, 16, 16, 8, 7168, 8192, vocab_size=196608, tie_word_embeddings=True), 1, 8192, "light"),
+    "1.3B": (model(2048, 16, 16, 8, 7168, 8192, rope_theta=500000.0), 1, 8192, "light"),
 }
 # A shape for machines on which the scripts are tried.
 TINY = {"tiny": (model(64, 2, 4, 2, 160, 64, vocab_size=320), 2, 64, "light")}

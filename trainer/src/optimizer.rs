@@ -17,12 +17,13 @@ pub(crate) struct AdamW {
     decayed: Vec<bool>,
     /// Updates made, which the bias correction counts; skipped ones are not among them.
     pub(crate) updates: u64,
+    seed: u64,
 }
 
 impl AdamW {
-    pub(crate) fn new(settings: &Optimizer, layout: &Layout) -> Self {
+    pub(crate) fn new(settings: &Optimizer, seed: u64, layout: &Layout) -> Self {
         let decayed = layout.tensors().iter().map(|t| is_decayed(settings, &t.name, t.shape.len())).collect();
-        Self { settings: settings.clone(), decayed, updates: 0 }
+        Self { settings: settings.clone(), decayed, updates: 0, seed }
     }
 
     /// Counts an update and gives what it needs for every tensor of the layout: gradients are taken times the factor that
@@ -31,6 +32,8 @@ impl AdamW {
         self.updates += 1;
         let [beta1, beta2] = self.settings.betas;
         let correction = |beta: f64| 1.0 - beta.powf(self.updates as f64);
+        // Odd numbers apart, so that no two updates of one seed have the same key.
+        let key = self.seed ^ self.updates.wrapping_mul(0x9E37_79B9_7F4A_7C15);
         let of = |decayed: &bool| {
             let decay = if *decayed { lr * self.settings.weight_decay } else { 0.0 };
             Constants {
@@ -43,6 +46,7 @@ impl AdamW {
                 step: (lr / correction(beta1)) as f32,
                 root: correction(beta2).sqrt() as f32,
                 eps: self.settings.eps as f32,
+                key,
             }
         };
         self.decayed.iter().map(of).collect()

@@ -151,7 +151,7 @@ fn activations(spec: &Spec, config: &ModelConfig) -> String {
 /// What the trainer takes of a GPU's memory.
 fn on_gpu(spec: &Spec, config: &ModelConfig) -> String {
     let micro = MicroBatch { sequences: spec.micro(), length: spec.data.sequence_length };
-    let settings = spec.precision.settings();
+    let settings = spec.settings();
     let of = |settings| forecast(config, settings, micro);
     let said = |count: usize| bytes(count as f64);
     let it = of(settings);

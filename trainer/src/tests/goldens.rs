@@ -46,7 +46,7 @@ fn twenty_updates_are_pytorchs() {
     let layout = Layout::new(checkpoint.config());
     let parameters = crate::init::parameters(&spec, &layout).expect("the first weights");
     let mut program = CpuProgram::new(checkpoint.config().clone(), parameters);
-    let mut adamw = AdamW::new(&spec.optimizer, &layout);
+    let mut adamw = AdamW::new(&spec.optimizer, 1, &layout);
     let schedule = spec.learning_rate();
 
     let meta: serde_json::Value =

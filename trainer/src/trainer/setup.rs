@@ -41,14 +41,14 @@ impl Run {
         };
         let mut data = Data::open(&spec, config.vocab_size, tokenizer.as_ref(), &cache, &mut told)?;
         let layout = Layout::new(&config);
-        let mut optimizer = AdamW::new(&spec.optimizer, &layout);
+        let mut optimizer = AdamW::new(&spec.optimizer, spec.seed, &layout);
         let fresh = first_state(&spec, &layout, &data, tokenizer.as_ref(), device.device);
         let Restored { state, parameters, exp_avg, exp_avg_sq } =
             values(&spec, last, parent.as_ref(), &folder, &layout, &fresh)?;
         optimizer.updates = state.updates;
         data.seek(state.position.clone());
         let micro = MicroBatch { sequences: spec.micro(), length: spec.data.sequence_length };
-        let settings = spec.precision.settings();
+        let settings = spec.settings();
         let mut program = train::program(device.device, config.clone(), settings, micro, parameters)?;
         program.upload(Array::FirstMoments, exp_avg)?;
         program.upload(Array::SecondMoments, exp_avg_sq)?;

@@ -116,7 +116,7 @@ fn train(args: &Args, config: &Path, printer: &Printer) -> anyhow::Result<ExitSt
     }
     let chosen = device::choose(args.compute.device()).map_err(Failed::user)?;
     printer.say(&chosen.reason);
-    let settings = Settings { format, recompute };
+    let settings = Settings { format, recompute, ..Settings::default() };
     let trained =
         cuda::training(chosen.device, &model, settings, micro, (updates, digest)).map_err(Failed::user)?;
     let mut sorted = trained.seconds.clone();

@@ -19,6 +19,8 @@ pub struct CpuOps {
     pub(crate) gradients: Vec<f32>,
     exp_avg: Vec<f32>,
     exp_avg_sq: Vec<f32>,
+    /// In bf16 both hold such values alone.
+    moments: Format,
     /// The parameters in bf16's values, where linear layers are computed in it.
     working: Option<Vec<f32>>,
     pub(crate) arena: Memory,
@@ -63,6 +65,7 @@ impl CpuOps {
             gradients: zeros(),
             exp_avg: zeros(),
             exp_avg_sq: zeros(),
+            moments: Format::F32,
             working: (format == Format::Bf16).then(|| bf16::rounded(&parameters)),
             arena: Memory::default(),
             table: rope.table(0..0),
@@ -71,6 +74,12 @@ impl CpuOps {
             loss: StepLoss::default(),
             parameters,
         }
+    }
+
+    /// With moments in this format.
+    #[must_use]
+    pub fn with_moments(self, moments: Format) -> Self {
+        Self { moments, ..self }
     }
 
     fn array(&mut self, array: Array) -> &mut Vec<f32> {
@@ -248,6 +257,10 @@ impl Ops for CpuOps {
         let parameters = &mut self.parameters[part.clone()];
         let moments = (&mut self.exp_avg[part.clone()], &mut self.exp_avg_sq[part.clone()]);
         adamw::update(parameters, &self.gradients[part.clone()], moments, constants);
+        if self.moments == Format::Bf16 {
+            let moments = (&mut self.exp_avg[part.clone()], &mut self.exp_avg_sq[part.clone()]);
+            adamw::round_moments(moments, part.start, constants);
+        }
         if let Some(working) = &mut self.working {
             bf16::round_into(&self.parameters[part.clone()], &mut working[part]);
         }
@@ -266,9 +279,10 @@ impl Ops for CpuOps {
     }
 
     fn upload(&mut self, array: Array, values: Vec<f32>) -> Result<(), CudaError> {
-        let array_values = self.array(array);
-        assert_eq!(values.len(), array_values.len(), "an array of this layout");
-        *array_values = values;
+        assert_eq!(values.len(), self.array(array).len(), "an array of this layout");
+        let is_moment = matches!(array, Array::FirstMoments | Array::SecondMoments);
+        let rounds = is_moment && self.moments == Format::Bf16;
+        *self.array(array) = if rounds { bf16::rounded(&values) } else { values };
         if array == Array::Parameters
             && let Some(working) = &mut self.working
         {

@@ -85,6 +85,8 @@ pub struct Settings {
     pub format: Format,
     /// What is computed again rather than kept.
     pub recompute: Recompute,
+    /// Of AdamW's moments; in bf16 they are rounded at random, and a GPU takes half the memory for them.
+    pub moments: Format,
 }
 
 /// The shape of a micro-batch.

@@ -45,7 +45,11 @@ impl Program<CpuOps> {
     pub fn on_cpu(config: ModelConfig, settings: Settings, parameters: Vec<f32>) -> Self {
         let rope = Rope::new(config.head_dim, config.rope_theta, config.rope_scaling.as_ref());
         let length = parameters.len();
-        let program = Self::over(CpuOps::new(parameters, rope, settings.format), config, settings);
+        let program = Self::over(
+            CpuOps::new(parameters, rope, settings.format).with_moments(settings.moments),
+            config,
+            settings,
+        );
         assert_eq!(length, program.layout.length, "parameters of this configuration");
         program
     }
@@ -87,7 +91,7 @@ impl Program<CudaOps> {
         assert!(is_trained(&config), "a family that is trained");
         cuda::check_memory(&*machine, &config, settings, micro)?;
         let rope = Rope::new(config.head_dim, config.rope_theta, config.rope_scaling.as_ref());
-        let ops = CudaOps::new(machine, &Layout::new(&config), parameters, rope, settings.format)?;
+        let ops = CudaOps::new(machine, &Layout::new(&config), parameters, rope, settings)?;
         let mut program = Self::over(ops, config, settings);
         program.reserve(micro);
         // Where that failed, this says so.

@@ -56,6 +56,7 @@ const CONSTANTS: Constants = Constants {
     step: 1e-4,
     root: 1.0,
     eps: 1e-8,
+    key: 0x0123_4567_89AB_CDEF,
 };
 
 /// What an operation is measured on: rows, the shapes of weights behind a table, columns and width of slots behind the stream.
@@ -73,7 +74,8 @@ impl Ground<'_> {
         let layout = Layout::of(shapes.enumerate().map(|(i, shape)| (i.to_string(), shape)).collect());
         let rope = Rope::new(2, 1e4, None);
         let parameters = Random(7).values(layout.length);
-        let mut ops = CudaOps::new(Arc::clone(machine), &layout, &parameters, rope, Format::Bf16)?;
+        let settings = Settings { format: Format::Bf16, ..Settings::default() };
+        let mut ops = CudaOps::new(Arc::clone(machine), &layout, &parameters, rope, settings)?;
         let mut bytes = 0;
         let mut slots = Vec::new();
         for &(columns, width) in std::iter::once(&(self.hidden, Width::Wide)).chain(self.slots) {
@@ -291,7 +293,7 @@ mod tests {
     fn a_model_is_trained_the_same_way_every_time() {
         let micro = MicroBatch { sequences: 2, length: 12 };
         let train = |recompute| {
-            let settings = Settings { format: Format::Bf16, recompute };
+            let settings = Settings { format: Format::Bf16, recompute, ..Settings::default() };
             training(Device::Cpu, &small(false, false), settings, micro, (3, true))
                 .expect("the CPU never fails")
         };

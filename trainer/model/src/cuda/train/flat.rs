@@ -1,12 +1,14 @@
 //! The flat arrays in a machine's memory. Every tensor begins at a multiple of 256 bytes there, whatever the sizes of those before it:
 //! kernels and libraries read whole words.
 
+use half::bf16;
 use pulp::bytemuck;
 
+use super::dtype_of;
 use crate::backend::{Array, Format};
 use crate::cuda::CudaError;
 use crate::cuda::machine::{Dtype, Machine, Memory, Ptr};
-use crate::train::Layout;
+use crate::train::{Layout, Settings};
 
 /// Places of tensors are multiples of so many values.
 const ALIGN: usize = 128;
@@ -17,6 +19,7 @@ pub(super) struct Flat {
     arrays: [Memory; 4],
     /// bf16; none where the parameters themselves are computed with.
     working: Option<Memory>,
+    moments: Dtype,
     /// Each tensor's first value on the host, how many it has, and its first value here.
     places: Vec<(usize, usize, usize)>,
     length: usize,
@@ -34,23 +37,34 @@ fn places(layout: &Layout) -> (Vec<(usize, usize, usize)>, usize) {
     (places, length)
 }
 
-/// Bytes of an array, and of the working copy.
-pub(super) fn bytes(layout: &Layout, format: Format) -> (usize, usize) {
+/// Bytes of parameters and of gradients, of each of the moments, and of the working copy.
+pub(super) fn bytes(layout: &Layout, settings: Settings) -> [usize; 3] {
     let (_, length) = places(layout);
-    let working = if format == Format::Bf16 { length * Dtype::Bf16.size() } else { 0 };
-    (length * size_of::<f32>(), working)
+    let working = if settings.format == Format::Bf16 { length * Dtype::Bf16.size() } else { 0 };
+    [length * size_of::<f32>(), length * dtype_of(settings.moments).size(), working]
 }
 
 impl Flat {
     /// Memory, whose content is anything.
-    pub(super) fn new(machine: &dyn Machine, layout: &Layout, format: Format) -> Result<Self, CudaError> {
+    pub(super) fn new(machine: &dyn Machine, layout: &Layout, settings: Settings) -> Result<Self, CudaError> {
         let (places, length) = places(layout);
-        let (array, copy) = bytes(layout, format);
-        let reserve = |()| machine.reserve(array);
-        let [a, b, c, d] = [(); 4].map(reserve);
-        let working = (format == Format::Bf16).then(|| machine.reserve(copy)).transpose()?;
-        let it = Self { arrays: [a?, b?, c?, d?], working, places, length };
-        Ok(it)
+        let [array, moment, copy] = bytes(layout, settings);
+        let [a, b, c, d] = [array, array, moment, moment].map(|bytes| machine.reserve(bytes));
+        let working = (settings.format == Format::Bf16).then(|| machine.reserve(copy)).transpose()?;
+        Ok(Self { arrays: [a?, b?, c?, d?], working, moments: dtype_of(settings.moments), places, length })
+    }
+
+    /// The type of an array.
+    pub(super) const fn dtype(&self, array: Array) -> Dtype {
+        match array {
+            Array::Parameters | Array::Gradients => Dtype::F32,
+            Array::FirstMoments | Array::SecondMoments => self.moments,
+        }
+    }
+
+    /// A value of an array.
+    pub(super) fn at(&self, array: Array, place: usize) -> Ptr {
+        self.start(array).plus(place * self.dtype(array).size())
     }
 
     /// Values of an array, with what lies between tensors.
@@ -86,7 +100,7 @@ impl Flat {
         place
     }
 
-    /// Replaces an array.
+    /// Replaces an array; moments of 16 bits are rounded to nearest.
     ///
     /// # Panics
     /// When it has another length.
@@ -97,14 +111,19 @@ impl Flat {
         values: &[f32],
     ) -> Result<(), CudaError> {
         self.check(values.len());
-        let start = self.start(array);
+        let size = self.dtype(array).size();
         // What lies between tensors is summed up with them.
         let none = [0_u8; ALIGN * size_of::<f32>()];
         for &(first, count, place) in &self.places {
-            let at = start.plus(place * size_of::<f32>());
-            machine.write(at, bytemuck::cast_slice(&values[first..first + count]))?;
+            let (at, values) = (self.at(array, place), &values[first..first + count]);
+            if size == size_of::<f32>() {
+                machine.write(at, bytemuck::cast_slice(values))?;
+            } else {
+                let narrow: Vec<u16> = values.iter().map(|value| bf16::from_f32(*value).to_bits()).collect();
+                machine.write(at, bytemuck::cast_slice(&narrow))?;
+            }
             let gap = count.next_multiple_of(ALIGN) - count;
-            machine.write(at.plus(count * size_of::<f32>()), &none[..gap * size_of::<f32>()])?;
+            machine.write(at.plus(count * size), &none[..gap * size])?;
         }
         Ok(())
     }
@@ -120,10 +139,15 @@ impl Flat {
         out: &mut [f32],
     ) -> Result<(), CudaError> {
         self.check(out.len());
-        let start = self.start(array);
         self.places.iter().try_for_each(|&(first, count, place)| {
-            let to = bytemuck::cast_slice_mut(&mut out[first..first + count]);
-            machine.read(start.plus(place * size_of::<f32>()), to)
+            let (from, out) = (self.at(array, place), &mut out[first..first + count]);
+            if self.dtype(array) == Dtype::F32 {
+                return machine.read(from, bytemuck::cast_slice_mut(out));
+            }
+            let mut narrow = vec![0_u16; count];
+            machine.read(from, bytemuck::cast_slice_mut(&mut narrow))?;
+            out.iter_mut().zip(narrow).for_each(|(out, bits)| *out = bf16::from_bits(bits).to_f32());
+            Ok(())
         })
     }
 

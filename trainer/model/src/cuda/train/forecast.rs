@@ -6,7 +6,7 @@ use super::{flat, keeping, step, sums_bytes};
 use crate::cuda::CudaError;
 use crate::cuda::error::GIB;
 use crate::cuda::machine::Machine;
-use crate::train::{Layout, MicroBatch, Recompute, Settings, planned};
+use crate::train::{Format, Layout, MicroBatch, Recompute, Settings, planned};
 
 /// Memory that training takes on a GPU [bytes], to the byte; the driver's own is not in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,7 +15,7 @@ pub struct Forecast {
     pub weights: usize,
     /// Gradients, in f32.
     pub gradients: usize,
-    /// Both moments, in f32.
+    /// Both moments.
     pub moments: usize,
     /// What lives between forward and backward of a micro-batch, and what single operations need.
     pub activations: usize,
@@ -36,13 +36,13 @@ impl Forecast {
 #[must_use]
 pub fn forecast(config: &ModelConfig, settings: Settings, micro: MicroBatch) -> Forecast {
     let (layout, dtype) = (Layout::new(config), super::dtype_of(settings.format));
-    let (array, working) = flat::bytes(&layout, settings.format);
+    let [array, moment, working] = flat::bytes(&layout, settings);
     let (list, arena) = planned(config, micro, settings.recompute, keeping(settings.format));
     let length = array / size_of::<f32>();
     Forecast {
         weights: array + working,
         gradients: array,
-        moments: 2 * array,
+        moments: 2 * moment,
         activations: step::bytes(&arena, &list, dtype)
             + step::angle_bytes(micro.length, config.head_dim)
             + sums_bytes(&layout, length),
@@ -74,37 +74,43 @@ pub(crate) fn check(
     })
 }
 
+/// A change of the specification, in words, and what training takes then [bytes].
+type Way = (String, usize);
+
 /// The changes that make it fit, each with what it takes then.
 fn way_on(config: &ModelConfig, settings: Settings, micro: MicroBatch, free: usize) -> String {
-    let of = |recompute, sequences| {
-        forecast(config, Settings { recompute, ..settings }, MicroBatch { sequences, ..micro }).total()
-    };
+    let of = |settings, sequences| forecast(config, settings, MicroBatch { sequences, ..micro }).total();
     // Of the numbers that divide the micro-batch, and so the batch, the largest.
-    let smaller = |recompute| {
-        let mut divisors = (1..micro.sequences).rev().filter(|n| micro.sequences.is_multiple_of(*n));
-        divisors.find(|sequences| of(recompute, *sequences) <= free)
+    let smaller = |settings| {
+        let divisors = (1..micro.sequences).rev().filter(|n| micro.sequences.is_multiple_of(*n));
+        divisors.map(|sequences| (sequences, of(settings, sequences))).find(|(_, bytes)| *bytes <= free)
     };
-    let layer = Recompute::Layer;
-    let mut ways = Vec::new();
-    let mut add =
-        |what: String, bytes: usize| ways.push(format!("{what} takes {:.1} GiB", bytes as f64 / GIB));
-    let fewer = smaller(settings.recompute);
-    if let Some(sequences) = fewer {
-        add(format!("batch.micro = {sequences}"), of(settings.recompute, sequences));
+    let layers = Settings { recompute: Recompute::Layer, ..settings };
+    let narrow = Settings { moments: Format::Bf16, ..settings };
+    let mut ways: Vec<Way> = Vec::new();
+    let fewer = smaller(settings);
+    ways.extend(fewer.map(|(sequences, bytes)| (format!("batch.micro = {sequences}"), bytes)));
+    let bytes = of(layers, micro.sequences);
+    if bytes <= free {
+        ways.push(("precision.recompute = \"layer\"".to_owned(), bytes));
+    } else if let Some((sequences, bytes)) = smaller(layers)
+        && fewer.is_none_or(|(other, _)| other != sequences)
+    {
+        ways.push((format!("batch.micro = {sequences} with precision.recompute = \"layer\""), bytes));
     }
-    if settings.recompute != layer {
-        if of(layer, micro.sequences) <= free {
-            add("precision.recompute = \"layer\"".to_owned(), of(layer, micro.sequences));
-        } else if let Some(sequences) = smaller(layer).filter(|sequences| Some(*sequences) != fewer) {
-            let what = format!("batch.micro = {sequences} with precision.recompute = \"layer\"");
-            add(what, of(layer, sequences));
-        }
+    let bytes = of(narrow, micro.sequences);
+    if bytes <= free {
+        ways.push(("optimizer.moments = \"bf16\"".to_owned(), bytes));
     }
-    match &ways[..] {
-        [] => format!(
-            "Even batch.micro = 1 with precision.recompute = \"layer\" takes {:.1} GiB: use a larger GPU (--device cuda:N) or --device cpu.",
-            of(layer, 1) as f64 / GIB
-        ),
-        ways => format!("What would fit: {}.", ways.join("; ")),
+    let least = of(Settings { recompute: Recompute::Layer, ..narrow }, 1);
+    let all = "batch.micro = 1 with precision.recompute = \"layer\" and optimizer.moments = \"bf16\"";
+    if ways.is_empty() && least <= free {
+        ways.push((all.to_owned(), least));
     }
+    let gib = |bytes: usize| format!("takes {:.1} GiB", bytes as f64 / GIB);
+    if ways.is_empty() {
+        return format!("Even {all} {}: use a larger GPU (--device cuda:N) or --device cpu.", gib(least));
+    }
+    let ways: Vec<String> = ways.iter().map(|(what, bytes)| format!("{what} {}", gib(*bytes))).collect();
+    format!("What would fit: {}.", ways.join("; "))
 }

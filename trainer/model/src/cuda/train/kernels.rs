@@ -1,5 +1,7 @@
 //! The operations of training by name: each is a launch or two.
 
+use std::ops::Range;
+
 use super::rows::{self, Rows};
 use super::{PORTION, SQUARE_BLOCKS, TOTALS, Tensor};
 use crate::cuda::CudaError;
@@ -223,18 +225,23 @@ impl Kernels<'_> {
         self.launch(Kernel::LossSums, Dtype::F32, [1, 1], &args)
     }
 
-    /// Parameters, gradients and moments; `working` gets a copy unless it is null.
+    /// Parameters, gradients and moments of type `moments`, whose first value has place `first` on the host; `working` gets a copy
+    /// unless it is null.
     pub(super) fn adamw(
         &self,
         arrays: [Ptr; 4],
+        moments: Dtype,
         working: Ptr,
-        count: usize,
+        part: Range<usize>,
         constants: &Constants,
     ) -> Result<(), CudaError> {
-        let Constants { scale, beta1, rest1, beta2, rest2, keep, step, root, eps } = *constants;
+        let Constants { scale, beta1, rest1, beta2, rest2, keep, step, root, eps, key } = *constants;
         let numbers = [scale, beta1, rest1, beta2, rest2, keep, step, root, eps].map(Arg::Float);
-        let args = [&arrays.map(Arg::Ptr)[..], &[Arg::Ptr(working), int(count)], &numbers].concat();
-        self.each(Kernel::Adamw, Dtype::F32, count, &args)
+        let draw = [key, key >> 32, part.start as u64, part.start as u64 >> 32];
+        let draw = draw.map(|word| Arg::Int((word as u32).cast_signed()));
+        let arrays = arrays.map(Arg::Ptr);
+        let args = [&arrays[..], &[Arg::Ptr(working), int(part.len())], &numbers, &draw].concat();
+        self.each(Kernel::Adamw, moments, part.len(), &args)
     }
 
     /// The sum of the squares of `x [count]` becomes the last of `totals`; `blocks` gets what the blocks sum.
@@ -252,17 +259,18 @@ impl Kernels<'_> {
         self.launch(Kernel::FoldSums, Dtype::F32, [1, 1], &args)
     }
 
-    /// Of parameters and moments; f64 `sums [blocks, 5]`.
+    /// Of parameters and moments of type `moments`; f64 `sums [blocks, 5]`.
     pub(super) fn moment_sums(
         &self,
         arrays: [Ptr; 3],
+        moments: Dtype,
         sums: Ptr,
         (blocks, count): (usize, usize),
         constants: &Constants,
     ) -> Result<(), CudaError> {
         let numbers = [constants.step, constants.root, constants.eps].map(Arg::Float);
         let args = [&arrays.map(Arg::Ptr)[..], &[Arg::Ptr(sums), int(count)], &numbers].concat();
-        self.launch(Kernel::MomentSums, Dtype::F32, [blocks, 1], &args)
+        self.launch(Kernel::MomentSums, moments, [blocks, 1], &args)
     }
 }
 

@@ -27,7 +27,7 @@ use super::machine::{Dtype, Machine, Memory, Ptr};
 use crate::backend::{Arena, Array, Format, Keeping, Op, Ops, Slot};
 use crate::ops::rope::Rope;
 use crate::ops::{adamw, moments};
-use crate::train::{Batch, Layout, Measured, Objective, StepLoss};
+use crate::train::{Batch, Layout, Measured, Objective, Settings, StepLoss};
 
 /// Logits kept at a time [values]: a GiB.
 const LOGITS: usize = 1 << 28;
@@ -79,16 +79,18 @@ impl CudaOps {
         layout: &Layout,
         parameters: &[f32],
         rope: Rope,
-        format: Format,
+        settings: Settings,
     ) -> Result<Self, CudaError> {
-        let dtype = dtype_of(format);
-        let flat = Flat::new(&*machine, layout, format)?;
+        let (format, dtype) = (settings.format, dtype_of(settings.format));
+        let flat = Flat::new(&*machine, layout, settings)?;
         let sums = machine.reserve(sums_bytes(layout, flat.length()))?;
         let (keeping, failure) = (keeping(format), RefCell::default());
         let mut it = Self { machine, dtype, keeping, flat, rope, sums, step: None, failure };
         let kernels = it.kernels();
         for array in [Array::Gradients, Array::FirstMoments, Array::SecondMoments] {
-            kernels.zero(it.flat.start(array), it.flat.length())?;
+            // Two values of 16 bits are four bytes of zeros, and there is an even number of them.
+            let words = it.flat.length() * it.flat.dtype(array).size() / size_of::<f32>();
+            kernels.zero(it.flat.start(array), words)?;
         }
         kernels.zero(it.sums.start(), 2 * TOTALS)?;
         it.put(Array::Parameters, parameters)?;
@@ -239,10 +241,11 @@ impl Ops for CudaOps {
 
     fn adamw(&mut self, part: Range<usize>, constants: &adamw::Constants) {
         self.attempt(|| {
-            let (at, count) = (self.flat.place(part.start), part.len());
-            let arrays = Array::ALL.map(|array| self.flat.start(array).plus(at * size_of::<f32>()));
-            let working = self.flat.working().map(|working| working.plus(at * Dtype::Bf16.size()));
-            self.kernels().adamw(arrays, working.unwrap_or(Ptr::NULL), count, constants)
+            let place = self.flat.place(part.start);
+            let arrays = Array::ALL.map(|array| self.flat.at(array, place));
+            let working = self.flat.working().map(|working| working.plus(place * Dtype::Bf16.size()));
+            let moments = self.flat.dtype(Array::FirstMoments);
+            self.kernels().adamw(arrays, moments, working.unwrap_or(Ptr::NULL), part, constants)
         });
     }
 
@@ -254,11 +257,12 @@ impl Ops for CudaOps {
         let begin = self.sums.start().plus(TOTALS * size_of::<f64>());
         let mut blocks = 0;
         for (part, constants) in parts {
-            let at = self.flat.place(part.start) * size_of::<f32>();
+            let place = self.flat.place(part.start);
             let arrays = [Array::Parameters, Array::FirstMoments, Array::SecondMoments];
-            let arrays = arrays.map(|array| self.flat.start(array).plus(at));
+            let arrays = arrays.map(|array| self.flat.at(array, place));
+            let moments = self.flat.dtype(Array::FirstMoments);
             let (sums, own) = (begin.plus(5 * blocks * size_of::<f64>()), moment_blocks(part.len()));
-            self.kernels().moment_sums(arrays, sums, (own, part.len()), constants)?;
+            self.kernels().moment_sums(arrays, moments, sums, (own, part.len()), constants)?;
             blocks += own;
         }
         let sums = self.read(begin, 5 * blocks)?;

@@ -205,11 +205,11 @@ impl CudaOps {
     }
 
     fn parameter(&self, weight: Weight) -> Ptr {
-        self.flat.start(Array::Parameters).plus(self.flat.place(weight.start) * size_of::<f32>())
+        self.flat.at(Array::Parameters, self.flat.place(weight.start))
     }
 
     fn gradient(&self, weight: Weight) -> Ptr {
-        self.flat.start(Array::Gradients).plus(self.flat.place(weight.start) * size_of::<f32>())
+        self.flat.at(Array::Gradients, self.flat.place(weight.start))
     }
 
     /// The weight as the operand of a product.

@@ -52,6 +52,7 @@ const CONSTANTS: Constants = Constants {
     step: 1e-3,
     root: 1.0,
     eps: 1e-8,
+    key: 0x0123_4567_89AB_CDEF,
 };
 
 #[test]

@@ -18,7 +18,8 @@ fn a_forecast_is_what_is_reserved() {
         for recompute in POLICIES {
             for (sequences, length) in [(1, 9), (3, 20)] {
                 let Some(twin) = Twin::new() else { return };
-                let (settings, micro) = (Settings { format, recompute }, MicroBatch { sequences, length });
+                let settings = Settings { format, recompute, moments: format };
+                let micro = MicroBatch { sequences, length };
                 let told = forecast(&config, settings, micro);
                 let mut program = Program::on_machine(
                     Arc::new(twin),
@@ -41,7 +42,7 @@ fn a_forecast_is_what_is_reserved() {
 #[test]
 fn what_does_not_fit_is_refused_with_what_would() {
     let config = small(false, false);
-    let settings = Settings { format: Format::Bf16, recompute: Recompute::None };
+    let settings = Settings { format: Format::Bf16, recompute: Recompute::None, moments: Format::F32 };
     let micro = MicroBatch { sequences: 12, length: 64 };
     let of = |recompute, sequences| {
         forecast(&config, Settings { recompute, ..settings }, MicroBatch { sequences, ..micro }).total()
@@ -60,8 +61,13 @@ fn what_does_not_fit_is_refused_with_what_would() {
     assert!(one.contains("; precision.recompute = \"layer\" takes"), "{one}");
     let less = said(of(Recompute::None, 4).max(of(Recompute::Layer, 6))).expect("there was one");
     assert!(less.contains("batch.micro = 6 with precision.recompute = \"layer\" takes"), "{less}");
-    let none = said(of(Recompute::Layer, 1) - 1).expect("there was one");
-    assert!(none.contains("Even batch.micro = 1 with precision.recompute = \"layer\" takes"), "{none}");
+    let few = said(of(Recompute::Layer, 1) - 1).expect("there was one");
+    let way = "What would fit: batch.micro = 1 with precision.recompute = \"layer\" and optimizer.moments = \"bf16\" takes";
+    assert!(few.contains(way), "{few}");
+    let smallest = Settings { recompute: Recompute::Layer, moments: Format::Bf16, ..settings };
+    let one = MicroBatch { sequences: 1, ..micro };
+    let none = said(forecast(&config, smallest, one).total() - 1).expect("there was one");
+    assert!(none.contains("Even batch.micro = 1 with"), "{none}");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::ops::attention::Heads;
 use crate::ops::bf16;
 use crate::ops::rope::Rope;
 use crate::testing::{Random, bits};
-use crate::train::{Batch, IGNORED, Layout, Objective};
+use crate::train::{Batch, IGNORED, Layout, Objective, Settings};
 
 const BOTH: [Format; 2] = [Format::F32, Format::Bf16];
 const WIDE: Width = Width::Wide;
@@ -39,6 +39,11 @@ struct Case<'a> {
 impl Pair {
     /// With an operation for which memory is reserved too. None where there is no twin.
     fn new(format: Format, case: &Case<'_>, op: &Op) -> Option<Self> {
+        Self::with_moments((format, Format::F32), case, op)
+    }
+
+    /// With moments in a format of their own.
+    fn with_moments((format, moments): (Format, Format), case: &Case<'_>, op: &Op) -> Option<Self> {
         let machine = machine()?;
         let shapes = case.tensors.iter().enumerate();
         let layout = Layout::of(shapes.map(|(i, shape)| (i.to_string(), shape.to_vec())).collect());
@@ -54,9 +59,10 @@ impl Pair {
         let table = Weight { start: 0, rows: vocabulary, columns: hidden };
         let list = [Op::Embedding { table, out: Slot(0) }, *op];
         let rope = || Rope::new(case.dim(), 1e4, None);
-        let mut cpu = CpuOps::new(parameters.clone(), rope(), format);
+        let mut cpu = CpuOps::new(parameters.clone(), rope(), format).with_moments(moments);
+        let settings = Settings { format, moments, ..Settings::default() };
         let mut cuda =
-            CudaOps::new(Arc::clone(&machine), &layout, &parameters, rope(), format).expect("memory");
+            CudaOps::new(Arc::clone(&machine), &layout, &parameters, rope(), settings).expect("memory");
         cpu.reserve(&arena(&extents, 4), &list);
         cuda.reserve(&arena(&extents, cuda.keeping().narrow), &list);
         cpu.upload(Array::Gradients, gradients.clone()).expect("uploaded");
@@ -397,11 +403,12 @@ fn updates_have_the_bits_of_the_cpu_and_moments_its_statistics() {
         step: 1e-2,
         root: 0.3,
         eps: 1e-3,
+        key: 0x0123_4567_89AB_CDEF,
     };
     let tensors: &[&[usize]] = &[&[3, 7], &[1], &[70, 301]];
     let case = Case { rows: 2, length: 2, tensors, slots: &[] };
-    for format in BOTH {
-        let Some(mut pair) = Pair::new(format, &case, &Op::Zero { x: Slot(0) }) else { return };
+    for formats in BOTH.map(|moments| BOTH.map(|format| (format, moments))).concat() {
+        let Some(mut pair) = Pair::with_moments(formats, &case, &Op::Zero { x: Slot(0) }) else { return };
         let parts = [0..21, 21..22, 22..22 + 70 * 301];
         for _ in 0..3 {
             for part in parts.clone() {
