@@ -1,4 +1,4 @@
-// The gradients of attention on tensor cores, for bf16 (FlashAttention-2, arXiv 2307.08691, without its atomics): one kernel for those
+// The gradients of attention on tensor cores, for bf16 (FlashAttention-2, arXiv 2307.08691, without its atomics): a kernel for those
 // of keys and values, one for those of queries, each of which computes the weights again. Shapes are as in
 // attention_train_backward.cu, for a `dim` of 64, 96 or 128.
 #include "tiles.cuh"
