@@ -185,12 +185,10 @@ impl Kernel {
         // A row of a tile of bf16, the widest.
         const ROW: u32 = (128 + 8) * 2;
         match self {
-            // Queries, and two stages of 32 keys and values.
-            Self::AttentionTrainMma => (128 + 4 * 32) * ROW,
             // Keys, values, gradients of results, and two stages of queries.
             Self::AttentionTrainKeysMma => 5 * 64 * ROW,
-            // Two stages of keys and values.
-            Self::AttentionTrainQueriesMma => 4 * 64 * ROW,
+            // Queries and two stages of 32 keys and values; two stages of 64 keys and values.
+            Self::AttentionTrainMma | Self::AttentionTrainQueriesMma => 4 * 64 * ROW,
             _ => 0,
         }
     }

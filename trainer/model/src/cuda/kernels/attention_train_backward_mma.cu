@@ -1,4 +1,4 @@
-// The gradients of attention on tensor cores, for bf16 (FlashAttention-2, arXiv 2307.08691, without its atomics): one kernel for those
+// The gradients of attention on tensor cores, for bf16 (FlashAttention-2, arXiv 2307.08691, without its atomics): a kernel for those
 // of keys and values, one for those of queries, each of which computes the weights again. Shapes are as in
 // attention_train_backward.cu, for a `dim` of 64, 96 or 128.
 #include "tiles.cuh"
@@ -34,11 +34,25 @@ struct Queries {
     }
 };
 
-// Turns scores [16 keys, 64 queries] into weights e^(scale · score - lse), zeros where a query does not see a key, and `gradients`
-// of weights into those of scaled scores. `key` is the lane's first key and `row` the tile's first query.
+// Masks scores [16 keys, 64 queries] where a query does not see a key. `key` is the lane's first key and `row` the tile's first query.
+__device__ __forceinline__ void mask_queries(float (&scores)[1][TILE / 8][4], const Queries& queries, int key, int row,
+                                             int window) {
+#pragma unroll
+    for (int i = 0; i < TILE / 8; i++) {
+        int at = i * 8 + threadIdx.x % 4 * 2;
+        int first[2] = {queries.first(at, row, window), queries.first(at + 1, row, window)};
+#pragma unroll
+        for (int j = 0; j < 4; j++) {
+            int of = key + j / 2 * 8;
+            bool unseen = (of > row + at + j % 2) | (of < first[j % 2]);
+            scores[0][i][j] = unseen ? -infinity() : scores[0][i][j];
+        }
+    }
+}
+
+// Turns scores [16 keys, 64 queries] into weights e^(scale · score - lse), and `gradients` of weights into those of scaled scores.
 __device__ __forceinline__ void weigh_keys(float (&scores)[1][TILE / 8][4], float (&gradients)[1][TILE / 8][4],
-                                           const Queries& queries, int key, int row, bool whole, int window,
-                                           float scale) {
+                                           const Queries& queries, float scale) {
 #pragma unroll
     for (int i = 0; i < TILE / 8; i++) {
         int query = i * 8 + threadIdx.x % 4 * 2;
@@ -47,13 +61,8 @@ __device__ __forceinline__ void weigh_keys(float (&scores)[1][TILE / 8][4], floa
         load_few<2>(&queries.delta[query], delta);
 #pragma unroll
         for (int j = 0; j < 4; j++) {
-            float weight = fast_exp2(fmaf(scores[0][i][j], scale * LOG2_E, -lse[j % 2] * LOG2_E));
-            if (!whole) {
-                int of = key + j / 2 * 8, at = query + j % 2;
-                if (of > row + at || of < queries.first(at, row, window)) weight = 0.0f;
-            }
-            scores[0][i][j] = weight;
-            gradients[0][i][j] = weight * (gradients[0][i][j] - delta[j % 2]);
+            scores[0][i][j] = fast_exp2(fmaf(scores[0][i][j], scale * LOG2_E, -lse[j % 2] * LOG2_E));
+            gradients[0][i][j] = scores[0][i][j] * (gradients[0][i][j] - delta[j % 2]);
         }
     }
 }
@@ -122,9 +131,10 @@ __device__ __forceinline__ void of_keys(unsigned char* room, Queries (&about)[2]
             auto keys = [&](int step, unsigned(&a)[1][4]) { load_left(a, key_part, warp_row, step); };
             auto values = [&](int step, unsigned(&a)[1][4]) { load_left(a, value_part, warp_row, step); };
             multiply_turned(scores, keys, query_parts[stage]);
-            multiply_turned(gradients, values, dout_part);
             bool whole = key + 15 <= row && key >= queries.first(min(TILE, rows - row) - 1, row, given.window);
-            weigh_keys(scores, gradients, queries, key + thread % 32 / 4, row, whole, given.window, given.scale);
+            if (!whole) mask_queries(scores, queries, key + thread % 32 / 4, row, given.window);
+            multiply_turned(gradients, values, dout_part);
+            weigh_keys(scores, gradients, queries, given.scale);
             multiply_rows(value_sums, scores, dout_part);
         }
         // Nobody reads these gradients any more.
@@ -219,17 +229,14 @@ __device__ __forceinline__ void of_queries(unsigned char* room, int (&firsts)[QU
             for (int i = 0; i < 4; i++) a[0][i] = dout[step][0][i];
         };
         multiply_turned(scores, queries, key_parts[stage]);
-        multiply_turned(gradients, douts, value_parts[stage]);
         bool whole = start + TILE <= begin + warp_row + 1 && start >= firsts[end_row - 1];
+        if (!whole) mask(scores, start, begin + warp_row, firsts + warp_row);
+        multiply_turned(gradients, douts, value_parts[stage]);
 #pragma unroll
         for (int i = 0; i < TILE / 8; i++) {
 #pragma unroll
             for (int j = 0; j < 4; j++) {
                 float weight = fast_exp2(fmaf(scores[0][i][j], given.scale * LOG2_E, -lse[j / 2]));
-                if (!whole) {
-                    int row = warp_row + lane / 4 + j / 2 * 8, key = start + i * 8 + lane % 4 * 2 + j % 2;
-                    if (key > begin + row || key < firsts[row]) weight = 0.0f;
-                }
                 gradients[0][i][j] = weight * (gradients[0][i][j] - delta[j / 2]);
             }
         }

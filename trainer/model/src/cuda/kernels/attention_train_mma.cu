@@ -19,26 +19,6 @@ struct Running {
     float most[TALL][2], total[TALL][2];
 };
 
-// Masks the scores of keys from `start` on for queries from `row` on; `firsts` are the first rows that those see.
-__device__ __forceinline__ void mask(float (&scores)[TALL][KEYS / 8][4], int start, int row, const int* firsts) {
-    int lane = threadIdx.x % 32;
-#pragma unroll
-    for (int t = 0; t < TALL; t++) {
-#pragma unroll
-        for (int half = 0; half < 2; half++) {
-            int query = t * 16 + lane / 4 + half * 8, first = firsts[query];
-#pragma unroll
-            for (int i = 0; i < KEYS / 8; i++) {
-#pragma unroll
-                for (int j = 0; j < 2; j++) {
-                    int key = start + i * 8 + lane % 4 * 2 + j;
-                    if (key > row + query || key < first) scores[t][i][2 * half + j] = -infinity();
-                }
-            }
-        }
-    }
-}
-
 // Turns scores into weights 2^(scale · score - most) and shrinks what was summed before to the new most. A row that sees nothing
 // here keeps all its bits, whether this is called or not.
 template <int DIM>

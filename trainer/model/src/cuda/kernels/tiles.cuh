@@ -124,3 +124,24 @@ __device__ __forceinline__ int first_seen(const int* starts, int row, int window
     int first = starts[row];
     return window > 0 ? max(first, row - window + 1) : first;
 }
+
+// Masks the scores of keys from `start` on for queries from `row` on; `firsts` are the first rows that those see.
+template <int TALL, int EIGHTHS>
+__device__ __forceinline__ void mask(float (&scores)[TALL][EIGHTHS][4], int start, int row, const int* firsts) {
+    int lane = threadIdx.x % 32;
+#pragma unroll
+    for (int t = 0; t < TALL; t++) {
+#pragma unroll
+        for (int half = 0; half < 2; half++) {
+            int query = t * 16 + lane / 4 + half * 8, first = firsts[query];
+#pragma unroll
+            for (int i = 0; i < EIGHTHS; i++) {
+#pragma unroll
+                for (int j = 0; j < 2; j++) {
+                    int key = start + i * 8 + lane % 4 * 2 + j;
+                    if (key > row + query || key < first) scores[t][i][2 * half + j] = -infinity();
+                }
+            }
+        }
+    }
+}

@@ -1,5 +1,7 @@
 //! Attention for training and its gradients: every tier against the operations on the CPU.
 
+use std::ops::Range;
+
 use super::{Bench, assert_same, rounded};
 use crate::cuda::machine::{Dtype, Memory};
 use crate::cuda::train::attention::{self, Attention, AttentionGradient, Tier};
@@ -41,6 +43,19 @@ impl Case {
             values(heads.keys, 1.0, heads.dim),
         );
         let dout = values(heads.queries, 1.0, heads.dim);
+        Self { dtype, heads, window, starts, q, k, v, dout }
+    }
+
+    /// Its rows from `first` on, whose documents begin there or later.
+    fn part(&self, rows: Range<usize>) -> Self {
+        let of = |x: &[f32], heads: usize| {
+            let width = heads * self.heads.dim;
+            x[rows.start * width..rows.end * width].to_vec()
+        };
+        let Self { dtype, heads, window, .. } = *self;
+        let starts = self.starts[rows.clone()].iter().map(|start| start - rows.start).collect();
+        let [q, dout] = [&self.q, &self.dout].map(|x| of(x, heads.queries));
+        let [k, v] = [&self.k, &self.v].map(|x| of(x, heads.keys));
         Self { dtype, heads, window, starts, q, k, v, dout }
     }
 
@@ -298,4 +313,34 @@ fn every_width_has_a_tier_and_the_bits_are_the_same_each_time() {
             assert_same(first, second, name);
         }
     }
+}
+
+#[test]
+fn documents_before_and_behind_change_no_bits() {
+    let Some(bench) = Bench::new() else { return };
+    // Tiles begin at multiples of 128 rows.
+    let documents = [100, 28, 70, 33, 140];
+    let rows = 128..231;
+    for (dtype, tier, dim, window) in [
+        (Dtype::F32, Tier::Plain, 20, None),
+        (Dtype::Bf16, Tier::Plain, 16, Some(11)),
+        (Dtype::Bf16, Tier::Mma, 64, None),
+        (Dtype::Bf16, Tier::Mma, 96, Some(40)),
+    ] {
+        let case = Case::new(heads(1, 2, dim), window, &documents, dtype);
+        let (expected, kept) = case.expected();
+        let among = case.on(&bench).all(Some(tier), &kept, &expected[1]);
+        let part = case.part(rows.clone());
+        let of = |x: &[f32]| x[x.len() / case.rows() * rows.start..x.len() / case.rows() * rows.end].to_vec();
+        let alone = part.on(&bench).all(Some(tier), &of(&kept), &of(&expected[1]));
+        for ((alone, among), name) in alone.iter().zip(&among).zip(NAMES) {
+            assert_same(alone, &of(among), &format!("{name} of {}", case.name()));
+        }
+    }
+}
+
+#[test]
+fn keys_that_more_than_two_thousand_queries_see_get_what_all_of_them_give() {
+    let Some(bench) = Bench::new() else { return };
+    check(&bench, &Case::new(heads(1, 1, 64), None, &[2_115, 70], Dtype::Bf16), Tier::Mma);
 }
