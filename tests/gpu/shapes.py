@@ -10,9 +10,9 @@ def model(hidden, layers, heads, keys, inner, length, **more):
 
 # LLM-jp-3's 152M and 1.8B, and LLM-jp-4's 1.3B at twice the length. (config, sequences of an update, positions, recomputation)
 SHAPES = {
-    "1.8B": (model(2048, 24, 16, 16, 7168, 4096), 1, 4096, "light"),
-    "152M": (model(512, 12, 8, 8, 2048, 4096), 8, 4096, "light"),
-    "1.3B": (model(2048, 16, 16, 8, 7168, 8192, rope_theta=500000.0), 1, 8192, "light"),
+    "1.8B": (model(2048, 24, 16, 16, 7168, 4096), 4, 4096, "light"),
+    "152M": (model(512, 12, 8, 8, 2048, 4096), 16, 4096, "light"),
+    "1.3B": (model(2048, 16, 16, 8, 7168, 8192, rope_theta=500000.0), 2, 8192, "light"),
 }
 # A shape for machines on which the scripts are tried.
 TINY = {"tiny": (model(64, 2, 4, 2, 160, 64, vocab_size=320), 2, 64, "light")}

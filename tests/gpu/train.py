@@ -3,7 +3,6 @@ PyTorch in the same minutes."""
 
 import functools
 import json
-import pathlib
 
 import kernels
 import machine
@@ -65,8 +64,8 @@ def trained(run, name, updates, at_most, dtype="bf16", recompute=None, digest=Fa
 
 
 def determinism(run, dtype):
-    """Parameters and moments after 50 updates: of two processes, and with more or less computed again. Each runs its list once, then as
-    a graph, so a graph that gave other bits would show against the tests' single steps alone; those hold it against the list too."""
+    """Parameters and moments after 50 updates: of two processes, and with more or less computed again. From the third update on they run
+    as a graph; the tests hold a graph against single launches."""
     need_device(run)
     name = "152M" if run.args.device != "cpu" else "tiny"
     first = trained(run, name, UPDATES, 150, dtype, digest=True)
@@ -147,10 +146,11 @@ def remove(folder):
 def differing(whole, parts):
     """Files of values of the last checkpoints that are not the same bytes."""
     def last(folder):
-        checkpoints = sorted((path for path in (folder / "checkpoints").iterdir() if path.is_dir()), key=lambda path: path.name)
+        checkpoints = sorted(folder.glob("step-*"))
         if not checkpoints:
             raise Wrong(f"{folder} has no checkpoint")
         return {str(path.relative_to(checkpoints[-1])): path for path in checkpoints[-1].rglob("*.safetensors")}
+
     one, other = last(whole), last(parts)
     if not one or one.keys() != other.keys():
         raise Wrong(f"the checkpoints have other files: {sorted(one)} and {sorted(other)}")
