@@ -54,6 +54,21 @@ fn what_is_written_is_read_back_and_kernels_get_their_parameters() {
 }
 
 #[test]
+fn a_kernel_gets_the_shared_memory_that_it_needs() {
+    let stand_in = StandIn::new();
+    let gpu = stand_in.gpu();
+    for kernel in Kernel::ALL.into_iter().filter(|kernel| kernel.shared_bytes() > 0) {
+        let (about, dtype) = (kernel.about(), kernel.about().dtypes[0]);
+        // More than the driver gives without being asked for.
+        assert!(kernel.shared_bytes() > 48 << 10, "{}", about.name);
+        gpu.launch(&Launch { kernel, dtype, blocks: [1, 2, 1], args: &[] }).expect("launched");
+        gpu.read(Ptr::NULL, &mut []).expect("waited for");
+        let numbers = [1, 2, 1, about.threads, kernel.shared_bytes()];
+        assert_eq!(stand_in.last(), (kernel.symbol(dtype), numbers));
+    }
+}
+
+#[test]
 fn large_writes_overlap_and_the_bytes_may_change_at_once() {
     let stand_in = StandIn::new();
     let gpu = stand_in.gpu();

@@ -54,9 +54,9 @@ impl Twin {
         CudaError::Failed { device: "the twin".to_owned(), what, reason }
     }
 
-    /// Runs a kernel of `faults.cu` on a block of 64 threads.
+    /// Runs a kernel of `faults.cu` on a block of 64 threads, with as many numbers of dynamic shared memory.
     pub(super) fn launch_fault(&self, name: &'static str, args: &[Arg]) -> Result<(), CudaError> {
-        self.run(name, name, [1; 3], [64, 0], args)
+        self.run(name, name, [1; 3], [64, 256], args)
     }
 
     fn run(
