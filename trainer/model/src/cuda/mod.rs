@@ -35,7 +35,6 @@ mod stand_in;
 mod survey;
 #[cfg(test)]
 mod tests;
-#[cfg_attr(not(test), expect(dead_code, reason = "nothing trains on a GPU yet"))]
 mod train;
 #[cfg(test)]
 mod twin;

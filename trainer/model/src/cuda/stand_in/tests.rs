@@ -57,7 +57,7 @@ fn what_is_written_is_read_back_and_kernels_get_their_parameters() {
 fn a_kernel_gets_the_shared_memory_that_it_needs() {
     let stand_in = StandIn::new();
     let gpu = stand_in.gpu();
-    for kernel in Kernel::ALL.into_iter().filter(|kernel| kernel.shared_bytes() > 0) {
+    for kernel in Kernel::ALL.iter().copied().filter(|kernel| kernel.shared_bytes() > 0) {
         let (about, dtype) = (kernel.about(), kernel.about().dtypes[0]);
         // More than the driver gives without being asked for.
         assert!(kernel.shared_bytes() > 48 << 10, "{}", about.name);
