@@ -109,7 +109,9 @@ fn train(args: &Args, config: &Path, printer: &Printer) -> anyhow::Result<ExitSt
     let format = match args.compute.dtype() {
         None | Some(cuda::Dtype::Bf16) => Format::Bf16,
         Some(cuda::Dtype::F32) => Format::F32,
-        Some(other) => return Err(Failed::user(format!("training computes in f32 or bf16, not {}", other.as_str()))),
+        Some(other) => {
+            return Err(Failed::user(format!("training computes in f32 or bf16, not {}", other.as_str())));
+        }
     };
     if !is_trained(&model) || sequences == 0 || length == 0 {
         return Err(Failed::user("this model is not trained here, or the micro-batch is empty"));
