@@ -286,6 +286,8 @@ fn tile_cases() -> Vec<Case> {
         (heads(2, 1, 96), Some(1), &[75]),
         (heads(1, 2, 64), Some(130), &[31, 290, 2]),
         (heads(1, 1, 64), None, &[128]),
+        // A last tile of a single row.
+        (heads(1, 1, 64), None, &[193]),
         (heads(3, 1, 64), None, &[1]),
     ]
     .into_iter()
@@ -304,13 +306,18 @@ fn the_tier_of_tiles_is_that_of_the_cpu() {
 #[test]
 fn every_width_has_a_tier_and_the_bits_are_the_same_each_time() {
     let Some(bench) = Bench::new() else { return };
-    for dtype in [Dtype::F32, Dtype::Bf16] {
-        let case = Case::new(heads(2, 2, 48), Some(20), &[30, 1, 9], dtype);
+    for (dtype, dim, tier) in [
+        (Dtype::F32, 64, Tier::Plain),
+        (Dtype::Bf16, 48, Tier::Plain),
+        (Dtype::Bf16, 64, Tier::Mma),
+        (Dtype::Bf16, 96, Tier::Mma),
+        (Dtype::Bf16, 128, Tier::Mma),
+    ] {
+        let case = Case::new(heads(1, 2, dim), Some(20), &[30, 1, 9], dtype);
         let (expected, kept) = case.expected();
-        let [first, second] =
-            [None, Some(Tier::Plain)].map(|tier| case.on(&bench).all(tier, &kept, &expected[1]));
-        for ((first, second), name) in first.iter().zip(&second).zip(NAMES) {
-            assert_same(first, second, name);
+        let [chosen, named] = [None, Some(tier)].map(|tier| case.on(&bench).all(tier, &kept, &expected[1]));
+        for ((chosen, named), name) in chosen.iter().zip(&named).zip(NAMES) {
+            assert_same(chosen, named, &format!("{name} of {}", case.name()));
         }
     }
 }
