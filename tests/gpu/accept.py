@@ -20,7 +20,7 @@ import table
 from records import Wrong
 from steps import Run, say
 
-PIECES = ["parity", "determinism", "sanitize", "kernels", "suite"]
+PIECES = ["parity", "determinism", "sanitize", "kernels", "suite", "train", "optimizer"]
 # Minutes of a piece: under eight with what it takes to stop.
 MINUTES = 7.5
 FAILED, UNFINISHED = 1, 3

@@ -3,7 +3,7 @@
 #
 #   tests/gpu/accept.sh PIECE… --binary PATH --pack DIR --out DIR [--device cuda:0] [--kernels PATH] [--scratch DIR] [--commit HASH]
 #
-# PIECE: parity, determinism, sanitize, kernels, suite. Needs Python 3.11 or newer, for kernels and suite PyTorch; no Rust. The same
+# PIECE: parity, determinism, sanitize, kernels, suite, train, optimizer. Needs Python 3.11 or newer, for all from kernels on PyTorch; no Rust. The same
 # command goes on where the last one stopped. The table comes last, on stdout and in DIR/table.md.
 #
 # Exit: 0 everything passed or was skipped, 1 something failed, 2 usage, 3 there was no time for everything: call it again.

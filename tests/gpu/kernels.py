@@ -9,7 +9,7 @@ from records import Wrong
 from steps import Found, Skip, tail
 
 # Where arithmetic decides; everything else is read and written.
-BY_ARITHMETIC = {"matmul", "attention_prefill", "prefill"}
+BY_ARITHMETIC = {"matmul", "attention_prefill", "prefill", "attention_train", "attention_train_backward"}
 
 
 def run(run):

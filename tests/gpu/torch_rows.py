@@ -133,6 +133,74 @@ class Bench:
         k, v = (self.random([rows, heads, length, dim]) for _ in range(2))
         return self.attention(q, k, v, causal=False)
 
+    def row_rms_norm_train(self, size):
+        return self.row_rms_norm(size)
+
+    def row_rms_norm_backward(self, size):
+        rows, width = size
+        x, weight = self.random([rows, width], "float32"), self.random([width], "float32")
+        dy, dx = self.random([rows, width]), self.random([rows, width], "float32")
+
+        def gradients(x, weight, dy, dx):
+            scale = (x.square().mean(1, keepdim=True) + 1e-5).rsqrt()
+            scaled = dy.float() * weight
+            along = (scaled * x).mean(1, keepdim=True) * scale**3
+            return dx.add_(scaled * scale - x * along), (dy.float() * x * scale).sum(0)
+
+        return self.both(gradients, x, weight, dy, dx)
+
+    def row_adamw(self, size):
+        values = self.torch.nn.Parameter(self.random(size, "float32"))
+        values.grad = self.random(size, "float32")
+        working = self.torch.empty(size, dtype=self.torch.bfloat16, device=self.device)
+        optimizer = self.torch.optim.AdamW([values], lr=1e-4, fused=True)
+
+        def update():
+            optimizer.step()
+            working.copy_(values.detach())
+
+        return [("fused, and a copy in bf16", update)]
+
+    def row_cross_entropy(self, size):
+        rows, vocabulary = size
+        logits = self.random(size, "float32").requires_grad_()
+        targets = self.torch.randint(vocabulary, [rows], device=self.device)
+        cross_entropy = self.torch.nn.functional.cross_entropy
+
+        def loss(logits):
+            return cross_entropy(logits, targets) + 1e-4 * self.torch.logsumexp(logits, 1).square().mean()
+
+        compiled = self.torch.compile(loss, dynamic=False)
+
+        def way(function):
+            return lambda: self.torch.autograd.grad(function(logits), logits)
+
+        return [("eager", way(loss)), ("torch.compile", way(compiled))]
+
+    def row_attention_train(self, size):
+        return self.row_attention_prefill(size)
+
+    def row_attention_train_backward(self, size):
+        """What remains of forward and backward when forward is taken off would be a difference of times: the graph is kept instead."""
+        from torch.nn.attention import SDPBackend, sdpa_kernel
+        sequences, length, heads, dim = size
+        q, k, v = (self.random([sequences, heads, length, dim]).requires_grad_() for _ in range(3))
+        dout = self.random([sequences, heads, length, dim])
+        attend = self.torch.nn.functional.scaled_dot_product_attention
+
+        def way(backend):
+            with sdpa_kernel(backend):
+                out = attend(q, k, v, is_causal=True)
+            return lambda: self.torch.autograd.grad(out, (q, k, v), dout, retain_graph=True)
+
+        ways = []
+        for backend in (SDPBackend.FLASH_ATTENTION, SDPBackend.CUDNN_ATTENTION):
+            try:
+                ways.append((f"SDPA, {backend.name}", way(backend)))
+            except RuntimeError:
+                continue
+        return ways
+
     def row_summary(self, size):
         logits = self.random(size, "float32")
         return self.both(lambda logits: (self.torch.logsumexp(logits, 1), logits.argmax(1)), logits)

@@ -2,6 +2,7 @@ use std::path::PathBuf;
 
 use sekisho_domain::{Sha256, Step};
 use sekisho_model::TokenizerError;
+use sekisho_model::cuda::CudaError;
 use sekisho_model::device::DeviceError;
 use sekisho_weights::{ConfigError, LockError, Refusal};
 
@@ -27,6 +28,9 @@ pub enum TrainError {
     /// The device.
     #[error(transparent)]
     Device(#[from] DeviceError),
+    /// A GPU that has too little memory, or that failed. The checkpoints written until then are complete.
+    #[error(transparent)]
+    Gpu(#[from] CudaError),
     /// The first weights, or a checkpoint to resume from.
     #[error(transparent)]
     Weights(#[from] Refusal),

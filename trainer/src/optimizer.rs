@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use sekisho_domain::fits_glob;
+use sekisho_model::cuda::CudaError;
 use sekisho_model::ops::adamw::Constants;
 use sekisho_model::ops::moments::Statistics;
 use sekisho_model::train::{Layout, TrainingStep};
@@ -16,12 +17,13 @@ pub(crate) struct AdamW {
     decayed: Vec<bool>,
     /// Updates made, which the bias correction counts; skipped ones are not among them.
     pub(crate) updates: u64,
+    seed: u64,
 }
 
 impl AdamW {
-    pub(crate) fn new(settings: &Optimizer, layout: &Layout) -> Self {
+    pub(crate) fn new(settings: &Optimizer, seed: u64, layout: &Layout) -> Self {
         let decayed = layout.tensors().iter().map(|t| is_decayed(settings, &t.name, t.shape.len())).collect();
-        Self { settings: settings.clone(), decayed, updates: 0 }
+        Self { settings: settings.clone(), decayed, updates: 0, seed }
     }
 
     /// Counts an update and gives what it needs for every tensor of the layout: gradients are taken times the factor that
@@ -30,6 +32,8 @@ impl AdamW {
         self.updates += 1;
         let [beta1, beta2] = self.settings.betas;
         let correction = |beta: f64| 1.0 - beta.powf(self.updates as f64);
+        // Odd numbers apart, so that no two updates of one seed have the same key.
+        let key = self.seed ^ self.updates.wrapping_mul(0x9E37_79B9_7F4A_7C15);
         let of = |decayed: &bool| {
             let decay = if *decayed { lr * self.settings.weight_decay } else { 0.0 };
             Constants {
@@ -42,6 +46,7 @@ impl AdamW {
                 step: (lr / correction(beta1)) as f32,
                 root: correction(beta2).sqrt() as f32,
                 eps: self.settings.eps as f32,
+                key,
             }
         };
         self.decayed.iter().map(of).collect()
@@ -51,8 +56,11 @@ impl AdamW {
 /// What `telemetry_every` adds to a row of the log, by [`AdamW::next`]'s constants for the update that was made: the share of
 /// values with `√v̂ < ε` and the L2 norms of moments, parameters and of the update without its decay, of the whole model, and
 /// that share of each kind of tensor, over all layers.
-pub(crate) fn telemetry(program: &mut dyn TrainingStep, constants: &[Constants]) -> BTreeMap<String, f64> {
-    let statistics = program.moment_statistics(constants);
+pub(crate) fn telemetry(
+    program: &mut dyn TrainingStep,
+    constants: &[Constants],
+) -> Result<BTreeMap<String, f64>, CudaError> {
+    let statistics = program.moment_statistics(constants)?;
     let mut all = Statistics::default();
     let mut kinds: BTreeMap<String, Statistics> = BTreeMap::new();
     for (tensor, statistics) in program.layout().tensors().iter().zip(statistics) {
@@ -68,7 +76,7 @@ pub(crate) fn telemetry(program: &mut dyn TrainingStep, constants: &[Constants])
         ("parameter_norm", all.parameters.sqrt()),
         ("update_norm", all.update.sqrt()),
     ];
-    kinds.chain(whole.map(|(name, value)| (name.to_owned(), value))).collect()
+    Ok(kinds.chain(whole.map(|(name, value)| (name.to_owned(), value))).collect())
 }
 
 /// `q_proj` of `model.layers.3.self_attn.q_proj.weight`; a bias is a kind of its own.

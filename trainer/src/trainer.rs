@@ -10,6 +10,7 @@ use std::time::Instant;
 use sekisho_domain::run::{EventKind, MetricRow, RunEvent};
 use sekisho_domain::schedule::LearningRate;
 use sekisho_domain::{Step, Tokens};
+use sekisho_model::cuda::CudaError;
 use sekisho_model::train::{Batch, Measured, Objective, TrainingStep};
 use sekisho_weights::FolderLock;
 
@@ -168,7 +169,7 @@ impl Run {
         }
         let weight = self.spec.optimizer.z_loss;
         let objective = Objective { targets, z_loss: weight as f32 };
-        let Measured { loss: sums, grad_norm } = self.gradients(batch, &objective);
+        let Measured { loss: sums, grad_norm } = self.gradients(batch, &objective)?;
         let ce = sums.ce / targets as f64;
         let z_loss = weight * sums.squared_log_z / targets as f64;
         let loss = ce + z_loss;
@@ -190,7 +191,7 @@ impl Run {
             let constants = self.optimizer.next(lr, grad_norm);
             self.program.update(&constants);
             if self.spec.optimizer.telemetry_every.is_some_and(|every| step.0.is_multiple_of(every)) {
-                more.extend(optimizer::telemetry(self.program.as_mut(), &constants));
+                more.extend(optimizer::telemetry(self.program.as_mut(), &constants)?);
             }
         }
         self.state.step = step;
@@ -211,7 +212,7 @@ impl Run {
         })
     }
 
-    fn gradients(&mut self, batch: &UpdateBatch, objective: &Objective) -> Measured {
+    fn gradients(&mut self, batch: &UpdateBatch, objective: &Objective) -> Result<Measured, CudaError> {
         let length = self.spec.data.sequence_length;
         let rows = self.spec.micro() * length;
         self.program.zero_gradients();
@@ -238,7 +239,7 @@ impl Run {
         self.state.updates = self.optimizer.updates;
         self.state.position = self.data.position().clone();
         let before = [self.log.handle()?, self.digests.handle()?];
-        Ok(self.writer.begin(self.state.clone(), before, self.program.as_ref())?)
+        self.writer.begin(self.state.clone(), before, self.program.as_ref())
     }
 
     /// Waits for the checkpoint that is being written, and removes those that the keep rules do not keep.

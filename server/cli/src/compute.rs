@@ -24,6 +24,11 @@ impl ComputeArgs {
         &self.device
     }
 
+    /// The type that was asked for.
+    pub(crate) fn dtype(&self) -> Option<Dtype> {
+        self.dtype
+    }
+
     /// The device, and how it computes.
     ///
     /// # Errors

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use sekisho_model::device::Device;
-use sekisho_model::train::{Batch, Layout, Objective, Settings, program};
+use sekisho_model::train::{Batch, Layout, MicroBatch, Objective, Settings, program};
 use sekisho_weights::Checkpoint;
 
 const SEQUENCES: usize = 8;
@@ -29,7 +29,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         parameters.extend(checkpoint.tensor_f32(&tensor.name)?);
     }
     let tokens = tokens(u32::try_from(config.vocab_size)?);
-    let mut program = program(Device::Cpu, config, Settings::default(), parameters);
+    let micro = MicroBatch { sequences: SEQUENCES, length: LENGTH };
+    let mut program = program(Device::Cpu, config, Settings::default(), micro, parameters)?;
     let rows = SEQUENCES * LENGTH;
     let starts: Vec<usize> = (0..rows).map(|row| row / LENGTH * LENGTH).collect();
     let batch = Batch { length: LENGTH, inputs: &tokens[..rows], targets: &tokens[1..], starts: &starts };
@@ -40,7 +41,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let start = Instant::now();
         program.zero_gradients();
         program.accumulate(&batch, &objective);
-        let measured = program.measure();
+        let measured = program.measure()?;
         talk = (measured.loss.ce / rows as f64, measured.grad_norm);
         if step >= WARM_UP {
             seconds.push(start.elapsed().as_secs_f64());

@@ -16,15 +16,6 @@ pub enum Device {
     Cuda(usize),
 }
 
-/// What a device is to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Work {
-    /// Scores and texts of a model that is there.
-    Inference,
-    /// Updates of weights, for which there are no operations on GPUs yet.
-    Training,
-}
-
 /// A device and why it was taken.
 #[derive(Clone, Debug)]
 pub struct Chosen {
@@ -56,14 +47,6 @@ pub enum DeviceError {
         /// What the driver says, or what is missing.
         reason: String,
     },
-    /// There is such a GPU, but no operations for it.
-    #[error("{request} is {name}, but training does not use GPUs yet. Use auto or cpu.")]
-    NoOperations {
-        /// The request.
-        request: String,
-        /// The GPU's name.
-        name: String,
-    },
 }
 
 impl fmt::Display for Device {
@@ -78,15 +61,15 @@ impl fmt::Display for Device {
 /// Resolves `auto`, `cpu` or `cuda:N`. `auto` is the GPU that has the most free memory of those that can be used, else the CPU.
 ///
 /// # Errors
-/// [`DeviceError`] for any other request and for a GPU that is not there or that cannot be used for this work.
-pub fn choose(request: &str, work: Work) -> Result<Chosen, DeviceError> {
-    choose_among(request, work, || Gpus { all: cuda::gpus(), free: cuda::free_bytes })
+/// [`DeviceError`] for any other request and for a GPU that is not there or that cannot be used.
+pub fn choose(request: &str) -> Result<Chosen, DeviceError> {
+    choose_among(request, || Gpus { all: cuda::gpus(), free: cuda::free_bytes })
 }
 
-fn choose_among(request: &str, work: Work, gpus: impl FnOnce() -> Gpus) -> Result<Chosen, DeviceError> {
+fn choose_among(request: &str, gpus: impl FnOnce() -> Gpus) -> Result<Chosen, DeviceError> {
     match request {
         "cpu" => return Ok(cpu("CPU, as asked".to_owned())),
-        "auto" => return Ok(automatic(work, &gpus())),
+        "auto" => return Ok(automatic(&gpus())),
         _ => {}
     }
     let number: Option<usize> = request.strip_prefix("cuda:").and_then(|n| n.parse().ok());
@@ -97,19 +80,14 @@ fn choose_among(request: &str, work: Work, gpus: impl FnOnce() -> Gpus) -> Resul
         .get(number)
         .ok_or_else(|| missing(format!("this machine's last GPU is cuda:{}", all.len().saturating_sub(1))))?;
     gpu.usable().map_err(missing)?;
-    match work {
-        Work::Inference => Ok(Chosen { device: Device::Cuda(number), reason: format!("{gpu}, as asked") }),
-        Work::Training => {
-            Err(DeviceError::NoOperations { request: request.to_owned(), name: gpu.name.clone() })
-        }
-    }
+    Ok(Chosen { device: Device::Cuda(number), reason: format!("{gpu}, as asked") })
 }
 
 fn cpu(reason: String) -> Chosen {
     Chosen { device: Device::Cpu, reason }
 }
 
-fn automatic(work: Work, gpus: &Gpus) -> Chosen {
+fn automatic(gpus: &Gpus) -> Chosen {
     let all = match &gpus.all {
         Ok(all) => all,
         Err(reason) => return cpu(format!("CPU: {reason}")),
@@ -119,9 +97,6 @@ fn automatic(work: Work, gpus: &Gpus) -> Chosen {
         let reason = all.first().map_or_else(|| Err("no GPU".to_owned()), Gpu::usable);
         return cpu(format!("CPU: {}", reason.err().unwrap_or_default()));
     };
-    if work == Work::Training {
-        return cpu(format!("CPU: {gpu} was found, but training does not use GPUs yet"));
-    }
     if usable.len() == 1 {
         let only = if all.len() == 1 { "the only GPU" } else { "the only GPU that can be used" };
         let device = Device::Cuda(first);
@@ -204,7 +179,7 @@ fn gib(bytes: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Device, Gpu, Gpus, Work, choose, choose_among, report};
+    use super::{Device, Gpu, Gpus, choose, choose_among, report};
 
     fn gpu(name: &str, gib: usize, capability: (u32, u32)) -> Gpu {
         Gpu { name: name.to_owned(), memory: gib << 30, capability, code: Ok(()) }
@@ -222,8 +197,8 @@ mod tests {
         Gpus { all: Ok(all), free: |number| [Some(3 << 30), Some(70 << 30), None, Some(70 << 30)][number] }
     }
 
-    fn check(request: &str, work: Work, gpus: Gpus, expected: &str) {
-        let said = match choose_among(request, work, || gpus) {
+    fn check(request: &str, gpus: Gpus, expected: &str) {
+        let said = match choose_among(request, || gpus) {
             Ok(chosen) => format!("{} because {}", chosen.device, chosen.reason),
             Err(error) => error.to_string(),
         };
@@ -232,69 +207,37 @@ mod tests {
 
     #[test]
     fn requests_are_met_or_refused_in_a_sentence() {
-        use Work::{Inference, Training};
-        for work in [Inference, Training] {
-            check("cpu", work, these(vec![h200()]), "cpu because CPU, as asked");
-            check("auto", work, none(), "cpu because CPU: no NVIDIA driver (libcuda is not there)");
-            check(
-                "cuda:0",
-                work,
-                none(),
-                "cuda:0 cannot be used: no NVIDIA driver (libcuda is not there). Use auto or cpu.",
-            );
-            check(
-                "cuda:1",
-                work,
-                these(vec![h200()]),
-                "cuda:1 cannot be used: this machine's last GPU is cuda:0. Use auto or cpu.",
-            );
-            for odd in ["gpu", "cuda", "cuda:", "cuda:-1", "CPU", ""] {
-                let expected =
-                    format!("device \"{odd}\" is not known. Use auto, cpu or cuda:N, for example cuda:0.");
-                check(odd, work, these(vec![h200()]), &expected);
-            }
-        }
-        check("cuda:0", Inference, these(vec![h200()]), "cuda:0 because NVIDIA H200 (139.8 GiB), as asked");
-        check(
-            "auto",
-            Inference,
-            these(vec![h200()]),
-            "cuda:0 because cuda:0: NVIDIA H200 (139.8 GiB), the only GPU",
-        );
-    }
-
-    #[test]
-    fn training_does_not_use_gpus_yet() {
-        check(
-            "auto",
-            Work::Training,
-            these(vec![h200()]),
-            "cpu because CPU: NVIDIA H200 (139.8 GiB) was found, but training does not use GPUs yet",
-        );
+        check("cpu", these(vec![h200()]), "cpu because CPU, as asked");
+        check("auto", none(), "cpu because CPU: no NVIDIA driver (libcuda is not there)");
         check(
             "cuda:0",
-            Work::Training,
-            these(vec![h200()]),
-            "cuda:0 is NVIDIA H200, but training does not use GPUs yet. Use auto or cpu.",
+            none(),
+            "cuda:0 cannot be used: no NVIDIA driver (libcuda is not there). Use auto or cpu.",
         );
+        check(
+            "cuda:1",
+            these(vec![h200()]),
+            "cuda:1 cannot be used: this machine's last GPU is cuda:0. Use auto or cpu.",
+        );
+        for odd in ["gpu", "cuda", "cuda:", "cuda:-1", "CPU", ""] {
+            let expected =
+                format!("device \"{odd}\" is not known. Use auto, cpu or cuda:N, for example cuda:0.");
+            check(odd, these(vec![h200()]), &expected);
+        }
+        check("cuda:0", these(vec![h200()]), "cuda:0 because NVIDIA H200 (139.8 GiB), as asked");
+        check("auto", these(vec![h200()]), "cuda:0 because cuda:0: NVIDIA H200 (139.8 GiB), the only GPU");
     }
 
     #[test]
     fn a_gpu_that_cannot_be_used_says_why() {
         let old = || gpu("NVIDIA V100", 32, (7, 0));
         let reason = "NVIDIA V100 (32.0 GiB) has compute capability 7.0, and 8.0 is the oldest that will do";
-        check("auto", Work::Inference, these(vec![old()]), &format!("cpu because CPU: {reason}"));
-        check(
-            "cuda:0",
-            Work::Inference,
-            these(vec![old()]),
-            &format!("cuda:0 cannot be used: {reason}. Use auto or cpu."),
-        );
+        check("auto", these(vec![old()]), &format!("cpu because CPU: {reason}"));
+        check("cuda:0", these(vec![old()]), &format!("cuda:0 cannot be used: {reason}. Use auto or cpu."));
         let bare = Gpu { code: Err("there is no code for it".to_owned()), ..h200() };
-        check("auto", Work::Inference, these(vec![bare.clone()]), "cpu because CPU: there is no code for it");
+        check("auto", these(vec![bare.clone()]), "cpu because CPU: there is no code for it");
         check(
             "auto",
-            Work::Inference,
             these(vec![bare, old(), gpu("NVIDIA A100", 80, (8, 0))]),
             "cuda:2 because cuda:2: NVIDIA A100 (80.0 GiB), the only GPU that can be used",
         );
@@ -305,14 +248,12 @@ mod tests {
         let a100 = || gpu("NVIDIA A100", 80, (8, 0));
         check(
             "auto",
-            Work::Inference,
             these(vec![h200(), a100(), h200(), a100()]),
             "cuda:1 because cuda:1: NVIDIA A100 (80.0 GiB), with 70.0 GiB free the most of 4 GPUs",
         );
         // One of which is too old for its free memory to count.
         check(
             "auto",
-            Work::Inference,
             these(vec![a100(), gpu("NVIDIA V100", 80, (7, 0)), a100()]),
             "cuda:0 because cuda:0: NVIDIA A100 (80.0 GiB), with 3.0 GiB free the most of 2 GPUs",
         );
@@ -320,8 +261,8 @@ mod tests {
 
     #[test]
     fn any_machine_has_a_device_and_a_report() {
-        assert_eq!(choose("auto", Work::Training).expect("auto never fails").device, Device::Cpu);
-        eprintln!("{}", choose("auto", Work::Inference).expect("auto never fails").reason);
+        eprintln!("{}", choose("auto").expect("auto never fails").reason);
+        assert_eq!(choose("cpu").expect("the CPU is there").device, Device::Cpu);
         let lines = report();
         eprintln!("{}", lines.join("\n"));
         assert!(lines.len() >= 2 && lines[0].starts_with("CPU: "), "{lines:?}");

@@ -2,7 +2,7 @@ use std::path::Path;
 
 use sekisho_weights::Checkpoint;
 
-use crate::device::{self, Chosen, Device, DeviceError, Work};
+use crate::device::{self, Chosen, Device, DeviceError};
 use crate::families::Candle;
 use crate::{Inference, Llama, ModelError, cuda};
 
@@ -28,7 +28,7 @@ impl Compute {
     /// # Errors
     /// [`DeviceError`].
     pub fn on(request: &str, options: cuda::Options) -> Result<Self, DeviceError> {
-        let chosen = device::choose(request, Work::Inference)?;
+        let chosen = device::choose(request)?;
         if chosen.device == Device::Cpu && options.dtype.is_some_and(|dtype| dtype != cuda::Dtype::F32) {
             return Err(DeviceError::Dtype { reason: chosen.reason });
         }

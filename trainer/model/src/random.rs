@@ -14,7 +14,6 @@ impl Random {
     }
 
     /// A number below `end`.
-    #[cfg(test)]
     pub(crate) fn below(&mut self, end: usize) -> usize {
         usize::try_from(self.bits() % end as u64).expect("below a usize")
     }

@@ -57,17 +57,17 @@ impl Writer {
     /// Copies the values and writes them beside the run, after the files `before` have been flushed. The one before must have been settled.
     ///
     /// # Errors
-    /// When no thread starts.
+    /// When no thread starts, or a GPU does not give its values.
     pub(crate) fn begin(
         &mut self,
         state: State,
         before: [std::fs::File; 2],
         program: &dyn TrainingStep,
-    ) -> std::io::Result<()> {
+    ) -> Result<(), TrainError> {
         let mut values = self.spare.take().unwrap_or_else(|| Values::of(program.layout().length));
-        program.download(Array::Parameters, &mut values.parameters);
-        program.download(Array::FirstMoments, &mut values.exp_avg);
-        program.download(Array::SecondMoments, &mut values.exp_avg_sq);
+        program.download(Array::Parameters, &mut values.parameters)?;
+        program.download(Array::FirstMoments, &mut values.exp_avg)?;
+        program.download(Array::SecondMoments, &mut values.exp_avg_sq)?;
         let (folder, subject, step) = (self.folder.clone(), self.subject.clone(), state.step.0);
         let write = move || {
             // They reach at least as far as the checkpoint does.

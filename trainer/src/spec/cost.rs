@@ -1,7 +1,8 @@
 //! What a specification costs: memory, arithmetic, time and money. Estimates by formulas that papers use, for `--check`.
 
 use sekisho_domain::Tokens;
-use sekisho_model::train::{Recompute, activation_bytes};
+use sekisho_model::cuda::forecast;
+use sekisho_model::train::{MicroBatch, Recompute, Settings, activation_bytes};
 use sekisho_weights::config::ModelConfig;
 
 use super::Spec;
@@ -116,6 +117,7 @@ pub(super) fn lines(
             ),
         ),
         ("", activations(spec, config)),
+        ("", on_gpu(spec, config)),
         (
             "compute",
             format!(
@@ -143,6 +145,24 @@ fn activations(spec: &Spec, config: &ModelConfig) -> String {
         "activations {} in f32 for a micro-batch of {micro}; {} with recompute = \"layer\"",
         of(spec.precision.recompute),
         of(Recompute::Layer),
+    )
+}
+
+/// What the trainer takes of a GPU's memory.
+fn on_gpu(spec: &Spec, config: &ModelConfig) -> String {
+    let micro = MicroBatch { sequences: spec.micro(), length: spec.data.sequence_length };
+    let settings = spec.settings();
+    let of = |settings| forecast(config, settings, micro);
+    let said = |count: usize| bytes(count as f64);
+    let it = of(settings);
+    format!(
+        "on a GPU {}: weights {}, gradients {}, moments {}, activations {}; {} with recompute = \"layer\"",
+        said(it.total()),
+        said(it.weights),
+        said(it.gradients),
+        said(it.moments),
+        said(it.activations),
+        said(of(Settings { recompute: Recompute::Layer, ..settings }).total()),
     )
 }
 

@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 
 use sekisho_domain::schedule::LearningRate;
 use sekisho_domain::{TomlError, parse_toml};
+use sekisho_model::train::{Format, Settings};
 use sekisho_weights::config::{ConfigError, ModelConfig};
 use serde::{Deserialize, Serialize};
 
@@ -24,9 +25,9 @@ pub(crate) use keep::is_dense_early;
 pub use model::ModelSection;
 pub use presets::{PRESETS, Preset, Recipe, preset};
 pub use sections::{
-    Batch, Checkpoint, Data, DecayShape, Dtype, Evaluate, Forward, Init, LrIndex, Mix, OnNan, Optimizer,
-    Order, Packing, Parent, ParentData, ParentState, Precision, Recompute, Schedule, ScheduleKind, Share,
-    Stability, Stop, TokenizerSection, WarmupInit,
+    Batch, Checkpoint, Data, DecayShape, Dtype, Evaluate, Forward, Init, LrIndex, Mix, Moments, OnNan,
+    Optimizer, Order, Packing, Parent, ParentData, ParentState, Precision, Recompute, Schedule, ScheduleKind,
+    Share, Stability, Stop, TokenizerSection, WarmupInit,
 };
 
 /// A specification that cannot be run.
@@ -176,6 +177,12 @@ impl Spec {
     #[must_use]
     pub fn micro(&self) -> usize {
         self.batch.micro.unwrap_or(self.batch.sequences)
+    }
+
+    /// What the program is made with.
+    pub(crate) fn settings(&self) -> Settings {
+        let moments = if self.optimizer.moments == Moments::F32 { Format::F32 } else { Format::Bf16 };
+        Settings { moments, ..self.precision.settings() }
     }
 
     /// The specification as it is written into the run's folder: nothing left to a default. A resumed run inherits the

@@ -46,7 +46,7 @@ fn twenty_updates_are_pytorchs() {
     let layout = Layout::new(checkpoint.config());
     let parameters = crate::init::parameters(&spec, &layout).expect("the first weights");
     let mut program = CpuProgram::new(checkpoint.config().clone(), parameters);
-    let mut adamw = AdamW::new(&spec.optimizer, &layout);
+    let mut adamw = AdamW::new(&spec.optimizer, 1, &layout);
     let schedule = spec.learning_rate();
 
     let meta: serde_json::Value =
@@ -64,7 +64,7 @@ fn twenty_updates_are_pytorchs() {
         program.zero_gradients();
         let batch = Batch { length: 64, inputs: &inputs, targets: &targets, starts: &starts };
         program.accumulate(&batch, &Objective { targets: 256, z_loss: 0.0 });
-        let Measured { loss, grad_norm } = program.measure();
+        let Measured { loss, grad_norm } = program.measure().expect("the CPU never fails");
         let lr = schedule.of_update(step as u64 + 1);
         for (key, got) in [("ce", loss.ce / 256.0), ("grad_norm", grad_norm), ("lr", lr)] {
             let expected = meta["train_f32"][step][key].as_f64().expect("a number");
@@ -81,7 +81,7 @@ fn twenty_updates_are_pytorchs() {
         [("param", Array::Parameters), ("exp_avg", Array::FirstMoments), ("exp_avg_sq", Array::SecondMoments)]
     {
         let mut values = vec![0.0; layout.length];
-        program.download(array, &mut values);
+        program.download(array, &mut values).expect("the CPU never fails");
         for tensor in layout.tensors() {
             let expected = after.tensor_f32(&format!("{prefix}.{}", tensor.name)).expect("a tensor");
             let distance = distance(&values[tensor.range.clone()], &expected);

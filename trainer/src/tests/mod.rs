@@ -114,7 +114,8 @@ impl Bench {
     }
 
     fn options(&self, run: &str) -> TrainOptions {
-        TrainOptions { threads: Some(2), ..TrainOptions::new(self.path(run), Arc::new(Stopped)) }
+        let device = "cpu".to_owned();
+        TrainOptions { device, threads: Some(2), ..TrainOptions::new(self.path(run), Arc::new(Stopped)) }
     }
 
     pub(crate) fn train(&self, run: &str, changes: &[(&str, &str)]) -> Result<Outcome, TrainError> {

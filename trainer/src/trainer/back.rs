@@ -41,7 +41,7 @@ impl Run {
             return Err(TrainError::RolledBackTooOften { cause: Box::new(error), most });
         }
         let Some(restored) = self.last_good_values()? else { return Err(error) };
-        let note = self.take_up(restored, failed, &error);
+        let note = self.take_up(restored, failed, &error)?;
         progress.note(&note);
         // A kill from here on repeats all of this. The list comes last: whoever finds it longer finds the files cut already.
         self.event(EventKind::Rollback, self.state.step, note, options)?;
@@ -76,7 +76,12 @@ impl Run {
     }
 
     /// Takes up the values of a checkpoint, moves on in the data, and says so.
-    fn take_up(&mut self, restored: Restored, failed: Step, error: &TrainError) -> String {
+    fn take_up(
+        &mut self,
+        restored: Restored,
+        failed: Step,
+        error: &TrainError,
+    ) -> Result<String, TrainError> {
         let Restored { state, parameters, exp_avg, exp_avg_sq } = restored;
         let after = state.step;
         let mut rollbacks = std::mem::take(&mut self.state.rollbacks);
@@ -96,10 +101,10 @@ impl Run {
         (self.began, self.saved) = (after, (!of_parent).then_some(after.0));
         self.state = State { rollbacks, ..state };
         self.optimizer.updates = self.state.updates;
-        self.program.upload(Array::Parameters, parameters);
-        self.program.upload(Array::FirstMoments, exp_avg);
-        self.program.upload(Array::SecondMoments, exp_avg_sq);
-        note
+        self.program.upload(Array::Parameters, parameters)?;
+        self.program.upload(Array::FirstMoments, exp_avg)?;
+        self.program.upload(Array::SecondMoments, exp_avg_sq)?;
+        Ok(note)
     }
 
     /// Takes back what the folder says of the updates that are left behind.

@@ -3,8 +3,8 @@ use sekisho_domain::wire::RegisterRun;
 use sekisho_domain::{Step, Tokens};
 use sekisho_model::Tokenizer;
 use sekisho_model::backend::Array;
-use sekisho_model::device::{self, Device, Work};
-use sekisho_model::train::{self, Layout};
+use sekisho_model::device::{self, Device};
+use sekisho_model::train::{self, Layout, MicroBatch};
 
 use super::{Run, Start};
 use crate::checkpoint::{self, DecayGroups, Restored, State, Writer};
@@ -26,7 +26,7 @@ impl Run {
         options: &TrainOptions,
         progress: &mut dyn Progress,
     ) -> Result<Self, TrainError> {
-        let device = device::choose(&options.device, Work::Training)?;
+        let device = device::choose(&options.device)?;
         progress.note(&device.reason);
         let (folder, lock, beginning) = RunFolder::begin(&options.out)?;
         let (spec, last, parent) = agree(spec, &folder, options.resume)?;
@@ -41,16 +41,17 @@ impl Run {
         };
         let mut data = Data::open(&spec, config.vocab_size, tokenizer.as_ref(), &cache, &mut told)?;
         let layout = Layout::new(&config);
-        let mut optimizer = AdamW::new(&spec.optimizer, &layout);
+        let mut optimizer = AdamW::new(&spec.optimizer, spec.seed, &layout);
         let fresh = first_state(&spec, &layout, &data, tokenizer.as_ref(), device.device);
         let Restored { state, parameters, exp_avg, exp_avg_sq } =
             values(&spec, last, parent.as_ref(), &folder, &layout, &fresh)?;
         optimizer.updates = state.updates;
         data.seek(state.position.clone());
-        let mut program =
-            train::program(device.device, config.clone(), spec.precision.settings(), parameters);
-        program.upload(Array::FirstMoments, exp_avg);
-        program.upload(Array::SecondMoments, exp_avg_sq);
+        let micro = MicroBatch { sequences: spec.micro(), length: spec.data.sequence_length };
+        let settings = spec.settings();
+        let mut program = train::program(device.device, config.clone(), settings, micro, parameters)?;
+        program.upload(Array::FirstMoments, exp_avg)?;
+        program.upload(Array::SecondMoments, exp_avg_sq)?;
         let subject = checkpoint::Subject { spec: spec.clone(), config, tokenizer, layout };
         let began = state.step;
         let origin = Origin::read(&folder)?;

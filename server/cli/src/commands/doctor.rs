@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use sekisho_model::device::{self, Work};
+use sekisho_model::device;
 
 use crate::exit::ExitStatus;
 use crate::printer::Printer;
@@ -20,13 +20,11 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> anyhow::Result<ExitStatus> 
         row("disk", &disk(&args.dir)),
     ];
     rows.extend(device::report().iter().map(|line| row("device", line)));
-    for (name, work) in [("auto (eval)", Work::Inference), ("auto (train)", Work::Training)] {
-        let chosen = match device::choose("auto", work) {
-            Ok(chosen) => chosen.reason,
-            Err(error) => error.to_string(),
-        };
-        rows.push(row(name, &chosen));
-    }
+    let chosen = match device::choose("auto") {
+        Ok(chosen) => chosen.reason,
+        Err(error) => error.to_string(),
+    };
+    rows.push(row("auto", &chosen));
     printer.table(&["what", "found"], &rows)?;
     Ok(ExitStatus::Ok)
 }

@@ -131,7 +131,8 @@ impl Trainer {
         let mut command = Command::new(std::env::current_exe()?);
         command.arg("train").arg(dir.join(input::SPEC)).arg("--dir").arg(&out);
         command.args(["--server", &app.config.public_url]).env("SEKISHO_TOKEN", token);
-        command.arg("--cache").arg(dir.join("cache"));
+        // What it shows is the same on every machine.
+        command.arg("--cache").arg(dir.join("cache")).args(["--device", "cpu"]);
         command.env(sekisho_server::launch::PARENT, std::process::id().to_string());
         if out.is_dir() {
             command.arg("--resume");

@@ -3,7 +3,8 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::{Arena, Array, Format, Op, Ops, Slot, Weight};
+use super::{Arena, Array, Format, Keeping, Op, Ops, Slot, Weight};
+use crate::cuda::CudaError;
 use crate::ops::attention::{self, Heads, Saved};
 use crate::ops::rope::{self, Rope, Table};
 use crate::ops::{
@@ -18,6 +19,8 @@ pub struct CpuOps {
     pub(crate) gradients: Vec<f32>,
     exp_avg: Vec<f32>,
     exp_avg_sq: Vec<f32>,
+    /// In bf16 both hold such values alone.
+    moments: Format,
     /// The parameters in bf16's values, where linear layers are computed in it.
     working: Option<Vec<f32>>,
     pub(crate) arena: Memory,
@@ -62,6 +65,7 @@ impl CpuOps {
             gradients: zeros(),
             exp_avg: zeros(),
             exp_avg_sq: zeros(),
+            moments: Format::F32,
             working: (format == Format::Bf16).then(|| bf16::rounded(&parameters)),
             arena: Memory::default(),
             table: rope.table(0..0),
@@ -70,6 +74,12 @@ impl CpuOps {
             loss: StepLoss::default(),
             parameters,
         }
+    }
+
+    /// With moments in this format.
+    #[must_use]
+    pub fn with_moments(self, moments: Format) -> Self {
+        Self { moments, ..self }
     }
 
     fn array(&mut self, array: Array) -> &mut Vec<f32> {
@@ -155,11 +165,21 @@ fn operand(bf16: bool, x: &[f32]) -> Cow<'_, [f32]> {
     if bf16 { Cow::Owned(bf16::rounded(x)) } else { Cow::Borrowed(x) }
 }
 
+/// All of it in f32; 32 MiB of logits.
+pub(crate) const KEEPING: Keeping = Keeping { narrow: size_of::<f32>(), logits: 1 << 23, tile: 1 };
+
 impl Ops for CpuOps {
-    fn reserve(&mut self, arena: &Arena) {
+    fn keeping(&self) -> Keeping {
+        KEEPING
+    }
+
+    fn reserve(&mut self, arena: &Arena, _: &[Op]) {
         // The old memory goes before the new is taken.
         self.arena = Memory::default();
-        self.arena = Memory { values: vec![0.0; arena.length], slots: arena.slots.clone() };
+        let size = size_of::<f32>();
+        let places = arena.slots.iter();
+        let slots = places.map(|place| place.start / size..(place.start + place.bytes) / size).collect();
+        self.arena = Memory { values: vec![0.0; arena.bytes / size], slots };
     }
 
     fn load(&mut self, batch: &Batch<'_>, objective: &Objective) {
@@ -229,40 +249,49 @@ impl Ops for CpuOps {
         self.loss = StepLoss::default();
     }
 
-    fn measure(&mut self) -> Measured {
-        Measured { loss: self.loss, grad_norm: square_norm::forward(&self.gradients).sqrt() }
+    fn measure(&mut self) -> Result<Measured, CudaError> {
+        Ok(Measured { loss: self.loss, grad_norm: square_norm::forward(&self.gradients).sqrt() })
     }
 
     fn adamw(&mut self, part: Range<usize>, constants: &adamw::Constants) {
         let parameters = &mut self.parameters[part.clone()];
         let moments = (&mut self.exp_avg[part.clone()], &mut self.exp_avg_sq[part.clone()]);
         adamw::update(parameters, &self.gradients[part.clone()], moments, constants);
+        if self.moments == Format::Bf16 {
+            let moments = (&mut self.exp_avg[part.clone()], &mut self.exp_avg_sq[part.clone()]);
+            adamw::round_moments(moments, part.start, constants);
+        }
         if let Some(working) = &mut self.working {
             bf16::round_into(&self.parameters[part.clone()], &mut working[part]);
         }
     }
 
-    fn moment_statistics(&mut self, parts: &[(Range<usize>, adamw::Constants)]) -> Vec<moments::Statistics> {
+    fn moment_statistics(
+        &mut self,
+        parts: &[(Range<usize>, adamw::Constants)],
+    ) -> Result<Vec<moments::Statistics>, CudaError> {
         let of = |(part, constants): &(Range<usize>, adamw::Constants)| {
             let part = || part.clone();
             let moments = (&self.exp_avg[part()], &self.exp_avg_sq[part()]);
             moments::statistics(&self.parameters[part()], moments, constants)
         };
-        parts.iter().map(of).collect()
+        Ok(parts.iter().map(of).collect())
     }
 
-    fn upload(&mut self, array: Array, values: Vec<f32>) {
-        let array_values = self.array(array);
-        assert_eq!(values.len(), array_values.len(), "an array of this layout");
-        *array_values = values;
+    fn upload(&mut self, array: Array, values: Vec<f32>) -> Result<(), CudaError> {
+        assert_eq!(values.len(), self.array(array).len(), "an array of this layout");
+        let is_moment = matches!(array, Array::FirstMoments | Array::SecondMoments);
+        let rounds = is_moment && self.moments == Format::Bf16;
+        *self.array(array) = if rounds { bf16::rounded(&values) } else { values };
         if array == Array::Parameters
             && let Some(working) = &mut self.working
         {
             bf16::round_into(&self.parameters, working);
         }
+        Ok(())
     }
 
-    fn download(&self, array: Array, out: &mut [f32]) {
+    fn download(&self, array: Array, out: &mut [f32]) -> Result<(), CudaError> {
         let values = match array {
             Array::Parameters => &self.parameters,
             Array::Gradients => &self.gradients,
@@ -271,5 +300,6 @@ impl Ops for CpuOps {
         };
         assert_eq!(values.len(), out.len(), "an array of this layout");
         elementwise::copy(out, values);
+        Ok(())
     }
 }

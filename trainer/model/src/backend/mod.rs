@@ -10,11 +10,13 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
+use crate::cuda::CudaError;
 use crate::ops::attention::Heads;
 use crate::ops::{adamw, moments};
 use crate::train::{Batch, Measured, Objective};
 
 pub use cpu::CpuOps;
+pub(crate) use cpu::KEEPING as CPU_KEEPING;
 
 /// A tensor of the arena: its number in [`Arena::slots`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -40,13 +42,64 @@ impl Weight {
     }
 }
 
+/// What a tensor of the arena is kept in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Width {
+    /// f32: the residual stream and its gradient, logits, logarithms of softmax denominators.
+    Wide,
+    /// The backend's [`Format`], if it keeps one: operands of linear layers and of attention, and their gradients.
+    Narrow,
+}
+
+/// The size of a tensor of the arena.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Extent {
+    /// Values.
+    pub values: usize,
+    /// What each is kept in.
+    pub width: Width,
+}
+
+/// The place of a tensor in the arena.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// First byte.
+    pub start: usize,
+    /// Bytes.
+    pub bytes: usize,
+    /// What is there.
+    pub extent: Extent,
+}
+
 /// Where the tensors of a step lie in one piece of memory. Tensors whose lives do not overlap share places.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Arena {
-    /// Values in all.
-    pub length: usize,
+    /// Bytes in all.
+    pub bytes: usize,
     /// Each tensor's place.
-    pub slots: Vec<Range<usize>>,
+    pub slots: Vec<Place>,
+}
+
+/// How a backend keeps tensors: what the arena is planned by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keeping {
+    /// Bytes of a value of [`Width::Narrow`].
+    pub narrow: usize,
+    /// Logits kept at a time [values]: those of a whole batch are the largest tensor of a training step.
+    pub logits: usize,
+    /// Rows of logits that it likes to compute together: their number is a multiple of it where it is not less.
+    pub tile: usize,
+}
+
+impl Keeping {
+    /// Bytes of a value.
+    #[must_use]
+    pub const fn size(&self, width: Width) -> usize {
+        match width {
+            Width::Wide => size_of::<f32>(),
+            Width::Narrow => self.narrow,
+        }
+    }
 }
 
 /// The four flat arrays, laid out as [`crate::train::Layout`] says.
@@ -60,6 +113,12 @@ pub enum Array {
     FirstMoments,
     /// AdamW's second moments.
     SecondMoments,
+}
+
+impl Array {
+    /// All of them.
+    pub(crate) const ALL: [Self; 4] =
+        [Self::Parameters, Self::Gradients, Self::FirstMoments, Self::SecondMoments];
 }
 
 /// The format of the operands of linear layers, forward and backward. Sums, norms, attention and parameters are f32.
@@ -168,29 +227,54 @@ impl Op {
 }
 
 /// A device with its memory: the four flat arrays, the arena, the ids of a batch, and the sums of losses.
+///
+/// A device may still be at an operation when the call returns. So what goes wrong in one that waits for nothing is kept, nothing
+/// is done from then on, and the next one that waits returns it. The CPU never fails.
 pub trait Ops {
-    /// Takes memory for the tensors of a step, whose contents are whatever was there.
-    fn reserve(&mut self, arena: &Arena);
+    /// How tensors are kept.
+    fn keeping(&self) -> Keeping;
+    /// Takes memory for the tensors of a step, whose contents are whatever was there, and for what the operations of the list need
+    /// besides.
+    fn reserve(&mut self, arena: &Arena, list: &[Op]);
     /// Takes over a batch and the objective; the operations that follow are about it.
     fn load(&mut self, batch: &Batch<'_>, objective: &Objective);
-    /// Runs one operation. A device may still be at it when this returns.
+    /// Runs one operation.
     fn run(&mut self, op: &Op);
+    /// Runs the list that memory was reserved for.
+    fn run_all(&mut self, list: &[Op]) {
+        list.iter().for_each(|op| self.run(op));
+    }
     /// Forgets gradients and sums of losses.
     fn zero_gradients(&mut self);
     /// Sums of losses and the global norm of the gradients since then: the one value that an update's host side waits for.
-    fn measure(&mut self) -> Measured;
+    ///
+    /// # Errors
+    /// The first since the last call that waited.
+    fn measure(&mut self) -> Result<Measured, CudaError>;
     /// [`adamw::update`] of a part of the flat arrays.
     fn adamw(&mut self, part: Range<usize>, constants: &adamw::Constants);
     /// [`moments::statistics`] of parts of the flat arrays.
-    fn moment_statistics(&mut self, parts: &[(Range<usize>, adamw::Constants)]) -> Vec<moments::Statistics>;
+    ///
+    /// # Errors
+    /// As [`Self::measure`].
+    fn moment_statistics(
+        &mut self,
+        parts: &[(Range<usize>, adamw::Constants)],
+    ) -> Result<Vec<moments::Statistics>, CudaError>;
     /// Replaces an array.
+    ///
+    /// # Errors
+    /// As [`Self::measure`].
     ///
     /// # Panics
     /// When it has another length.
-    fn upload(&mut self, array: Array, values: Vec<f32>);
+    fn upload(&mut self, array: Array, values: Vec<f32>) -> Result<(), CudaError>;
     /// Copies an array out.
+    ///
+    /// # Errors
+    /// As [`Self::measure`].
     ///
     /// # Panics
     /// When `out` has another length.
-    fn download(&self, array: Array, out: &mut [f32]);
+    fn download(&self, array: Array, out: &mut [f32]) -> Result<(), CudaError>;
 }

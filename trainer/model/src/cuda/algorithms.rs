@@ -1,10 +1,11 @@
 //! Which algorithm of cuBLASLt computes a product, so that a row's bits do not depend on how many rows there are.
 //!
-//! One is chosen for a matrix and used for every number of rows. It splits no sum between blocks and reduces nothing afterwards: so a
+//! One is chosen for a matrix and used for every number of rows; for the gradient of a matrix, which sums over rows, one for each number
+//! of them. It splits no sum between blocks and reduces nothing afterwards: so a
 //! value is one sum in an order that its tile gives, and the tile is the algorithm's. One that needs no workspace, without which blocks
 //! cannot share a sum at all, goes before the others.
 
-use super::machine::{Dtype, Into, Product};
+use super::machine::{Dtype, Form, Into, Product};
 
 /// Rows that the heuristics are told of, whatever there will be.
 pub(super) const ROWS: usize = 4096;
@@ -15,6 +16,7 @@ pub(super) const PROBES: [usize; 9] = [1, 2, 7, 16, 61, 256, 1000, ROWS, 20_011]
 /// Products that share an algorithm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Class {
+    pub(super) form: Form,
     pub(super) n: usize,
     pub(super) k: usize,
     pub(super) dtype: Dtype,
@@ -26,8 +28,13 @@ pub(super) struct Class {
 impl Class {
     /// That of a product; `fast` tells numbers of rows apart by powers of two.
     pub(super) const fn of(product: &Product, fast: bool) -> Self {
-        let &Product { n, k, dtype, into, m, .. } = product;
-        Self { n, k, dtype, into, rows: if fast { m.next_power_of_two() } else { ROWS } }
+        let &Product { form, n, k, dtype, into, m, .. } = product;
+        let rows = match form {
+            Form::Weight => m,
+            _ if fast => m.next_power_of_two(),
+            _ => ROWS,
+        };
+        Self { form, n, k, dtype, into, rows }
     }
 
     /// Bytes of a value of the result.
@@ -40,7 +47,15 @@ impl Class {
 
     /// Whether every row of every matrix begins at a multiple of 16 bytes. Of others cuBLASLt has slow algorithms, or none.
     pub(super) const fn is_aligned(self) -> bool {
-        (self.k * self.dtype.size()).is_multiple_of(16) && (self.n * self.out_size()).is_multiple_of(16)
+        let (x, w) = match self.form {
+            Form::Forward => (self.k, self.k),
+            Form::Input => (self.k, self.n),
+            Form::Weight => (self.rows, self.n),
+        };
+        let size = self.dtype.size();
+        (x * size).is_multiple_of(16)
+            && (w * size).is_multiple_of(16)
+            && (self.n * self.out_size()).is_multiple_of(16)
     }
 }
 
@@ -85,7 +100,11 @@ pub(super) fn choose<A>(
     let Terms { fast, workspace } = terms;
     let suits =
         |candidate: &Candidate| (fast || candidate.sums_in_order()) && candidate.workspace <= workspace;
-    let rows: &[usize] = if fast { &[class.rows / 2 + 1, class.rows] } else { &PROBES };
+    let rows: &[usize] = match class.form {
+        Form::Weight => &[class.rows],
+        _ if fast => &[class.rows / 2 + 1, class.rows],
+        _ => &PROBES,
+    };
     candidates
         .into_iter()
         .filter(|(_, candidate)| suits(candidate))
@@ -96,10 +115,10 @@ pub(super) fn choose<A>(
 #[cfg(test)]
 mod tests {
     use super::{Candidate, Class, PROBES, ROWS, Terms, choose};
-    use crate::cuda::machine::{Dtype, Into, Product, Ptr};
+    use crate::cuda::machine::{Dtype, Form, Into, Product, Ptr};
 
     fn product(m: usize, n: usize, k: usize, dtype: Dtype, into: Into) -> Product {
-        Product { x: Ptr(16), w: Ptr(32), out: Ptr(48), m, n, k, dtype, into }
+        Product { form: Form::Forward, x: Ptr(16), w: Ptr(32), out: Ptr(48), m, n, k, dtype, into }
     }
 
     fn plain() -> Candidate {
@@ -127,6 +146,26 @@ mod tests {
         ] {
             assert_ne!(base, different);
         }
+    }
+
+    #[test]
+    fn a_gradient_of_a_weight_has_an_algorithm_for_each_shape() {
+        let gradient = |m, k| Product { form: Form::Weight, ..product(m, 64, k, Dtype::Bf16, Into::Added) };
+        let class = Class::of(&gradient(96, 4000), false);
+        assert_ne!(class, Class::of(&gradient(96, 4001), false));
+        assert_eq!(class.rows, 96);
+        // Rows begin at multiples of 16 bytes whatever their number is.
+        assert!(Class::of(&gradient(96, 4001), false).is_aligned());
+        assert!(!Class::of(&gradient(97, 4000), false).is_aligned());
+        let asked = std::cell::RefCell::new(Vec::new());
+        let passes = |_: &i32, m: usize| {
+            asked.borrow_mut().push(m);
+            Some(plain())
+        };
+        assert_eq!(choose(vec![(0, plain())], STRICT, &class, passes), Some(0));
+        assert_eq!(asked.into_inner(), [96]);
+        let input = Product { form: Form::Input, ..product(5, 64, 32, Dtype::Bf16, Into::Same) };
+        assert_ne!(Class::of(&input, false), self::class());
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! How fast a machine runs the operations, beside what it can reach at most: copies and one large product, in the same run.
 
 mod model;
+mod training;
 
 use std::time::Instant;
 
 pub use model::{loading, throughput};
+pub use training::{Trained, bench_training, training};
 
 use super::CudaError;
 use super::batch::{At, Batch, Part};

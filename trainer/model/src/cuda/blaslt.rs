@@ -1,5 +1,6 @@
 //! Products of matrices by cuBLASLt. It counts by columns, so `out [m, n] = x [m, k] · wᵀ` is there `outᵀ = w · xᵀ`: the first
-//! matrix is `w`, transposed, and the number of columns is `m`.
+//! matrix is `w`, transposed, and the number of columns is `m`. Of the two gradients the first is `w` as it lies, and of that of a weight
+//! the second is `x`, transposed.
 
 mod description;
 

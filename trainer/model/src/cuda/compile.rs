@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use super::CudaError;
 use super::driver::Driver;
 use super::functions::NvrtcFunctions;
-use super::kernels::{HEADER, Source};
+use super::kernels::{HEADERS, Source};
 use super::libraries::{self, Absent, Kind, Places, Version};
 
 /// The machine language of a GPU.
@@ -165,17 +165,21 @@ impl<'a> Program<'a> {
     fn of(nvrtc: &'a Nvrtc, source: &Source) -> Result<Self, String> {
         let string = |text: &str| CString::new(text).map_err(|_| "the source has a zero byte".to_owned());
         let (text, name) = (string(source.text)?, string(&format!("{}.cu", source.file))?);
-        let (header, include) = (string(HEADER)?, string("device.cuh")?);
+        let headers = HEADERS.map(|(name, text)| string(name).and_then(|name| Ok((name, string(text)?))));
+        let headers: Vec<(CString, CString)> = headers.into_iter().collect::<Result<_, _>>()?;
+        let count = c_int::try_from(headers.len()).expect("a few");
+        let names: Vec<*const c_char> = headers.iter().map(|(name, _)| name.as_ptr()).collect();
+        let texts: Vec<*const c_char> = headers.iter().map(|(_, text)| text.as_ptr()).collect();
         let mut handle = std::ptr::null_mut();
-        // SAFETY: strings end with zero and are copied; there is one header and one name for it.
+        // SAFETY: strings end with zero and are copied; there are as many headers, and names of them, as are told.
         let answer = unsafe {
             (nvrtc.functions.nvrtcCreateProgram)(
                 &raw mut handle,
                 text.as_ptr(),
                 name.as_ptr(),
-                1,
-                [header.as_ptr()].as_ptr(),
-                [include.as_ptr()].as_ptr(),
+                count,
+                texts.as_ptr(),
+                names.as_ptr(),
             )
         };
         if answer == 0 { Ok(Self { nvrtc, handle }) } else { Err(nvrtc.meaning(answer)) }

@@ -222,6 +222,16 @@ impl Context {
         self.check("cuMemcpyHtoDAsync", answer)
     }
 
+    /// Copies from the GPU in the order of the stream. `to` must not be touched until an event after it has come.
+    pub(super) fn download_later(&self, from: Ptr, to: &mut [u8]) -> Result<(), CudaError> {
+        self.enter()?;
+        let f = &self.driver.functions;
+        // SAFETY: the caller keeps the bytes, and their hands off them; `from` is memory of this GPU of at least this size.
+        let answer =
+            unsafe { (f.cuMemcpyDtoHAsync_v2)(to.as_mut_ptr().cast(), from.0, to.len(), self.stream.0) };
+        self.check("cuMemcpyDtoHAsync", answer)
+    }
+
     /// Copies from the GPU and waits for it.
     pub(super) fn download(&self, from: Ptr, to: &mut [u8]) -> Result<(), CudaError> {
         self.enter()?;

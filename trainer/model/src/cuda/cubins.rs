@@ -14,7 +14,7 @@ use sekisho_domain::Sha256;
 
 use super::CudaError;
 use super::compile::{Architecture, Compiled, Nvrtc, OPTIONS};
-use super::kernels::{HEADER, SOURCES, Source};
+use super::kernels::{HEADERS, SOURCES, Source};
 use super::libraries::{Absent, Kind, Version};
 use super::prebuilt;
 
@@ -178,7 +178,9 @@ fn no_code(absent: &Absent, architecture: Architecture) -> String {
 /// Of everything that the code depends on.
 fn key(source: &Source, architecture: Architecture, version: Version) -> Sha256 {
     let options = OPTIONS.join(" ");
-    let all = [source.file, source.text, HEADER, &options, &architecture.name(), &version.to_string()];
+    let (name, version) = (architecture.name(), version.to_string());
+    let mut all = vec![source.file, source.text, &options, &name, &version];
+    all.extend(HEADERS.iter().map(|(_, text)| *text));
     // Each part's length keeps two lists apart that read the same.
     let parts: Vec<String> = all.iter().map(|part| format!("{}\n{part}\n", part.len())).collect();
     Sha256::of(parts.concat())

@@ -18,6 +18,32 @@ pub enum CudaError {
         /// GiB.
         free: f64,
     },
+    /// More memory than there is for training.
+    #[error(
+        "{device} has {free:.1} GiB free and training takes {needed:.1} GiB: {weights:.1} GiB for parameters, gradients and moments, the rest for a micro-batch of {sequences}. {way_on}"
+    )]
+    TooLarge {
+        /// The GPU.
+        device: String,
+        /// GiB.
+        needed: f64,
+        /// GiB.
+        free: f64,
+        /// GiB of what does not depend on the micro-batch.
+        weights: f64,
+        /// Sequences of a micro-batch.
+        sequences: usize,
+        /// What would fit.
+        way_on: String,
+    },
+    /// A model that the kernels for training do not compute.
+    #[error("heads of {dim} values are not trained on GPUs, where {most} is the most. Use --device cpu.")]
+    WideHeads {
+        /// Values of a head.
+        dim: usize,
+        /// Most that there are kernels for.
+        most: usize,
+    },
     /// A library that is missing, too old or broken.
     #[error("{library}: {reason}. {way_on}")]
     Library {

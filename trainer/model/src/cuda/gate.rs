@@ -13,12 +13,14 @@ use rayon::prelude::*;
 use sekisho_domain::Sha256;
 
 use super::compile::{Architecture, Compiled, Nvrtc, OPTIONS};
-use super::kernels::{HEADER, Kernel, SOURCES, Source};
+use super::kernels::{HEADERS, Kernel, SOURCES, Source};
 use super::libraries::{Places, Version};
 use super::prebuilt::{ARCHITECTURES, PREBUILT};
 
 /// Static shared memory of a block, the most that any GPU gives [bytes].
 const SHARED: u32 = 48 << 10;
+/// With what a launch asks for, the most that every GPU from Ampere on gives [bytes].
+const ALL_SHARED: u32 = 99 << 10;
 
 /// The library of this version, or nothing where the tools of the tests are not installed.
 fn nvrtc(wanted: Version) -> Option<Nvrtc> {
@@ -89,7 +91,7 @@ fn faults(source: &Source, compiled: &Compiled) -> Vec<String> {
     let symbols = elf::functions(&compiled.cubin).expect("an ELF file");
     let mut faults: Vec<String> =
         compiled.log.lines().filter(|line| line.contains("warning")).map(str::to_owned).collect();
-    for kernel in Kernel::ALL.into_iter().filter(|kernel| kernel.about().file == source.file) {
+    for kernel in Kernel::ALL.iter().copied().filter(|kernel| kernel.about().file == source.file) {
         let about = kernel.about();
         for symbol in about.dtypes.iter().map(|&dtype| kernel.symbol(dtype)) {
             if !symbols.contains(&symbol) {
@@ -105,7 +107,7 @@ fn faults(source: &Source, compiled: &Compiled) -> Vec<String> {
             if usage.spills > 0 || usage.stack > 0 {
                 faults.push(format!("{symbol}: {} bytes spilled, {} of stack", usage.spills, usage.stack));
             }
-            if usage.shared > SHARED {
+            if usage.shared > SHARED || usage.shared + kernel.shared_bytes() > ALL_SHARED {
                 faults.push(format!("{symbol}: {} bytes of shared memory", usage.shared));
             }
         }
@@ -160,9 +162,10 @@ fn every_kernel_compiles_within_its_registers_with_a_new_nvrtc() {
 fn made_from() -> String {
     let line = |name: &str, text: &str| format!("{}  {name}\n", Sha256::of(text).hex());
     let options = OPTIONS.join(" ");
-    let head = [line("options", &options), line("nvrtc", &OLD.to_string()), line("device.cuh", HEADER)];
+    let head = [line("options", &options), line("nvrtc", &OLD.to_string())];
+    let headers = HEADERS.iter().map(|(name, text)| line(name, text));
     let sources = SOURCES.iter().map(|source| line(&format!("{}.cu", source.file), source.text));
-    head.into_iter().chain(sources).collect()
+    head.into_iter().chain(headers).chain(sources).collect()
 }
 
 /// What it was made from.
@@ -197,7 +200,7 @@ fn shipped_code_is_of_these_sources() {
     assert_eq!(there, expected, "the list of the shipped code is another one");
     for code in PREBUILT {
         let symbols = elf::functions(code.cubin).expect("an ELF file");
-        let kernels = Kernel::ALL.into_iter().filter(|kernel| kernel.about().file == code.file);
+        let kernels = Kernel::ALL.iter().copied().filter(|kernel| kernel.about().file == code.file);
         for symbol in kernels.flat_map(|kernel| kernel.about().dtypes.iter().map(move |&d| kernel.symbol(d)))
         {
             assert!(symbols.contains(&symbol), "{symbol} is not in {}/{}", code.architecture, code.file);

@@ -15,7 +15,7 @@ use super::kernels::Kernel;
 use super::libraries::Kind;
 use super::machine::{Arg, Dtype, Launch, Machine, Memory, Product, Ptr, Release};
 use super::ops::plain_product;
-use super::staging::Staging;
+use super::staging::{MANY, Staging};
 
 /// A GPU that this process computes on, with a stream of its own: two of them on the same GPU work side by side.
 pub(crate) struct Gpu {
@@ -82,11 +82,14 @@ impl Gpu {
         let mut modules = Vec::new();
         for cubin in cubins {
             let module = module(&context, cubin)?;
-            for kernel in Kernel::ALL.into_iter().filter(|kernel| kernel.about().file == cubin.file) {
+            for kernel in Kernel::ALL.iter().copied().filter(|kernel| kernel.about().file == cubin.file) {
                 let about = kernel.about();
                 for &dtype in about.dtypes {
                     let name = CString::new(kernel.symbol(dtype)).expect("a name of letters");
-                    functions.insert((kernel, dtype), module.function(&name, about.threads, 0)?);
+                    functions.insert(
+                        (kernel, dtype),
+                        module.function(&name, about.threads, kernel.shared_bytes())?,
+                    );
                 }
             }
             modules.push(module);
@@ -111,6 +114,15 @@ impl Gpu {
         }
         let reason = "a sequence that is captured may only launch kernels and products".to_owned();
         Err(CudaError::Failed { device: self.name(), what, reason })
+    }
+
+    /// Does something with the pinned memory, which is taken the first time.
+    fn staged(&self, what: impl FnOnce(&mut Staging) -> Result<(), CudaError>) -> Result<(), CudaError> {
+        let mut staging = locked(&self.inner.staging);
+        what(match &mut *staging {
+            Some(staging) => staging,
+            none => none.insert(Staging::new(&self.inner.context)?),
+        })
     }
 
     /// Notes what a captured launch names.
@@ -193,18 +205,16 @@ impl Machine for Gpu {
         if bytes.is_empty() {
             return Ok(());
         }
-        let mut staging = locked(&self.inner.staging);
-        let staging = match &mut *staging {
-            Some(staging) => staging,
-            none => none.insert(Staging::new(&self.inner.context)?),
-        };
-        staging.write(&self.inner.context, to, bytes)
+        self.staged(|staging| staging.write(&self.inner.context, to, bytes))
     }
 
     fn read(&self, from: Ptr, bytes: &mut [u8]) -> Result<(), CudaError> {
         self.outside_of_a_capture("reading")?;
         if bytes.is_empty() {
             return self.inner.context.wait();
+        }
+        if bytes.len() >= MANY {
+            return self.staged(|staging| staging.read(&self.inner.context, from, bytes));
         }
         self.inner.context.download(from, bytes)
     }

@@ -106,9 +106,11 @@ pub(crate) struct Launch<'a> {
     pub(crate) args: &'a [Arg],
 }
 
-/// `out [m, n] = x [m, k] · wᵀ` for `w [n, k]`, row-major all; `x` and `w` of `dtype`, sums in f32. Addresses are multiples of 16.
+/// `out [m, n]` is the product of `x` and `w` that its [`Form`] says, row-major all; `x` and `w` of `dtype`, sums over `k` in f32.
+/// Addresses are multiples of 16, of matrices at least whose rows are.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Product {
+    pub(crate) form: Form,
     pub(crate) x: Ptr,
     pub(crate) w: Ptr,
     pub(crate) out: Ptr,
@@ -117,6 +119,17 @@ pub(crate) struct Product {
     pub(crate) k: usize,
     pub(crate) dtype: Dtype,
     pub(crate) into: Into,
+}
+
+/// Which product of a linear layer it is: how its matrices lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Form {
+    /// `x [m, k] · wᵀ` for `w [n, k]`: the layer.
+    Forward,
+    /// `x [m, k] · w` for `w [k, n]`: the gradient in its input.
+    Input,
+    /// `xᵀ · w` for `x [k, m]`, `w [k, n]`: the gradient in its weight.
+    Weight,
 }
 
 /// What becomes of a product.
@@ -150,7 +163,7 @@ pub(crate) trait Machine: Send + Sync {
     /// Runs a kernel.
     fn launch(&self, launch: &Launch<'_>) -> Result<(), CudaError>;
 
-    /// Computes a product. A row's values depend on that row and on `w` alone, whatever `m` is.
+    /// Computes a product. A row's values depend on that row and on `w` alone, whatever `m` is; of [`Form::Weight`] on the shape too.
     fn multiply(&self, product: &Product) -> Result<(), CudaError>;
 
     /// Runs a sequence of launches and products that will be asked for again and again under the same `key`. A GPU writes it down the

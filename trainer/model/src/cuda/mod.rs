@@ -35,23 +35,26 @@ mod stand_in;
 mod survey;
 #[cfg(test)]
 mod tests;
+mod train;
 #[cfg(test)]
 mod twin;
 mod weights;
 
 use std::sync::Arc;
 
-pub use bench::{Row, Scale, loading, throughput};
+pub use bench::{Row, Scale, Trained, bench_training, loading, throughput, training};
 pub use error::CudaError;
 use gpu::Gpu;
 pub(crate) use lanes::Lane;
 pub(crate) use llama::CudaLlama;
 pub use llama::Options;
 pub use machine::Dtype;
-use machine::Machine;
+pub(crate) use machine::Machine;
 pub(crate) use pages::Slots;
 pub(crate) use rows::Rows;
 pub(crate) use survey::{free_bytes, gpus, report};
+pub(crate) use train::check as check_memory;
+pub use train::{CudaOps, Forecast, forecast};
 
 /// The GPU with this number, as a machine. `fast`: the last digits of a product may depend on how many rows it has.
 ///

@@ -2,7 +2,7 @@
 
 use super::CudaError;
 use super::kernels::{Kernel, MATMUL_TILE, PREFILL_DIMS, PREFILL_ROWS};
-use super::machine::{Arg, Dtype, Into, Launch, Machine, Product, Ptr};
+use super::machine::{Arg, Dtype, Form, Into, Launch, Machine, Product, Ptr};
 use crate::ops::attention::Heads;
 
 /// A machine, and the type in which it keeps weights, activations and the cache.
@@ -238,7 +238,7 @@ impl Ops<'_> {
         if m == 0 {
             return Ok(());
         }
-        self.machine.multiply(&Product { x, w, out, m, n, k, dtype: self.dtype, into })
+        self.machine.multiply(&Product { form: Form::Forward, x, w, out, m, n, k, dtype: self.dtype, into })
     }
 
     /// What is asked of rows of logits ([`crate::Seen`]). `first [rows + 1]` and `wanted` say which are picked; `picked` gets them.
@@ -278,9 +278,14 @@ impl Attention {
     }
 }
 
-/// Runs [`Kernel::Matmul`]: the product on machines without a library for it.
+/// Runs [`Kernel::Matmul`] or one of its gradients: the product on machines without a library for it.
 pub(crate) fn plain_product(machine: &dyn Machine, product: &Product) -> Result<(), CudaError> {
-    let Product { x, w, out, m, n, k, dtype, into } = *product;
+    let Product { form, x, w, out, m, n, k, dtype, into } = *product;
+    let kernel = match form {
+        Form::Forward => Kernel::Matmul,
+        Form::Input => Kernel::MatmulInput,
+        Form::Weight => Kernel::MatmulWeight,
+    };
     let into = match into {
         Into::Same => 0,
         Into::F32 => 1,
@@ -288,5 +293,5 @@ pub(crate) fn plain_product(machine: &dyn Machine, product: &Product) -> Result<
     };
     let args = [Arg::Ptr(x), Arg::Ptr(w), Arg::Ptr(out), int(m), int(n), int(k), Arg::Int(into)];
     let grid = [blocks(n.div_ceil(MATMUL_TILE)), blocks(m.div_ceil(MATMUL_TILE)), 1];
-    machine.launch(&Launch { kernel: Kernel::Matmul, dtype, blocks: grid, args: &args })
+    machine.launch(&Launch { kernel, dtype, blocks: grid, args: &args })
 }

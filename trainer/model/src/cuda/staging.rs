@@ -1,5 +1,6 @@
-//! Bytes on their way to the GPU. They are copied into pinned memory, from which the GPU takes them by itself while the next ones are
-//! copied; so the caller's may change at once, and small writes wait for nothing.
+//! Bytes on their way to the GPU and back. They are copied into pinned memory, from which the GPU takes them by itself while the next
+//! ones are copied; so the caller's may change at once, and small writes wait for nothing. Many bytes come back the same way: the GPU
+//! fills one buffer while the other one is emptied.
 
 use std::sync::Arc;
 
@@ -76,6 +77,37 @@ impl Staging {
             context.upload(to.plus(done), pinned)?;
             done += place.bytes;
         }
+        Ok(())
+    }
+}
+
+/// Bytes of a read that are worth the way through the buffers.
+pub(super) const MANY: usize = 1 << 20;
+
+impl Staging {
+    /// Copies from the GPU, and waits for it.
+    pub(super) fn read(&mut self, context: &Context, from: Ptr, bytes: &mut [u8]) -> Result<(), CudaError> {
+        // What was written before is on the GPU before it fills a buffer: the stream keeps the order.
+        let mut filling: Option<&mut [u8]> = None;
+        let (mut number, mut begun) = (0, 0);
+        for piece in bytes.chunks_mut(BUFFER) {
+            let (pinned, event) = &mut self.buffers[number];
+            context.download_later(from.plus(begun), &mut pinned.bytes()[..piece.len()])?;
+            event.record()?;
+            begun += piece.len();
+            number = 1 - number;
+            if let Some(before) = filling.replace(piece) {
+                self.empty(number, before)?;
+            }
+        }
+        filling.map_or(Ok(()), |last| self.empty(1 - number, last))
+    }
+
+    /// Takes what a buffer was filled with.
+    fn empty(&mut self, number: usize, to: &mut [u8]) -> Result<(), CudaError> {
+        let (pinned, event) = &mut self.buffers[number];
+        event.wait()?;
+        copy(&pinned.bytes()[..to.len()], to);
         Ok(())
     }
 }

@@ -2,6 +2,8 @@
 
 use rayon::prelude::*;
 
+use super::bf16;
+
 /// Values handled as one task.
 const CHUNK: usize = 1 << 14;
 
@@ -26,6 +28,8 @@ pub struct Constants {
     pub root: f32,
     /// Added to `√v̂`.
     pub eps: f32,
+    /// Of the random bits of this update, where moments are rounded by such.
+    pub key: u64,
 }
 
 impl Constants {
@@ -34,6 +38,19 @@ impl Constants {
     pub(super) fn change(&self, m: f32, v: f32) -> f32 {
         self.step * m / (v.sqrt() / self.root + self.eps)
     }
+}
+
+/// Rounds the moments of values `first..` of the flat arrays to bf16 after an update, by random bits that key and place give: what a
+/// moment loses by rounding again and again then cancels out, where rounding to nearest would keep small changes from ever adding up.
+pub fn round_moments((exp_avg, exp_avg_sq): (&mut [f32], &mut [f32]), first: usize, constants: &Constants) {
+    let chunks = exp_avg.par_chunks_mut(CHUNK).zip(exp_avg_sq.par_chunks_mut(CHUNK)).enumerate();
+    chunks.for_each(|(chunk, (m, v))| {
+        for (i, (m, v)) in m.iter_mut().zip(v).enumerate() {
+            let bits = bf16::random_bits(constants.key, (first + chunk * CHUNK + i) as u64);
+            *m = bf16::rounded_at_random(*m, bits as u16);
+            *v = bf16::rounded_at_random(*v, (bits >> 16) as u16);
+        }
+    });
 }
 
 /// `θ ← θ·(1 − lr·wd) − lr·m̂ / (√v̂ + ε)` on gradients times `scale`; all four of one length, the pair the moments.

@@ -79,6 +79,7 @@ mod tests {
             // After the first update, √(1 - beta2).
             root: 0.5,
             eps: 1.0,
+            key: 0,
         };
         // √v̂ is twice the root of v: 0, 1 and 4.
         let found = statistics(&[3.0, 0.0, 4.0], (&[1.0, 2.0, -5.0], &[0.0, 0.25, 4.0]), &constants);

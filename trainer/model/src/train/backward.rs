@@ -1,12 +1,12 @@
 use super::forward::{Attention, FeedForward, Layer, List};
 use super::parts::{LayerParts, Linear};
-use crate::backend::{Op, Slot};
+use crate::backend::{Op, Slot, Width};
 
 impl List<'_> {
     /// From the gradient of the final norm's result down to the embedding: the list of `forward.rs`, read backwards.
     pub(super) fn backward(&mut self, layers: &[Layer], stream: Slot, dnormed: Slot) {
         // The gradient of the stream, which every layer adds to.
-        let dstream = self.tensor(self.config.hidden_size);
+        let dstream = self.tensor(self.config.hidden_size, Width::Wide);
         self.push(Op::Zero { x: dstream });
         let (weight, eps) = (self.parts.norm, self.eps());
         self.push(Op::RmsNormBackward { x: stream, weight, eps, dy: dnormed, dx: dstream });
@@ -31,7 +31,7 @@ impl List<'_> {
         let hidden = hidden.unwrap_or_else(|| self.swiglu(gate, up));
         self.weight_backward(dstream, hidden, &parts.down);
         let dhidden = self.input_backward(dstream, &parts.down);
-        let [dgate, dup] = [(); 2].map(|()| self.tensor(self.config.intermediate_size));
+        let [dgate, dup] = [(); 2].map(|()| self.tensor(self.config.intermediate_size, Width::Narrow));
         self.push(Op::SwigluBackward { gate, up, dout: dhidden, dgate, dup });
         let normed = normed.unwrap_or_else(|| self.norm(middle, parts.middle_norm));
         let branches = [(dgate, &parts.gate), (dup, &parts.up)];
@@ -45,7 +45,8 @@ impl List<'_> {
         let Attention { normed, raw, qkv, lse, mixed, .. } = kept;
         self.weight_backward(dstream, mixed, &parts.o);
         let dmixed = self.input_backward(dstream, &parts.o);
-        let [mut dq, mut dk, dv] = [&parts.q, &parts.k, &parts.v].map(|part| self.tensor(part.weight.rows));
+        let [mut dq, mut dk, dv] =
+            [&parts.q, &parts.k, &parts.v].map(|part| self.tensor(part.weight.rows, Width::Narrow));
         let (heads, window) = (self.heads, self.window());
         let dqkv = [dq, dk, dv];
         self.push(Op::AttentionBackward { qkv, out: mixed, lse, dout: dmixed, dqkv, heads, window });
@@ -53,7 +54,7 @@ impl List<'_> {
         self.push(Op::RopeBackward { x: dk, heads: heads.keys });
         if let (Some([q, k]), Some([q_norm, k_norm])) = (raw, parts.head_norms) {
             [dq, dk] = [(dq, q, q_norm, &parts.q), (dk, k, k_norm, &parts.k)].map(|(dy, x, weight, part)| {
-                let dx = self.tensor(part.weight.rows);
+                let dx = self.tensor(part.weight.rows, Width::Narrow);
                 self.push(Op::Zero { x: dx });
                 self.push(Op::RmsNormBackward { x, weight, eps: self.eps(), dy, dx });
                 dx
@@ -88,7 +89,7 @@ impl List<'_> {
     }
 
     fn input_backward(&mut self, dy: Slot, linear: &Linear) -> Slot {
-        let dx = self.tensor(linear.weight.columns);
+        let dx = self.tensor(linear.weight.columns, Width::Narrow);
         self.push(Op::MatmulBackwardInput { dy, weight: linear.weight, dx });
         dx
     }

@@ -1,13 +1,19 @@
 use sekisho_weights::config::{Family, ModelConfig};
 
 use super::parts::{LayerParts, Linear, Parts};
-use crate::backend::{Op, Recompute, Slot, Weight};
+use crate::backend::{Extent, Keeping, Op, Recompute, Slot, Weight, Width};
 use crate::ops::attention::Heads;
 
-/// Logits kept at a time, in values (32 MiB): the logits of a whole batch are the largest tensor of a training step.
-const LOGITS: usize = 1 << 23;
+/// What a list is written for.
+#[derive(Clone, Copy)]
+pub(super) struct Shape {
+    /// Positions.
+    pub(super) rows: usize,
+    /// Positions of a sequence.
+    pub(super) length: usize,
+}
 
-/// The program while it is written down: operations, and the lengths of the tensors they name.
+/// The program while it is written down: operations, and the sizes of the tensors they name.
 pub(super) struct List<'a> {
     pub(super) config: &'a ModelConfig,
     pub(super) parts: &'a Parts,
@@ -15,7 +21,7 @@ pub(super) struct List<'a> {
     pub(super) recompute: Recompute,
     window: Option<usize>,
     rows: usize,
-    lengths: Vec<usize>,
+    extents: Vec<Extent>,
     list: Vec<Op>,
 }
 
@@ -58,12 +64,13 @@ pub(super) struct FeedForward {
 }
 
 impl<'a> List<'a> {
-    /// The step of `rows` positions in sequences of `length`.
+    /// The step of so many positions in sequences.
     pub(super) fn new(
         config: &'a ModelConfig,
         parts: &'a Parts,
-        (rows, length): (usize, usize),
+        Shape { rows, length }: Shape,
         recompute: Recompute,
+        keeping: Keeping,
     ) -> Self {
         let heads = Heads {
             queries: config.num_attention_heads,
@@ -73,22 +80,22 @@ impl<'a> List<'a> {
         // A window that no sequence is longer than hides nothing.
         let window = config.window.filter(|window| *window < length);
         let mut list =
-            Self { config, parts, heads, recompute, window, rows, lengths: Vec::new(), list: Vec::new() };
+            Self { config, parts, heads, recompute, window, rows, extents: Vec::new(), list: Vec::new() };
         let (layers, stream) = list.forward();
-        let dnormed = list.head(stream);
+        let dnormed = list.head(stream, keeping);
         list.backward(&layers, stream, dnormed);
         list
     }
 
-    /// The operations and the length of each of their tensors.
-    pub(super) fn finish(self) -> (Vec<Op>, Vec<usize>) {
-        (self.list, self.lengths)
+    /// The operations and the size of each of their tensors.
+    pub(super) fn finish(self) -> (Vec<Op>, Vec<Extent>) {
+        (self.list, self.extents)
     }
 
-    /// A new tensor, `[n, width]`.
-    pub(super) fn tensor(&mut self, width: usize) -> Slot {
-        self.lengths.push(self.rows * width);
-        Slot(self.lengths.len() - 1)
+    /// A new tensor, `[n, columns]`.
+    pub(super) fn tensor(&mut self, columns: usize, width: Width) -> Slot {
+        self.extents.push(Extent { values: self.rows * columns, width });
+        Slot(self.extents.len() - 1)
     }
 
     pub(super) fn push(&mut self, op: Op) {
@@ -111,7 +118,7 @@ impl<'a> List<'a> {
 
     /// From token ids to the stream below the final norm.
     fn forward(&mut self) -> (Vec<Layer>, Slot) {
-        let mut stream = self.tensor(self.config.hidden_size);
+        let mut stream = self.tensor(self.config.hidden_size, Width::Wide);
         self.push(Op::Embedding { table: self.parts.embedding, out: stream });
         if let Some(factor) = self.embedding_scale() {
             self.push(Op::Multiply { x: stream, factor });
@@ -120,7 +127,7 @@ impl<'a> List<'a> {
         for parts in &self.parts.layers {
             let attention = self.attention(parts, stream);
             let (feed_forward, hidden) = self.feed_forward(parts, attention.middle);
-            let above = self.linear(hidden, &parts.down);
+            let above = self.linear(hidden, &parts.down, Width::Wide);
             self.push(Op::Add { into: above, from: attention.middle });
             let inner = match self.recompute {
                 Recompute::None => Some((attention, feed_forward)),
@@ -139,7 +146,8 @@ impl<'a> List<'a> {
     /// The lower half of a layer.
     pub(super) fn attention(&mut self, parts: &LayerParts, input: Slot) -> Attention {
         let normed = self.norm(input, parts.input_norm);
-        let [mut q, mut k, v] = [&parts.q, &parts.k, &parts.v].map(|part| self.linear(normed, part));
+        let [mut q, mut k, v] =
+            [&parts.q, &parts.k, &parts.v].map(|part| self.linear(normed, part, Width::Narrow));
         let raw = parts.head_norms.map(|[q_norm, k_norm]| {
             let raw = [q, k];
             (q, k) = (self.head_norm(q, &parts.q, q_norm), self.head_norm(k, &parts.k, k_norm));
@@ -148,9 +156,10 @@ impl<'a> List<'a> {
         self.push(Op::Rope { x: q, heads: self.heads.queries });
         self.push(Op::Rope { x: k, heads: self.heads.keys });
         let qkv = [q, k, v];
-        let (mixed, lse) = (self.tensor(parts.q.weight.rows), self.tensor(self.heads.queries));
+        let mixed = self.tensor(parts.q.weight.rows, Width::Narrow);
+        let lse = self.tensor(self.heads.queries, Width::Wide);
         self.push(Op::Attention { qkv, out: mixed, lse, heads: self.heads, window: self.window });
-        let middle = self.linear(mixed, &parts.o);
+        let middle = self.linear(mixed, &parts.o, Width::Wide);
         self.push(Op::Add { into: middle, from: input });
         Attention { normed: Some(normed), raw, qkv, lse, mixed, middle }
     }
@@ -158,34 +167,35 @@ impl<'a> List<'a> {
     /// The upper half of a layer, up to the matrix that leads back into the stream, which is given `hidden`.
     pub(super) fn feed_forward(&mut self, parts: &LayerParts, middle: Slot) -> (FeedForward, Slot) {
         let normed = self.norm(middle, parts.middle_norm);
-        let [gate, up] = [&parts.gate, &parts.up].map(|part| self.linear(normed, part));
+        let [gate, up] = [&parts.gate, &parts.up].map(|part| self.linear(normed, part, Width::Narrow));
         let hidden = self.swiglu(gate, up);
         (FeedForward { normed: Some(normed), gate, up, hidden: Some(hidden) }, hidden)
     }
 
     /// `silu(gate) · up`.
     pub(super) fn swiglu(&mut self, gate: Slot, up: Slot) -> Slot {
-        let hidden = self.tensor(self.config.intermediate_size);
+        let hidden = self.tensor(self.config.intermediate_size, Width::Narrow);
         self.push(Op::Swiglu { gate, up, out: hidden });
         hidden
     }
 
     /// A norm over the stream.
     pub(super) fn norm(&mut self, x: Slot, weight: Weight) -> Slot {
-        let out = self.tensor(weight.columns);
+        let out = self.tensor(weight.columns, Width::Narrow);
         self.push(Op::RmsNorm { x, weight, eps: self.eps(), out });
         out
     }
 
     /// A norm over each head of what a linear layer gave.
     fn head_norm(&mut self, x: Slot, linear: &Linear, weight: Weight) -> Slot {
-        let out = self.tensor(linear.weight.rows);
+        let out = self.tensor(linear.weight.rows, Width::Narrow);
         self.push(Op::RmsNorm { x, weight, eps: self.eps(), out });
         out
     }
 
-    fn linear(&mut self, x: Slot, linear: &Linear) -> Slot {
-        let out = self.tensor(linear.weight.rows);
+    /// A result in the stream is wide.
+    fn linear(&mut self, x: Slot, linear: &Linear, width: Width) -> Slot {
+        let out = self.tensor(linear.weight.rows, width);
         self.push(Op::Matmul { x, weight: linear.weight, out });
         if let Some(bias) = linear.bias {
             self.push(Op::Bias { x: out, bias });
@@ -194,12 +204,15 @@ impl<'a> List<'a> {
     }
 
     /// The final norm, the output layer and the loss; gives back the gradient of the final norm's result.
-    fn head(&mut self, stream: Slot) -> Slot {
+    fn head(&mut self, stream: Slot, keeping: Keeping) -> Slot {
         let normed = self.norm(stream, self.parts.norm);
-        let dnormed = self.tensor(self.config.hidden_size);
+        let dnormed = self.tensor(self.config.hidden_size, Width::Narrow);
         let vocabulary = self.config.vocab_size;
-        self.lengths.push((LOGITS / vocabulary).clamp(1, self.rows.max(1)) * vocabulary);
-        let logits = Slot(self.lengths.len() - 1);
+        let most = keeping.logits / vocabulary;
+        let most = if most > keeping.tile { most / keeping.tile * keeping.tile } else { most };
+        let values = most.clamp(1, self.rows.max(1)) * vocabulary;
+        self.extents.push(Extent { values, width: Width::Wide });
+        let logits = Slot(self.extents.len() - 1);
         self.push(Op::Head { x: normed, weight: self.parts.head, logits, dx: dnormed });
         dnormed
     }

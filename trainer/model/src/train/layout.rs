@@ -25,9 +25,13 @@ impl Layout {
     /// The tensors of this configuration, one after another.
     #[must_use]
     pub fn new(config: &ModelConfig) -> Self {
+        Self::of(config.expected_tensors())
+    }
+
+    /// Tensors of these names and shapes, one after another.
+    pub(crate) fn of(tensors: Vec<(String, Vec<usize>)>) -> Self {
         let mut length = 0;
-        let tensors = config
-            .expected_tensors()
+        let tensors = tensors
             .into_iter()
             .map(|(name, shape)| {
                 let start = length;

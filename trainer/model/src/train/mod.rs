@@ -15,11 +15,13 @@ mod program;
 use sekisho_weights::ModelConfig;
 
 use crate::backend::{Array, CpuOps};
+use crate::cuda::{self, CudaError};
 use crate::device::Device;
 use crate::ops::{adamw, moments};
 
 pub use layout::{Layout, Tensor};
 pub use plan::activation_bytes;
+pub(crate) use plan::planned;
 pub use program::{CpuProgram, Program, is_trained};
 
 pub use crate::backend::{Format, Recompute};
@@ -38,7 +40,10 @@ pub trait TrainingStep {
     /// When the batch's slices do not fit its shape, or an input is outside the vocabulary; callers check ids first.
     fn accumulate(&mut self, batch: &Batch<'_>, objective: &Objective);
     /// What has been added up since [`Self::zero_gradients`]. The one value of an update that is waited for.
-    fn measure(&mut self) -> Measured;
+    ///
+    /// # Errors
+    /// What went wrong on a device since the last call that waited; nothing was done from then on. Never on the CPU.
+    fn measure(&mut self) -> Result<Measured, CudaError>;
     /// AdamW's update, with the constants of every tensor of the layout, in its order.
     ///
     /// # Panics
@@ -46,19 +51,31 @@ pub trait TrainingStep {
     fn update(&mut self, constants: &[adamw::Constants]);
     /// Moments, parameters and updates of every tensor of the layout after an update with these constants, in its order.
     ///
+    /// # Errors
+    /// As [`Self::measure`].
+    ///
     /// # Panics
     /// When there are not as many as tensors.
-    fn moment_statistics(&mut self, constants: &[adamw::Constants]) -> Vec<moments::Statistics>;
+    fn moment_statistics(
+        &mut self,
+        constants: &[adamw::Constants],
+    ) -> Result<Vec<moments::Statistics>, CudaError>;
     /// Replaces an array: a checkpoint is restored.
+    ///
+    /// # Errors
+    /// As [`Self::measure`].
     ///
     /// # Panics
     /// When it has another length than the layout.
-    fn upload(&mut self, array: Array, values: Vec<f32>);
+    fn upload(&mut self, array: Array, values: Vec<f32>) -> Result<(), CudaError>;
     /// Copies an array out: a checkpoint is written.
+    ///
+    /// # Errors
+    /// As [`Self::measure`].
     ///
     /// # Panics
     /// When `out` has another length than the layout.
-    fn download(&self, array: Array, out: &mut [f32]);
+    fn download(&self, array: Array, out: &mut [f32]) -> Result<(), CudaError>;
 }
 
 /// How a step is computed, the numbers' meaning apart.
@@ -68,23 +85,39 @@ pub struct Settings {
     pub format: Format,
     /// What is computed again rather than kept.
     pub recompute: Recompute,
+    /// Of AdamW's moments; in bf16 they are rounded at random, and a GPU takes half the memory for them.
+    pub moments: Format,
 }
 
-/// The training step of a device; `parameters` are laid out as [`Layout::new`] says.
+/// The shape of a micro-batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MicroBatch {
+    /// Sequences.
+    pub sequences: usize,
+    /// Positions in a sequence.
+    pub length: usize,
+}
+
+/// The training step of a device for micro-batches of this shape; `parameters` are laid out as [`Layout::new`] says.
+///
+/// # Errors
+/// [`CudaError`] when a GPU is not there, has not the memory, or has no kernels for the model. Never on the CPU.
 ///
 /// # Panics
-/// When the parameters do not fit the configuration, or it [is not trained](is_trained); on a GPU, which is not
-/// [chosen for training](crate::device::choose).
-#[must_use]
+/// When the parameters do not fit the configuration, or it [is not trained](is_trained).
 pub fn program(
     device: Device,
     config: ModelConfig,
     settings: Settings,
+    micro: MicroBatch,
     parameters: Vec<f32>,
-) -> Box<dyn TrainingStep> {
+) -> Result<Box<dyn TrainingStep>, CudaError> {
     match device {
-        Device::Cpu => Box::new(Program::<CpuOps>::on_cpu(config, settings, parameters)),
-        Device::Cuda(number) => panic!("cuda:{number} has no operations for training"),
+        Device::Cpu => Ok(Box::new(Program::<CpuOps>::on_cpu(config, settings, parameters))),
+        Device::Cuda(number) => {
+            let machine = cuda::open(number, false)?;
+            Ok(Box::new(Program::on_machine(machine, config, settings, micro, &parameters)?))
+        }
     }
 }
 
@@ -121,4 +154,4 @@ pub struct Measured {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,9 +1,12 @@
+use std::sync::Arc;
+
 use sekisho_weights::config::ModelConfig;
 
-use super::forward::List;
+use super::forward::{List, Shape};
 use super::parts::Parts;
-use super::{Batch, Layout, Measured, Objective, Settings, TrainingStep};
+use super::{Batch, Layout, Measured, MicroBatch, Objective, Settings, TrainingStep};
 use crate::backend::{Arena, Array, CpuOps, Op, Ops};
+use crate::cuda::{self, CudaError, CudaOps, Machine};
 use crate::ops::rope::Rope;
 use crate::ops::{adamw, moments};
 
@@ -15,9 +18,9 @@ pub struct Program<O> {
     layout: Layout,
     parts: Parts,
     settings: Settings,
-    pub(super) ops: O,
-    /// Positions and positions of a sequence that the list is for.
-    shape: (usize, usize),
+    pub(crate) ops: O,
+    /// What the list is for.
+    shape: Option<MicroBatch>,
     pub(super) list: Vec<Op>,
 }
 
@@ -42,7 +45,11 @@ impl Program<CpuOps> {
     pub fn on_cpu(config: ModelConfig, settings: Settings, parameters: Vec<f32>) -> Self {
         let rope = Rope::new(config.head_dim, config.rope_theta, config.rope_scaling.as_ref());
         let length = parameters.len();
-        let program = Self::over(CpuOps::new(parameters, rope, settings.format), config, settings);
+        let program = Self::over(
+            CpuOps::new(parameters, rope, settings.format).with_moments(settings.moments),
+            config,
+            settings,
+        );
         assert_eq!(length, program.layout.length, "parameters of this configuration");
         program
     }
@@ -60,6 +67,39 @@ impl Program<CpuOps> {
     }
 }
 
+/// Widest head that GPUs train.
+const WIDEST_HEAD: usize = 256;
+
+impl Program<CudaOps> {
+    /// A program on a machine for CUDA, with all the memory that micro-batches of this shape need.
+    ///
+    /// # Errors
+    /// [`CudaError::TooLarge`], [`CudaError::WideHeads`], or what the machine refuses.
+    ///
+    /// # Panics
+    /// As [`Program::new`].
+    pub(crate) fn on_machine(
+        machine: Arc<dyn Machine>,
+        config: ModelConfig,
+        settings: Settings,
+        micro: MicroBatch,
+        parameters: &[f32],
+    ) -> Result<Self, CudaError> {
+        if config.head_dim > WIDEST_HEAD {
+            return Err(CudaError::WideHeads { dim: config.head_dim, most: WIDEST_HEAD });
+        }
+        assert!(is_trained(&config), "a family that is trained");
+        cuda::check_memory(&*machine, &config, settings, micro)?;
+        let rope = Rope::new(config.head_dim, config.rope_theta, config.rope_scaling.as_ref());
+        let ops = CudaOps::new(machine, &Layout::new(&config), parameters, rope, settings)?;
+        let mut program = Self::over(ops, config, settings);
+        program.reserve(micro);
+        // Where that failed, this says so.
+        program.ops.measure()?;
+        Ok(program)
+    }
+}
+
 impl<O: Ops> Program<O> {
     /// A program on a backend that has the parameters.
     ///
@@ -70,7 +110,7 @@ impl<O: Ops> Program<O> {
         assert!(is_trained(&config), "a family that is trained");
         let layout = Layout::new(&config);
         let parts = Parts::new(&config, &layout);
-        Self { config, layout, parts, settings, ops, shape: (0, 0), list: Vec::new() }
+        Self { config, layout, parts, settings, ops, shape: None, list: Vec::new() }
     }
 
     /// The list and its memory for batches of this shape, unless they are there already.
@@ -81,13 +121,26 @@ impl<O: Ops> Program<O> {
             batch.targets.len() == rows && batch.starts.len() == rows,
             "a target and a start for every input"
         );
-        let shape = (rows, batch.length);
-        if self.shape != shape {
-            let list = List::new(&self.config, &self.parts, shape, self.settings.recompute);
-            let (list, lengths) = list.finish();
-            self.ops.reserve(&Arena::plan(&lengths, &list));
-            (self.shape, self.list) = (shape, list);
+        self.reserve(MicroBatch { sequences: rows / batch.length, length: batch.length });
+    }
+
+    fn reserve(&mut self, micro: MicroBatch) {
+        if self.shape == Some(micro) {
+            return;
         }
+        let (keeping, recompute) = (self.ops.keeping(), self.settings.recompute);
+        let of = Shape { rows: micro.sequences * micro.length, length: micro.length };
+        let (list, extents) = List::new(&self.config, &self.parts, of, recompute, keeping).finish();
+        self.ops.reserve(&Arena::plan(&extents, &list, keeping), &list);
+        (self.shape, self.list) = (Some(micro), list);
+    }
+
+    /// [`TrainingStep::accumulate`], each operation asked for by itself.
+    #[cfg(test)]
+    pub(crate) fn accumulate_singly(&mut self, batch: &Batch<'_>, objective: &Objective) {
+        self.prepare(batch);
+        self.ops.load(batch, objective);
+        self.list.iter().for_each(|op| self.ops.run(op));
     }
 
     /// Every tensor's constants with its place.
@@ -112,12 +165,10 @@ impl<O: Ops> TrainingStep for Program<O> {
     fn accumulate(&mut self, batch: &Batch<'_>, objective: &Objective) {
         self.prepare(batch);
         self.ops.load(batch, objective);
-        for op in &self.list {
-            self.ops.run(op);
-        }
+        self.ops.run_all(&self.list);
     }
 
-    fn measure(&mut self) -> Measured {
+    fn measure(&mut self) -> Result<Measured, CudaError> {
         self.ops.measure()
     }
 
@@ -127,15 +178,18 @@ impl<O: Ops> TrainingStep for Program<O> {
         }
     }
 
-    fn moment_statistics(&mut self, constants: &[adamw::Constants]) -> Vec<moments::Statistics> {
+    fn moment_statistics(
+        &mut self,
+        constants: &[adamw::Constants],
+    ) -> Result<Vec<moments::Statistics>, CudaError> {
         self.ops.moment_statistics(&Self::pieces(&self.layout, constants).collect::<Vec<_>>())
     }
 
-    fn upload(&mut self, array: Array, values: Vec<f32>) {
-        self.ops.upload(array, values);
+    fn upload(&mut self, array: Array, values: Vec<f32>) -> Result<(), CudaError> {
+        self.ops.upload(array, values)
     }
 
-    fn download(&self, array: Array, out: &mut [f32]) {
-        self.ops.download(array, out);
+    fn download(&self, array: Array, out: &mut [f32]) -> Result<(), CudaError> {
+        self.ops.download(array, out)
     }
 }

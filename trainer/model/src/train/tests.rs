@@ -13,16 +13,16 @@ use serde_json::{Value, json};
 use super::{Batch, CpuProgram, Layout, Objective, StepLoss, TrainingStep};
 
 /// A micro-batch with memory of its own.
-struct OwnedBatch {
+pub(crate) struct OwnedBatch {
     length: usize,
-    inputs: Vec<u32>,
-    targets: Vec<u32>,
-    starts: Vec<usize>,
+    pub(crate) inputs: Vec<u32>,
+    pub(crate) targets: Vec<u32>,
+    pub(crate) starts: Vec<usize>,
 }
 
 impl OwnedBatch {
     /// Sequences of `length + 1` tokens each, flattened.
-    fn of_windows(tokens: &[u32], length: usize) -> Self {
+    pub(crate) fn of_windows(tokens: &[u32], length: usize) -> Self {
         let windows = || tokens.chunks_exact(length + 1);
         Self {
             length,
@@ -32,17 +32,17 @@ impl OwnedBatch {
         }
     }
 
-    fn view(&self) -> Batch<'_> {
+    pub(crate) fn view(&self) -> Batch<'_> {
         Batch { length: self.length, inputs: &self.inputs, targets: &self.targets, starts: &self.starts }
     }
 
-    fn objective(&self, z_loss: f32) -> Objective {
+    pub(crate) fn objective(&self, z_loss: f32) -> Objective {
         Objective { targets: self.targets.iter().filter(|t| **t != super::IGNORED).count() as u64, z_loss }
     }
 }
 
 /// Numbers that look random and are the same everywhere: splitmix64.
-struct Numbers(u64);
+pub(crate) struct Numbers(pub(crate) u64);
 
 impl Numbers {
     fn next(&mut self) -> u64 {
@@ -58,18 +58,18 @@ impl Numbers {
         (self.next() >> 40) as f32 / (1_u64 << 23) as f32 - 1.0
     }
 
-    fn token(&mut self, vocabulary: usize) -> u32 {
+    pub(crate) fn token(&mut self, vocabulary: usize) -> u32 {
         (self.next() % vocabulary as u64) as u32
     }
 }
 
 /// A small Llama with four query heads on two key heads.
-fn small(tied: bool, scaled_embedding: bool) -> ModelConfig {
+pub(crate) fn small(tied: bool, scaled_embedding: bool) -> ModelConfig {
     ModelConfig { scaled_embedding, ..model(&json!({"model_type": "llama", "tie_word_embeddings": tied})) }
 }
 
 /// A small model with four query heads on two key heads, and these keys.
-fn model(keys: &Value) -> ModelConfig {
+pub(crate) fn model(keys: &Value) -> ModelConfig {
     let mut config = json!({"vocab_size": 67, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4,
         "num_key_value_heads": 2, "head_dim": 8, "intermediate_size": 40, "max_position_embeddings": 128,
         "rope_theta": 10000.0, "rms_norm_eps": 1e-5});
@@ -80,7 +80,7 @@ fn model(keys: &Value) -> ModelConfig {
 }
 
 /// One model for each switch: biases everywhere, biases in q, k and v, norms over heads, a window.
-fn switches() -> [(&'static str, ModelConfig); 5] {
+pub(crate) fn switches() -> [(&'static str, ModelConfig); 5] {
     [
         ("llama with biases", json!({"model_type": "llama", "attention_bias": true, "mlp_bias": true})),
         ("qwen2", json!({"model_type": "qwen2", "tie_word_embeddings": true})),
@@ -92,7 +92,7 @@ fn switches() -> [(&'static str, ModelConfig); 5] {
 }
 
 /// Weights of ordinary size, norms near one, biases near none.
-fn parameters(config: &ModelConfig, seed: u64) -> Vec<f32> {
+pub(crate) fn parameters(config: &ModelConfig, seed: u64) -> Vec<f32> {
     let mut numbers = Numbers(seed);
     let layout = Layout::new(config);
     let mut parameters = Vec::with_capacity(layout.length);
@@ -111,11 +111,11 @@ fn program(config: &ModelConfig, seed: u64) -> CpuProgram {
 fn loss_of(program: &mut CpuProgram, batch: &OwnedBatch, objective: &Objective) -> StepLoss {
     program.zero_gradients();
     program.accumulate(&batch.view(), objective);
-    program.measure().loss
+    program.measure().expect("the CPU never fails").loss
 }
 
 /// The distance of two vectors, relative to the length of the second.
-fn relative_distance(a: &[f32], b: &[f32]) -> f64 {
+pub(crate) fn relative_distance(a: &[f32], b: &[f32]) -> f64 {
     let square = |x: f64| x * x;
     let distance: f64 = a.iter().zip(b).map(|(a, b)| square(f64::from(*a) - f64::from(*b))).sum();
     let length: f64 = b.iter().map(|b| square(f64::from(*b))).sum();

@@ -6,7 +6,7 @@ use super::{Products, check};
 use crate::cuda::CudaError;
 use crate::cuda::algorithms::Class;
 use crate::cuda::functions::BlasLtFunctions;
-use crate::cuda::machine::{Dtype, Into};
+use crate::cuda::machine::{Dtype, Form, Into};
 
 /// A product as the library describes it.
 pub(super) struct Description<'a> {
@@ -35,24 +35,28 @@ impl<'a> Description<'a> {
             Dtype::F32 => lt::cublasComputeType_t::CUBLAS_COMPUTE_32F_PEDANTIC,
             Dtype::Bf16 | Dtype::F16 => lt::cublasComputeType_t::CUBLAS_COMPUTE_32F,
         };
+        use lt::cublasLtMatmulDescAttributes_t::{CUBLASLT_MATMUL_DESC_TRANSA, CUBLASLT_MATMUL_DESC_TRANSB};
         let transposed: i32 = 1;
-        let attribute = lt::cublasLtMatmulDescAttributes_t::CUBLASLT_MATMUL_DESC_TRANSA;
+        // Rows and columns as the library counts, before anything is transposed.
+        let (attribute, w, x) = match class.form {
+            Form::Forward => (Some(CUBLASLT_MATMUL_DESC_TRANSA), (class.k, class.n), (class.k, m)),
+            Form::Input => (None, (class.n, class.k), (class.k, m)),
+            Form::Weight => (Some(CUBLASLT_MATMUL_DESC_TRANSB), (class.n, class.k), (m, class.k)),
+        };
         // SAFETY: handles are written to fields, from which `drop` gives them back; the attribute is 32 bits.
         unsafe {
             let scale = lt::cudaDataType::CUDA_R_32F;
             let answer = (functions.cublasLtMatmulDescCreate)(&raw mut it.operation, compute, scale);
             check(&products.context, "cublasLtMatmulDescCreate", answer)?;
-            let answer = (functions.cublasLtMatmulDescSetAttribute)(
-                it.operation,
-                attribute,
-                (&raw const transposed).cast(),
-                4,
-            );
-            check(&products.context, "cublasLtMatmulDescSetAttribute", answer)?;
-            for (layout, dtype, rows, columns) in [
-                (&raw mut it.w, stored, class.k, class.n),
-                (&raw mut it.x, stored, class.k, m),
-                (&raw mut it.out, written, class.n, m),
+            if let Some(attribute) = attribute {
+                let value = (&raw const transposed).cast();
+                let answer = (functions.cublasLtMatmulDescSetAttribute)(it.operation, attribute, value, 4);
+                check(&products.context, "cublasLtMatmulDescSetAttribute", answer)?;
+            }
+            for (layout, dtype, (rows, columns)) in [
+                (&raw mut it.w, stored, w),
+                (&raw mut it.x, stored, x),
+                (&raw mut it.out, written, (class.n, m)),
             ] {
                 let answer = (functions.cublasLtMatrixLayoutCreate)(
                     layout,

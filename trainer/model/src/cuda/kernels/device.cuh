@@ -1,5 +1,5 @@
 // What the kernels share: types of 16 bits, whole 16-byte words, sums of a warp and of a block, and the instructions that CUDA's
-// own headers would wrap. There is nothing else to include.
+// own headers would wrap. Beside it there is only what includes it (`tiles.cuh`).
 //
 // Compiled with --fmad=false: only what is written as fmaf is fused, so a sum rounds the same way everywhere.
 #pragma once
@@ -8,6 +8,8 @@
 #include "twin.h"
 #else
 #define SHARED(type, name, shape) __shared__ __align__(16) type name shape
+// Bytes in shared memory, as many as the launch asks for (`Kernel::shared_bytes`).
+#define DYNAMIC_SHARED(name) extern __shared__ __align__(16) unsigned char name[]
 #endif
 
 // Values of a row that a thread takes at a time.
@@ -35,6 +37,11 @@ struct f16 {
 #define INSTANCES(name, threads, parameters, arguments)           \
     INSTANCE(name, f32, float, threads, parameters, arguments) \
     HALF_INSTANCES(name, threads, parameters, arguments)
+
+// A kernel for the types that are trained in.
+#define TRAINING_INSTANCES(name, threads, parameters, arguments)  \
+    INSTANCE(name, f32, float, threads, parameters, arguments) \
+    INSTANCE(name, bf16, bf16, threads, parameters, arguments)
 
 // ---- Types ----
 
@@ -326,6 +333,15 @@ __device__ __forceinline__ void copy_async(void* shared, const void* global, int
 #else
     unsigned to = static_cast<unsigned>(__cvta_generic_to_shared(shared));
     asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(global), "r"(bytes) : "memory");
+#endif
+}
+// Copies 4 bytes, or fills them with zeros.
+__device__ __forceinline__ void copy_async_number(void* shared, const void* global, bool there) {
+#ifdef SEKISHO_TWIN
+    twin::copy_later(shared, global, there ? 4 : 0, 4);
+#else
+    unsigned to = static_cast<unsigned>(__cvta_generic_to_shared(shared));
+    asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" ::"r"(to), "l"(global), "r"(there ? 4 : 0) : "memory");
 #endif
 }
 // The copies since the last call are one group.

@@ -2,7 +2,7 @@
 #include "device.cuh"
 
 // Grid (rows of the result). Row i of `out [_, width]` is made of row `rows[i]` of `x [_, width]`, or of row i where `rows` is
-// null. `*bad` becomes at most `place` if a value of a row is infinite or no number.
+// null. `*bad`, unless it is null, becomes at most `place` if a value of a row is infinite or no number.
 //
 // A thread takes the same groups of values whether they can be loaded as whole words or not, so the sum is the same.
 template <typename T>
@@ -23,7 +23,7 @@ __device__ __forceinline__ void rms_norm(const float* x, const int* rows, const 
             finite = finite && is_finite(values[i]);
         }
     }
-    if (!finite) atomicMin(bad, place);
+    if (!finite && bad != nullptr) atomicMin(bad, place);
     float scale = 1.0f / sqrtf(block_sum(sum, parts) / float(width) + eps);
     for (int first = threadIdx.x * GROUP; first < width; first += 256 * GROUP) {
         float values[GROUP], weights[GROUP];

@@ -51,5 +51,5 @@ INSTANCES(swiglu, (256), PARAMETERS, (gate_up, bias, out, inner))
 #undef PARAMETERS
 
 #define PARAMETERS(T) (T * x, const float* __restrict__ bias, int width)
-INSTANCE(add_bias, f32, float, (256), PARAMETERS, (x, bias, width))
+TRAINING_INSTANCES(add_bias, (256), PARAMETERS, (x, bias, width))
 #undef PARAMETERS

@@ -6,7 +6,7 @@
 
 enum { OK = 0, INVALID_VALUE = 7, NOT_SUPPORTED = 15, FLOAT = 0, HALF = 2, BRAIN = 14 };
 
-typedef struct { int compute, scale, transposed; } Operation;
+typedef struct { int compute, scale, transposed_w, transposed_x; } Operation;
 typedef struct { int type; uint64_t rows, columns; int64_t stride; } Layout;
 typedef struct { uint64_t workspace; uint32_t reductions, alignments; } Preference;
 /* The first words are ours: number, splits, reduction, workspace. */
@@ -30,13 +30,13 @@ int cublasLtDestroy(void *handle) { ENTER(); free(handle); return OK; }
 int cublasLtMatmulDescCreate(Operation **operation, int compute, int scale) {
     ENTER();
     *operation = calloc(1, sizeof **operation);
-    **operation = (Operation){compute, scale, 0};
+    **operation = (Operation){compute, scale, 0, 0};
     return scale == FLOAT ? OK : INVALID_VALUE;
 }
 int cublasLtMatmulDescSetAttribute(Operation *operation, int attribute, const void *value, size_t size) {
     ENTER();
-    if (attribute != 3 || size != 4) return INVALID_VALUE;
-    memcpy(&operation->transposed, value, 4);
+    if ((attribute != 3 && attribute != 4) || size != 4) return INVALID_VALUE;
+    memcpy(attribute == 3 ? &operation->transposed_w : &operation->transposed_x, value, 4);
     return OK;
 }
 int cublasLtMatmulDescDestroy(Operation *operation) { ENTER(); free(operation); return OK; }
@@ -71,10 +71,12 @@ int cublasLtMatmulAlgoConfigGetAttribute(const Algorithm *algorithm, int attribu
     return OK;
 }
 static int fits(const Operation *operation, const Layout *w, const Layout *x, const Layout *c, const Layout *out) {
-    int halves = w->type != FLOAT;
+    int halves = w->type != FLOAT, turned = operation->transposed_w;
+    uint64_t n = turned ? w->columns : w->rows, k = turned ? w->rows : w->columns;
+    uint64_t depth = operation->transposed_x ? x->columns : x->rows, m = operation->transposed_x ? x->rows : x->columns;
     /* 68 is f32; 69 is f32 and nothing else. */
-    return operation->transposed == 1 && operation->compute == (halves ? 68 : 69) && c == out && x->type == w->type
-        && w->rows == x->rows && w->columns == out->rows && x->columns == out->columns && w->stride == (int64_t)w->rows
+    return operation->compute == (halves ? 68 : 69) && c == out && x->type == w->type && k == depth && n == out->rows
+        && m == out->columns && w->stride == (int64_t)w->rows
         && x->stride == (int64_t)x->rows && out->stride == (int64_t)out->rows;
 }
 int cublasLtMatmulAlgoGetHeuristic(
@@ -107,7 +109,9 @@ int cublasLtMatmul(
     if (algorithm->words[3] > size || (size && !workspace)) return INVALID_VALUE;
     last_algorithm = algorithm->words[0], last_workspace = size;
     Work work = {
-        .kind = PRODUCT, .x = x, .w = w, .out = out, .m = x_layout->columns, .n = w_layout->columns, .k = w_layout->rows,
+        .kind = PRODUCT, .x = x, .w = w, .out = out, .m = out_layout->columns, .n = out_layout->rows,
+        .k = operation->transposed_w ? w_layout->rows : w_layout->columns,
+        .w_by_columns = operation->transposed_w, .x_by_columns = operation->transposed_x,
         .stored = w_layout->type, .written = out_layout->type, .beta = *beta,
     };
     return stand_in_ask(stream, &work) ? 13 : OK;
@@ -125,8 +129,11 @@ void stand_in_multiply(const Work *work) {
     for (size_t i = 0; i < work->m; i++)
         for (size_t j = 0; j < work->n; j++) {
             float sum = 0;
-            for (size_t l = 0; l < work->k; l++)
-                sum += read(work->x, work->stored, i * work->k + l) * read(work->w, work->stored, j * work->k + l);
+            for (size_t l = 0; l < work->k; l++) {
+                size_t of_x = work->x_by_columns ? l * work->m + i : i * work->k + l;
+                size_t of_w = work->w_by_columns ? j * work->k + l : l * work->n + j;
+                sum += read(work->x, work->stored, of_x) * read(work->w, work->stored, of_w);
+            }
             size_t at = i * work->n + j;
             if (work->beta != 0) sum += work->beta * read(work->out, work->written, at);
             if (work->written == FLOAT) {

@@ -18,7 +18,10 @@ int nvrtcGetSupportedArchs(int *known) { known[0] = 80, known[1] = 86, known[2] 
 const char *nvrtcGetErrorString(unsigned answer) { return answer == INVALID_OPTION ? "NVRTC_ERROR_INVALID_OPTION" : "?"; }
 int nvrtcCreateProgram(
     Program **program, const char *source, const char *name, int headers, const char *const *texts, const char *const *names) {
-    if (!strstr(name, ".cu") || headers != 1 || !*texts || strcmp(*names, "device.cuh")) return INVALID_OPTION;
+    if (!strstr(name, ".cu") || headers < 1 || strcmp(names[0], "device.cuh")) return INVALID_OPTION;
+    for (int i = 0; i < headers; i++) {
+        if (!strstr(names[i], ".cuh") || !strstr(texts[i], "#pragma once")) return INVALID_OPTION;
+    }
     *program = calloc(1, sizeof **program);
     (*program)->text = strdup(source);
     return OK;

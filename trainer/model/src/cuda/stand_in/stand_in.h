@@ -20,6 +20,8 @@ typedef struct {
     void *out;
     uint64_t m, n, k;
     int stored, written;
+    /* Whether w lies as [n, k] and not as [k, n], and whether x lies as [k, m] and not as [m, k]. */
+    int w_by_columns, x_by_columns;
     float beta;
 } Work;
 

@@ -5,7 +5,7 @@ use crate::cuda::CudaError;
 use crate::cuda::context::Context;
 use crate::cuda::gpu::Gpu;
 use crate::cuda::kernels::Kernel;
-use crate::cuda::machine::{Arg, Dtype, Into, Launch, Machine, Memory, Product, Ptr};
+use crate::cuda::machine::{Arg, Dtype, Form, Into, Launch, Machine, Memory, Product, Ptr};
 
 fn bytes(values: &[f32]) -> Vec<u8> {
     values.iter().flat_map(|value| value.to_ne_bytes()).collect()
@@ -51,6 +51,21 @@ fn what_is_written_is_read_back_and_kernels_get_their_parameters() {
     let odd = Launch { kernel: Kernel::AddBias, dtype: Dtype::F16, blocks: [1; 3], args: &[] };
     let error = gpu.launch(&odd).expect_err("there is none").to_string();
     assert!(error.contains("there is no kernel add_bias_f16"), "{error}");
+}
+
+#[test]
+fn a_kernel_gets_the_shared_memory_that_it_needs() {
+    let stand_in = StandIn::new();
+    let gpu = stand_in.gpu();
+    for kernel in Kernel::ALL.iter().copied().filter(|kernel| kernel.shared_bytes() > 0) {
+        let (about, dtype) = (kernel.about(), kernel.about().dtypes[0]);
+        // More than the driver gives without being asked for.
+        assert!(kernel.shared_bytes() > 48 << 10, "{}", about.name);
+        gpu.launch(&Launch { kernel, dtype, blocks: [1, 2, 1], args: &[] }).expect("launched");
+        gpu.read(Ptr::NULL, &mut []).expect("waited for");
+        let numbers = [1, 2, 1, about.threads, kernel.shared_bytes()];
+        assert_eq!(stand_in.last(), (kernel.symbol(dtype), numbers));
+    }
 }
 
 #[test]
@@ -249,6 +264,17 @@ fn whole(count: usize, most: usize) -> Vec<f32> {
 
 /// A product of whole numbers on the GPU, beside what it should be.
 fn product(gpu: &Gpu, m: usize, n: usize, k: usize, dtype: Dtype, into: Into) -> (Vec<f32>, Vec<f32>) {
+    product_of(gpu, Form::Forward, [m, n, k], dtype, into)
+}
+
+/// The same of a form.
+fn product_of(
+    gpu: &Gpu,
+    form: Form,
+    [m, n, k]: [usize; 3],
+    dtype: Dtype,
+    into: Into,
+) -> (Vec<f32>, Vec<f32>) {
     let (x, w) = (whole(m * k, 3), whole(n * k, 4));
     let store = |values: &[f32]| match dtype {
         Dtype::F32 => bytes(values),
@@ -264,7 +290,7 @@ fn product(gpu: &Gpu, m: usize, n: usize, k: usize, dtype: Dtype, into: Into) ->
     let before = vec![1.0; m * n];
     let out = put(&if halves { store(&before) } else { bytes(&before) });
     let (x_at, w_at, out_at) = (x_there.start(), w_there.start(), out.start());
-    gpu.multiply(&Product { x: x_at, w: w_at, out: out_at, m, n, k, dtype, into }).expect("computed");
+    gpu.multiply(&Product { form, x: x_at, w: w_at, out: out_at, m, n, k, dtype, into }).expect("computed");
     let computed = if halves {
         let mut read = vec![0; out.bytes()];
         gpu.read(out.start(), &mut read).expect("read");
@@ -273,7 +299,9 @@ fn product(gpu: &Gpu, m: usize, n: usize, k: usize, dtype: Dtype, into: Into) ->
     } else {
         download(gpu, &out)
     };
-    let sum = |i: usize, j: usize| (0..k).map(|l| x[i * k + l] * w[j * k + l]).sum::<f32>();
+    let of_x = |i: usize, l: usize| if form == Form::Weight { l * m + i } else { i * k + l };
+    let of_w = |l: usize, j: usize| if form == Form::Forward { j * k + l } else { l * n + j };
+    let sum = |i: usize, j: usize| (0..k).map(|l| x[of_x(i, l)] * w[of_w(l, j)]).sum::<f32>();
     let added = if into == Into::Added { 1.0 } else { 0.0 };
     let expected = (0..m * n).map(|at| added + sum(at / n, at % n)).collect();
     (computed, expected)
@@ -297,6 +325,29 @@ fn products_are_laid_out_as_cublaslt_counts() {
     // Each is chosen once.
     assert_eq!(stand_in.calls("cublasLtMatmulAlgoGetHeuristic"), 6);
     assert_eq!(stand_in.calls("cuLaunchKernel"), 0);
+}
+
+#[test]
+fn gradients_are_laid_out_as_cublaslt_counts() {
+    let stand_in = StandIn::new();
+    let gpu = stand_in.gpu_with_blaslt(false);
+    for dtype in [Dtype::F32, Dtype::Bf16] {
+        for (form, into) in [(Form::Input, Into::Same), (Form::Input, Into::F32), (Form::Weight, Into::Added)]
+        {
+            for [m, n, k] in [[24, 8, 16], [8, 40, 24]] {
+                let (computed, expected) = product_of(&gpu, form, [m, n, k], dtype, into);
+                assert_eq!(computed, expected, "{form:?} {dtype:?} {into:?}");
+                assert_eq!(stand_in.algorithm(), if form == Form::Weight { [2, 0] } else { [3, 0] });
+            }
+        }
+    }
+    // Any number of rows is summed over; matrices that begin anywhere are our kernel's.
+    let (computed, expected) = product_of(&gpu, Form::Weight, [8, 16, 3], Dtype::Bf16, Into::Added);
+    assert_eq!((computed, stand_in.calls("cuLaunchKernel")), (expected, 0));
+    product_of(&gpu, Form::Weight, [9, 16, 8], Dtype::Bf16, Into::Added);
+    assert_eq!(stand_in.last(), ("matmul_weight_bf16".to_owned(), [1, 1, 1, 256, 0]));
+    product_of(&gpu, Form::Input, [65, 129, 20], Dtype::Bf16, Into::Same);
+    assert_eq!(stand_in.last(), ("matmul_input_bf16".to_owned(), [3, 2, 1, 256, 0]));
 }
 
 #[test]
@@ -328,6 +379,7 @@ fn what_cublaslt_does_not_compute_our_kernel_does() {
     // Asked with and without a workspace, once.
     assert_eq!(stand_in.calls("cublasLtMatmulAlgoGetHeuristic"), 2);
     let empty = Product {
+        form: Form::Forward,
         x: Ptr(16),
         w: Ptr(16),
         out: Ptr(16),
@@ -347,7 +399,8 @@ fn products_are_captured_too() {
     let gpu = stand_in.gpu_with_blaslt(false);
     let (x, w, out) = (upload(&gpu, &[1.0; 8]), upload(&gpu, &[2.0; 64]), upload(&gpu, &[0.0; 8]));
     let (x, w, at) = (x.start(), w.start(), out.start());
-    let product = Product { x, w, out: at, m: 1, n: 8, k: 8, dtype: Dtype::F32, into: Into::Added };
+    let (form, dtype, into) = (Form::Forward, Dtype::F32, Into::Added);
+    let product = Product { form, x, w, out: at, m: 1, n: 8, k: 8, dtype, into };
     for _ in 0..5 {
         gpu.captured(3, &mut || gpu.multiply(&product)).expect("ran");
     }

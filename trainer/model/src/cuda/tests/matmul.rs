@@ -1,7 +1,7 @@
 //! Matrix products.
 
 use super::{Bench, EVERY, assert_close, assert_same, rounded};
-use crate::cuda::machine::{Dtype, Into, Product};
+use crate::cuda::machine::{Dtype, Form, Into, Product};
 use crate::cuda::ops::plain_product;
 use crate::ops;
 use crate::testing::Random;
@@ -18,7 +18,8 @@ fn product(
     let kept = if into == Into::Same { dtype } else { Dtype::F32 };
     let (x, w) = (bench.values(x, dtype), bench.values(w, dtype));
     let to = if into == Into::Added { bench.values(out, Dtype::F32) } else { bench.blank(m * n, kept) };
-    let product = Product { x: x.start(), w: w.start(), out: to.start(), m, n, k, dtype, into };
+    let (form, out) = (Form::Forward, to.start());
+    let product = Product { form, x: x.start(), w: w.start(), out, m, n, k, dtype, into };
     plain_product(&*bench.machine, &product).expect("a product");
     bench.read(&to, kept)
 }
@@ -96,8 +97,9 @@ fn the_number_of_rows_never_changes_a_bit_of_a_row() {
             let (x, w) = (bench.values(&x[..rows * k], dtype), bench.values(&w, dtype));
             let kept = if into == Into::Same { dtype } else { Dtype::F32 };
             let out = bench.blank(rows * n, kept);
+            let (form, out_at) = (Form::Forward, out.start());
             let product =
-                Product { x: x.start(), w: w.start(), out: out.start(), m: rows, n, k, dtype, into };
+                Product { form, x: x.start(), w: w.start(), out: out_at, m: rows, n, k, dtype, into };
             bench.machine.multiply(&product).expect("a product");
             bench.read(&out, kept)
         };

@@ -2,6 +2,7 @@
 //! for a row alone, elsewhere in a batch, and among others. With `SEKISHO_TEST_GPU=N` the same tests run on that GPU.
 
 mod attention;
+mod attention_train;
 mod matmul;
 mod norm;
 mod rope;
@@ -24,13 +25,21 @@ pub(super) fn machine() -> Option<Arc<dyn Machine>> {
     Some(super::open(number, false).unwrap_or_else(|error| panic!("{error}")))
 }
 
+/// [`machine`] for whole programs, which are not about the order of threads: a twin runs every launch once.
+pub(super) fn machine_running_once() -> Option<Arc<dyn Machine>> {
+    if std::env::var_os("SEKISHO_TEST_GPU").is_some() {
+        return machine();
+    }
+    Some(Arc::new(Twin::new()?.running_once()))
+}
+
 /// A machine to put operands on; `None` where there is none.
-struct Bench<M: Machine + ?Sized = dyn Machine> {
-    machine: Arc<M>,
+pub(super) struct Bench<M: Machine + ?Sized = dyn Machine> {
+    pub(super) machine: Arc<M>,
 }
 
 impl Bench {
-    fn new() -> Option<Self> {
+    pub(super) fn new() -> Option<Self> {
         Some(Self { machine: machine()? })
     }
 }
@@ -44,7 +53,7 @@ impl Bench<Twin> {
 
 impl<M: Machine + ?Sized> Bench<M> {
     /// Values, rounded to a type.
-    fn values(&self, values: &[f32], dtype: Dtype) -> Memory {
+    pub(super) fn values(&self, values: &[f32], dtype: Dtype) -> Memory {
         self.bytes(&values.iter().flat_map(|value| bytes(*value, dtype)).collect::<Vec<u8>>())
     }
 
@@ -69,7 +78,7 @@ impl<M: Machine + ?Sized> Bench<M> {
         bytes
     }
 
-    fn read(&self, memory: &Memory, dtype: Dtype) -> Vec<f32> {
+    pub(super) fn read(&self, memory: &Memory, dtype: Dtype) -> Vec<f32> {
         self.read_bytes(memory).chunks_exact(dtype.size()).map(|bytes| value(bytes, dtype)).collect()
     }
 
@@ -100,7 +109,7 @@ fn value(bytes: &[u8], dtype: Dtype) -> f32 {
 }
 
 /// The values as a type keeps them.
-fn rounded(values: &[f32], dtype: Dtype) -> Vec<f32> {
+pub(super) fn rounded(values: &[f32], dtype: Dtype) -> Vec<f32> {
     values.iter().map(|v| value(&bytes(*v, dtype), dtype)).collect()
 }
 
@@ -115,7 +124,7 @@ fn int(value: usize) -> Arg {
 const NULL: Arg = Arg::Ptr(Ptr::NULL);
 
 /// Asserts that values of a type are those expected: but for being rounded to it, within `slack`.
-fn assert_close(found: &[f32], expected: &[f32], dtype: Dtype, slack: f32, case: &str) {
+pub(super) fn assert_close(found: &[f32], expected: &[f32], dtype: Dtype, slack: f32, case: &str) {
     let unit = match dtype {
         Dtype::F32 => f32::EPSILON / 2.0,
         Dtype::Bf16 => 1.0 / 256.0,
@@ -132,7 +141,7 @@ fn assert_close(found: &[f32], expected: &[f32], dtype: Dtype, slack: f32, case:
 }
 
 /// Asserts that two have the same bits.
-fn assert_same(found: &[f32], expected: &[f32], case: &str) {
+pub(super) fn assert_same(found: &[f32], expected: &[f32], case: &str) {
     let differ = found.iter().zip(expected).position(|(a, b)| a.to_bits() != b.to_bits());
     assert_eq!(found.len(), expected.len(), "{case}");
     if let Some(i) = differ {

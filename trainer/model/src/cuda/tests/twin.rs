@@ -32,6 +32,9 @@ fn what_a_kernel_does_wrong_is_found() {
     check("write_shared", 63, "fine");
     check("write_shared", 64, "something was written beside shared array");
     check("write_shared", -1, "something was written beside shared array");
+    check("write_dynamic", 63, "fine");
+    check("write_dynamic", 64, "something was written beside shared array");
+    check("write_dynamic", -1, "something was written beside shared array");
     let said = said(&bench, "two_barriers", &[ptr(&out)]);
     assert!(said.contains("at the __syncthreads of line"), "{said}");
 }
@@ -47,6 +50,9 @@ fn copies_arrive_when_they_are_waited_for() {
     };
     assert_eq!(run("copied", &[Arg::Int(1)])[..256], (0..256).rev().collect::<Vec<_>>());
     assert_eq!(run("copied", &[Arg::Int(0)])[..256], [-1; 256]);
+    let found = run("numbers_copied", &[Arg::Int(40)]);
+    assert_eq!(found[..24], [0; 24]);
+    assert_eq!(found[24..64], (0..40).rev().collect::<Vec<_>>());
     let found = run("second_copy_open", &[]);
     assert_eq!(found[..6], [0, 1, 0, 0, 4, 5]);
     assert_eq!(found[256..], [-1; 256]);

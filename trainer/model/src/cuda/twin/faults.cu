@@ -58,6 +58,23 @@ extern "C" __global__ void write_shared(int* out, int at) {
     out[threadIdx.x] = 0;
 }
 
+// Writes beside what the launch asked for, 64 numbers.
+extern "C" __global__ void write_dynamic(int* out, int at) {
+    DYNAMIC_SHARED(room);
+    if (threadIdx.x == 0) reinterpret_cast<int*>(room)[at] = 1;
+    out[threadIdx.x] = 0;
+}
+
+// Copies a number of each thread below `count`, and zeros for the others.
+extern "C" __global__ void numbers_copied(const int* from, int* out, int count) {
+    SHARED(int, numbers, [64]);
+    copy_async_number(&numbers[threadIdx.x], from + threadIdx.x, int(threadIdx.x) < count);
+    commit_copies();
+    wait_for_copies<0>();
+    __syncthreads();
+    out[threadIdx.x] = numbers[63 - threadIdx.x];
+}
+
 // Copies 64 · 4 numbers through shared memory; may fail to wait.
 extern "C" __global__ void copied(const int* from, int* out, int wait) {
     SHARED(int, numbers, [256]);

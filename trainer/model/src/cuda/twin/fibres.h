@@ -17,7 +17,7 @@ namespace twin {
 
 constexpr int MOST_THREADS = 1024;
 constexpr size_t STACK = 64 << 10, PAGE = 4 << 10;
-constexpr size_t MOST_SHARED = 48 << 10;
+constexpr size_t MOST_SHARED = 48 << 10, MOST_DYNAMIC = 227 << 10;
 constexpr int PENDING = 64;
 
 struct Triple {
@@ -30,7 +30,7 @@ enum class State { ready, at_barrier, with_warp, ended };
 struct Copy {
     void* to;
     const void* from;
-    int bytes;
+    int bytes, size;
     unsigned group;
 };
 
@@ -85,7 +85,7 @@ struct Block {
     size_t piece_count;
     Array arrays[32];
     int array_count;
-    size_t shared_end, shared_bytes;
+    size_t shared_end, shared_bytes, dynamic_bytes;
     bool failed;
     char message[512];
 };
@@ -97,7 +97,7 @@ static Fibre fibres[MOST_THREADS];
 static Warp warps[MOST_THREADS / 32];
 // Between the arrays lie gaps that nobody may write to.
 constexpr size_t GAP = 64;
-alignas(128) static unsigned char arena[MOST_SHARED + 33 * GAP];
+alignas(128) static unsigned char arena[MOST_SHARED + MOST_DYNAMIC + 33 * GAP];
 
 static inline void enter();
 
@@ -255,18 +255,32 @@ static inline const void* together(const char* what, int line, size_t bytes, con
 }
 
 // The array that is declared at `site`, the same for all threads of the block.
-static inline void* shared(const void* site, size_t bytes, const char* name) {
+static inline void* shared(const void* site, size_t bytes, const char* name, bool declared = true) {
     for (int i = 0; i < block.array_count; i++) {
         if (block.arrays[i].site == site) return arena + block.arrays[i].start;
     }
     size_t rounded = (bytes + 15) / 16 * 16;
-    block.shared_bytes += rounded;
+    // The limit is for what sources declare.
+    if (declared) block.shared_bytes += rounded;
     if (block.array_count == 32) fail("more than 32 shared arrays");
     if (block.shared_bytes > MOST_SHARED) fail("%zu bytes of shared memory with %s", block.shared_bytes, name);
     block.arrays[block.array_count++] = Array{site, block.shared_end, bytes};
     size_t start = block.shared_end;
     block.shared_end += rounded + GAP;
     return arena + start;
+}
+
+// How much of the arena a block may have to do with.
+static inline size_t arena_bytes() { return MOST_SHARED + block.dynamic_bytes + 33 * GAP; }
+
+// What the launch asked for.
+static inline void* dynamic_shared() {
+    static const char site = 0;
+    for (int i = 0; i < block.array_count; i++) {
+        if (block.arrays[i].site == &site) return arena + block.arrays[i].start;
+    }
+    if (block.dynamic_bytes == 0) fail("the launch asks for no dynamic shared memory");
+    return shared(&site, block.dynamic_bytes, "the launch's", false);
 }
 
 static inline bool in_shared(const void* address, size_t bytes) {
@@ -304,7 +318,7 @@ static inline void check_access(const void* address, size_t bytes, bool shared_o
 static inline void check_gaps() {
     size_t next = 0;
     for (int i = 0; i <= block.array_count; i++) {
-        size_t end = i < block.array_count ? block.arrays[i].start : sizeof(arena);
+        size_t end = i < block.array_count ? block.arrays[i].start : arena_bytes();
         for (size_t at = next; at < end; at++) {
             if (arena[at] != 0xFF) return give_up("something was written beside shared array %d of the block", i);
         }
@@ -348,7 +362,7 @@ static inline void run_warp(int warp, bool backwards) {
 
 // One block. The first warp, or `backwards` the last, goes as far as it can before the next one begins.
 static inline void run_block(bool backwards) {
-    std::memset(arena, 0xFF, sizeof(arena));
+    std::memset(arena, 0xFF, arena_bytes());
     block.arrived = block.ended = block.array_count = 0;
     block.shared_end = GAP;
     block.shared_bytes = 0;
@@ -373,7 +387,7 @@ static inline void run_block(bool backwards) {
 }
 
 // Runs a kernel; 0, or 1 and the reason in `message`.
-static inline int launch(void (*run)(void**), void** arguments, const unsigned* blocks, unsigned threads,
+static inline int launch(void (*run)(void**), void** arguments, const unsigned* blocks, unsigned threads, size_t dynamic,
                          const Piece* pieces, size_t piece_count, int backwards, char* message, size_t room) {
     block = Block{};
     block.run = run;
@@ -383,8 +397,13 @@ static inline int launch(void (*run)(void**), void** arguments, const unsigned* 
     block.threads = Triple{threads, 1, 1};
     block.blocks = Triple{blocks[0], blocks[1], blocks[2]};
     block.count = int(threads);
+    block.dynamic_bytes = dynamic;
     if (threads == 0 || threads % 32 != 0 || threads > MOST_THREADS) {
         std::snprintf(message, room, "%u threads are no whole warps of a block", threads);
+        return 1;
+    }
+    if (dynamic > MOST_DYNAMIC) {
+        std::snprintf(message, room, "%zu bytes of dynamic shared memory", dynamic);
         return 1;
     }
     size_t total = size_t(blocks[0]) * blocks[1] * blocks[2];

@@ -9,7 +9,7 @@ use std::sync::{Mutex, OnceLock};
 use libloading::os::unix::Library as Loaded;
 use sekisho_domain::Sha256;
 
-use crate::cuda::kernels::{HEADER, Kernel, SOURCES};
+use crate::cuda::kernels::{HEADERS, Kernel, SOURCES};
 use crate::cuda::machine::Arg;
 
 /// What stands in for CUDA.
@@ -23,6 +23,7 @@ type Run = unsafe extern "C" fn(
     arguments: *const *const c_void,
     blocks: *const u32,
     threads: u32,
+    shared: u32,
     pieces: *const [u64; 2],
     piece_count: usize,
     backwards: c_int,
@@ -63,7 +64,7 @@ impl Library {
         }
     }
 
-    /// Runs an entry by the name it has in its source, on blocks of so many threads. `pieces` are the first address and the bytes of all
+    /// Runs an entry by the name it has in its source, on blocks of so many threads and bytes of dynamic shared memory. `pieces` are the first address and the bytes of all
     /// memory there is.
     ///
     /// # Errors
@@ -72,7 +73,7 @@ impl Library {
         &self,
         name: &str,
         blocks: [u32; 3],
-        threads: u32,
+        [threads, shared]: [u32; 2],
         args: &[Arg],
         (pieces, order): (&[[u64; 2]], Order),
     ) -> Result<(), String> {
@@ -94,9 +95,9 @@ impl Library {
             let message = message.as_mut_ptr().cast();
             let backwards = c_int::from(order == Order::Backwards);
             let (first, count) = (pieces.as_ptr(), pieces.len());
-            if (self.run)(entry, arguments, blocks.as_ptr(), threads, first, count, backwards, message, room)
-                == 0
-            {
+            let blocks = blocks.as_ptr();
+            let run = self.run;
+            if run(entry, arguments, blocks, threads, shared, first, count, backwards, message, room) == 0 {
                 return Ok(());
             }
         }
@@ -124,7 +125,7 @@ fn address(arg: &Arg) -> *const c_void {
 
 /// What can be called: its file, and its name there. Every instance of every kernel, then all of `faults.cu`.
 fn entries() -> Vec<(&'static str, String)> {
-    let instances = Kernel::ALL.into_iter().flat_map(|kernel| {
+    let instances = Kernel::ALL.iter().copied().flat_map(|kernel| {
         let about = kernel.about();
         about.dtypes.iter().map(move |dtype| (about.file, kernel.symbol(*dtype)))
     });
@@ -135,7 +136,11 @@ fn entries() -> Vec<(&'static str, String)> {
 
 /// The source that holds everything: each file in a namespace of its own, and the table of entries.
 fn whole() -> String {
-    let mut text = "#define SEKISHO_TWIN\n#include \"device.cuh\"\n".to_owned();
+    let mut text = "#define SEKISHO_TWIN\n".to_owned();
+    // Before a source's namespace begins.
+    for (name, _) in HEADERS {
+        text += &format!("#include \"{name}\"\n");
+    }
     for file in SOURCES.iter().map(|source| source.file).chain(["faults"]) {
         text += &format!("namespace {file}_file {{\n#include \"{file}.cu\"\n}}\n");
     }
@@ -147,10 +152,10 @@ fn whole() -> String {
     text + "};\n\
         extern \"C\" const char* twin_kinds(unsigned entry) { return ENTRIES[entry].kinds; }\n\
         extern \"C\" int twin_run(unsigned entry, void** arguments, const unsigned* blocks, unsigned threads,\n\
-        \x20                       const twin::Piece* pieces, size_t piece_count, int backwards, char* message,\n\
-        \x20                       size_t room) {\n\
-        \x20   return twin::launch(ENTRIES[entry].run, arguments, blocks, threads, pieces, piece_count, backwards,\n\
-        \x20                       message, room);\n\
+        \x20                       unsigned shared, const twin::Piece* pieces, size_t piece_count, int backwards,\n\
+        \x20                       char* message, size_t room) {\n\
+        \x20   return twin::launch(ENTRIES[entry].run, arguments, blocks, threads, shared, pieces, piece_count,\n\
+        \x20                       backwards, message, room);\n\
         }\n"
 }
 
@@ -158,13 +163,8 @@ fn whole() -> String {
 fn files() -> Vec<(String, String)> {
     let kernels = SOURCES.iter().map(|source| (format!("{}.cu", source.file), source.text.to_owned()));
     let whole = whole();
-    let rest = [
-        ("twin.cpp", &*whole),
-        ("device.cuh", HEADER),
-        ("twin.h", TWIN),
-        ("fibres.h", FIBRES),
-        ("faults.cu", FAULTS),
-    ];
+    let rest = [("twin.cpp", &*whole), ("twin.h", TWIN), ("fibres.h", FIBRES), ("faults.cu", FAULTS)];
+    let rest = rest.into_iter().chain(HEADERS);
     kernels.chain(rest.map(|(name, text)| (name.to_owned(), text.to_owned()))).collect()
 }
 

@@ -54,9 +54,9 @@ impl Twin {
         CudaError::Failed { device: "the twin".to_owned(), what, reason }
     }
 
-    /// Runs a kernel of `faults.cu` on a block of 64 threads.
+    /// Runs a kernel of `faults.cu` on a block of 64 threads, with as many numbers of dynamic shared memory.
     pub(super) fn launch_fault(&self, name: &'static str, args: &[Arg]) -> Result<(), CudaError> {
-        self.run(name, name, [1; 3], 64, args)
+        self.run(name, name, [1; 3], [64, 256], args)
     }
 
     fn run(
@@ -64,7 +64,7 @@ impl Twin {
         what: &'static str,
         entry: &str,
         blocks: [u32; 3],
-        threads: u32,
+        threads_and_shared: [u32; 2],
         args: &[Arg],
     ) -> Result<(), CudaError> {
         for arg in args {
@@ -76,7 +76,7 @@ impl Twin {
         }
         let pieces = self.pieces.list();
         let run = |order| {
-            let ran = self.library.run(entry, blocks, threads, args, (&pieces, order));
+            let ran = self.library.run(entry, blocks, threads_and_shared, args, (&pieces, order));
             ran.map_err(|reason| Self::failed(what, reason))?;
             if self.pieces.overwritten() {
                 self.pieces.mend();
@@ -136,7 +136,8 @@ impl Machine for Twin {
 
     fn launch(&self, launch: &Launch<'_>) -> Result<(), CudaError> {
         let (about, symbol) = (launch.kernel.about(), launch.kernel.symbol(launch.dtype));
-        self.run(about.name, &symbol, launch.blocks, about.threads, launch.args)
+        let threads_and_shared = [about.threads, launch.kernel.shared_bytes()];
+        self.run(about.name, &symbol, launch.blocks, threads_and_shared, launch.args)
     }
 
     fn multiply(&self, product: &Product) -> Result<(), CudaError> {

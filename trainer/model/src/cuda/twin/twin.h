@@ -43,6 +43,9 @@ struct alignas(8) float2 {
     static const char name##_site = 0;      \
     name##_shape& name = *static_cast<name##_shape*>(twin::shared(&name##_site, sizeof(name##_shape), #name))
 
+// As many bytes as the launch says, one array.
+#define DYNAMIC_SHARED(name) unsigned char* name = static_cast<unsigned char*>(twin::dynamic_shared())
+
 // Barriers. The line tells one from another, so that threads that wait at different ones are found.
 static inline void __syncthreads(int line = __builtin_LINE()) { twin::wait_for_block(line, true); }
 static inline int __syncthreads_and(int predicate, int line = __builtin_LINE()) {
@@ -85,6 +88,7 @@ static inline unsigned __ballot_sync(unsigned mask, int predicate, int line = __
     for (int lane = 0; lane < 32; lane++) bits |= (given[lane] != 0 ? 1u : 0u) << lane;
     return bits;
 }
+static inline int __popc(unsigned bits) { return __builtin_popcount(bits); }
 static inline int __any_sync(unsigned mask, int predicate, int line = __builtin_LINE()) {
     return __ballot_sync(mask, predicate, line) != 0;
 }
@@ -215,13 +219,13 @@ void ldmatrix(unsigned (&to)[COUNT], const void* row, int line) {
     }
 }
 
-// `cp.async.cg.shared.global`: 16 bytes, of which those beyond `bytes` become zero. See the head of this file.
-static inline void copy_later(void* to, const void* from, int bytes) {
-    check_access(to, 16, true, "cp.async");
-    if (bytes > 0) check_access(from, 16, false, "cp.async");
-    if (bytes < 0 || bytes > 16) fail("cp.async of %d bytes", bytes);
-    std::memset(to, 0xFF, 16);
-    self->pending[self->issued++ % PENDING] = Copy{to, from, bytes, self->group};
+// `cp.async.shared.global` of `size` bytes, of which those beyond `bytes` become zero. See the head of this file.
+static inline void copy_later(void* to, const void* from, int bytes, int size = 16) {
+    check_access(to, size_t(size), true, "cp.async");
+    if (bytes > 0) check_access(from, size_t(size), false, "cp.async");
+    if (bytes < 0 || bytes > size) fail("cp.async of %d bytes", bytes);
+    std::memset(to, 0xFF, size_t(size));
+    self->pending[self->issued++ % PENDING] = Copy{to, from, bytes, size, self->group};
     if (self->issued - self->landed > PENDING) fail("more than %d copies of a thread are under way", PENDING);
 }
 static inline void commit_copies() { self->group++; }
@@ -229,7 +233,7 @@ static inline void wait_for_copies(int but) {
     for (; self->landed < self->issued; self->landed++) {
         const Copy& copy = self->pending[self->landed % PENDING];
         if (self->group - copy.group <= unsigned(but)) break;
-        std::memset(copy.to, 0, 16);
+        std::memset(copy.to, 0, size_t(copy.size));
         std::memcpy(copy.to, copy.from, size_t(copy.bytes));
     }
 }

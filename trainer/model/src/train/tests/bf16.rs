@@ -1,7 +1,7 @@
 //! Linear layers in bf16: the definition of what a device with bf16 units computes.
 
 use super::{Numbers, OwnedBatch, loss_of, parameters, relative_distance, small};
-use crate::backend::{Arena, Array, CpuOps, Op, Ops, Slot, Weight};
+use crate::backend::{Arena, Array, CpuOps, Extent, Op, Ops, Place, Slot, Weight, Width};
 use crate::ops::adamw::Constants;
 use crate::ops::rope::Rope;
 use crate::ops::{bf16, matmul};
@@ -17,8 +17,13 @@ fn operands_are_rounded_and_sums_are_not() {
     let mut random = Random(2);
     let (w, x, dy) = (random.values(n * k), random.values(m * k), random.values(m * n));
     let mut ops = CpuOps::new(w.clone(), Rope::new(2, 1e4, None), Format::Bf16);
-    let places = [0..m * k, 300..300 + m * n, 600..600 + m * k, 900..900 + m * n];
-    ops.reserve(&Arena { length: 1200, slots: places.into() });
+    let place = |start: usize, values: usize| Place {
+        start: 4 * start,
+        bytes: 4 * values,
+        extent: Extent { values, width: Width::Narrow },
+    };
+    let slots = vec![place(0, m * k), place(300, m * n), place(600, m * k), place(900, m * n)];
+    ops.reserve(&Arena { bytes: 4800, slots }, &[]);
     let [x_slot, dy_slot, dx_slot, out_slot] = [0, 1, 2, 3].map(Slot);
     ops.arena.get([x_slot])[0].copy_from_slice(&x);
     ops.arena.get([dy_slot])[0].copy_from_slice(&dy);
@@ -47,6 +52,7 @@ const CONSTANTS: Constants = Constants {
     step: 1e-3,
     root: 1.0,
     eps: 1e-8,
+    key: 0x0123_4567_89AB_CDEF,
 };
 
 #[test]
@@ -68,8 +74,8 @@ fn updates_go_to_the_masters_and_a_restored_program_goes_on_with_the_same_bits()
         let mut restored = fresh(vec![0.0; whole.layout().length]);
         for array in [Array::Parameters, Array::FirstMoments, Array::SecondMoments] {
             let mut values = vec![0.0; whole.layout().length];
-            whole.download(array, &mut values);
-            restored.upload(array, values);
+            whole.download(array, &mut values).expect("the CPU never fails");
+            restored.upload(array, values).expect("the CPU never fails");
         }
         let losses = (update(&mut whole), update(&mut restored));
         assert_eq!(losses.0, losses.1);
