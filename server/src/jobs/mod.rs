@@ -3,6 +3,7 @@
 pub mod behind;
 pub mod channels;
 pub mod ingest;
+pub mod launches;
 pub mod prepare;
 pub mod publish;
 pub mod schedule;

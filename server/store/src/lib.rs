@@ -13,6 +13,7 @@ mod corpora;
 mod error;
 mod evaluations;
 mod keyed;
+mod launches;
 mod lists;
 mod parts;
 mod people;
@@ -41,6 +42,7 @@ pub use corpora::{CorpusRepository, RegisteredSubset, SubsetChange};
 pub use error::StoreError;
 pub use evaluations::{Evaluation, EvaluationRepository, RecordChunk, ScoreRow};
 pub use keyed::{KeptAnswer, KeyStanding, KeyedRepository, KeyedRequest};
+pub use launches::{Launch, LaunchRepository, LauncherStanding};
 pub use lists::{CheckpointSummary, ListRepository, QueueHealth, RunFilter};
 pub use parts::PartRepository;
 pub use people::{ApiToken, LoginLink, PeopleRepository, Session, SessionKind, User};
@@ -82,6 +84,7 @@ pub trait Store:
     + BoardRepository
     + PartRepository
     + KeyedRepository
+    + LaunchRepository
 {
 }
 
@@ -107,7 +110,6 @@ impl<T> Store for T where
         + BoardRepository
         + PartRepository
         + KeyedRepository
-        + PartRepository
-        + KeyedRepository
+        + LaunchRepository
 {
 }
