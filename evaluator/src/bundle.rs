@@ -90,8 +90,7 @@ pub fn write_bundle(folder: &Path, bundle: &Bundle) -> Result<(), BundleError> {
 /// # Errors
 /// [`BundleError::Refused`] for anything that is not as it was made.
 pub fn read_bundle(folder: &Path) -> Result<Bundle, BundleError> {
-    let refused =
-        |reason: String| BundleError::Refused { folder: folder.display().to_string(), reason };
+    let refused = |reason: String| BundleError::Refused { folder: folder.display().to_string(), reason };
     let text = fs_err::read(folder.join("bundle.json")).map_err(|error| {
         refused(format!("{error}. A bundle is made by `sekisho bundle make`, which writes bundle.json last."))
     })?;
@@ -145,14 +144,20 @@ pub fn standing(folder: &Path, item: &WorkItem) -> Result<Standing, BundleError>
         return Ok(Standing::Wrong(format!("{} cannot be read", paths.done.display())));
     };
     if finished.records != Sha256::of(&bytes) {
-        let text = format!("{} is not the file that the worker finished: its digest is another one", paths.records.display());
+        let text = format!(
+            "{} is not the file that the worker finished: its digest is another one",
+            paths.records.display()
+        );
         return Ok(Standing::Wrong(text));
     }
     if finished.plan != item.plan() {
         return Ok(Standing::Wrong("its answers are of another plan than the bundle's".to_owned()));
     }
-    let records: Result<Vec<Value>, _> =
-        bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(serde_json::from_slice).collect();
+    let records: Result<Vec<Value>, _> = bytes
+        .split(|byte| *byte == b'\n')
+        .filter(|line| !line.is_empty())
+        .map(serde_json::from_slice)
+        .collect();
     Ok(match records {
         Ok(records) => Standing::Finished(finished, records),
         Err(error) => Standing::Wrong(format!("{}: {error}", paths.records.display())),
@@ -229,7 +234,8 @@ fn answer(
     let mut sink = Sink::open(folder, &item, stop).map_err(EvalError::from)?;
     let model = checked_model(models, &item)?;
     let finished = sink.finished.clone();
-    let task = Task { definition: &definition, run: &item.run, bos: item.bos, data: &data, finished: &finished };
+    let task =
+        Task { definition: &definition, run: &item.run, bos: item.bos, data: &data, finished: &finished };
     let settings = Settings::default();
     let (spent, _) = run_tasks(model, &[task], settings, prompts, &mut sink)?;
     let bos = spent.iter().map(|spent| spent.bos).collect();
@@ -249,7 +255,10 @@ struct Paths {
 impl Paths {
     fn of(folder: &Path, item: &WorkItem) -> Self {
         let results = folder.join("results");
-        Self { records: results.join(format!("{}.jsonl", item.id)), done: results.join(format!("{}.done.json", item.id)) }
+        Self {
+            records: results.join(format!("{}.jsonl", item.id)),
+            done: results.join(format!("{}.done.json", item.id)),
+        }
     }
 }
 
@@ -281,7 +290,10 @@ impl<'a> Sink<'a> {
                 break;
             }
             let record: Record = serde_json::from_slice(line).map_err(|error| {
-                std::io::Error::other(format!("{} has a line that is no record: {error}", paths.records.display()))
+                std::io::Error::other(format!(
+                    "{} has a line that is no record: {error}",
+                    paths.records.display()
+                ))
             })?;
             finished.insert(record.item);
             length += line.len() as u64;

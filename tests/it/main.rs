@@ -9,6 +9,7 @@ mod bench;
 mod board;
 #[path = "../browser/mod.rs"]
 mod browser;
+mod bundles;
 mod checkpoint_cleanup;
 mod checkpoint_standing;
 mod commands;

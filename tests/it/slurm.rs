@@ -40,7 +40,7 @@ impl Cluster {
     /// A checkpoint to evaluate.
     fn ingest(&self, recipe: Recipe, step: u64) -> Value {
         let model = self.folder.path().join(format!("model-{step}"));
-        Recipe { seed: step, ..recipe }.write(&model);
+        Recipe { seed: u32::try_from(step).expect("few"), ..recipe }.write(&model);
         self.service.ingest(&model, "run", step, 1000 * step)
     }
 
@@ -68,7 +68,9 @@ impl Cluster {
 
     /// Waits until some answers are in.
     fn in_the_middle(&self, checkpoint: &Value) -> u64 {
-        until("the first answers", PATIENCE, || Some(self.finished(checkpoint)).filter(|finished| *finished > 0))
+        until("the first answers", PATIENCE, || {
+            Some(self.finished(checkpoint)).filter(|finished| *finished > 0)
+        })
     }
 }
 
@@ -98,12 +100,17 @@ fn slurm_starts_just_enough_workers_and_they_end() {
     assert_eq!(tasks(&launches[0]), ["ended", "ended"]);
     let folder = Path::new(text(&launches[0]["folder"]));
     let script = fs_err::read_to_string(folder.join("worker.sh")).expect("a script");
-    assert!(script.contains("#SBATCH --array=0-1%2\n") && script.contains("#SBATCH --signal=B:USR1@120\n"), "{script}");
+    assert!(
+        script.contains("#SBATCH --array=0-1%2\n") && script.contains("#SBATCH --signal=B:USR1@120\n"),
+        "{script}"
+    );
     assert!(!script.contains("sek_"), "no secret stands in it");
     let shown = cluster.queue(&["show", text(&launches[0]["id"]), "--logs"]);
     assert!(text(&shown["papers"]["logs"][1]["text"]).contains("ended"), "{shown:#}");
     // People run it again by hand: nothing waits, so it ends.
-    let id = cluster.slurm.ask("sbatch", &["--parsable", "--wait", &folder.join("worker.sh").display().to_string()]);
+    let id = cluster
+        .slurm
+        .ask("sbatch", &["--parsable", "--wait", &folder.join("worker.sh").display().to_string()]);
     assert!(!id.trim().is_empty(), "sbatch takes the script as it lies there");
 }
 
@@ -154,7 +161,8 @@ fn a_controller_and_a_service_that_are_away_for_a_while_lose_no_job() {
     let _ = cluster.in_the_middle(&checkpoint);
     cluster.launch(0, "a running task", is_running);
     cluster.slurm.stop_controller();
-    let lost = cluster.launch(0, "word of the controller", |launch| text(&launch["message"]).contains("Unable to contact"));
+    let lost = cluster
+        .launch(0, "word of the controller", |launch| text(&launch["message"]).contains("Unable to contact"));
     assert!(is_running(&lost), "nothing else is known: {lost:#}");
     let before = cluster.finished(&checkpoint);
     until("answers meanwhile", 40, || (cluster.finished(&checkpoint) > before).then_some(()));
@@ -173,9 +181,15 @@ fn what_a_site_says_to_a_refused_job_is_shown() {
     let refused = cluster.launch(0, "a refusal", |launch| launch["state"] == "refused");
     assert!(text(&refused["message"]).contains("invalid partition specified: nope"), "{refused:#}");
     let launcher = &cluster.queue(&["launchers"])[0];
-    assert!(text(&launcher["message"]).contains("invalid partition") && launcher["again"].is_string(), "{launcher:#}");
+    assert!(
+        text(&launcher["message"]).contains("invalid partition") && launcher["again"].is_string(),
+        "{launcher:#}"
+    );
     assert_eq!(launcher["workers"], 0);
     let page = cluster.service.session("admin").get("/queue").text;
     assert!(page.contains("invalid partition specified: nope"), "the page says it too");
-    assert!(!cluster.service.visitor().get("/queue").text.contains("invalid partition"), "strangers are not told");
+    assert!(
+        !cluster.service.visitor().get("/queue").text.contains("invalid partition"),
+        "strangers are not told"
+    );
 }

@@ -47,7 +47,9 @@ impl Slurm {
         let mut slurm = Self { root, controller: None, node: None, _munge: munge };
         slurm.start_controller();
         slurm.node = Some(slurm.daemon(DAEMONS[2]));
-        until("the node", 40, || slurm.ask("sinfo", &["--noheader", "--format=%T"]).contains("idle").then_some(()));
+        until("the node", 40, || {
+            slurm.ask("sinfo", &["--noheader", "--format=%T"]).contains("idle").then_some(())
+        });
         Some(slurm)
     }
 
@@ -119,7 +121,14 @@ impl Drop for Slurm {
 fn munge(root: &Path) -> Process {
     let path = |name: &str| root.join(name).display().to_string();
     let mut command = Command::new(DAEMONS[0]);
-    command.args(["--force", "--foreground", "--key-file", &path("munge.key"), "--socket", &path("munge.sock")]);
+    command.args([
+        "--force",
+        "--foreground",
+        "--key-file",
+        &path("munge.key"),
+        "--socket",
+        &path("munge.sock"),
+    ]);
     command.args(["--pid-file", &path("munge.pid"), "--seed-file", &path("munge.seed")]);
     command.args(["--log-file", &path("munged.log")]);
     Process::spawn(command.stdout(Stdio::null()).stderr(log(root, "munged-said")))

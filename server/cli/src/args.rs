@@ -1,9 +1,9 @@
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    audit, bundle, channel, checkpoint, compare, completions, contamination, convert, corpus, data, demo, doctor,
-    eval, export, gpu, grid, import, ingest, login, logout, policy, presets, project, queue, release, replay, run,
-    serve, surgery, tasks, token, train, user, verify, watch, webhook, worker,
+    audit, bundle, channel, checkpoint, compare, completions, contamination, convert, corpus, data, demo,
+    doctor, eval, export, gpu, grid, import, ingest, login, logout, policy, presets, project, queue, release,
+    replay, run, serve, surgery, tasks, token, train, user, verify, watch, webhook, worker,
 };
 
 /// The checkpoint that model checkpoints must pass: verify, evaluate, watch, judge, approve, publish.

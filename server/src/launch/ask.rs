@@ -15,7 +15,8 @@ const WORDS: usize = 2000;
 /// Runs a command to its end.
 pub(super) async fn output(command: &mut Command) -> Result<Output, LaunchError> {
     let name = command.as_std().get_program().to_string_lossy().into_owned();
-    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true).spawn();
+    let child =
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true).spawn();
     let child = child.map_err(|error| {
         LaunchError::Refused(format!("{name} cannot be started: {error}. Install it, or say where it is in [launchers] of the configuration."))
     })?;

@@ -1,8 +1,8 @@
 //! How workers are started: processes on this machine, Slurm, any other command. A launcher starts workers, says how they are and
 //! ends them; how many there should be is decided in `service/launches.rs`, and what was started is kept in the database.
 
-pub mod local;
 mod ask;
+pub mod local;
 mod processes;
 mod script;
 mod settings;
@@ -16,8 +16,8 @@ use async_trait::async_trait;
 use sekisho_domain::LaunchId;
 use sekisho_domain::wire::LaunchTask;
 
-pub(crate) use settings::{LauncherSection, read as read_settings};
 pub use settings::{Kind, LauncherSettings, SlurmSettings, TemplateSettings};
+pub(crate) use settings::{LauncherSection, read as read_settings};
 
 /// Variable with the process id of whoever starts a worker or trainer that is to end with it.
 pub const PARENT: &str = "SEKISHO_PARENT";

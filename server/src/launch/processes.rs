@@ -51,7 +51,8 @@ impl Launcher for Processes {
     }
 
     async fn start(&self, order: &Order<'_>) -> Result<String, LaunchError> {
-        let children = (0..order.tasks).map(|number| self.spawn(order, number)).collect::<Result<Vec<_>, _>>();
+        let children =
+            (0..order.tasks).map(|number| self.spawn(order, number)).collect::<Result<Vec<_>, _>>();
         let children = children.map_err(|error| {
             let command = self.script.command();
             LaunchError::Refused(format!("A worker could not be started ({}): {error}", command[0]))
@@ -92,7 +93,9 @@ impl Launcher for Processes {
     }
 
     async fn requeue(&self, _: &str, _: u32) -> Result<(), LaunchError> {
-        Err(LaunchError::Refused("A process is not run again by hand; where work waits, another one is started.".to_owned()))
+        Err(LaunchError::Refused(
+            "A process is not run again by hand; where work waits, another one is started.".to_owned(),
+        ))
     }
 }
 

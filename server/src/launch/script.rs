@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Common, LauncherSettings, LaunchError, Order};
+use super::{Common, LaunchError, LauncherSettings, Order};
 
 /// Writes scripts for one launcher.
 pub(super) struct Script {

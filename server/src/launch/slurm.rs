@@ -119,8 +119,9 @@ impl Launcher for Slurm {
     }
 
     async fn find(&self, order: &Order<'_>) -> Result<Option<String>, LaunchError> {
-        let printed =
-            self.ask("squeue", &["--noheader", "--states=all", "--name", &order.name(), "--format=%F"]).await?;
+        let printed = self
+            .ask("squeue", &["--noheader", "--states=all", "--name", &order.name(), "--format=%F"])
+            .await?;
         Ok(printed.split_whitespace().next().map(ToOwned::to_owned))
     }
 
@@ -133,9 +134,8 @@ impl Launcher for Slurm {
             return Ok(stands(&printed, before, Unheard::Stays));
         }
         let format = format!("--format={SQUEUE}");
-        let asked = self
-            .ask("squeue", &["--noheader", "--array", "--states=all", "--jobs", job, &format])
-            .await;
+        let asked =
+            self.ask("squeue", &["--noheader", "--array", "--states=all", "--jobs", job, &format]).await;
         match asked {
             Ok(printed) => Ok(stands(&printed, before, Unheard::Ended)),
             // The controller forgets a job some minutes after its end.
@@ -193,7 +193,8 @@ fn stands(printed: &str, before: &[LaunchTask], unheard: Unheard) -> Vec<LaunchT
     for line in printed.lines() {
         let mut fields = line.split('|').map(str::trim);
         let (Some(id), Some(state)) = (fields.next(), fields.next()) else { continue };
-        let told: Vec<&str> = fields.filter(|word| !["", "None", "None assigned", "(null)"].contains(word)).collect();
+        let told: Vec<&str> =
+            fields.filter(|word| !["", "None", "None assigned", "(null)"].contains(word)).collect();
         let task = LaunchTask { state: state_of(state), note: [&[state][..], &told].concat().join(", ") };
         for number in numbers(id) {
             if let Some(place) = tasks.get_mut(number) {
@@ -219,7 +220,9 @@ fn numbers(id: &str) -> Vec<usize> {
 /// Slurm's state, which may go on: `CANCELLED by 1000`.
 fn state_of(state: &str) -> TaskState {
     match state.split([' ', '+']).next().unwrap_or_default() {
-        "PENDING" | "REQUEUED" | "REQUEUE_HOLD" | "SPECIAL_EXIT" | "REQUEUE_FED" | "RESV_DEL_HOLD" => TaskState::Waiting,
+        "PENDING" | "REQUEUED" | "REQUEUE_HOLD" | "SPECIAL_EXIT" | "REQUEUE_FED" | "RESV_DEL_HOLD" => {
+            TaskState::Waiting
+        }
         "COMPLETED" => TaskState::Ended,
         "CANCELLED" | "REVOKED" | "PREEMPTED" => TaskState::Cancelled,
         // What it could hand over until then counts.
@@ -247,7 +250,11 @@ mod tests {
         let states: Vec<TaskState> = later.iter().map(|task| task.state).collect();
         assert_eq!(states, [Ended, Cancelled, Failed, Ended, Ended, Ended]);
         assert_eq!(stands("", &before, Unheard::Stays), before, "accounting has not heard of it yet");
-        assert_eq!(stands("9|RUNNING||\n4294967294|PENDING||", &before, Unheard::Stays), before, "no such number");
+        assert_eq!(
+            stands("9|RUNNING||\n4294967294|PENDING||", &before, Unheard::Stays),
+            before,
+            "no such number"
+        );
     }
 
     #[test]

@@ -24,7 +24,11 @@ impl Template {
         &self.script.settings.template
     }
 
-    async fn ask(&self, words: &[String], values: &[(&str, &str)]) -> Result<std::process::Output, LaunchError> {
+    async fn ask(
+        &self,
+        words: &[String],
+        values: &[(&str, &str)],
+    ) -> Result<std::process::Output, LaunchError> {
         let filled: Vec<String> = words.iter().map(|word| fill(word, values)).collect();
         ask::output(Command::new(&filled[0]).args(&filled[1..])).await
     }
@@ -42,7 +46,8 @@ impl Launcher for Template {
         let (name, id, folder) = (order.name(), order.id.to_string(), order.folder.display().to_string());
         let (count, last) = (order.tasks.to_string(), order.tasks.saturating_sub(1).to_string());
         let file = order.folder.join("job.yaml").display().to_string();
-        let command: Vec<String> = self.script.command().iter().map(|word| serde_json::json!(word).to_string()).collect();
+        let command: Vec<String> =
+            self.script.command().iter().map(|word| serde_json::json!(word).to_string()).collect();
         let command = format!("[{}]", command.join(", "));
         let values = [
             ("id", id.as_str()),
@@ -55,7 +60,8 @@ impl Launcher for Template {
             ("command", &command),
         ];
         if let Some(template) = &self.settings().file {
-            let text = fs_err::read_to_string(template).map_err(|error| LaunchError::Refused(error.to_string()))?;
+            let text =
+                fs_err::read_to_string(template).map_err(|error| LaunchError::Refused(error.to_string()))?;
             put(file.as_ref(), &fill(&text, &values))?;
         }
         let output = self.ask(&self.settings().start, &values).await?;
@@ -76,7 +82,9 @@ impl Launcher for Template {
         let settings = self.settings();
         let output = self.ask(&settings.look, &[("job", job)]).await?;
         let (printed, words) = (ask::printed(&output), ask::words(&output));
-        let all = |state, note: &str| vec![LaunchTask { state, note: note.trim().chars().take(200).collect() }; before.len()];
+        let all = |state, note: &str| {
+            vec![LaunchTask { state, note: note.trim().chars().take(200).collect() }; before.len()]
+        };
         if !output.status.success() {
             if settings.gone.iter().any(|gone| words.contains(gone)) {
                 return Ok(all(TaskState::Ended, &words));
@@ -103,7 +111,9 @@ impl Template {
     async fn act(&self, words: &[String], key: &str, values: &[(&str, &str)]) -> Result<(), LaunchError> {
         if words.is_empty() {
             let name = &self.script.settings.name;
-            return Err(LaunchError::Refused(format!("The configuration names no command for it: add {key} to [launchers.{name}].")));
+            return Err(LaunchError::Refused(format!(
+                "The configuration names no command for it: add {key} to [launchers.{name}]."
+            )));
         }
         let output = self.ask(words, values).await?;
         let is_gone = |said: &str| self.settings().gone.iter().any(|gone| said.contains(gone));

@@ -19,7 +19,10 @@ const AT_ONCE: u32 = 64;
 /// 422 for a number out of range, 409 when nothing waits.
 pub async fn make(app: &App, asked: &MakeBundle) -> Result<Bundle, WebError> {
     if !(1..=ITEMS).contains(&asked.max) || !(1..=DAYS).contains(&asked.days) {
-        let detail = format!("A bundle has 1 to {ITEMS} work items for 1 to {DAYS} days; {} for {} was asked.", asked.max, asked.days);
+        let detail = format!(
+            "A bundle has 1 to {ITEMS} work items for 1 to {DAYS} days; {} for {} was asked.",
+            asked.max, asked.days
+        );
         return Err(WebError::refused("bundle-size", detail));
     }
     let worker = format!("bundle-{}", LaunchId::new(&*app.clock, &*app.entropy));

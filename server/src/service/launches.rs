@@ -97,7 +97,9 @@ async fn refused(app: &App, name: &str, words: &str) -> Result<(), WebError> {
 async fn in_order(app: &App, name: &str) -> Result<(), WebError> {
     let before = app.store.launchers().await?.remove(name).unwrap_or_default();
     if before.refusals > 0 || !before.message.is_empty() {
-        app.store.set_launcher(name, &LauncherStanding { paused: before.paused, ..LauncherStanding::default() }).await?;
+        app.store
+            .set_launcher(name, &LauncherStanding { paused: before.paused, ..LauncherStanding::default() })
+            .await?;
     }
     Ok(())
 }
@@ -180,10 +182,8 @@ pub async fn ask(app: &App, actor: &Actor, launch: &Launch, asked: Ask) -> Resul
     let words = match asked {
         Ask::Cancel if !matches!(launch.state, LaunchState::Starting | LaunchState::Active) => {
             let detail = format!("Launch {} has ended; there is nothing to cancel.", launch.id);
-            return Err(WebError::conflict("launch-ended", detail).or_ja(format!(
-                "起動 {} はすでに終了しているため、取り消すものはありません。",
-                launch.id
-            )));
+            return Err(WebError::conflict("launch-ended", detail)
+                .or_ja(format!("起動 {} はすでに終了しているため、取り消すものはありません。", launch.id)));
         }
         Ask::Cancel => "cancel".to_owned(),
         Ask::Requeue(task) if (task as usize) < launch.tasks.len() && !launch.job.is_empty() => {

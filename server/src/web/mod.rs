@@ -24,8 +24,8 @@ use crate::{App, Noun, WebError};
 /// The pages and the static files. The fallback answers every path that is neither theirs nor the API's.
 pub fn router() -> Router<App> {
     use pages::{
-        api_docs, audit, launch, login, login_command, overview, queue, queue_launches, search, settings, webhook, webhook_events,
-        webhooks,
+        api_docs, audit, launch, login, login_command, overview, queue, queue_launches, search, settings,
+        webhook, webhook_events, webhooks,
     };
     Router::new()
         .route("/", get(overview::show))

@@ -56,11 +56,19 @@ pub(crate) fn run(command: &Command, printer: &Printer) -> anyhow::Result<ExitSt
             let asked = json!({ "max": max, "days": days, "pool": pool });
             make(folder, &asked, *weights, &Client::new(server)?, printer)
         }
-        Command::Take { folder, give_back, server } => take(folder, *give_back, &Client::new(server)?, printer),
+        Command::Take { folder, give_back, server } => {
+            take(folder, *give_back, &Client::new(server)?, printer)
+        }
     }
 }
 
-fn make(folder: &Path, asked: &Value, weights: bool, client: &Client, printer: &Printer) -> anyhow::Result<ExitStatus> {
+fn make(
+    folder: &Path,
+    asked: &Value,
+    weights: bool,
+    client: &Client,
+    printer: &Printer,
+) -> anyhow::Result<ExitStatus> {
     if folder.exists() {
         let text = format!("{} is there already; name a new folder for the bundle.", folder.display());
         return Err(Failed::with(ExitStatus::Conflict, text));
@@ -81,20 +89,33 @@ fn make(folder: &Path, asked: &Value, weights: bool, client: &Client, printer: &
         fs_err::remove_dir_all(folder)?;
         return Err(error);
     }
-    printer.data(&format!("{} work items in {}, held until {}", bundle.items.len(), folder.display(), bundle.until))?;
-    printer.say(&format!("On the node: sekisho worker --bundle {0}; then here: sekisho bundle take {0}", folder.display()));
+    printer.data(&format!(
+        "{} work items in {}, held until {}",
+        bundle.items.len(),
+        folder.display(),
+        bundle.until
+    ))?;
+    printer.say(&format!(
+        "On the node: sekisho worker --bundle {0}; then here: sekisho bundle take {0}",
+        folder.display()
+    ));
     Ok(ExitStatus::Ok)
 }
 
 fn fill(folder: &Path, bundle: &Bundle, weights: bool, client: &Client) -> anyhow::Result<()> {
-    let sources: BTreeSet<Sha256> = bundle.items.iter().flat_map(|item| &item.sources).map(|file| file.sha256).collect();
+    let sources: BTreeSet<Sha256> =
+        bundle.items.iter().flat_map(|item| &item.sources).map(|file| file.sha256).collect();
     for sha256 in sources {
         let mut bytes = Vec::new();
         client.stream(&format!("/work/sources/{}", sha256.hex()))?.read_to_end(&mut bytes)?;
-        anyhow::ensure!(Sha256::of(&bytes) == sha256, "the service sent other bytes for data file {sha256}; try again");
+        anyhow::ensure!(
+            Sha256::of(&bytes) == sha256,
+            "the service sent other bytes for data file {sha256}; try again"
+        );
         fs_err::write(bundle::source_path(folder, sha256), bytes)?;
     }
-    let models: BTreeSet<(Sha256, &str)> = bundle.items.iter().map(|item| (item.digest, item.path.as_str())).collect();
+    let models: BTreeSet<(Sha256, &str)> =
+        bundle.items.iter().map(|item| (item.digest, item.path.as_str())).collect();
     for (digest, path) in models.into_iter().filter(|_| weights) {
         let to = bundle::model_path(folder, digest);
         fs_err::create_dir_all(&to)?;
@@ -122,13 +143,17 @@ fn take(folder: &Path, returns: bool, client: &Client, printer: &Printer) -> any
                 }
                 Err(error) => error.to_string(),
             },
-            Standing::Begun(answered) => format!("not finished: {answered} items are answered; go on with `sekisho worker --bundle {}`", folder.display()),
+            Standing::Begun(answered) => format!(
+                "not finished: {answered} items are answered; go on with `sekisho worker --bundle {}`",
+                folder.display()
+            ),
             Standing::Wrong(reason) => reason,
         };
         left += 1;
         printer.data(&format!("refused: {name}: {reason}"))?;
-        if returns {
-            give_back(item, client)?;
+        // One that went to somebody else is not ours to give back.
+        if returns && let Err(error) = give_back(item, client) {
+            printer.say(&error.to_string());
         }
     }
     printer.data(&format!("{taken} of {} work items taken", bundle.items.len()))?;

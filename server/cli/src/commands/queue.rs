@@ -164,6 +164,7 @@ fn tell(launch: &Value, options: &Options, printer: &Printer) -> anyhow::Result<
     let keys = ["id", "launcher", "pool", "job", "state", "asked", "message", "folder", "created", "updated"];
     printer.facts(&keys.map(|key| (key, cell(launch, key))))?;
     let tasks = launch["tasks"].as_array().cloned().unwrap_or_default();
-    let row = |(number, task): (usize, &Value)| vec![number.to_string(), cell(task, "state"), cell(task, "note")];
+    let row =
+        |(number, task): (usize, &Value)| vec![number.to_string(), cell(task, "state"), cell(task, "note")];
     printer.table(&["worker", "state", "note"], &tasks.iter().enumerate().map(row).collect::<Vec<_>>())
 }

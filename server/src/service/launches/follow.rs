@@ -23,7 +23,10 @@ pub(super) async fn follow(app: &App, launchers: &Launchers, launch: Launch) -> 
     let mut now = launch.clone();
     let Some(launcher) = launchers.find(&launch.launcher) else {
         now.state = LaunchState::Ended;
-        now.message = format!("The configuration has no launcher \"{}\" any more; its workers are left alone.", launch.launcher);
+        now.message = format!(
+            "The configuration has no launcher \"{}\" any more; its workers are left alone.",
+            launch.launcher
+        );
         return keep(app, &launch, now).await;
     };
     match bring_up(app, launcher.as_ref(), &mut now).await {
@@ -76,7 +79,8 @@ async fn settle(app: &App, before: &Launch, now: &mut Launch) -> Result<(), WebE
     let is_alive = now.tasks.iter().any(|task| task.state.is_alive());
     now.state = if is_alive { LaunchState::Active } else { LaunchState::Ended };
     let ran = app.now().seconds_since(now.created) > SOUND;
-    let works = |task: &LaunchTask| task.state == TaskState::Ended || (task.state == TaskState::Running && ran);
+    let works =
+        |task: &LaunchTask| task.state == TaskState::Ended || (task.state == TaskState::Running && ran);
     if worked || now.tasks.iter().any(works) {
         super::in_order(app, &now.launcher).await?;
     }

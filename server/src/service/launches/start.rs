@@ -53,9 +53,8 @@ struct Workers {
 impl Workers {
     fn of(launcher: &str, open: &[Launch], held: &HashMap<String, u64>) -> Self {
         let ours: Vec<&Launch> = open.iter().filter(|launch| launch.launcher == launcher).collect();
-        let is_ours = |worker: &&String| {
-            ours.iter().any(|launch| super::follow::is_worker_of(worker, launch.id))
-        };
+        let is_ours =
+            |worker: &&String| ours.iter().any(|launch| super::follow::is_worker_of(worker, launch.id));
         let busy = held.keys().filter(is_ours).count();
         Self {
             alive: ours.iter().map(|launch| super::count(launch)).sum(),
@@ -172,7 +171,9 @@ mod tests {
 
     #[test]
     fn just_enough_are_started() {
-        let wanted = |alive, busy, limit, items, waiting| Workers { alive, busy }.wanted(&settings(limit, items), waiting);
+        let wanted = |alive, busy, limit, items, waiting| {
+            Workers { alive, busy }.wanted(&settings(limit, items), waiting)
+        };
         assert_eq!(wanted(0, 0, 8, 1, 0), 0, "none while nothing waits");
         assert_eq!(wanted(0, 0, 8, 1, 3), 3);
         assert_eq!(wanted(0, 0, 8, 1, 300), 8, "never more than the limit");

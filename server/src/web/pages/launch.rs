@@ -113,7 +113,8 @@ fn view(frame: Frame, launch: &Launch, script: String, logs: Vec<(usize, String)
 pub(super) fn samples(frame: &Frame) -> Vec<String> {
     let launch = super::fixtures::launch();
     let logs = vec![(0, "worker 01 for http://…\n".to_owned())];
-    let refused = Launch { state: LaunchState::Refused, tasks: Vec::new(), job: String::new(), ..launch.clone() };
+    let refused =
+        Launch { state: LaunchState::Refused, tasks: Vec::new(), job: String::new(), ..launch.clone() };
     [
         view(frame.clone(), &launch, "#!/bin/bash\n".to_owned(), logs),
         view(frame.clone(), &refused, String::new(), Vec::new()),

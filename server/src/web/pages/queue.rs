@@ -154,8 +154,8 @@ pub(super) fn samples(frame: &Frame) -> Vec<String> {
         view(frame.clone(), &idle, launching, work, cut),
         view(frame.clone(), &Counts::default(), Launching::default(), Vec::new(), None),
     ]
-        .map(|page| page.render().expect("renders"))
-        .to_vec()
+    .map(|page| page.render().expect("renders"))
+    .to_vec()
 }
 
 #[cfg(test)]

@@ -49,7 +49,8 @@ impl Launching {
         if frame.user.is_none() || app.config.launchers.is_empty() {
             return Ok(Self::default());
         }
-        let (launchers, launches) = (launches::standing(app).await?, app.store.launches(None, LAUNCHES).await?);
+        let (launchers, launches) =
+            (launches::standing(app).await?, app.store.launches(None, LAUNCHES).await?);
         Ok(Self::of(frame, launchers, launches))
     }
 

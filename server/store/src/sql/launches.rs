@@ -67,8 +67,9 @@ impl LaunchRepository for SqlStore {
     }
 
     async fn open_launches(&self) -> Result<Vec<Launch>, StoreError> {
-        let query =
-            database::query("SELECT * FROM launches WHERE state IN ('starting', 'active') OR asked <> '' ORDER BY id");
+        let query = database::query(
+            "SELECT * FROM launches WHERE state IN ('starting', 'active') OR asked <> '' ORDER BY id",
+        );
         query.fetch_all(&self.database.read).await?.iter().map(launch).collect()
     }
 
@@ -136,7 +137,8 @@ impl LaunchRepository for SqlStore {
                  UNION ALL
                  SELECT id FROM work_items WHERE state = 'running' AND lease_until <= $1 AND pool = $2) AS ready",
         );
-        let row = query.bind(now.unix_ms()).bind(pool).bind(int(most)?).fetch_one(&self.database.read).await?;
+        let row =
+            query.bind(now.unix_ms()).bind(pool).bind(int(most)?).fetch_one(&self.database.read).await?;
         Ok(Fields::of("work_items", &[], &row).count::<u64>("items")?.min(most))
     }
 

@@ -32,7 +32,11 @@ pub(crate) async fn launches_are_followed(store: &dyn Store) {
     first.asked = "cancel".to_owned();
     assert_eq!(store.launch(id(1)).await.expect("read"), Some(first.clone()), "what is asked stays");
     store.set_launch(&Launch { state: LaunchState::Ended, ..first }).await.expect("set");
-    assert_eq!(ids(store.open_launches().await.expect("open")), [id(1), id(2)], "something is asked of the first");
+    assert_eq!(
+        ids(store.open_launches().await.expect("open")),
+        [id(1), id(2)],
+        "something is asked of the first"
+    );
     store.launch_answered(id(1), "requeue 1").await.expect("nothing of the kind");
     assert_eq!(store.open_launches().await.expect("open").len(), 2);
     store.launch_answered(id(1), "cancel").await.expect("answered");
