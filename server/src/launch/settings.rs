@@ -147,8 +147,8 @@ fn one(name: String, section: LauncherSection, base: &Path) -> Result<LauncherSe
         let rule = "a launcher of kind command needs start and look; docs/launchers.md has examples for PBS and Kubernetes";
         return Err(wrong("launchers.NAME.start", &name, rule));
     }
-    let lines = section.flags.iter().chain(&section.prologue).chain(&section.worker);
-    if let Some(broken) = lines.into_iter().find(|line| line.contains(['\n', '\r', '\0'])) {
+    let mut lines = section.flags.iter().chain(&section.prologue).chain(&section.worker);
+    if let Some(broken) = lines.find(|line| line.contains(['\n', '\r', '\0'])) {
         return Err(wrong("launchers.NAME.flags", broken, "a flag and a line of the prologue are one line"));
     }
     let limit = section.limit.unwrap_or(1);

@@ -35,12 +35,6 @@ impl Launchers {
         Self(settings.iter().map(|one| (one.clone(), launch::open(one, common))).collect())
     }
 
-    /// Launchers of these settings that are there already, for tests.
-    #[cfg(test)]
-    pub(crate) fn of(launchers: Vec<(LauncherSettings, Arc<dyn Launcher>)>) -> Self {
-        Self(launchers)
-    }
-
     fn find(&self, name: &str) -> Option<&Arc<dyn Launcher>> {
         self.0.iter().find(|(settings, _)| settings.name == name).map(|(_, launcher)| launcher)
     }
