@@ -32,7 +32,7 @@ pub(super) async fn list(
 #[utoipa::path(
     get,
     path = "/launches/{id}",
-    operation_id = "get_launch",
+    operation_id = "show_launch",
     tag = "work",
     responses((status = 200, description = "The answer.", body = LaunchView)),
     security(("token" = ["read"])),
@@ -70,7 +70,7 @@ struct Log {
 #[utoipa::path(
     get,
     path = "/launches/{id}/papers",
-    operation_id = "get_launch_papers",
+    operation_id = "show_launch_papers",
     tag = "work",
     responses((status = 200, description = "The answer.", body = Papers)),
     security(("token" = ["read"])),
