@@ -81,12 +81,13 @@ fn view(frame: Frame, launch: &Launch, script: String, logs: Vec<(usize, String)
         state: task.state.as_str(),
         note: task.note.clone(),
     };
-    let or_dash = |text: &str| if text.is_empty() { "—".to_owned() } else { text.to_owned() };
+    let or = |text: &str, key: &str| if text.is_empty() { frame.t(key).to_owned() } else { text.to_owned() };
+    let job = or(&launch.job, "launches.no_job");
     let is_open = matches!(launch.state, LaunchState::Starting | LaunchState::Active);
     let mut facts = vec![
         (frame.t("launches.launcher"), launch.launcher.clone()),
-        (frame.t("launches.job"), or_dash(&launch.job)),
-        (frame.t("launches.pool"), or_dash(&launch.pool)),
+        (frame.t("launches.job"), job.clone()),
+        (frame.t("launches.pool"), or(&launch.pool, "launches.any_pool")),
         (frame.t("launches.created"), frame.stamp(&launch.created)),
         (frame.t("launches.folder"), launch.folder.clone()),
     ];
@@ -96,7 +97,7 @@ fn view(frame: Frame, launch: &Launch, script: String, logs: Vec<(usize, String)
     LaunchPage {
         how: vec![format!("sekisho queue show {}", launch.id), format!("GET /api/v1/launches/{}", launch.id)],
         path: format!("/queue/launches/{}", launch.id),
-        title: format!("{} {}", launch.launcher, or_dash(&launch.job)),
+        title: format!("{} {job}", launch.launcher),
         state: launch.state.as_str(),
         facts,
         message: launch.message.clone(),
