@@ -51,6 +51,9 @@ install_tools() {
     python3 -c 'import ensurepip' 2>/dev/null || packages+=(python3-venv)
     command -v npm >/dev/null || packages+=(npm)
     [ -d /usr/lib/postgresql ] || packages+=(postgresql)
+    # Tests run a Slurm of their own.
+    [ -x /usr/sbin/slurmctld ] || packages+=(slurm-wlm)
+    [ -x /usr/sbin/munged ] || packages+=(munge)
     if [ ${#packages[@]} -gt 0 ]; then
         as_root apt-get update -qq
         as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}"

@@ -76,6 +76,7 @@ impl Lease<'_> {
             done: false,
             failure: None,
             give_back: false,
+            plan: None,
             seconds: 0.0,
             tokens: TokenCounts::default(),
             environment: BTreeMap::new(),

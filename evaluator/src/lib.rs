@@ -8,6 +8,8 @@
 //!
 //! Architecture invariant: knows models and tasks, not runs or databases. No tensor type leaves this crate.
 
+pub mod bundle;
+
 mod client;
 mod contamination;
 mod encode;

@@ -72,7 +72,7 @@ pub enum WorkerError {
 
 /// Why an item could not be finished.
 #[derive(Debug, thiserror::Error)]
-enum ItemError {
+pub(crate) enum ItemError {
     #[error(transparent)]
     Eval(#[from] EvalError),
     #[error(transparent)]
@@ -236,7 +236,7 @@ fn answer(
         file.cloned().ok_or_else(|| "the service sent no such file with the work item".to_owned())
     };
     let data = load(&definition, &item.run, &accept, &read).map_err(EvalError::from)?;
-    let model = model(models, item)?;
+    let model = checked_model(models, item)?;
     let finished: BTreeSet<u64> = item.finished.iter().copied().collect();
     let task =
         Task { definition: &definition, run: &item.run, bos: item.bos, data: &data, finished: &finished };
@@ -261,8 +261,8 @@ fn answer(
     }
 }
 
-/// The model of an item.
-fn model<'a>(models: &'a mut Models, item: &WorkItem) -> Result<&'a Model, ItemError> {
+/// The model of an item, held against its digest.
+pub(crate) fn checked_model<'a>(models: &'a mut Models, item: &WorkItem) -> Result<&'a Model, ItemError> {
     let have = models.of(&item.path, item.digest)?.digest;
     if have != item.digest {
         models.forget();

@@ -6,6 +6,7 @@ use sekisho_domain::{TomlError, parse_toml};
 use serde::Deserialize;
 
 use crate::egress::Allow;
+use crate::launch::{LauncherSection, LauncherSettings, read_settings};
 
 /// What a visitor without sign-in may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -53,6 +54,7 @@ struct File {
     policy: PolicySection,
     signing: SigningSection,
     workers: WorkersSection,
+    launchers: BTreeMap<String, LauncherSection>,
     webhooks: WebhooksSection,
 }
 
@@ -189,6 +191,8 @@ pub struct Config {
     pub signing_key_file: Option<PathBuf>,
     /// Pools that workers may name; empty: any.
     pub pools: Vec<String>,
+    /// What starts workers where work waits.
+    pub launchers: Vec<LauncherSettings>,
     /// How messages are sent to other systems.
     pub webhooks: WebhookSettings,
     /// Whether `serve` starts a worker of its own.
@@ -254,6 +258,7 @@ impl Config {
             policy: policy(file.policy.set, base)?,
             signing_key_file: file.signing.key_file.map(absolute).transpose()?,
             pools: file.workers.pools,
+            launchers: read_settings(file.launchers, base)?,
             webhooks: webhooks(file.webhooks)?,
             local_worker: true,
             dir,

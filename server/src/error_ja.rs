@@ -54,6 +54,12 @@ pub enum Noun {
     DataFile,
     /// A task of an evaluation, as the queue has it.
     WorkItem,
+    /// What starts workers.
+    Launcher,
+    /// Workers that were started together.
+    Launch,
+    /// One of them; named by its number.
+    LaunchTask,
 }
 
 impl Noun {
@@ -83,6 +89,9 @@ impl Noun {
             Self::File => "file in /static",
             Self::DataFile => "data file",
             Self::WorkItem => "work item",
+            Self::Launcher => "launcher in the configuration",
+            Self::Launch => "launch",
+            Self::LaunchTask => "worker of this launch",
         }
     }
 
@@ -112,6 +121,9 @@ impl Noun {
             Self::File => "file",
             Self::DataFile => "data_file",
             Self::WorkItem => "work_item",
+            Self::Launcher => "launcher",
+            Self::Launch => "launch",
+            Self::LaunchTask => "launch_task",
         }
     }
 }

@@ -79,6 +79,7 @@ pub struct Server {
     listener: TcpListener,
     _lock: FolderLock,
     worker: Option<LocalWorker>,
+    program: Option<PathBuf>,
     queues: Queues,
 }
 
@@ -127,7 +128,7 @@ impl Server {
         // The folder is locked, so the local worker of an earlier start is gone.
         app.store.free(&local_worker(), app.now()).await?;
         app.store.free_keyed().await?;
-        let worker = program.filter(|_| app.config.local_worker).map(|program| LocalWorker {
+        let worker = program.clone().filter(|_| app.config.local_worker).map(|program| LocalWorker {
             program,
             server: format!("http://{}", app.config.listen),
             token,
@@ -136,7 +137,7 @@ impl Server {
         });
         // Always, whatever the digests of set and registry say: scores, what is published, the day and the rules in this program count too.
         releases::rejudge(&app, None).await?;
-        Ok(Self { app, listener, _lock: lock, worker, queues })
+        Ok(Self { app, listener, _lock: lock, worker, program, queues })
     }
 
     /// Serves until `stop` turns true, then lets open requests end.
@@ -156,6 +157,7 @@ impl Server {
             tokio::spawn(jobs::uploads::run(self.app.clone())),
             tokio::spawn(jobs::webhooks::run(self.app.clone())),
             tokio::spawn(jobs::clock::run(self.app.clone(), self.queues.clock)),
+            tokio::spawn(jobs::launches::run(self.app.clone(), self.program)),
         ];
         let worker = self.worker.map(|worker| tokio::spawn(worker.run(stop.clone())));
         let (mut stopped, mut deadline) = (stop.clone(), stop);

@@ -115,10 +115,12 @@ fn every_reading_endpoint_answers_what_its_description_says() {
             .replace("{digest}", text(&policies[0]["digest"]))
             .replace("{path}", "model.safetensors")
     };
-    // Files of an export and data of a benchmark are bytes, a channel needs a published model, a command's sign-in its own secret, and
-    // a plan a Hub: other tests ask for those, and are held against the description as well.
+    // Files of an export and data of a benchmark are bytes, a channel needs a published model, a command's sign-in its own secret, a
+    // launch a launcher, and a plan a Hub: other tests ask for those, and are held against the description as well.
     let elsewhere = [
         "show_channel",
+        "show_launch",
+        "show_launch_papers",
         "show_login_request",
         "show_publication_plan",
         "download_release_file",

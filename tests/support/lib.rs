@@ -17,5 +17,6 @@ pub mod process;
 pub mod publication;
 pub mod receiver;
 pub mod service;
+pub mod slurm;
 pub mod wait;
 pub mod webdriver;

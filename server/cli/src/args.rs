@@ -1,9 +1,9 @@
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    audit, channel, checkpoint, compare, completions, contamination, convert, corpus, data, demo, doctor,
-    eval, export, gpu, grid, import, ingest, login, logout, policy, presets, project, release, replay, run,
-    serve, surgery, tasks, token, train, user, verify, watch, webhook, worker,
+    audit, bundle, channel, checkpoint, compare, completions, contamination, convert, corpus, data, demo,
+    doctor, eval, export, gpu, grid, import, ingest, login, logout, policy, presets, project, queue, release,
+    replay, run, serve, surgery, tasks, token, train, user, verify, watch, webhook, worker,
 };
 
 /// The checkpoint that model checkpoints must pass: verify, evaluate, watch, judge, approve, publish.
@@ -31,6 +31,12 @@ pub(crate) enum Command {
     Serve(serve::Args),
     /// Pull evaluation work from a service
     Worker(worker::Args),
+    /// What starts workers where work waits: launchers and what they have started
+    #[command(subcommand)]
+    Queue(queue::Command),
+    /// Work for nodes without a network: pack it into a folder, take it back
+    #[command(subcommand)]
+    Bundle(bundle::Command),
     /// Train a model from a specification
     Train(train::Args),
     /// One specification under several seeds and on several mixtures, and the means of the seeds

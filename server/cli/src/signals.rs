@@ -9,18 +9,25 @@ use crate::exit::ExitStatus;
 pub(crate) struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    /// What a batch system sends before a time limit.
+    soon: Signal,
 }
 
 impl Signals {
     /// Begins to catch them: before the command says that it is there to be signalled.
     pub(crate) fn catch() -> std::io::Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            soon: signal(SignalKind::user_defined1())?,
+        })
     }
 
-    /// Waits for one. SIGTERM is a clean end; Ctrl-C too, but says so in the exit code.
+    /// Waits for one. SIGTERM and SIGUSR1 are a clean end; Ctrl-C too, but says so in the exit code.
     pub(crate) async fn next(&mut self) -> ExitStatus {
         tokio::select! {
             _ = self.terminate.recv() => ExitStatus::Ok,
+            _ = self.soon.recv() => ExitStatus::Ok,
             _ = self.interrupt.recv() => ExitStatus::Interrupted,
         }
     }
@@ -38,7 +45,7 @@ impl Stopped {
     }
 }
 
-/// Sets `stop` on SIGTERM or Ctrl-C. The computation looks at it between two steps and ends cleanly; a second signal kills as usual.
+/// Sets `stop` on SIGTERM, SIGUSR1 or Ctrl-C. The computation looks at it between two steps and ends cleanly; a second signal kills as usual.
 pub(crate) fn set_on_stop(stop: &Arc<AtomicBool>) -> anyhow::Result<Stopped> {
     let by_user = Arc::new(AtomicBool::new(false));
     let (stop, user) = (stop.clone(), by_user.clone());

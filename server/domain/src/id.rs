@@ -96,6 +96,8 @@ ids! {
     TokenId = "token",
     /// A task of an evaluation, as the queue hands it to a worker.
     WorkItemId = "work item",
+    /// Workers that were asked of a launcher together.
+    LaunchId = "launch",
     /// Where messages about what happens are sent.
     EndpointId = "webhook endpoint",
     /// A message to one endpoint; the same on every attempt.

@@ -36,8 +36,8 @@ pub use digest::{DigestError, Sha256};
 pub use full::{disk_sentence, is_disk_full};
 pub use glob::fits_glob;
 pub use id::{
-    ChannelId, CheckpointId, EndpointId, EvaluationId, EventId, IdError, MessageId, ReleaseId, RunId,
-    TokenId, UploadId, UserId, WorkItemId,
+    ChannelId, CheckpointId, EndpointId, EvaluationId, EventId, IdError, LaunchId, MessageId, ReleaseId,
+    RunId, TokenId, UploadId, UserId, WorkItemId,
 };
 pub use language::Language;
 pub use state::StateError;

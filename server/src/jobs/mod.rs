@@ -4,6 +4,7 @@ pub mod behind;
 pub mod channels;
 pub mod clock;
 pub mod ingest;
+pub mod launches;
 pub mod prepare;
 pub mod publish;
 pub mod schedule;

@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod branches;
+pub mod bundles;
 pub mod channels;
 pub mod checkpoints;
 pub mod cleanup;
@@ -13,6 +14,7 @@ pub mod copies;
 pub mod corpora;
 pub mod evaluations;
 pub mod found;
+pub mod launches;
 pub mod lineage;
 pub mod logins;
 pub mod passwords;

@@ -19,11 +19,14 @@ pub(crate) const LEASE_SECONDS: i64 = 60;
 /// # Errors
 /// 403 for an unknown pool, 409 for a worker of another version.
 pub async fn claim(app: &App, claim: &Claim) -> Result<ClaimedItems, WebError> {
+    claim_for(app, claim, LEASE_SECONDS).await
+}
+
+/// The same under a lease of so many seconds.
+pub(super) async fn claim_for(app: &App, claim: &Claim, seconds: i64) -> Result<ClaimedItems, WebError> {
     check_worker(app, claim)?;
-    let rows = app
-        .store
-        .claim(&claim.worker, &claim.pool, claim.loaded, claim.max.clamp(1, 64), LEASE_SECONDS, app.now())
-        .await?;
+    let max = claim.max.clamp(1, 64);
+    let rows = app.store.claim(&claim.worker, &claim.pool, claim.loaded, max, seconds, app.now()).await?;
     let next = match rows.first() {
         Some(row) => next_checkpoint(app, &claim.pool, row).await?,
         None => None,
@@ -153,6 +156,7 @@ pub async fn results(app: &App, batch: &ResultsBatch) -> Result<ResultsAccepted,
         changed(app, &row).await?;
         return Ok(ResultsAccepted { accepted: 0, finished: row.finished });
     }
+    check_plan(app, &row, batch).await?;
     let chunk = new_records(app, &row, batch).await?;
     let accepted = chunk.as_ref().map_or(0, |c| c.items.len() as u64);
     let progress = Progress {
@@ -173,6 +177,20 @@ pub async fn results(app: &App, batch: &ResultsBatch) -> Result<ResultsAccepted,
     }
     changed(app, &row).await?;
     Ok(ResultsAccepted { accepted, finished })
+}
+
+/// Results from a bundle may be old: they count only for the plan that the item still has.
+async fn check_plan(app: &App, row: &WorkRow, batch: &ResultsBatch) -> Result<(), WebError> {
+    let Some(plan) = batch.plan else { return Ok(()) };
+    let now = prepare(app, row).await?.map_err(|message| WebError::refused("bundle-plan", message))?;
+    if now.plan() == plan {
+        return Ok(());
+    }
+    let detail = format!(
+        "The results are of another plan than work item {} has now: its task, its settings, its data or its model changed. Make a new bundle.",
+        batch.id
+    );
+    Err(WebError::refused("bundle-plan", detail))
 }
 
 /// Writes the records that are new as a blob. The row that names it follows in one transaction; a blob without a row is never read.

@@ -24,12 +24,15 @@ use crate::{App, Noun, WebError};
 /// The pages and the static files. The fallback answers every path that is neither theirs nor the API's.
 pub fn router() -> Router<App> {
     use pages::{
-        api_docs, audit, login, login_command, overview, queue, search, settings, webhook, webhook_events,
-        webhooks,
+        api_docs, audit, launch, login, login_command, overview, queue, queue_launches, search, settings,
+        webhook, webhook_events, webhooks,
     };
     Router::new()
         .route("/", get(overview::show))
         .route("/queue", get(queue::show))
+        .route("/queue/launchers/{name}/{action}", post(queue_launches::act))
+        .route("/queue/launches/{id}", get(launch::show))
+        .route("/queue/launches/{id}/{action}", post(launch::act))
         .route("/search", get(search::show))
         .route("/api/docs", get(api_docs::show))
         .route("/audit", get(audit::show))

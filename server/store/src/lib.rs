@@ -14,6 +14,7 @@ mod corpora;
 mod error;
 mod evaluations;
 mod keyed;
+mod launches;
 mod lists;
 mod parts;
 mod people;
@@ -43,6 +44,7 @@ pub use corpora::{CorpusRepository, RegisteredSubset, SubsetChange};
 pub use error::StoreError;
 pub use evaluations::{Evaluation, EvaluationRepository, RecordChunk, ScoreRow};
 pub use keyed::{KeptAnswer, KeyStanding, KeyedRepository, KeyedRequest};
+pub use launches::{Launch, LaunchRepository, LauncherStanding};
 pub use lists::{CheckpointSummary, ListRepository, QueueHealth, RunFilter};
 pub use parts::PartRepository;
 pub use people::{ApiToken, LoginLink, PeopleRepository, Session, SessionKind, User};
@@ -85,6 +87,7 @@ pub trait Store:
     + PartRepository
     + KeyedRepository
     + ClusterRepository
+    + LaunchRepository
 {
 }
 
@@ -111,5 +114,6 @@ impl<T> Store for T where
         + PartRepository
         + KeyedRepository
         + ClusterRepository
+        + LaunchRepository
 {
 }

@@ -1,6 +1,7 @@
 //! One file per subcommand: its flags, and a function that calls a library and prints.
 
 pub(crate) mod audit;
+pub(crate) mod bundle;
 pub(crate) mod channel;
 pub(crate) mod checkpoint;
 pub(crate) mod compare;
@@ -22,6 +23,7 @@ pub(crate) mod logout;
 pub(crate) mod policy;
 pub(crate) mod presets;
 pub(crate) mod project;
+pub(crate) mod queue;
 pub(crate) mod release;
 pub(crate) mod replay;
 pub(crate) mod run;
@@ -45,6 +47,8 @@ pub(crate) fn run(command: Command, printer: &Printer) -> anyhow::Result<ExitSta
         Command::Demo(args) => demo::run(&args, printer),
         Command::Serve(args) => serve::run(&args, printer),
         Command::Worker(args) => worker::run(&args, printer),
+        Command::Queue(command) => queue::run(&command, printer),
+        Command::Bundle(command) => bundle::run(&command, printer),
         Command::Train(args) => train::run(&args, printer),
         Command::Grid(args) => grid::run(&args, printer),
         Command::Presets(args) => presets::run(&args, printer),

@@ -1,9 +1,11 @@
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use sekisho_domain::Entropy as _;
-use sekisho_evaluator::{Ended, Worker, WorkerOptions};
+use sekisho_domain::wire::WorkItem;
+use sekisho_evaluator::{Ended, Worker, WorkerOptions, bundle};
 use sekisho_server::SystemEntropy;
 
 use crate::client::ServerArgs;
@@ -25,6 +27,9 @@ pub(crate) struct Args {
     /// Name in the queue, unique among the living
     #[arg(long, value_name = "NAME", hide = true)]
     name: Option<String>,
+    /// Work through a bundle, without a service; what is answered is kept, and the same command goes on
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["pool", "max_idle"])]
+    bundle: Option<PathBuf>,
     /// Threads [default: all cores]
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
@@ -46,6 +51,9 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> anyhow::Result<ExitStatus> 
         stop,
     };
     printer.say(options.compute.reason());
+    if let Some(folder) = &args.bundle {
+        return offline(folder, &options, printer);
+    }
     printer.say(&format!("worker {} for {}", options.name, args.server.server));
     let worker = Worker::new(&args.server.server, args.server.token()?, options).map_err(Failed::user)?;
     match worker.run().map_err(Failed::user)? {
@@ -53,6 +61,21 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> anyhow::Result<ExitStatus> 
         Ended::Drained => printer.say("drained"),
     }
     Ok(if stopped.by_user() { ExitStatus::Interrupted } else { ExitStatus::Ok })
+}
+
+/// Works through a bundle.
+fn offline(folder: &Path, options: &WorkerOptions, printer: &Printer) -> anyhow::Result<ExitStatus> {
+    let mut failures = 0;
+    let mut failed = |item: &WorkItem, reason: &str| {
+        failures += 1;
+        tracing::error!(item = %item.id, "{}/{}: {reason}", item.run.profile, item.run.task);
+    };
+    let (ended, finished) = bundle::run_bundle(folder, options, &mut failed).map_err(Failed::user)?;
+    printer.say(&format!("{finished} work items are finished"));
+    if ended == Ended::Drained {
+        printer.say("stopped; the same command goes on");
+    }
+    Ok(if failures > 0 { ExitStatus::Failure } else { ExitStatus::Ok })
 }
 
 /// `host-pid-random`: unique among the living, and readable in the queue.

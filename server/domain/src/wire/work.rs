@@ -135,6 +135,9 @@ pub struct ResultsBatch {
     /// The worker drains: it gives the item back after these records, and no try is counted.
     #[serde(default)]
     pub give_back: bool,
+    /// Of results that come back in a bundle: the digest of the plan that was carried out. Refused where it is not that of the item any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<Sha256>,
     /// Wall seconds spent since the last batch.
     #[serde(default)]
     pub seconds: f64,

@@ -2,6 +2,7 @@
 
 mod audit;
 mod body;
+mod bundles;
 mod channels;
 mod checkpoint;
 mod checkpoint_action;
@@ -12,6 +13,8 @@ mod corpora;
 mod evaluation;
 mod health;
 mod idempotency;
+mod launchers;
+mod launches;
 mod login_link;
 mod login_requests;
 mod openapi;
@@ -115,6 +118,21 @@ fn models() -> OpenApiRouter<App> {
         .routes(routes!(work::heartbeat))
         .routes(routes!(work::results))
         .routes(routes!(work::source))
+        .routes(routes!(bundles::make))
+        .merge(launching())
+}
+
+/// What starts workers.
+fn launching() -> OpenApiRouter<App> {
+    OpenApiRouter::default()
+        .routes(routes!(launchers::list))
+        .routes(routes!(launchers::pause))
+        .routes(routes!(launchers::resume))
+        .routes(routes!(launches::list))
+        .routes(routes!(launches::show))
+        .routes(routes!(launches::papers))
+        .routes(routes!(launches::cancel))
+        .routes(routes!(launches::requeue))
 }
 
 fn governance() -> OpenApiRouter<App> {

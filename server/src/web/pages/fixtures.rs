@@ -19,7 +19,7 @@ use crate::web::frame::{Frame, Theme};
 
 pub(super) use compare::compare_facts;
 pub(super) use corpora::{mix_column, mixes, subsets};
-pub(super) use queue::counts;
+pub(super) use queue::{counts, launch, launcher};
 pub(crate) use release::release;
 pub(super) use release::{approvals, comments, lineage_graph, refused_release, release_facts, yank};
 pub(super) use run::about;

@@ -15,12 +15,14 @@ mod curve_rows;
 pub(crate) mod error;
 pub(crate) mod evaluation;
 mod evaluation_tries;
+pub(crate) mod launch;
 pub(crate) mod leaderboard;
 pub(crate) mod login;
 pub(crate) mod login_command;
 pub(crate) mod overview;
 pub(crate) mod policies;
 pub(crate) mod queue;
+pub(crate) mod queue_launches;
 pub(crate) mod release;
 pub(crate) mod release_claims;
 pub(crate) mod releases;
@@ -99,6 +101,7 @@ mod tests {
             compare_samples::samples(frame),
             corpora::samples(frame),
             corpus::samples(frame),
+            launch::samples(frame),
             error::samples(frame),
             evaluation::samples(frame),
             leaderboard::samples(frame),

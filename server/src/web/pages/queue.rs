@@ -6,6 +6,7 @@ use axum::response::Response;
 use sekisho_store::{QueueHealth, WorkRow};
 
 use super::parts::{self, Readout, When};
+use super::queue_launches::Launching;
 use crate::web::format;
 use crate::web::frame::Frame;
 use crate::web::i18n::Words as _;
@@ -23,6 +24,7 @@ struct QueuePage {
     how: Vec<String>,
     readouts: Vec<Readout>,
     alarm: Option<String>,
+    launching: Launching,
     rows: Vec<QueueRow>,
     /// Said when there are more.
     cut: Option<String>,
@@ -93,14 +95,22 @@ pub(crate) async fn show(State(app): State<App>, frame: Frame) -> Result<Respons
     let counts = Counts::load(&app).await?;
     let mut work = app.store.open_work(ITEMS + 1).await?;
     let cut = parts::cut(&frame, &mut work, ITEMS);
-    parts::page(&view(frame, &counts, work, cut))
+    let launching = Launching::load(&app, &frame).await?;
+    parts::page(&view(frame, &counts, launching, work, cut))
 }
 
-fn view(frame: Frame, counts: &Counts, work: Vec<(WorkRow, String)>, cut: Option<String>) -> QueuePage {
+fn view(
+    frame: Frame,
+    counts: &Counts,
+    launching: Launching,
+    work: Vec<(WorkRow, String)>,
+    cut: Option<String>,
+) -> QueuePage {
     QueuePage {
         how: vec!["sekisho worker --server URL".to_owned(), "POST /api/v1/work/claim".to_owned()],
         readouts: counts.readouts(&frame),
         alarm: counts.alarm(&frame),
+        launching,
         rows: work.into_iter().map(|(row, suite)| queue_row(&frame, row, suite)).collect(),
         cut,
         frame,
@@ -139,9 +149,13 @@ pub(super) fn samples(frame: &Frame) -> Vec<String> {
     assert!(!work.is_empty());
     let idle = super::fixtures::counts(12, 0, 1);
     let cut = Some(frame.fill("table.cut", "n", ITEMS));
-    [view(frame.clone(), &idle, work, cut), view(frame.clone(), &Counts::default(), Vec::new(), None)]
-        .map(|page| page.render().expect("renders"))
-        .to_vec()
+    let launching = Launching::of(frame, vec![super::fixtures::launcher()], vec![super::fixtures::launch()]);
+    [
+        view(frame.clone(), &idle, launching, work, cut),
+        view(frame.clone(), &Counts::default(), Launching::default(), Vec::new(), None),
+    ]
+    .map(|page| page.render().expect("renders"))
+    .to_vec()
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ mod database;
 mod evaluations;
 mod fields;
 mod keyed;
+mod launches;
 mod lists;
 mod metrics;
 mod outbox;

@@ -50,6 +50,7 @@ stories![
     training_text_is_looked_through,
     policies_come_into_force,
     a_keyed_request_is_carried_out_once,
+    launches_are_followed,
     long_lists_are_read_in_parts,
     roles_hold_in_a_project,
     passwords_and_command_lines,

@@ -1,0 +1,3 @@
+DROP TABLE launchers;
+DROP INDEX launches_open;
+DROP TABLE launches;
