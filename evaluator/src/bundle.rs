@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use sekisho_bench::{Record, SourceRef, TaskDefinition, load};
 use sekisho_domain::Sha256;
 use sekisho_domain::score::TokenCounts;
-use sekisho_domain::wire::{Bundle, WorkItem};
+use sekisho_domain::wire::{WorkBundle, WorkItem};
 use sekisho_weights::{FolderLock, write_atomic};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -44,7 +44,7 @@ pub enum BundleError {
 #[derive(Serialize, Deserialize)]
 struct Sealed {
     seal: Sha256,
-    bundle: Bundle,
+    bundle: WorkBundle,
 }
 
 /// What is beside the records of an item when it is finished.
@@ -79,7 +79,7 @@ pub enum Standing {
 ///
 /// # Errors
 /// [`BundleError::Io`].
-pub fn write_bundle(folder: &Path, bundle: &Bundle) -> Result<(), BundleError> {
+pub fn write_bundle(folder: &Path, bundle: &WorkBundle) -> Result<(), BundleError> {
     let sealed = Sealed { seal: bundle.seal(), bundle: bundle.clone() };
     let text = serde_json::to_vec_pretty(&sealed).map_err(std::io::Error::other)?;
     Ok(write_atomic(&folder.join("bundle.json"), |file| file.write_all(&text))?)
@@ -89,7 +89,7 @@ pub fn write_bundle(folder: &Path, bundle: &Bundle) -> Result<(), BundleError> {
 ///
 /// # Errors
 /// [`BundleError::Refused`] for anything that is not as it was made.
-pub fn read_bundle(folder: &Path) -> Result<Bundle, BundleError> {
+pub fn read_bundle(folder: &Path) -> Result<WorkBundle, BundleError> {
     let refused = |reason: String| BundleError::Refused { folder: folder.display().to_string(), reason };
     let text = fs_err::read(folder.join("bundle.json")).map_err(|error| {
         refused(format!("{error}. A bundle is made by `sekisho bundle make`, which writes bundle.json last."))

@@ -224,9 +224,8 @@ fn state_of(state: &str) -> TaskState {
             TaskState::Waiting
         }
         "COMPLETED" => TaskState::Ended,
-        "CANCELLED" | "REVOKED" | "PREEMPTED" => TaskState::Cancelled,
-        // What it could hand over until then counts.
-        "TIMEOUT" | "DEADLINE" => TaskState::Cancelled,
+        // At the end of its time as well: what it could hand over until then counts.
+        "CANCELLED" | "REVOKED" | "PREEMPTED" | "TIMEOUT" | "DEADLINE" => TaskState::Cancelled,
         "FAILED" | "NODE_FAIL" | "BOOT_FAIL" | "OUT_OF_MEMORY" => TaskState::Failed,
         _ => TaskState::Running,
     }

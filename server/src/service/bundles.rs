@@ -1,7 +1,7 @@
 //! Work for machines that do not reach the service: leased for days, and taken back item by item.
 
 use sekisho_domain::LaunchId;
-use sekisho_domain::wire::{Bundle, Claim, MakeBundle};
+use sekisho_domain::wire::{Claim, MakeBundle, WorkBundle};
 
 use super::work;
 use crate::{App, WebError};
@@ -17,7 +17,7 @@ const AT_ONCE: u32 = 64;
 ///
 /// # Errors
 /// 422 for a number out of range, 409 when nothing waits.
-pub async fn make(app: &App, asked: &MakeBundle) -> Result<Bundle, WebError> {
+pub async fn make(app: &App, asked: &MakeBundle) -> Result<WorkBundle, WebError> {
     if !(1..=ITEMS).contains(&asked.max) || !(1..=DAYS).contains(&asked.days) {
         let detail = format!(
             "A bundle has 1 to {ITEMS} work items for 1 to {DAYS} days; {} for {} was asked.",
@@ -50,5 +50,5 @@ pub async fn make(app: &App, asked: &MakeBundle) -> Result<Bundle, WebError> {
         return Err(WebError::conflict("nothing-waits", "Nothing waits that could be put into a bundle."));
     }
     app.events.publish("queue", "state");
-    Ok(Bundle { worker, version: env!("CARGO_PKG_VERSION").to_owned(), until, items })
+    Ok(WorkBundle { worker, version: env!("CARGO_PKG_VERSION").to_owned(), until, items })
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use sekisho_domain::Sha256;
 use sekisho_domain::score::TokenCounts;
-use sekisho_domain::wire::{Bundle, ResultsBatch, WorkItem};
+use sekisho_domain::wire::{ResultsBatch, WorkBundle, WorkItem};
 use sekisho_evaluator::bundle::{self, Finished, Standing};
 use serde_json::{Value, json};
 
@@ -74,7 +74,7 @@ fn make(
         return Err(Failed::with(ExitStatus::Conflict, text));
     }
     fs_err::create_dir_all(folder.join("sources"))?;
-    let bundle: Bundle = match client.post("/work/bundles", asked) {
+    let bundle: WorkBundle = match client.post("/work/bundles", asked) {
         Ok(bundle) => bundle,
         Err(error) => {
             fs_err::remove_dir_all(folder)?;
@@ -102,7 +102,7 @@ fn make(
     Ok(ExitStatus::Ok)
 }
 
-fn fill(folder: &Path, bundle: &Bundle, weights: bool, client: &Client) -> anyhow::Result<()> {
+fn fill(folder: &Path, bundle: &WorkBundle, weights: bool, client: &Client) -> anyhow::Result<()> {
     let sources: BTreeSet<Sha256> =
         bundle.items.iter().flat_map(|item| &item.sources).map(|file| file.sha256).collect();
     for sha256 in sources {

@@ -19,7 +19,7 @@ pub struct MakeBundle {
 
 /// Work for a machine that does not reach the service, leased for a long time.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
-pub struct Bundle {
+pub struct WorkBundle {
     /// The name under which its items are held.
     pub worker: String,
     /// Version of the service that made it; a worker of another minor version may render or score differently.
@@ -30,7 +30,7 @@ pub struct Bundle {
     pub items: Vec<WorkItem>,
 }
 
-impl Bundle {
+impl WorkBundle {
     /// The digest over all of it.
     #[must_use]
     pub fn seal(&self) -> Sha256 {

@@ -10,7 +10,7 @@ mod runs;
 mod uploads;
 mod work;
 
-pub use bundles::{Bundle, MakeBundle};
+pub use bundles::{MakeBundle, WorkBundle};
 pub use cleanup::{CleanUp, CleanedUp, CleanupItem, CleanupRule, CleanupView, Kept, KeptReason};
 pub use contamination::{
     ContaminationMethod, ContaminationReport, KeptContamination, ScannedSubset, TaskContamination,

@@ -1,7 +1,7 @@
 use axum::Json;
 use axum::extract::State;
 use sekisho_domain::user::{Role, Scope};
-use sekisho_domain::wire::{Bundle, MakeBundle};
+use sekisho_domain::wire::{MakeBundle, WorkBundle};
 
 use super::body::JsonBody;
 use crate::service::bundles;
@@ -16,14 +16,14 @@ use crate::{Actor, App, WebError};
     operation_id = "create_bundle",
     tag = "work",
     request_body = MakeBundle,
-    responses((status = 200, description = "The answer.", body = Bundle)),
+    responses((status = 200, description = "The answer.", body = WorkBundle)),
     security(("token" = ["evaluate"])),
 )]
 pub(super) async fn make(
     State(app): State<App>,
     actor: Actor,
     JsonBody(asked): JsonBody<MakeBundle>,
-) -> Result<Json<Bundle>, WebError> {
+) -> Result<Json<WorkBundle>, WebError> {
     actor.require(&[Role::Evaluator], Scope::Evaluate)?;
     Ok(Json(bundles::make(&app, &asked).await?))
 }

@@ -201,7 +201,8 @@ fn refused(shown: &str, error: sqlx::migrate::MigrateError) -> StoreError {
     use sqlx::migrate::MigrateError::{Execute, ExecuteMigration};
     match &error {
         Execute(e) | ExecuteMigration(e, _)
-            if e.as_database_error().and_then(|e| e.code()).as_deref() == Some(NO_PRIVILEGE) =>
+            if e.as_database_error().and_then(sqlx::error::DatabaseError::code).as_deref()
+                == Some(NO_PRIVILEGE) =>
         {
             cannot_open(
                 shown,
