@@ -108,6 +108,10 @@ rust_tests() { # nextest's filter
     cargo nextest run --release --workspace --no-tests=fail --success-output immediate -E "$1" 2>&1 | tee -a "$log"
 }
 
+on_postgres() { # nextest's filter
+    SEKISHO_TEST_DATABASE=postgres rust_tests "$1"
+}
+
 stage "tools" install_tools
 # From here on a missing tool is a failure and no skip.
 export SEKISHO_TOOLS_INSTALLED=1
@@ -120,6 +124,12 @@ stage "format" cargo fmt --all --check
 stage "lints" cargo clippy --release --workspace --all-targets --quiet -- -D warnings
 stage "build" cargo build --release --workspace --all-targets --quiet
 stage "tests" rust_tests 'not test(/^browser/)'
+# The service again on the other database: what goes through the store, without what takes long for other reasons, and without what is
+# about the file that SQLite has.
+of_the_store='api|api_events|api_input|bad_input|board|bundles|checkpoint_cleanup|checkpoint_standing|ingest|launchers|pages|road|runs|uploads|webhooks|webhooks_releases'
+of_releases='audit|binding|card|channel|checkpoints|corpora|export|gates|identity|links|permits|policy|proposals|publications|reviews|separation|yank'
+of_the_file='a_database_of_a_newer_version|an_answer_with_a_secret_is_never_kept|no_secret_is_told_twice_or_kept'
+stage "tests on PostgreSQL" on_postgres "binary(it) and test(/^($of_the_store|release_($of_releases))::/) and not test(/$of_the_file/)"
 stage "browser tests" rust_tests 'test(/^browser/)'
 # What judges on a GPU is itself judged without one.
 stage "acceptance scripts" python3 -B -m unittest discover --start-directory tests/gpu

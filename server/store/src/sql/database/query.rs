@@ -211,7 +211,7 @@ impl<'q, T: for<'r> Column<'r>> Scalar<'q, T> {
 /// Gives every value to sqlx in its own type.
 macro_rules! bound {
     ($query:expr, $values:expr) => {
-        $values.into_iter().fold($query, |query, value| match value {
+        $values.fold($query, |query, value| match value {
             Value::Integer(value) => query.bind(value),
             Value::Real(value) => query.bind(value),
             Value::Text(value) => query.bind(value),
@@ -222,7 +222,7 @@ macro_rules! bound {
 }
 
 fn sqlite(query: Query<'_>) -> sqlx::query::Query<'_, Sqlite, SqliteArguments> {
-    bound!(sqlx::query(query.sql), query.values)
+    bound!(sqlx::query(query.sql), query.values.into_iter())
 }
 
 fn postgres(query: Query<'_>) -> sqlx::query::Query<'_, Postgres, PgArguments> {
@@ -232,5 +232,13 @@ fn postgres(query: Query<'_>) -> sqlx::query::Query<'_, Postgres, PgArguments> {
         Rows::Locked => locked("FOR UPDATE"),
         Rows::LockedWhereFree => locked("FOR UPDATE SKIP LOCKED"),
     };
-    bound!(sqlx::query(sql), query.values)
+    bound!(sqlx::query(sql), query.values.into_iter().map(without_nul))
+}
+
+/// PostgreSQL keeps no NUL in a text; the sign for it stands in its place, so that such a name is found nowhere and such a remark is kept.
+fn without_nul(value: Value<'_>) -> Value<'_> {
+    match value {
+        Value::Text(Some(text)) if text.contains('\0') => Value::from(text.replace('\0', "\u{2400}")),
+        other => other,
+    }
 }
