@@ -109,7 +109,8 @@ rust_tests() { # nextest's filter
 }
 
 on_postgres() { # nextest's filter
-    SEKISHO_TEST_DATABASE=postgres rust_tests "$1"
+    # They wait more than they compute.
+    SEKISHO_TEST_DATABASE=postgres NEXTEST_TEST_THREADS=3 rust_tests "$1"
 }
 
 stage "tools" install_tools
