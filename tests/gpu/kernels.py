@@ -54,23 +54,28 @@ def counted(status, out, err):
 
 
 def speed(run):
-    """Ours, then PyTorch's: one step, so that both are of the same minutes."""
+    return measure(run, [], "rows.json", beside_row)
+
+
+def measure(run, options, name, row_of):
+    """Ours, then PyTorch's: one step, so that both are of the same minutes. `row_of` puts one beside the other."""
     run.need_gpu()
-    _, out, _ = run.command([run.args.binary, "gpu", "--device", run.args.device, "--json"], 150)
+    command = ["gpu", "--device", run.args.device, *options, "--json"]
+    _, out, _ = run.command([run.args.binary, *command], 150)
     rows = json.loads(out)
     if not rows:
-        raise Wrong("`sekisho gpu --json` lists nothing")
-    file = run.args.scratch / "rows.json"
+        raise Wrong(f"`sekisho {' '.join(command)}` lists nothing")
+    file = run.args.scratch / name
     file.write_text(out)
     during = machine.clocks(run.args.device)
     try:
         found = run.script("torch_rows.py", ["--rows", file, "--device", run.args.device], 240)
     except Skip as skipped:
-        return Found([beside_row(run, row, None) for row in rows], kept={"no_pytorch": str(skipped)})
+        return Found([row_of(run, row, None) for row in rows], kept={"no_pytorch": str(skipped)})
     beside = {(row["name"], row["shape"]): row for row in found["rows"]}
     missing = f" Not measured: {'; '.join(found['missing'])}." if found["missing"] else ""
     said = f"torch {found['torch']}; clocks behind our rows: {during}.{missing}"
-    return Found([beside_row(run, row, beside.get((row["name"], row["shape"]))) for row in rows], said)
+    return Found([row_of(run, row, beside.get((row["name"], row["shape"]))) for row in rows], said)
 
 
 def beside_row(run, row, theirs):

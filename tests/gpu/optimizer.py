@@ -1,11 +1,6 @@
 """optimizer: what reads and writes memory in a step of training (norms, loss, update), and attention, beside PyTorch's."""
 
-import json
-
 import kernels
-import machine
-from records import Wrong
-from steps import Found, Skip
 
 # Rows that bounds.toml asks something of, by what is asked of them.
 ASKED = {"rms_norm_train": "memory", "rms_norm_backward": "memory", "adamw": "memory", "attention_train": "attention",
@@ -19,22 +14,7 @@ def run(run):
 
 
 def speed(run):
-    run.need_gpu()
-    _, out, _ = run.command([run.args.binary, "gpu", "--device", run.args.device, "--training", "--json"], 150)
-    rows = json.loads(out)
-    if not rows:
-        raise Wrong("`sekisho gpu --training --json` lists nothing")
-    file = run.args.scratch / "training-rows.json"
-    file.write_text(out)
-    during = machine.clocks(run.args.device)
-    try:
-        found = run.script("torch_rows.py", ["--rows", file, "--device", run.args.device], 240)
-    except Skip as skipped:
-        return Found([asked(run, row, None) for row in rows], kept={"no_pytorch": str(skipped)})
-    beside = {(row["name"], row["shape"]): row for row in found["rows"]}
-    missing = f" Not measured: {'; '.join(found['missing'])}." if found["missing"] else ""
-    said = f"torch {found['torch']}; clocks behind our rows: {during}.{missing}"
-    return Found([asked(run, row, beside.get((row["name"], row["shape"]))) for row in rows], said)
+    return kernels.measure(run, ["--training"], "training-rows.json", asked)
 
 
 def asked(run, row, theirs):

@@ -24,6 +24,7 @@ macro_rules! waits {
              AND NOT EXISTS (SELECT 1 FROM checkpoints WHERE checkpoints.id = checkpoint_id AND checkpoints.state IN ('changed', 'gone'))"
     };
 }
+pub(super) use waits;
 
 /// Who asks for work, and for how much.
 #[derive(Clone, Copy)]

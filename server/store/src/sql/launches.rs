@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use sekisho_domain::{LaunchId, Timestamp};
 use serde_json::json;
 
+use super::claims::waits;
 use super::database::{self, Row};
 use super::fields::Fields;
 use super::{SqlStore, audit, changed, int};
@@ -127,16 +128,14 @@ impl LaunchRepository for SqlStore {
 
     async fn waiting_in(&self, pool: &str, most: u64, now: Timestamp) -> Result<u64, StoreError> {
         // What is held under a lease that has run out waits too: the next claim lets go of it.
-        let query = database::query(
+        let query = database::query(concat!(
             "SELECT COUNT(*) AS items FROM (
-                 SELECT * FROM (
-                     SELECT id FROM work_items
-                     WHERE pool = $2 AND state = 'waiting' AND not_before <= $1
-                         AND NOT EXISTS (SELECT 1 FROM checkpoints WHERE checkpoints.id = checkpoint_id AND checkpoints.state IN ('changed', 'gone'))
-                     LIMIT $3) AS waiting
+                 SELECT * FROM (SELECT id FROM work_items WHERE pool = $2 AND ",
+            waits!(),
+            " LIMIT $3) AS waiting
                  UNION ALL
                  SELECT id FROM work_items WHERE state = 'running' AND lease_until <= $1 AND pool = $2) AS ready",
-        );
+        ));
         let row =
             query.bind(now.unix_ms()).bind(pool).bind(int(most)?).fetch_one(&self.database.read).await?;
         Ok(Fields::of("work_items", &[], &row).count::<u64>("items")?.min(most))
